@@ -1,0 +1,184 @@
+//! What people ask for: create, hibernate, wake, delete, activity.
+//!
+//! Asking for what already holds is not an error and changes nothing.
+
+use streams::subject::Verb;
+use streams::wire::SessionState as S;
+use uuid::Uuid;
+
+use super::{Decision, Desired, Effect, Error, Session, Step};
+use crate::{Context, placement::Place};
+
+/// The first facts of a session, and its create command.
+#[must_use]
+pub fn create(
+    session_id: Uuid,
+    place: &Place,
+    idle_timeout_s: Option<i64>,
+    max_duration_s: Option<i64>,
+    context: &Context,
+) -> Decision {
+    let mut step = Step { session: blank(session_id, context.now_ms), effects: Vec::new(), context };
+    step.session.idle_timeout_s = idle_timeout_s;
+    step.session.max_duration_s = max_duration_s;
+    step.assign(place);
+    step.issue(false);
+    Decision { session: step.session, effects: step.effects }
+}
+
+fn blank(session_id: Uuid, now_ms: i64) -> Session {
+    Session {
+        session_id,
+        status: S::Pending,
+        desired: Desired::Running,
+        generation: 1,
+        controller_id: None,
+        lane: None,
+        reason: None,
+        message: None,
+        phase: None,
+        url: None,
+        pod_name: None,
+        command_id: None,
+        command_verb: None,
+        attempt: 0,
+        starts: 0,
+        starter: None,
+        next_attempt_ms: None,
+        expires_ms: None,
+        seen_generation: 0,
+        seen_epoch: 0,
+        seen_seq: 0,
+        failures: Vec::new(),
+        debt: false,
+        idle_timeout_s: None,
+        max_duration_s: None,
+        deadline_ms: None,
+        idle_ms: None,
+        last_activity_ms: now_ms,
+        connections: None,
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn hibernate(&mut self) -> Result<(), Error> {
+        match self.session.status {
+            S::Hibernating | S::Hibernated => Ok(()),
+            S::Running | S::Creating | S::Waking => {
+                self.session.reason = None;
+                self.fall_asleep();
+                Ok(())
+            }
+            S::Pending | S::Deleting | S::Deleted | S::Failed => Err(self.illegal("hibernate")),
+        }
+    }
+
+    /// Hibernates, for whatever reason the caller wrote down.
+    pub(super) fn fall_asleep(&mut self) {
+        let reason = self.session.reason.take();
+        self.session.desired = Desired::Hibernated;
+        self.session.status = S::Hibernating;
+        self.session.idle_ms = None;
+        self.session.expires_ms = None;
+        self.command(false);
+        self.session.reason = reason;
+    }
+
+    pub(super) fn wake(&mut self, place: &Place) -> Result<(), Error> {
+        match self.session.status {
+            S::Pending | S::Creating | S::Running | S::Waking => Ok(()),
+            S::Failed if self.session.desired == Desired::Deleted => Err(self.illegal("wake")),
+            S::Hibernating | S::Hibernated | S::Failed => {
+                self.session.desired = Desired::Running;
+                self.session.status = S::Waking;
+                self.session.message = None;
+                if self.session.controller_id.is_none() {
+                    self.assign(place);
+                }
+                self.command(false);
+                Ok(())
+            }
+            S::Deleting | S::Deleted => Err(self.illegal("wake")),
+        }
+    }
+
+    pub(super) fn delete(&mut self, force: bool) {
+        match self.session.status {
+            S::Deleted => {}
+            S::Deleting => {
+                if force && !self.context.owner_ready {
+                    self.write_off();
+                    self.effects.push(Effect::Decide("written_off"));
+                }
+            }
+            _ if self.session.controller_id.is_none() => self.vanish(),
+            _ => self.tear_down(force),
+        }
+    }
+
+    /// It never reached a controller, so there is nothing to clean up.
+    fn vanish(&mut self) {
+        self.session.desired = Desired::Deleted;
+        self.session.generation += 1;
+        self.session.status = S::Deleted;
+        self.session.reason = Some("deleted before it was placed".into());
+        self.supersede();
+        self.effects.push(Effect::Decide("deleted_unplaced"));
+    }
+
+    fn tear_down(&mut self, force: bool) {
+        self.session.desired = Desired::Deleted;
+        self.session.status = S::Deleting;
+        self.session.url = None;
+        self.session.idle_ms = None;
+        self.session.expires_ms = None;
+        self.session.reason = None;
+        self.command(force);
+        if force && !self.context.owner_ready {
+            self.write_off();
+        }
+    }
+
+    /// Shown as deleted now; the delete stays open until the owner has done it.
+    fn write_off(&mut self) {
+        self.session.status = S::Deleted;
+        self.session.debt = true;
+        self.session.reason = Some("the owner is away: it owes the clean-up".into());
+    }
+
+    /// What failed is tried once more, towards what is desired now.
+    pub(super) fn again(&mut self) -> Result<(), Error> {
+        if self.session.debt {
+            self.command(true);
+            return Ok(());
+        }
+        if self.session.status != S::Failed {
+            return Err(self.illegal("replay"));
+        }
+        self.session.status = match self.session.desired {
+            Desired::Running => S::Waking,
+            Desired::Hibernated => S::Hibernating,
+            Desired::Deleted => S::Deleting,
+        };
+        self.session.message = None;
+        self.command(false);
+        Ok(())
+    }
+
+    pub(super) fn activity(&mut self) -> Result<(), Error> {
+        match self.session.status {
+            S::Running | S::Creating | S::Waking => {
+                self.session.last_activity_ms = self.context.now_ms;
+                Ok(())
+            }
+            _ => Err(self.illegal("activity")),
+        }
+    }
+
+    /// A delete that is already open is issued anew, for something that must not exist but does.
+    pub(super) fn delete_again(&mut self) {
+        debug_assert_eq!(self.session.desired, Desired::Deleted);
+        self.command(false);
+        debug_assert_eq!(self.session.command_verb.as_deref(), Some(Verb::SessionDelete.name()));
+    }
+}

@@ -1,0 +1,302 @@
+//! What the owner says. Only what is newer than the fence (generation, stream epoch, stream sequence) counts.
+
+use streams::subject::Verb;
+use streams::wire::{Failure, SessionState as S};
+use uuid::Uuid;
+
+use super::{Attempt, Desired, Effect, Error, FAILURE_WINDOW_MS, MAX_STARTS, Step};
+use crate::{Lane, retry};
+
+/// Where a report stands in the order of reports: its stream's epoch and sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Grows whenever the stream was made anew.
+    pub epoch: i64,
+    /// Sequence in the stream.
+    pub seq: i64,
+}
+
+/// A report, with what it left out as `None`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Who says so.
+    pub controller_id: String,
+    /// How it came.
+    pub lane: Lane,
+    /// Where it stands in the order.
+    pub source: Source,
+    /// What was observed.
+    pub status: S,
+    /// The generation it speaks of.
+    pub generation: Option<i64>,
+    /// The command it answers.
+    pub causation_id: Option<Uuid>,
+    /// The attempt it answers.
+    pub attempt: Option<i32>,
+    /// The reporting run.
+    pub instance_id: Option<Uuid>,
+    /// Set where an attempt, or the session itself, failed.
+    pub error: Option<Failure>,
+    /// Where a browser reaches it.
+    pub url: Option<String>,
+    /// The platform's name of what runs it.
+    pub pod_name: Option<String>,
+    /// The platform's own word.
+    pub phase: Option<String>,
+    /// For people.
+    pub message: Option<String>,
+    /// Open connections.
+    pub connections: Option<i32>,
+}
+
+impl Observation {
+    fn claims_existence(&self) -> bool {
+        !matches!(self.status, S::Deleted | S::Failed | S::Pending)
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn report(&mut self, seen: &Observation) -> Result<(), Error> {
+        self.check_owner(seen)?;
+        let generation = seen.generation.unwrap_or(self.session.generation);
+        let fence = (self.session.seen_generation, self.session.seen_epoch, self.session.seen_seq);
+        if generation > self.session.generation {
+            return self.from_the_future(seen, generation);
+        }
+        if generation < self.session.generation {
+            self.of_the_past(seen);
+            return Ok(());
+        }
+        if (generation, seen.source.epoch, seen.source.seq) <= fence {
+            self.effects.push(Effect::Superseded);
+            return Ok(());
+        }
+        (self.session.seen_generation, self.session.seen_epoch, self.session.seen_seq) =
+            (generation, seen.source.epoch, seen.source.seq);
+        match &seen.error {
+            Some(error) => self.failure(seen, error),
+            None => self.progress(seen),
+        }
+        Ok(())
+    }
+
+    fn check_owner(&self, seen: &Observation) -> Result<(), Error> {
+        let owner = self.session.controller_id.clone();
+        if self.session.lane == Some(Lane::Core) && seen.lane == Lane::Core {
+            return Ok(()); // bare reports carry no proof of their sender; the lane is all that is known
+        }
+        if owner.as_deref() == Some(seen.controller_id.as_str()) && self.session.lane == Some(seen.lane) {
+            return Ok(());
+        }
+        Err(Error::NotOwner { owner: owner.unwrap_or_else(|| "nobody".into()), reporter: seen.controller_id.clone() })
+    }
+
+    /// The owner knows a generation that this database does not: it was restored from a backup. Raise ours above it, and
+    /// say again what is desired.
+    fn from_the_future(&mut self, seen: &Observation, generation: i64) -> Result<(), Error> {
+        if generation > self.session.generation.saturating_add(1_000_000_000) {
+            return Err(Error::Nonsense(format!("generation {generation} is beyond anything that was ever issued")));
+        }
+        self.session.generation = generation;
+        (self.session.seen_epoch, self.session.seen_seq) = (seen.source.epoch, seen.source.seq);
+        self.session.seen_generation = generation;
+        self.session.status = match self.session.desired {
+            Desired::Running => S::Waking,
+            Desired::Hibernated => S::Hibernating,
+            Desired::Deleted => S::Deleting,
+        };
+        self.effects.push(Effect::Decide("generation_raised"));
+        self.command(false);
+        Ok(())
+    }
+
+    /// An older generation changes nothing. But where it was said after the last word, and claims that something exists
+    /// which must not, that is deleted again.
+    fn of_the_past(&mut self, seen: &Observation) {
+        self.effects.push(Effect::Superseded);
+        let said_later = (seen.source.epoch, seen.source.seq) > (self.session.seen_epoch, self.session.seen_seq);
+        if said_later && self.session.status == S::Deleted && self.session.command_id.is_none() && seen.claims_existence() {
+            self.delete_again();
+        }
+    }
+
+    fn answers_open_command(&self, seen: &Observation) -> bool {
+        let same = |id: Uuid| self.session.command_id == Some(id);
+        match seen.causation_id {
+            Some(id) => same(id) && seen.attempt.is_none_or(|attempt| attempt == 0 || attempt <= self.session.attempt),
+            None => seen.lane == Lane::Core && self.session.command_id.is_some(),
+        }
+    }
+
+    fn failure(&mut self, seen: &Observation, error: &Failure) {
+        let current = seen.attempt.is_none_or(|attempt| attempt == 0 || attempt == self.session.attempt);
+        if self.answers_open_command(seen) {
+            if current && self.session.deadline_ms.is_some() {
+                self.attempt_failed(error, false);
+            }
+        } else if self.session.command_id.is_none() && seen.causation_id.is_none() {
+            self.broke_down(error);
+        }
+    }
+
+    /// It failed by itself. What is to run is started again after a back-off, until it has failed too often of late.
+    fn broke_down(&mut self, error: &Failure) {
+        if self.session.status != S::Running {
+            return;
+        }
+        let now = self.context.now_ms;
+        let mut failures = std::mem::take(&mut self.session.failures);
+        failures.retain(|past| now - past.at_ms < FAILURE_WINDOW_MS);
+        let count = i32::try_from(failures.len()).unwrap_or(i32::MAX).saturating_add(1);
+        failures.push(Attempt { attempt: count, at_ms: now, error: error.clone() });
+        self.session.url = None;
+        self.session.message = Some(error.message.clone());
+        self.session.failures = failures;
+        match retry::delay_ms(count, self.context.jitter).filter(|_| error.retryable) {
+            Some(delay) => self.start_again_after(delay, &error.code),
+            None => self.give_up("failed_repeatedly", error),
+        }
+    }
+
+    fn start_again_after(&mut self, delay_ms: i64, code: &str) {
+        let failures = std::mem::take(&mut self.session.failures);
+        self.session.status = S::Waking;
+        self.session.idle_ms = None;
+        self.session.expires_ms = None;
+        self.session.generation += 1;
+        let event_id = self.context.fresh_id;
+        self.session.command_id = Some(event_id);
+        self.session.command_verb = Some(Verb::SessionWake.name().to_owned());
+        self.session.attempt = 0;
+        self.session.next_attempt_ms = Some(self.context.now_ms + delay_ms);
+        self.session.reason = Some(format!("stopped by itself ({code}); waiting to start it again"));
+        self.session.failures = failures;
+        self.effects.push(Effect::Send { event_id, verb: Verb::SessionWake, ready: false, force: false });
+    }
+
+    fn progress(&mut self, seen: &Observation) {
+        self.describe(seen);
+        let goal = self.session.desired.goal();
+        match self.session.command_id {
+            Some(event_id) if seen.status == goal => self.reached(event_id),
+            Some(event_id) if self.answers_open_command(seen) => self.started(event_id, seen),
+            Some(_) => {}
+            None => self.unasked(seen),
+        }
+    }
+
+    /// Takes over what the owner says for people; only where it says something.
+    fn describe(&mut self, seen: &Observation) {
+        let s = &mut self.session;
+        let keep = |new: &Option<String>, old: &mut Option<String>| {
+            if new.is_some() {
+                old.clone_from(new);
+            }
+        };
+        keep(&seen.pod_name, &mut s.pod_name);
+        keep(&seen.phase, &mut s.phase);
+        keep(&seen.message, &mut s.message);
+        if seen.status == S::Running && s.desired == Desired::Running {
+            keep(&seen.url, &mut s.url);
+        }
+        if let Some(connections) = seen.connections {
+            s.connections = Some(connections);
+            if connections > 0 {
+                s.last_activity_ms = self.context.now_ms;
+            }
+        }
+    }
+
+    fn started(&mut self, event_id: Uuid, seen: &Observation) {
+        let on_the_way = match self.session.desired {
+            Desired::Running => matches!(seen.status, S::Creating | S::Waking),
+            Desired::Hibernated => seen.status == S::Hibernating,
+            Desired::Deleted => seen.status == S::Deleting,
+        };
+        if !on_the_way {
+            return;
+        }
+        if self.session.status != S::Deleted {
+            self.session.status = seen.status;
+        }
+        self.effects.push(Effect::Started { event_id });
+        if seen.instance_id.is_some() && seen.instance_id != self.session.starter {
+            self.session.starter = seen.instance_id;
+            self.session.starts += 1;
+        }
+        if self.session.starts > MAX_STARTS {
+            let error = Failure {
+                code: "poison".into(),
+                message: format!("{} runs of the controller began it and none came back", self.session.starts),
+                retryable: false,
+                user_error: false,
+            };
+            self.give_up("poison", &error);
+        }
+    }
+
+    fn reached(&mut self, event_id: Uuid) {
+        self.close();
+        self.effects.push(Effect::Complete { event_id, superseded: false });
+        self.settle();
+    }
+
+    /// What is desired holds.
+    fn settle(&mut self) {
+        let now = self.context.now_ms;
+        let s = &mut self.session;
+        s.status = s.desired.goal();
+        match s.desired {
+            Desired::Running => {
+                s.reason = None;
+                s.last_activity_ms = now;
+                s.expires_ms = s.max_duration_s.map(|seconds| now + seconds * 1000);
+                s.idle_ms = s.idle_timeout_s.map(|seconds| now + seconds * 1000);
+            }
+            Desired::Hibernated => {
+                s.url = None;
+                s.failures.clear();
+                s.connections = None;
+            }
+            Desired::Deleted => {
+                s.url = None;
+                s.pod_name = None;
+                s.reason = None;
+                s.failures.clear();
+                s.debt = false;
+                s.connections = None;
+            }
+        }
+    }
+
+    /// Nothing was asked of the owner, and it speaks: either all is as it should be, or the world moved and is set right.
+    fn unasked(&mut self, seen: &Observation) {
+        let goal = self.session.desired.goal();
+        if seen.status == goal {
+            if self.session.status == S::Failed {
+                self.effects.push(Effect::Decide("recovered"));
+                self.settle();
+            }
+            return;
+        }
+        match (self.session.status, self.session.desired) {
+            (S::Failed, _) => {}
+            (_, Desired::Running) if matches!(seen.status, S::Deleted | S::Hibernated) => self.set_right(S::Waking),
+            (_, Desired::Hibernated) if seen.claims_existence() => self.set_right(S::Hibernating),
+            (_, Desired::Deleted) if seen.claims_existence() => {
+                self.effects.push(Effect::Decide("exists_again"));
+                self.delete_again();
+            }
+            _ => {}
+        }
+    }
+
+    fn set_right(&mut self, status: S) {
+        self.session.status = status;
+        self.session.url = None;
+        self.session.idle_ms = None;
+        self.session.expires_ms = None;
+        self.effects.push(Effect::Decide("world_moved"));
+        self.command(false);
+    }
+}

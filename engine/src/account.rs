@@ -1,0 +1,46 @@
+//! Whether every command can be accounted for: it has ended, or is the open command of a session that shows what it waits
+//! for. The rest is counted in `streamspace_events_unaccounted`, and anything but 0 is a defect.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use tokio_util::sync::CancellationToken;
+
+use crate::parts::Parts;
+
+/// How often it is counted.
+const EVERY: Duration = Duration::from_secs(15);
+
+pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
+    loop {
+        match unaccounted(&parts.database.reader).await {
+            Ok(count) => parts.metrics.unaccounted(count),
+            Err(error) => tracing::warn!(%error, "commands cannot be accounted for now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = cancel.cancelled() => return,
+        }
+    }
+}
+
+/// Commands that are open in the log and that no session owns up to.
+///
+/// # Errors
+/// What the database says.
+pub async fn unaccounted(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let backend = db.get_database_backend();
+    let session = if backend == DbBackend::Postgres {
+        "substring(e.entity from 9)::uuid"
+    } else {
+        "unhex(replace(substr(e.entity, 9), '-', ''))"
+    };
+    let sql = format!(
+        "SELECT count(*) AS n FROM event_log e WHERE e.kind = 'command' \
+         AND e.status IN ('pending', 'published', 'processing') AND e.entity LIKE 'session:%' AND NOT EXISTS (\
+         SELECT 1 FROM sessions s WHERE s.session_id = {session} AND s.command_id = e.event_id \
+         AND (s.deadline_ms IS NOT NULL OR s.next_attempt_ms IS NOT NULL OR s.reason IS NOT NULL))"
+    );
+    let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "n"))
+}

@@ -1,0 +1,36 @@
+//! The one clock that due times are compared with: the database's.
+//!
+//! Several engines share a database, not a clock. On SQLite the database is this process. Tests move the clock by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+
+/// The database's clock, and how far a test has moved it.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    moved_ms: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// Milliseconds since the epoch, by the database.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn now_ms(&self, db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+        let moved = self.moved_ms.load(Ordering::Relaxed);
+        if db.get_database_backend() != DbBackend::Postgres {
+            return Ok(chrono::Utc::now().timestamp_millis() + moved);
+        }
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";
+        let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("clock".into()))?;
+        Ok(row.try_get::<i64>("", "now_ms")? + moved)
+    }
+
+    /// Moves the clock forward, for tests of what time does.
+    pub fn advance(&self, by: std::time::Duration) {
+        self.moved_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,150 @@
+//! What happens to JetStream itself: its streams are declared, watched, and when they were lost, all that was in them is
+//! driven again.
+//!
+//! An epoch counts the incarnations of the streams. It is stored only after everything that the old incarnation held was
+//! put back, so that a crash in between does it again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use machine::session::Event;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use streams::topology::{self, SS_COMMANDS, SS_REPORTS, Settings, StreamState};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::store::{session, stream_epoch};
+use crate::writer::Work;
+
+/// How often the streams are looked at while nothing seems wrong.
+const LOOK: Duration = Duration::from_secs(5);
+/// Sessions that are driven again together.
+const BATCH: u64 = 500;
+
+/// The present epochs, shared with those who stamp rows with them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Epochs {
+    commands: Arc<AtomicI64>,
+    reports: Arc<AtomicI64>,
+}
+
+impl Epochs {
+    pub(crate) fn commands(&self) -> i64 {
+        self.commands.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn reports(&self) -> i64 {
+        self.reports.load(Ordering::Acquire)
+    }
+}
+
+/// Why the streams are not as they must be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// JetStream says so.
+    #[error(transparent)]
+    Topology(#[from] topology::Error),
+    /// The database says so.
+    #[error("the streams' epochs cannot be read: {0}")]
+    Database(#[from] DbErr),
+    /// What was found could not be written down.
+    #[error("the streams' epochs cannot be written: {0}")]
+    Writer(#[from] crate::writer::Error),
+}
+
+/// Keeps the streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Courier {
+    pub(crate) parts: Parts,
+    pub(crate) settings: Settings,
+    pub(crate) epochs: Epochs,
+    /// Told when consumers have to be declared again and worlds asked for.
+    pub(crate) renewed: Arc<Notify>,
+}
+
+impl Courier {
+    pub(crate) async fn run(self, cancel: CancellationToken) {
+        let mut state = self.parts.link.state.clone();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                changed = state.changed() => if changed.is_err() { return },
+                () = cancel.cancelled() => return,
+            }
+            if !state.borrow_and_update().connected {
+                continue;
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(%error, "the streams cannot be looked after now");
+            }
+        }
+    }
+
+    /// Declares the streams, and where one is a new incarnation, drives again what the old one held.
+    pub(crate) async fn look(&self) -> Result<(), Error> {
+        let known = stream_epoch::Entity::find().all(&self.parts.database.reader).await?;
+        let next = known.iter().map(|row| row.epoch).max().unwrap_or(0) + 1;
+        let states = topology::declare(&self.parts.link.jetstream, &self.settings, next).await?;
+        let epoch_of = |name: &str| known.iter().find(|row| row.name == name).map_or(0, |row| row.epoch);
+        let renewed: Vec<&StreamState> = states.iter().filter(|state| state.epoch != epoch_of(state.name)).collect();
+        if !renewed.is_empty() || states.iter().any(|state| state.created) {
+            topology::declare_engine_consumers(&self.parts.link.jetstream).await?;
+        }
+        for state in &states {
+            match state.name {
+                SS_COMMANDS => self.epochs.commands.store(state.epoch, Ordering::Release),
+                SS_REPORTS => self.epochs.reports.store(state.epoch, Ordering::Release),
+                _ => {}
+            }
+        }
+        if renewed.is_empty() {
+            return Ok(());
+        }
+        self.renew(&renewed).await
+    }
+
+    async fn renew(&self, renewed: &[&StreamState]) -> Result<(), Error> {
+        self.renewed.notify_one();
+        if renewed.iter().any(|state| state.name == SS_COMMANDS) {
+            let count = self.drive_again().await?;
+            tracing::info!(commands = count, "the command stream is new: what was under way is sent again");
+        }
+        for state in renewed {
+            let (epoch, last_seq) = (state.epoch, i64::try_from(state.last_seq).unwrap_or(i64::MAX));
+            let work = Work::Epoch { name: state.name, epoch, created_at: state.created_at.to_string(), last_seq };
+            self.parts.writer.enqueue(work, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Every command of the durable lane that the lost stream may have held.
+    async fn drive_again(&self) -> Result<usize, Error> {
+        let mut after = Uuid::nil();
+        let mut count = 0;
+        loop {
+            let page: Vec<Uuid> = session::Entity::find()
+                .select_only()
+                .column(session::Column::SessionId)
+                .filter(session::Column::SessionId.gt(after))
+                .filter(session::Column::DeadlineMs.is_not_null())
+                .filter(session::Column::CommandId.is_not_null())
+                .filter(session::Column::Lane.eq(machine::Lane::Durable.as_str()))
+                .order_by_asc(session::Column::SessionId)
+                .limit(BATCH)
+                .into_tuple()
+                .all(&self.parts.database.reader)
+                .await?;
+            let Some(last) = page.last().copied() else { return Ok(count) };
+            count += page.len();
+            let lost = page.into_iter().map(|id| self.parts.writer.enqueue(Work::Happened(id, Event::Lost), None));
+            for written in join_all(lost).await {
+                written?;
+            }
+            after = last;
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What happens to what was parked: it is recorded, shown, copied to the public stream, and replayed or discarded by an
+//! operator.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Value, json};
+use streams::publisher::Outgoing;
+use streams::subject::{self, DEAD_LETTER_PREFIX};
+use streams::worker::{Delivery, Verdict};
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::projector::verdict;
+use crate::store::dead_letter;
+use crate::writer::{NewDeadLetter, Work};
+
+/// On a public copy: the id of the row that it copies.
+const COPY_HEADER: &str = "Streamspace-Dead-Letter";
+/// Headers that parking adds; see `streams::parking`.
+const REASON_HEADER: &str = "Streamspace-Reason";
+
+/// Records what arrives in the dead-letter stream.
+pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verdict> {
+    let mut verdicts = Vec::with_capacity(deliveries.len());
+    for delivery in &deliveries {
+        if header(delivery, COPY_HEADER).is_some() {
+            verdicts.push(Verdict::Done);
+            continue;
+        }
+        let work = Work::Park(Box::new(letter(delivery)));
+        let answer = parts.writer.enqueue(work, delivery.traceparent.clone()).await;
+        verdicts.push(match verdict(answer) {
+            Verdict::Park(why) => {
+                tracing::error!(why, subject = %delivery.subject, "a dead letter cannot be recorded; it stays in its stream");
+                Verdict::Done
+            }
+            other => other,
+        });
+    }
+    verdicts
+}
+
+fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
+    delivery.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+fn letter(delivery: &Delivery) -> NewDeadLetter {
+    let original = delivery.subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(&delivery.subject).to_owned();
+    let why = header(delivery, REASON_HEADER).unwrap_or("parked").replace('\0', "");
+    let reason = why.split(':').next().unwrap_or("parked").trim().to_owned();
+    let body: Value = serde_json::from_slice(&delivery.payload).unwrap_or(Value::Null);
+    let id = |name: &str| body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<Uuid>().ok());
+    let headers: Vec<Value> =
+        delivery.headers.iter().map(|(name, value)| json!([name.replace('\0', ""), value.replace('\0', "")])).collect();
+    let source = match &delivery.message_id {
+        Some(message_id) => message_id.replace('\0', ""),
+        None => format!("dlq:{}", delivery.stream_sequence),
+    };
+    let (platform, controller_id) = party(&original);
+    NewDeadLetter {
+        source: source.chars().take(255).collect(),
+        event_id: id("event_id"),
+        subject: original.chars().take(255).collect(),
+        reason: reason.chars().take(60).collect(),
+        error: why,
+        payload: delivery.payload.to_vec(),
+        headers: Value::Array(headers),
+        attempts: json!([]),
+        entity: id("session_id").map(|id| format!("session:{id}")),
+        controller_id,
+        platform,
+        copied: true,
+    }
+}
+
+/// Platform and controller, where a subject of the durable lane names them.
+fn party(original: &str) -> (Option<String>, Option<String>) {
+    let tokens: Vec<&str> = original.split('.').collect();
+    match tokens.as_slice() {
+        [_, _, _, platform, controller] => (Some((*platform).to_owned()), Some((*controller).to_owned())),
+        [_, _, _, platform] => (Some((*platform).to_owned()), None),
+        _ => (None, None),
+    }
+}
+
+/// Dead letters that the public stream does not have yet.
+pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<(Uuid, Outgoing)>, DbErr> {
+    let rows = dead_letter::Entity::find()
+        .filter(dead_letter::Column::Copied.eq(false))
+        .order_by_asc(dead_letter::Column::CreatedMs)
+        .limit(limit)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, copy(row))).collect())
+}
+
+fn copy(row: dead_letter::Model) -> Outgoing {
+    let headers = vec![
+        (COPY_HEADER.to_owned(), row.id.to_string()),
+        (REASON_HEADER.to_owned(), row.reason),
+        ("Streamspace-Error".to_owned(), row.error.replace(['\r', '\n', '\0'], " ")),
+        ("Streamspace-Attempts".to_owned(), row.attempts.to_string()),
+    ];
+    Outgoing {
+        subject: subject::dead_letter(&row.subject),
+        message_id: format!("copy:{}", row.id),
+        traceparent: None,
+        headers,
+        payload: row.payload.into(),
+    }
+}
+
+/// One dead letter.
+///
+/// # Errors
+/// What the database says.
+pub async fn get(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<dead_letter::Model>, DbErr> {
+    dead_letter::Entity::find_by_id(id).one(db).await
+}

@@ -1,0 +1,177 @@
+//! What happens when a controller speaks or falls silent: its row, its consumer, and the question for its world.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use machine::controller::{Event, is_silent};
+use sea_orm::{DbErr, EntityTrait};
+use streams::ids::{ControllerId, Platform};
+use streams::parking::Parker;
+use streams::subject;
+use streams::topology;
+use streams::wire::{Heartbeat, Sync};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::store::controller;
+use crate::writer::{Done, Work};
+
+/// How often silences are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a controller's run may take to tell its world before it is asked (again).
+const ASK_AFTER: Duration = Duration::from_secs(10);
+
+/// Listens to controllers.
+pub(crate) struct Heartbeats {
+    pub(crate) parts: Parts,
+    pub(crate) parker: Parker,
+    pub(crate) renewed: Arc<Notify>,
+}
+
+/// What is remembered of each controller of the durable lane.
+#[derive(Default)]
+struct Memory {
+    /// Runs whose consumer was declared, and when the world was asked for last.
+    runs: HashMap<String, (Option<Uuid>, Instant)>,
+}
+
+impl Heartbeats {
+    pub(crate) async fn run(self, cancel: CancellationToken) {
+        let mut memory = Memory::default();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !cancel.is_cancelled() {
+            let Ok(mut beats) = self.parts.link.client.queue_subscribe(subject::HEARTBEAT, "engine".into()).await else {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            loop {
+                tokio::select! {
+                    beat = beats.next() => match beat {
+                        Some(beat) => self.beat(&beat, &mut memory).await,
+                        None => break,
+                    },
+                    _ = look.tick() => if let Err(error) = self.look_for_silence().await {
+                        tracing::warn!(%error, "controllers cannot be read");
+                    },
+                    () = self.renewed.notified() => {
+                        memory.runs.clear();
+                        self.declare_all().await;
+                    }
+                    () = cancel.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    async fn beat(&self, message: &async_nats::Message, memory: &mut Memory) {
+        let beat: Heartbeat = match serde_json::from_slice(&message.payload) {
+            Ok(beat) => beat,
+            Err(error) => return self.park(message, &format!("undecodable: {error}")).await,
+        };
+        if let Err(reason) = check(&beat) {
+            return self.park(message, &format!("illegal: {reason}")).await;
+        }
+        match self.parts.writer.enqueue(Work::Heartbeat(Box::new(beat)), None).await {
+            Ok(Done::Controller(row)) if row.protocol >= 2 => self.welcome(&row, memory).await,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "a heartbeat was not taken"),
+        }
+    }
+
+    /// A new run gets its consumer at once, and is asked for its world where it does not tell it by itself.
+    async fn welcome(&self, row: &controller::Model, memory: &mut Memory) {
+        let known = memory.runs.get(&row.controller_id).copied();
+        if known.is_none_or(|(run, _)| run != row.instance_id) {
+            if self.declare(row).await {
+                memory.runs.insert(row.controller_id.clone(), (row.instance_id, Instant::now()));
+            }
+            return;
+        }
+        let asked = known.map_or_else(Instant::now, |(_, asked)| asked);
+        if row.synced_instance != row.instance_id && asked.elapsed() > ASK_AFTER {
+            memory.runs.insert(row.controller_id.clone(), (row.instance_id, Instant::now()));
+            self.ask_for_world(row).await;
+        }
+    }
+
+    async fn declare(&self, row: &controller::Model) -> bool {
+        let Some((platform, id)) = names(row) else { return false };
+        match topology::declare_controller_consumer(&self.parts.link.jetstream, &platform, &id).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(controller.id = %id, %error, "a controller's consumer cannot be declared");
+                false
+            }
+        }
+    }
+
+    /// The streams are new: every controller needs its consumer again, and tells its world again.
+    async fn declare_all(&self) {
+        let Ok(rows) = controller::Entity::find().all(&self.parts.database.reader).await else { return };
+        for row in rows.iter().filter(|row| row.protocol >= 2) {
+            if self.declare(row).await {
+                self.ask_for_world(row).await;
+            }
+        }
+    }
+
+    async fn ask_for_world(&self, row: &controller::Model) {
+        let Some((platform, id)) = names(row) else { return };
+        let sync = Sync { event_id: Uuid::now_v7(), timestamp: chrono::Utc::now() };
+        let Ok(payload) = serde_json::to_vec(&sync) else { return };
+        if let Err(error) = self.parts.link.client.publish(subject::sync(&platform, &id), payload.into()).await {
+            tracing::warn!(controller.id = %id, %error, "a controller cannot be asked for its world");
+        }
+    }
+
+    async fn park(&self, message: &async_nats::Message, why: &str) {
+        if let Err(error) = self.parker.park_raw(&message.subject, &message.payload, why).await {
+            tracing::warn!(%error, why, "a heartbeat that cannot be read could not be parked");
+        }
+    }
+
+    /// Silence counts only for as long as this engine was itself connected.
+    async fn look_for_silence(&self) -> Result<(), DbErr> {
+        let link = *self.parts.link.state.borrow();
+        if !link.connected {
+            return Ok(());
+        }
+        let now_ms = self.parts.clock.now_ms(&self.parts.database.reader).await?;
+        let since_ms = now_ms - i64::try_from(link.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        for row in controller::Entity::find().all(&self.parts.database.reader).await? {
+            let silent = is_silent(now_ms, row.last_heartbeat_ms, since_ms, i64::from(row.interval_seconds));
+            let event = match (silent, row.status.as_deref(), row.breaker_until_ms) {
+                (true, Some("healthy" | "unknown"), _) => Event::Silent,
+                (_, _, Some(until)) if until <= now_ms => Event::Tick,
+                _ => continue,
+            };
+            let _ = self.parts.writer.enqueue(Work::Controller(row.controller_id, event), None).await;
+        }
+        Ok(())
+    }
+}
+
+fn names(row: &controller::Model) -> Option<(Platform, ControllerId)> {
+    Some((Platform::try_new(row.platform.clone()).ok()?, ControllerId::try_new(row.controller_id.clone()).ok()?))
+}
+
+/// What a heartbeat must be before it is stored.
+fn check(beat: &Heartbeat) -> Result<(), String> {
+    Platform::try_new(beat.platform.clone()).map_err(|error| error.to_string())?;
+    if beat.protocol.is_some_and(|protocol| protocol >= 2) {
+        ControllerId::try_new(beat.controller_id.clone()).map_err(|error| error.to_string())?;
+    }
+    let plain = |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
+    if !plain(&beat.controller_id) {
+        return Err("controller_id must be 1 to 255 printable characters".into());
+    }
+    if serde_json::to_value(beat).is_ok_and(|value| crate::projector::has_nul(&value)) {
+        return Err("a string holds a NUL character".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The engine: what is true, and what is to be done about it.
+//!
+//! Intents and reports come in, the machine decides, the writer commits, the relay publishes. Each file here is one answer to
+//! "what happens when …"; ARCHITECTURE.md walks the whole trip.
+
+pub mod account;
+pub mod clock;
+mod courier;
+mod dead_letters;
+mod heartbeats;
+pub mod metrics;
+mod parts;
+mod placement;
+mod projector;
+pub mod queries;
+mod relay;
+mod replay;
+pub mod request;
+pub mod store;
+mod timers;
+mod worlds;
+pub mod writer;
+
+use std::sync::Arc;
+
+use migrations::connect::Database;
+use streams::connect::{Link, State};
+use streams::parking::Parker;
+use streams::publisher::Publisher;
+use streams::wire::Manifest;
+use streams::{topology, worker};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use clock::Clock;
+use courier::{Courier, Epochs};
+use parts::Parts;
+use writer::{Done, TemplateWrite, Wakes, Work, Writer};
+
+pub use courier::Error;
+pub use replay::Error as ReplayError;
+pub use request::{CreateSession, FieldError, Invalid};
+pub use writer::Error as WriteError;
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// Migrated and open.
+    pub database: Database,
+    /// Connected.
+    pub link: Link,
+    /// Sizes and replicas of the streams.
+    pub streams: topology::Settings,
+    /// The platform of a session that names none.
+    pub default_platform: String,
+    /// The clock; tests keep a copy and move it.
+    pub clock: Clock,
+}
+
+/// A running engine. Cheap to share; [`Engine::stop`] ends it.
+#[derive(Debug)]
+pub struct Engine {
+    parts: Parts,
+    publisher: Publisher,
+    default_platform: String,
+    cancel: CancellationToken,
+    tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    writer_cancel: CancellationToken,
+    writer_task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts every loop. The streams are declared first, so that whoever connects next finds them.
+    ///
+    /// # Errors
+    /// Where the streams cannot be declared, or the built-in templates cannot be written.
+    pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
+        let metrics = metrics::Metrics::default();
+        let wakes = Arc::new(Wakes::default());
+        let (cancel, writer_cancel) = (CancellationToken::new(), CancellationToken::new());
+        let (database, clock) = (config.database, config.clock);
+        let (writer, writer_task) =
+            Writer::start(database.clone(), clock.clone(), wakes.clone(), metrics.clone(), writer_cancel.clone());
+        let parts = Parts { database, link: config.link, writer, clock, wakes, metrics };
+        let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
+        let courier = Courier {
+            parts: parts.clone(),
+            settings: config.streams,
+            epochs: Epochs::default(),
+            renewed: Arc::new(Notify::new()),
+        };
+        courier.look().await?;
+        let tasks = spawn(&parts, &publisher, courier, &cancel);
+        let engine = Arc::new(Self {
+            parts,
+            publisher,
+            default_platform: config.default_platform,
+            cancel,
+            tasks: tokio::sync::Mutex::new(tasks),
+            writer_cancel,
+            writer_task: tokio::sync::Mutex::new(Some(writer_task)),
+        });
+        engine.install_built_ins().await?;
+        Ok(engine)
+    }
+
+    async fn install_built_ins(&self) -> Result<(), Error> {
+        let Ok(manifests) = Manifest::parse_all(include_str!("built_in.yaml")) else {
+            return Ok(()); // a test keeps the file well-formed
+        };
+        for manifest in manifests {
+            let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: true };
+            self.parts.writer.enqueue(Work::Template(write), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends every loop, after what each has begun; the writer last.
+    pub async fn stop(&self) {
+        self.cancel.cancel();
+        for task in self.tasks.lock().await.drain(..) {
+            let _ = task.await; // a loop that panicked was logged by the runtime
+        }
+        self.writer_cancel.cancel();
+        if let Some(task) = self.writer_task.lock().await.take() {
+            let _ = task.await;
+        }
+    }
+
+    /// Creates a session; answers once it is durable.
+    ///
+    /// # Errors
+    /// [`request::Error`]: invalid fields, or why it could not be written.
+    pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
+        let new = request::check(&self.parts.database.reader, &self.default_platform, request).await?;
+        match self.parts.writer.submit(Work::Create(Box::new(new))).await? {
+            Done::Session(row) => Ok(*row),
+            other => Err(request::Error::Unexpected(format!("{other:?}"))),
+        }
+    }
+
+    /// Asks something of a session; answers once it is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn ask(&self, id: uuid::Uuid, ask: writer::Ask) -> Result<store::session::Model, WriteError> {
+        match self.parts.writer.submit(Work::Ask(id, ask)).await? {
+            Done::Session(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "session", name: id.to_string() }),
+        }
+    }
+
+    /// Creates or replaces a template that was checked; says `created`, `updated` or `unchanged`.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub async fn put_template(&self, manifest: Manifest) -> Result<(store::template::Model, &'static str), WriteError> {
+        let name = manifest.metadata.name.clone();
+        let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: false };
+        match self.parts.writer.submit(Work::Template(write)).await? {
+            Done::Template(row, what) => Ok((*row, what)),
+            _ => Err(WriteError::NotFound { what: "template", name }),
+        }
+    }
+
+    /// Deletes a template; sessions keep what they were created with.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn delete_template(&self, name: &str) -> Result<(), WriteError> {
+        let write = TemplateWrite::Delete { name: name.to_owned() };
+        self.parts.writer.submit(Work::Template(write)).await.map(drop)
+    }
+
+    /// Replays a dead letter; see [`ReplayError`] for when it cannot be.
+    ///
+    /// # Errors
+    /// Why it was not replayed.
+    pub async fn replay(&self, id: uuid::Uuid) -> Result<store::dead_letter::Model, ReplayError> {
+        replay::replay(&self.parts, &self.publisher, id).await
+    }
+
+    /// Where reads go.
+    #[must_use]
+    pub fn reader(&self) -> &sea_orm::DatabaseConnection {
+        &self.parts.database.reader
+    }
+
+    /// Grows with every commit of this process.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.parts.writer.commits()
+    }
+
+    /// Whether JetStream can be reached, and since when that is so.
+    #[must_use]
+    pub fn courier_state(&self) -> State {
+        *self.parts.link.state.borrow()
+    }
+
+    /// How full the writer's queue is, from 0 to 1.
+    #[must_use]
+    pub fn writer_fullness(&self) -> f64 {
+        self.parts.writer.fullness()
+    }
+
+    /// Everything that `/metrics` tells.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.parts.metrics.text()
+    }
+}
+
+fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let (epochs, renewed) = (courier.epochs.clone(), courier.renewed.clone());
+    let parker = Parker::new(publisher.clone());
+    let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epochs: epochs.clone() };
+    let heartbeats = heartbeats::Heartbeats { parts: parts.clone(), parker: parker.clone(), renewed };
+    let projector = projector::Projector::new(parts.clone(), epochs);
+    vec![
+        tokio::spawn(courier.run(cancel.clone())),
+        tokio::spawn(relay.run(cancel.clone())),
+        tokio::spawn(heartbeats.run(cancel.clone())),
+        tokio::spawn(timers::run(parts.clone(), cancel.clone())),
+        tokio::spawn(placement::run(parts.clone(), cancel.clone())),
+        tokio::spawn(account::run(parts.clone(), cancel.clone())),
+        tokio::spawn(consume_reports(parts.clone(), parker.clone(), projector, cancel.clone())),
+        tokio::spawn(consume_dead_letters(parts.clone(), parker, cancel.clone())),
+    ]
+}
+
+async fn consume_reports(
+    parts: Parts,
+    parker: Parker,
+    projector: Arc<projector::Projector>,
+    cancel: CancellationToken,
+) {
+    let source = worker::Source::engine(parts.link.clone(), topology::SS_REPORTS);
+    let metrics = parts.metrics.nats.clone();
+    let apply = move |deliveries| {
+        let projector = projector.clone();
+        async move { projector.apply(deliveries).await }
+    };
+    worker::run_batches(source, writer::BATCH, apply, parker, metrics, cancel).await;
+}
+
+async fn consume_dead_letters(parts: Parts, parker: Parker, cancel: CancellationToken) {
+    let source = worker::Source::engine(parts.link.clone(), topology::SS_DLQ);
+    let metrics = parts.metrics.nats.clone();
+    let record = move |deliveries| {
+        let parts = parts.clone();
+        async move { dead_letters::record(&parts, deliveries).await }
+    };
+    worker::run_batches(source, 32, record, parker, metrics, cancel).await;
+}

@@ -1,0 +1,117 @@
+//! What `/metrics` tells of the engine. Names are the contract's.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::writer::Outcome;
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Type {
+    r#type: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Controller {
+    controller: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ControllerOnPlatform {
+    controller: String,
+    platform: String,
+}
+
+/// The engine's metrics and the registry that they, and those of `streams`, live in.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    /// Those of the JetStream parts.
+    pub nats: streams::metrics::Metrics,
+    published: Family<Type, Counter>,
+    processed: Family<Controller, Counter>,
+    latency: Histogram,
+    health: Family<ControllerOnPlatform, Gauge>,
+    unaccounted: Gauge,
+    batch_size: Histogram,
+    batch_seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let nats = streams::metrics::Metrics::register(&mut registry);
+        let metrics = Self {
+            registry: Arc::new(Mutex::new(Registry::default())),
+            nats,
+            published: Family::default(),
+            processed: Family::default(),
+            latency: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
+            health: Family::default(),
+            unaccounted: Gauge::default(),
+            batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
+            batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
+        };
+        metrics.register(&mut registry);
+        Self { registry: Arc::new(Mutex::new(registry)), ..metrics }
+    }
+}
+
+impl Metrics {
+    fn register(&self, registry: &mut Registry) {
+        let published = self.published.clone();
+        registry.register("streamspace_events_published", "Commands that were published, by type", published);
+        let processed = self.processed.clone();
+        registry.register("streamspace_events_processed", "Reports that were applied, by controller", processed);
+        let help = "Seconds from the acceptance of a command to its end";
+        registry.register("streamspace_event_latency_seconds", help, self.latency.clone());
+        let help = "1 where a controller takes work, else 0";
+        registry.register("streamspace_controller_health", help, self.health.clone());
+        let help = "Commands that are neither ended nor visibly on their way; anything but 0 is a defect";
+        registry.register("streamspace_events_unaccounted", help, self.unaccounted.clone());
+        let help = "Pieces of work in one transaction";
+        registry.register("streamspace_writer_batch_size", help, self.batch_size.clone());
+        let help = "Seconds that one transaction took";
+        registry.register("streamspace_writer_batch_seconds", help, self.batch_seconds.clone());
+    }
+
+    pub(crate) fn published(&self, subject: &str) {
+        let kind: Vec<&str> = subject.split('.').skip(1).take(2).collect();
+        self.published.get_or_create(&Type { r#type: kind.join(".") }).inc();
+    }
+
+    pub(crate) fn batch(&self, size: usize, took: Duration) {
+        self.batch_size.observe(size as f64);
+        self.batch_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn committed(&self, outcome: &Outcome) {
+        for (controller, count) in &outcome.processed {
+            self.processed.get_or_create(&Controller { controller: controller.clone() }).inc_by(*count);
+        }
+        for (controller, platform, ready) in &outcome.health {
+            let labels = ControllerOnPlatform { controller: controller.clone(), platform: platform.clone() };
+            self.health.get_or_create(&labels).set(i64::from(*ready));
+        }
+        outcome.latencies.iter().for_each(|seconds| self.latency.observe(*seconds));
+    }
+
+    pub(crate) fn unaccounted(&self, count: i64) {
+        self.unaccounted.set(count);
+    }
+
+    /// All of it in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = prometheus_client::encoding::text::encode(&mut text, &registry); // writing to a String does not fail
+        text
+    }
+}

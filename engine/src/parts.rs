@@ -1,0 +1,21 @@
+//! What every loop of the engine is given.
+
+use std::sync::Arc;
+
+use migrations::connect::Database;
+use streams::connect::Link;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::writer::{Wakes, Writer};
+
+/// The shared parts; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    pub(crate) database: Database,
+    pub(crate) link: Link,
+    pub(crate) writer: Writer,
+    pub(crate) clock: Clock,
+    pub(crate) wakes: Arc<Wakes>,
+    pub(crate) metrics: Metrics,
+}

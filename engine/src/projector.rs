@@ -1,0 +1,168 @@
+//! What happens when a controller reports: the report is read, handed to the writer, and acknowledged once it is committed.
+//!
+//! What cannot be read or is refused is parked with its bytes. What could not be written now is left to redelivery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use machine::Lane;
+use machine::session::{Observation, Source};
+use serde_json::Value;
+use streams::crash::{Moment, point};
+use streams::subject::{self, Report, Sender};
+use streams::wire::{Failure, SessionState, SessionStatus, World};
+use streams::worker::{Delivery, Verdict};
+use tracing::Instrument;
+
+use crate::courier::Epochs;
+use crate::parts::Parts;
+use crate::worlds::Worlds;
+use crate::writer::{Error, ReportIn, Work};
+
+/// The pause before what could not be written is asked for again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Applies reports.
+pub(crate) struct Projector {
+    parts: Parts,
+    epochs: Epochs,
+    worlds: Worlds,
+}
+
+impl Projector {
+    pub(crate) fn new(parts: Parts, epochs: Epochs) -> Arc<Self> {
+        Arc::new(Self { worlds: Worlds::new(parts.clone()), parts, epochs })
+    }
+
+    /// Applies a batch; a verdict for each delivery.
+    pub(crate) async fn apply(&self, deliveries: Vec<Delivery>) -> Vec<Verdict> {
+        point("projector.receive", Moment::Before);
+        let epoch = self.epochs.reports();
+        let verdicts = join_all(deliveries.iter().map(|delivery| self.one(delivery, epoch))).await;
+        point("projector.apply", Moment::After);
+        if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Again)) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        point("projector.ack", Moment::Before);
+        verdicts
+    }
+
+    async fn one(&self, delivery: &Delivery, epoch: i64) -> Verdict {
+        let seq = i64::try_from(delivery.stream_sequence).unwrap_or(i64::MAX);
+        let Some((report, sender)) = subject::parse_report(&delivery.subject) else {
+            return Verdict::Park(format!("undecodable: {} is not a subject of the contract", delivery.subject));
+        };
+        let span = tracing::info_span!("project", otel.kind = "consumer", messaging.destination = %delivery.subject);
+        if let Some(traceparent) = &delivery.traceparent {
+            streams::trace::set_parent(&span, traceparent);
+        }
+        let source = Source { epoch, seq };
+        match report {
+            Report::SessionStatus => self.session_status(delivery, &sender, source).instrument(span).await,
+            Report::ControllerWorld => self.world(delivery, &sender, source).instrument(span).await,
+            Report::AppStatus | Report::NodeStatus | Report::TemplateCreate => {
+                Verdict::Park(format!("unsupported: this version does not act on {}", report.name()))
+            }
+        }
+    }
+
+    async fn session_status(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {
+        let payload: Value = match serde_json::from_slice(&delivery.payload) {
+            Ok(payload) => payload,
+            Err(error) => return Verdict::Park(format!("undecodable: {error}")),
+        };
+        let status: SessionStatus = match serde_json::from_slice(&delivery.payload) {
+            Ok(status) => status,
+            Err(error) => return Verdict::Park(format!("undecodable: {error}")),
+        };
+        if has_nul(&payload) {
+            return Verdict::Park("undecodable: a string holds a NUL character".into());
+        }
+        let report = report_in(&delivery.subject, payload, &status, sender, source);
+        let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
+        point("projector.apply", Moment::Before);
+        verdict(self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await)
+    }
+
+    async fn world(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {
+        let Sender::Durable(platform, controller) = sender else {
+            return Verdict::Park("illegal: a world is told in the durable lane".into());
+        };
+        let world: World = match serde_json::from_slice(&delivery.payload) {
+            Ok(world) => world,
+            Err(error) => return Verdict::Park(format!("undecodable: {error}")),
+        };
+        if world.controller_id != controller.as_str() || world.platform != platform.as_str() {
+            return Verdict::Park("illegal: a world told under another controller's subject".into());
+        }
+        self.worlds.part(&delivery.subject, world, sender, source).await
+    }
+}
+
+/// What the writer's answer means to the delivery.
+pub(crate) fn verdict<T>(answer: Result<T, Error>) -> Verdict {
+    match answer {
+        Ok(_) => Verdict::Done,
+        Err(Error::Busy | Error::Unavailable(_)) => Verdict::Again,
+        Err(error @ Error::NotFound { .. }) => Verdict::Park(format!("unknown: {error}")),
+        Err(error) => Verdict::Park(format!("illegal: {error}")),
+    }
+}
+
+/// What a status says, in the machine's terms.
+pub(crate) fn report_in(
+    subject: &str,
+    payload: Value,
+    status: &SessionStatus,
+    sender: &Sender,
+    source: Source,
+) -> ReportIn {
+    let (lane, controller_id) = match sender {
+        Sender::Durable(_, controller) => (Lane::Durable, controller.to_string()),
+        Sender::Core => (Lane::Core, status.controller_id.clone().unwrap_or_default()),
+    };
+    let observation = Observation {
+        controller_id,
+        lane,
+        source,
+        status: status.status,
+        generation: status.generation,
+        causation_id: status.causation_id,
+        attempt: status.attempt,
+        instance_id: status.instance_id,
+        error: failure(status),
+        url: status.url.clone(),
+        pod_name: status.pod_name.clone(),
+        phase: status.phase.clone(),
+        message: status.message.clone(),
+        connections: status.connections.and_then(|count| i32::try_from(count).ok()),
+    };
+    ReportIn {
+        event_id: status.event_id,
+        session_id: status.session_id,
+        subject: subject.to_owned(),
+        payload,
+        observation,
+        resource_usage: status.resource_usage.as_ref().and_then(|usage| serde_json::to_value(usage).ok()),
+    }
+}
+
+/// A plain controller says no more than `failed`; that counts as an error that may pass.
+fn failure(status: &SessionStatus) -> Option<Failure> {
+    if status.error.is_some() || status.status != SessionState::Failed {
+        return status.error.clone();
+    }
+    let message = status.message.clone().unwrap_or_else(|| "the controller reported failed".into());
+    Some(Failure { code: "failed".into(), message, retryable: true, user_error: false })
+}
+
+/// PostgreSQL cannot store NUL in JSON; nothing that people read needs one.
+pub(crate) fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}

@@ -1,0 +1,168 @@
+//! What can be asked of the tables. Everything here only reads, by an index.
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
+use uuid::Uuid;
+
+use crate::store::{controller, dead_letter, event, session, template};
+
+/// Where a page begins: after the row with this creation time and id.
+pub type Position = (i64, Uuid);
+
+/// What a list of sessions is narrowed by.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct SessionFilter {
+    pub user_id: Option<String>,
+    /// One state, or `all`; none of them: all but deleted.
+    pub status: Option<String>,
+    pub platform: Option<String>,
+    pub controller_id: Option<String>,
+    pub template_id: Option<String>,
+    pub tag: Option<String>,
+}
+
+/// One session.
+///
+/// # Errors
+/// What the database says; so for all of these.
+pub async fn session(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<session::Model>, DbErr> {
+    session::Entity::find_by_id(id).one(db).await
+}
+
+/// A page of sessions, newest first, stable while others are written.
+#[allow(clippy::missing_errors_doc)] // as above
+pub async fn sessions(
+    db: &impl ConnectionTrait,
+    filter: &SessionFilter,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<session::Model>, DbErr> {
+    use session::Column as C;
+    let mut select = session::Entity::find();
+    let equal = [(C::UserId, &filter.user_id), (C::Platform, &filter.platform), (C::ControllerId, &filter.controller_id)];
+    for (column, value) in equal.into_iter().chain([(C::TemplateId, &filter.template_id)]) {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    select = match filter.status.as_deref() {
+        None => select.filter(C::Status.ne("deleted")),
+        Some("all") => select,
+        Some(status) => select.filter(C::Status.eq(status)),
+    };
+    if let Some(tag) = &filter.tag {
+        select = with_tag(select, db, tag);
+    }
+    if let Some((created_ms, id)) = after {
+        let earlier = C::CreatedMs.lt(created_ms);
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::SessionId.lt(id));
+        select = select.filter(Condition::any().add(earlier).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::SessionId).limit(limit).all(db).await
+}
+
+fn with_tag(select: Select<session::Entity>, db: &impl ConnectionTrait, tag: &str) -> Select<session::Entity> {
+    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
+        let tags = serde_json::json!([tag]);
+        return select.filter(Expr::cust_with_values("tags @> $1", [tags]));
+    }
+    select.filter(Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) AS t WHERE t.value = ?)", [tag]))
+}
+
+/// The log of one entity, in the order in which it is folded.
+#[allow(clippy::missing_errors_doc)]
+pub async fn events(
+    db: &impl ConnectionTrait,
+    entity: &str,
+    after_seq: i64,
+    limit: u64,
+) -> Result<Vec<event::Model>, DbErr> {
+    event::Entity::find()
+        .filter(event::Column::Entity.eq(entity))
+        .filter(event::Column::EntitySeq.gt(after_seq))
+        .order_by_asc(event::Column::EntitySeq)
+        .limit(limit)
+        .all(db)
+        .await
+}
+
+/// One command of the log.
+#[allow(clippy::missing_errors_doc)]
+pub async fn command(db: &impl ConnectionTrait, event_id: Uuid) -> Result<Option<event::Model>, DbErr> {
+    event::Entity::find()
+        .filter(event::Column::EventId.eq(event_id))
+        .filter(event::Column::Direction.eq(event::Kind::Command.direction()))
+        .one(db)
+        .await
+}
+
+/// One template, deleted or not.
+#[allow(clippy::missing_errors_doc)]
+pub async fn template(db: &impl ConnectionTrait, name: &str) -> Result<Option<template::Model>, DbErr> {
+    template::Entity::find_by_id(name.to_owned()).one(db).await
+}
+
+/// A page of templates by name.
+#[allow(clippy::missing_errors_doc)]
+pub async fn templates(
+    db: &impl ConnectionTrait,
+    category: Option<&str>,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<template::Model>, DbErr> {
+    let mut select = template::Entity::find().filter(template::Column::Deleted.eq(false));
+    if let Some(category) = category {
+        select = select.filter(template::Column::Category.eq(category));
+    }
+    if let Some(after) = after {
+        select = select.filter(template::Column::Name.gt(after));
+    }
+    select.order_by_asc(template::Column::Name).limit(limit).all(db).await
+}
+
+/// Every controller that ever reported.
+#[allow(clippy::missing_errors_doc)]
+pub async fn controllers(db: &impl ConnectionTrait) -> Result<Vec<controller::Model>, DbErr> {
+    controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(db).await
+}
+
+/// One controller.
+#[allow(clippy::missing_errors_doc)]
+pub async fn controller(db: &impl ConnectionTrait, id: &str) -> Result<Option<controller::Model>, DbErr> {
+    controller::Entity::find().filter(controller::Column::ControllerId.eq(id)).one(db).await
+}
+
+/// Whether a controller of a platform ever reported.
+#[allow(clippy::missing_errors_doc)]
+pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result<bool, DbErr> {
+    Ok(controller::Entity::find().filter(controller::Column::Platform.eq(platform)).count(db).await? > 0)
+}
+
+/// A page of dead letters, newest first; by status where given.
+#[allow(clippy::missing_errors_doc)]
+pub async fn dead_letters(
+    db: &impl ConnectionTrait,
+    status: Option<&str>,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<dead_letter::Model>, DbErr> {
+    use dead_letter::Column as C;
+    let mut select = dead_letter::Entity::find();
+    if let Some(status) = status {
+        select = select.filter(C::Status.eq(status));
+    }
+    if let Some((created_ms, id)) = after {
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::Id.lt(id));
+        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::Id).limit(limit).all(db).await
+}
+
+/// One dead letter.
+#[allow(clippy::missing_errors_doc)]
+pub async fn dead_letter(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<dead_letter::Model>, DbErr> {
+    crate::dead_letters::get(db, id).await
+}

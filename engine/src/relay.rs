@@ -1,0 +1,193 @@
+//! What happens between a commit and the courier: committed commands are published, and marked once JetStream has them.
+//!
+//! The relay is woken by commits and by a slow poll. A row stays `pending` until its PubAck, so that a crash anywhere here
+//! only publishes again, under the same message id.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement};
+use serde_json::Value;
+use streams::crash::{Moment, point};
+use streams::publisher::{Outgoing, Publisher};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::courier::Epochs;
+use crate::parts::Parts;
+use crate::writer::{Mark, Work};
+
+/// Commands that are claimed and published together.
+const BATCH: i64 = 512;
+/// How long a claim keeps other engines away, in milliseconds.
+const CLAIM_MS: i64 = 15_000;
+/// The slow poll behind the wake-ups.
+const POLL: Duration = Duration::from_secs(5);
+/// The pause after a round in which something could not be published.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A pending command.
+#[derive(Debug, FromQueryResult)]
+struct Pending {
+    event_id: Uuid,
+    subject: String,
+    payload: Value,
+    attempt: i32,
+    lane: Option<String>,
+    traceparent: Option<String>,
+}
+
+/// The outbox's publisher.
+pub(crate) struct Relay {
+    pub(crate) parts: Parts,
+    pub(crate) publisher: Publisher,
+    pub(crate) epochs: Epochs,
+}
+
+impl Relay {
+    pub(crate) async fn run(self, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.parts.wakes.outbox.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+                () = cancel.cancelled() => return,
+            }
+            while !cancel.is_cancelled() {
+                match self.round().await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(Failed) => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        }
+    }
+
+    /// Publishes one batch; answers how many commands it had.
+    async fn round(&self) -> Result<usize, Failed> {
+        if !self.parts.link.state.borrow().connected {
+            return Err(Failed);
+        }
+        let rows = self.claim().await.map_err(|error| {
+            tracing::warn!(%error, "the outbox cannot be read");
+            Failed
+        })?;
+        let count = rows.len();
+        if count == 0 {
+            return self.publish_copies().await;
+        }
+        let (core, durable): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.lane.as_deref() == Some("core"));
+        point("relay.publish", Moment::Before);
+        let mut marks = self.publish_durable(durable).await;
+        marks.extend(self.publish_core(core).await);
+        point("relay.publish", Moment::After);
+        let complete = marks.len() == count;
+        point("relay.mark", Moment::Before);
+        if !marks.is_empty() {
+            self.parts.writer.enqueue(Work::Published(marks), None).await.map_err(|_| Failed)?;
+        }
+        point("relay.mark", Moment::After);
+        if complete { Ok(count) } else { Err(Failed) }
+    }
+
+    async fn publish_durable(&self, rows: Vec<Pending>) -> Vec<Mark> {
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let epoch = self.epochs.commands();
+        let outgoing = rows.iter().map(outgoing).collect();
+        point("relay.publish", Moment::During);
+        let acks = self.publisher.publish_all(outgoing).await;
+        let mut marks = Vec::with_capacity(rows.len());
+        for (row, ack) in rows.iter().zip(acks) {
+            match ack {
+                Ok(ack) => {
+                    self.parts.metrics.published(&row.subject);
+                    let seq = i64::try_from(ack.sequence).ok();
+                    marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: Some(epoch), seq });
+                }
+                Err(error) => tracing::warn!(event.id = %row.event_id, %error, "a command was not published yet"),
+            }
+        }
+        marks
+    }
+
+    /// The core lane has no acknowledgement: what was flushed to the server counts as published.
+    async fn publish_core(&self, rows: Vec<Pending>) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        for row in &rows {
+            let payload = with_attempt(row).to_string().into();
+            if self.parts.link.client.publish(row.subject.clone(), payload).await.is_ok() {
+                self.parts.metrics.published(&row.subject);
+                marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: None, seq: None });
+            }
+        }
+        match self.parts.link.client.flush().await {
+            Ok(()) => marks,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn claim(&self) -> Result<Vec<Pending>, DbErr> {
+        let db = &self.parts.database.reader;
+        let columns = "event_id, subject, payload, attempt, lane, traceparent";
+        let pending = "status = 'pending' AND ready";
+        if db.get_database_backend() != DbBackend::Postgres {
+            // one process owns a SQLite file, and this is its only relay: nobody to be kept away
+            let sql = format!("SELECT {columns} FROM event_log WHERE {pending} ORDER BY id LIMIT {BATCH}");
+            return Pending::find_by_statement(Statement::from_string(DbBackend::Sqlite, sql)).all(db).await;
+        }
+        let now_ms = self.parts.clock.now_ms(db).await?;
+        let sql = format!(
+            "UPDATE event_log SET claimed_until_ms = $1 WHERE id IN (SELECT id FROM event_log WHERE {pending} \
+             AND (claimed_until_ms IS NULL OR claimed_until_ms < $2) ORDER BY id LIMIT {BATCH} FOR UPDATE SKIP LOCKED) \
+             RETURNING {columns}"
+        );
+        let values = [(now_ms + CLAIM_MS).into(), now_ms.into()];
+        let claim = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        Pending::find_by_statement(claim).all(&self.parts.database.writer).await
+    }
+
+    /// The public copies of dead letters that were decided here.
+    async fn publish_copies(&self) -> Result<usize, Failed> {
+        let copies = crate::dead_letters::uncopied(&self.parts.database.reader, BATCH as u64).await.map_err(|_| Failed)?;
+        if copies.is_empty() {
+            return Ok(0);
+        }
+        let (ids, outgoing): (Vec<Uuid>, Vec<Outgoing>) = copies.into_iter().unzip();
+        let acks = self.publisher.publish_all(outgoing).instrument(tracing::info_span!("publish dead letters")).await;
+        let done: Vec<Uuid> = ids.into_iter().zip(acks).filter_map(|(id, ack)| ack.is_ok().then_some(id)).collect();
+        if done.is_empty() {
+            return Err(Failed);
+        }
+        let count = done.len();
+        self.parts.writer.enqueue(Work::Copied(done), None).await.map_err(|_| Failed)?;
+        Ok(count)
+    }
+}
+
+/// Something was not published; it stays pending.
+#[derive(Debug)]
+struct Failed;
+
+fn with_attempt(row: &Pending) -> Value {
+    let mut payload = row.payload.clone();
+    payload["attempt"] = row.attempt.into();
+    payload
+}
+
+/// A message whose span continues the trace of whoever asked.
+fn outgoing(row: &Pending) -> Outgoing {
+    let span = tracing::info_span!("publish", otel.kind = "producer", messaging.destination = %row.subject,
+        event.id = %row.event_id, attempt = row.attempt);
+    if let Some(traceparent) = &row.traceparent {
+        streams::trace::set_parent(&span, traceparent);
+    }
+    let traceparent = span.in_scope(streams::trace::current_traceparent).or_else(|| row.traceparent.clone());
+    Outgoing {
+        subject: row.subject.clone(),
+        message_id: format!("{}:{}", row.event_id, row.attempt),
+        traceparent,
+        headers: Vec::new(),
+        payload: with_attempt(row).to_string().into(),
+    }
+}

@@ -1,0 +1,204 @@
+//! What a request for a session must be before it becomes an intent.
+//!
+//! Every mistake is found at once, and each names the field, the rule, and the way out.
+
+use sea_orm::{ConnectionTrait, DbErr};
+use streams::ids::Platform;
+use streams::wire::{Manifest, Object, Resources};
+use streams::{duration, quantity};
+use uuid::Uuid;
+
+use crate::store::template;
+use crate::writer::{self, NewSession};
+
+/// Platforms of the contract; others are known once a controller of theirs has reported.
+pub const PLATFORMS: [&str; 6] = ["kubernetes", "docker", "hyperv", "vcenter", "local", "noop"];
+/// Bytes of metadata at most, as JSON.
+const MAX_METADATA: usize = 16_384;
+
+/// A request as it came.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct CreateSession {
+    pub template_id: String,
+    pub user_id: String,
+    pub platform: Option<String>,
+    pub resources: Resources,
+    pub persistent_home: bool,
+    pub idle_timeout: Option<String>,
+    pub max_duration: Option<String>,
+    pub tags: Vec<String>,
+    pub metadata: Object,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field, as a path.
+    pub field: String,
+    /// The rule that it breaks.
+    pub rule: String,
+    /// The way out.
+    pub hint: String,
+}
+
+/// All mistakes of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", summary(.0))]
+pub struct Invalid(pub Vec<FieldError>);
+
+fn summary(errors: &[FieldError]) -> String {
+    errors.iter().map(|e| format!("{}: {}", e.field, e.rule)).collect::<Vec<_>>().join("; ")
+}
+
+/// Why a session was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is wrong.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// It could not be written.
+    #[error(transparent)]
+    Writer(#[from] writer::Error),
+    /// It could not be checked.
+    #[error("the request cannot be checked now: {0}")]
+    Database(#[from] DbErr),
+    /// The writer answered something else than a session.
+    #[error("unexpected answer of the writer: {0}")]
+    Unexpected(String),
+}
+
+/// Gathers mistakes.
+#[derive(Default)]
+struct Mistakes(Vec<FieldError>);
+
+impl Mistakes {
+    fn add(&mut self, field: &str, rule: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
+    }
+
+    fn text(&mut self, field: &str, value: &str, max: usize) {
+        if value.is_empty() || value.chars().count() > max || value.chars().any(char::is_control) {
+            self.add(field, format!("must be 1 to {max} printable characters"), "shorten it, and remove control characters");
+        }
+    }
+
+    fn duration(&mut self, field: &str, value: Option<&str>) -> Option<i64> {
+        match duration::parse(value?) {
+            Ok(duration) => i64::try_from(duration.as_secs()).ok(),
+            Err(error) => {
+                self.add(field, error.to_string(), "write it as 90s, 30m or 1h30m");
+                None
+            }
+        }
+    }
+}
+
+/// Checks a request against the rules and against what exists.
+pub(crate) async fn check(
+    db: &impl ConnectionTrait,
+    default_platform: &str,
+    request: CreateSession,
+) -> Result<NewSession, Error> {
+    let mut mistakes = Mistakes::default();
+    mistakes.text("user_id", &request.user_id, 255);
+    let idle_timeout_s = mistakes.duration("idle_timeout", request.idle_timeout.as_deref());
+    let max_duration_s = mistakes.duration("max_duration", request.max_duration.as_deref());
+    check_extras(&request, &mut mistakes);
+    let platform = request.platform.clone().unwrap_or_else(|| default_platform.to_owned());
+    check_platform(db, &platform, &mut mistakes).await?;
+    let template = living_template(db, &request.template_id).await?;
+    let manifest = check_template(template, &request.template_id, &platform, &mut mistakes);
+    let resources = check_resources(&request.resources, manifest.as_ref(), &mut mistakes);
+    if !mistakes.0.is_empty() {
+        return Err(Invalid(mistakes.0).into());
+    }
+    Ok(NewSession {
+        session_id: Uuid::now_v7(),
+        event_id: Uuid::now_v7(),
+        user_id: request.user_id,
+        template_id: request.template_id,
+        platform,
+        resources,
+        persistent_home: request.persistent_home,
+        idle_timeout_s,
+        max_duration_s,
+        tags: request.tags,
+        metadata: request.metadata,
+    })
+}
+
+fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
+    if request.tags.len() > 32 {
+        mistakes.add("tags", "at most 32", "remove some");
+    }
+    for (i, tag) in request.tags.iter().enumerate() {
+        mistakes.text(&format!("tags[{i}]"), tag, 64);
+    }
+    let metadata = serde_json::Value::Object(request.metadata.clone());
+    if metadata.to_string().len() > MAX_METADATA {
+        mistakes.add("metadata", format!("at most {MAX_METADATA} bytes of JSON"), "keep large things elsewhere, and refer to them");
+    }
+    if crate::projector::has_nul(&metadata) {
+        mistakes.add("metadata", "must not hold NUL characters", "remove \\u0000");
+    }
+}
+
+async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mut Mistakes) -> Result<(), DbErr> {
+    if let Err(error) = Platform::try_new(platform) {
+        mistakes.add("platform", error.to_string(), "use a platform that GET /api/v1/platforms lists");
+        return Ok(());
+    }
+    if PLATFORMS.contains(&platform) || crate::queries::has_controller(db, platform).await? {
+        return Ok(());
+    }
+    let rule = format!("{platform:?} is neither a platform of the contract nor one that a controller has reported");
+    mistakes.add("platform", rule, format!("use one of {}, or start a controller for it first", PLATFORMS.join(", ")));
+    Ok(())
+}
+
+async fn living_template(db: &impl ConnectionTrait, name: &str) -> Result<Option<template::Model>, DbErr> {
+    if name.is_empty() || name.len() > 128 || name.contains('\0') {
+        return Ok(None);
+    }
+    Ok(crate::queries::template(db, name).await?.filter(|row| !row.deleted))
+}
+
+/// The template must exist, and the platform must be able to run it.
+fn check_template(
+    template: Option<template::Model>,
+    name: &str,
+    platform: &str,
+    mistakes: &mut Mistakes,
+) -> Option<Manifest> {
+    let Some(manifest) = template.and_then(|row| serde_json::from_value::<Manifest>(row.manifest).ok()) else {
+        let rule = format!("there is no template {name:?}");
+        mistakes.add("template_id", rule, "GET /api/v1/templates lists them; POST one there first");
+        return None;
+    };
+    let (needs, has) = match platform {
+        "local" => ("a `local` block", manifest.spec.local.is_some()),
+        "docker" | "kubernetes" => ("a `baseImage`", manifest.spec.base_image.is_some()),
+        _ => ("", true),
+    };
+    if !has {
+        let rule = format!("template {name:?} can never run on platform {platform}: it has no {}", needs.trim_start_matches("a "));
+        mistakes.add("template_id", rule, format!("add {needs} to the template's spec, or choose another platform"));
+    }
+    Some(manifest)
+}
+
+/// What was asked for, and the template's defaults in the gaps.
+fn check_resources(asked: &Resources, manifest: Option<&Manifest>, mistakes: &mut Mistakes) -> Resources {
+    if let Some(Err(error)) = asked.memory.as_deref().map(quantity::bytes) {
+        mistakes.add("resources.memory", error.to_string(), "write it as 512Mi or 2Gi");
+    }
+    if let Some(Err(error)) = asked.cpu.as_deref().map(quantity::millicores) {
+        mistakes.add("resources.cpu", error.to_string(), "write it as 500m or 2");
+    }
+    let defaults = manifest.and_then(|manifest| manifest.spec.default_resources.clone()).unwrap_or_default();
+    Resources {
+        memory: asked.memory.clone().or(defaults.memory),
+        cpu: asked.cpu.clone().or(defaults.cpu),
+    }
+}

@@ -1,0 +1,131 @@
+//! The table `platform_controllers`.
+
+use machine::Lane;
+use machine::breaker::{Breaker, State};
+use machine::controller::Controller;
+use machine::placement::Candidate;
+use sea_orm::entity::prelude::*;
+use serde::Serialize;
+use streams::wire::{Capacity, ControllerHealth};
+
+/// A controller's row.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[sea_orm(table_name = "platform_controllers")]
+#[allow(missing_docs)] // the columns are described in the contract
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub controller_id: String,
+    pub platform: String,
+    pub display_name: Option<String>,
+    pub status: Option<String>,
+    pub version: Option<String>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub capabilities: Option<Json>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub cluster_info: Option<Json>,
+    pub last_heartbeat: Option<DateTimeUtc>,
+    pub created_at: Option<DateTimeUtc>,
+    pub updated_at: Option<DateTimeUtc>,
+    pub protocol: i32,
+    pub instance_id: Option<Uuid>,
+    pub world_id: Option<Uuid>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub capacity: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub labels: Json,
+    pub interval_seconds: i32,
+    pub sealing_key: Option<String>,
+    pub reason: Option<String>,
+    pub breaker: String,
+    pub breaker_failures: i32,
+    pub breaker_until_ms: Option<i64>,
+    pub revoked: bool,
+    pub last_heartbeat_ms: i64,
+    pub synced_instance: Option<Uuid>,
+    pub entity_seq: i64,
+    pub generation: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The name of a controller in `event_log.entity`.
+    #[must_use]
+    pub fn entity(controller_id: &str) -> String {
+        format!("controller:{controller_id}")
+    }
+
+    /// The facts that health is decided on.
+    #[must_use]
+    pub fn facts(&self) -> Controller {
+        let status = match self.status.as_deref() {
+            Some("healthy") => ControllerHealth::Healthy,
+            Some("unhealthy") => ControllerHealth::Unhealthy,
+            _ => ControllerHealth::Unknown,
+        };
+        let breaker = Breaker {
+            state: State::from_name(&self.breaker),
+            failures: self.breaker_failures,
+            until_ms: self.breaker_until_ms,
+        };
+        Controller { status, reason: self.reason.clone(), breaker }
+    }
+
+    /// Takes over decided facts; says whether anything changed.
+    pub fn assume(&mut self, facts: &Controller) -> bool {
+        let before = self.facts();
+        self.status = Some(facts.status.as_str().into());
+        self.reason.clone_from(&facts.reason);
+        self.breaker = facts.breaker.state.as_str().into();
+        self.breaker_failures = facts.breaker.failures;
+        self.breaker_until_ms = facts.breaker.until_ms;
+        before != *facts
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        if self.protocol >= 2 { Lane::Durable } else { Lane::Core }
+    }
+
+    /// Whether it may get new work.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        !self.revoked && self.facts().ready()
+    }
+
+    /// What it said it could take.
+    #[must_use]
+    pub fn capacity(&self) -> Option<Capacity> {
+        serde_json::from_value(self.capacity.clone()).ok()
+    }
+
+    /// What placement asks about it; `given` counts sessions placed since its last heartbeat.
+    #[must_use]
+    pub fn candidate(&self, given: u32) -> Candidate {
+        let capacity = self.capacity();
+        let able = self.capabilities.as_ref().and_then(Json::as_array);
+        Candidate {
+            controller_id: self.controller_id.clone(),
+            platform: self.platform.clone(),
+            lane: self.lane(),
+            ready: self.ready(),
+            reason: self.why_not_ready(),
+            able: able.is_none_or(|all| all.is_empty() || all.iter().any(|c| c == "sessions")),
+            load: capacity.map_or(0, |c| c.sessions).saturating_add(given),
+            room: capacity.map(|c| c.sessions_max),
+        }
+    }
+
+    fn why_not_ready(&self) -> Option<String> {
+        if self.revoked {
+            return Some("revoked by an operator".into());
+        }
+        if self.breaker == State::Open.as_str() {
+            return Some(format!("circuit breaker open after {} failures", self.breaker_failures));
+        }
+        self.reason.clone()
+    }
+}

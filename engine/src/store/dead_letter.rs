@@ -1,0 +1,35 @@
+//! The table `dead_letters`: the record of all that could not be processed.
+
+use sea_orm::entity::prelude::*;
+use serde::Serialize;
+
+/// A dead letter's row.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[sea_orm(table_name = "dead_letters")]
+#[allow(missing_docs)] // the columns are described in ARCHITECTURE.md
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub event_id: Option<Uuid>,
+    pub source: String,
+    pub subject: String,
+    pub reason: String,
+    pub error: String,
+    pub payload: Vec<u8>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub headers: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub attempts: Json,
+    pub entity: Option<String>,
+    pub controller_id: Option<String>,
+    pub platform: Option<String>,
+    pub fingerprint: String,
+    pub status: String,
+    pub note: Option<String>,
+    pub copied: bool,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

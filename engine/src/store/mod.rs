@@ -1,0 +1,11 @@
+//! The rows: what the tables hold, and the statements that read and write many of them at once.
+//!
+//! Only the writer changes anything here; everybody else reads.
+
+pub mod bulk;
+pub mod controller;
+pub mod dead_letter;
+pub mod event;
+pub mod session;
+pub mod stream_epoch;
+pub mod template;

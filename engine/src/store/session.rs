@@ -1,0 +1,159 @@
+//! The table `sessions`: what was asked for, and the facts that the machine decides on.
+
+use machine::Lane;
+use machine::session::{Attempt, Desired, Session};
+use sea_orm::entity::prelude::*;
+use serde::Serialize;
+use streams::wire::SessionState;
+
+/// A session's row.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[sea_orm(table_name = "sessions")]
+#[allow(missing_docs)] // the columns are described in the contract and in `machine::session::Session`
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub session_id: Uuid,
+    pub user_id: String,
+    pub template_id: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub template: Json,
+    pub platform: String,
+    pub controller_id: Option<String>,
+    pub lane: Option<String>,
+    pub status: String,
+    pub desired: String,
+    pub generation: i64,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub resources: Json,
+    pub persistent_home: bool,
+    pub idle_timeout_s: Option<i64>,
+    pub max_duration_s: Option<i64>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub tags: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub metadata: Json,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+    pub phase: Option<String>,
+    pub url: Option<String>,
+    pub pod_name: Option<String>,
+    pub command_id: Option<Uuid>,
+    pub command_verb: Option<String>,
+    pub attempt: i32,
+    pub starts: i32,
+    pub starter: Option<Uuid>,
+    pub next_attempt_ms: Option<i64>,
+    pub deadline_ms: Option<i64>,
+    pub expires_ms: Option<i64>,
+    pub seen_generation: i64,
+    pub seen_epoch: i64,
+    pub seen_seq: i64,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub failures: Json,
+    pub debt: bool,
+    pub entity_seq: i64,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+    pub idle_ms: Option<i64>,
+    pub wake_ms: Option<i64>,
+    pub last_activity_ms: i64,
+    pub connections: Option<i32>,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub resource_usage: Option<Json>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// A row that no version of this engine wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("sessions.{column} of {session_id} holds {value:?}, which this version does not know")]
+pub struct Unreadable {
+    column: &'static str,
+    session_id: Uuid,
+    value: String,
+}
+
+impl Model {
+    /// The name of a session in `event_log.entity`.
+    #[must_use]
+    pub fn entity(session_id: Uuid) -> String {
+        format!("session:{session_id}")
+    }
+
+    /// The facts that the machine decides on.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where a column holds what this version does not know.
+    pub fn facts(&self) -> Result<Session, Unreadable> {
+        let unreadable = |column, value: &str| Unreadable { column, session_id: self.session_id, value: value.into() };
+        let failures: Vec<Attempt> = serde_json::from_value(self.failures.clone())
+            .map_err(|_| unreadable("failures", &self.failures.to_string()))?;
+        Ok(Session {
+            session_id: self.session_id,
+            status: SessionState::from_name(&self.status).ok_or_else(|| unreadable("status", &self.status))?,
+            desired: Desired::from_name(&self.desired).ok_or_else(|| unreadable("desired", &self.desired))?,
+            generation: self.generation,
+            controller_id: self.controller_id.clone(),
+            lane: self.lane.as_deref().and_then(Lane::from_name),
+            reason: self.reason.clone(),
+            message: self.message.clone(),
+            phase: self.phase.clone(),
+            url: self.url.clone(),
+            pod_name: self.pod_name.clone(),
+            command_id: self.command_id,
+            command_verb: self.command_verb.clone(),
+            attempt: self.attempt,
+            starts: self.starts,
+            starter: self.starter,
+            next_attempt_ms: self.next_attempt_ms,
+            expires_ms: self.expires_ms,
+            seen_generation: self.seen_generation,
+            seen_epoch: self.seen_epoch,
+            seen_seq: self.seen_seq,
+            failures,
+            debt: self.debt,
+            idle_timeout_s: self.idle_timeout_s,
+            max_duration_s: self.max_duration_s,
+            deadline_ms: self.deadline_ms,
+            idle_ms: self.idle_ms,
+            last_activity_ms: self.last_activity_ms,
+            connections: self.connections,
+        })
+    }
+
+    /// Takes over decided facts.
+    pub fn assume(&mut self, facts: Session, now_ms: i64) {
+        self.wake_ms =
+            [facts.next_attempt_ms, facts.deadline_ms, facts.expires_ms, facts.idle_ms].into_iter().flatten().min();
+        self.updated_ms = now_ms;
+        self.status = facts.status.as_str().into();
+        self.desired = facts.desired.as_str().into();
+        self.generation = facts.generation;
+        self.controller_id = facts.controller_id;
+        self.lane = facts.lane.map(|lane| lane.as_str().into());
+        self.reason = facts.reason;
+        self.message = facts.message;
+        self.phase = facts.phase;
+        self.url = facts.url;
+        self.pod_name = facts.pod_name;
+        self.command_id = facts.command_id;
+        self.command_verb = facts.command_verb;
+        self.attempt = facts.attempt;
+        self.starts = facts.starts;
+        self.starter = facts.starter;
+        self.next_attempt_ms = facts.next_attempt_ms;
+        self.expires_ms = facts.expires_ms;
+        self.seen_generation = facts.seen_generation;
+        self.seen_epoch = facts.seen_epoch;
+        self.seen_seq = facts.seen_seq;
+        self.failures = serde_json::to_value(facts.failures).unwrap_or_default();
+        self.debt = facts.debt;
+        self.idle_timeout_s = facts.idle_timeout_s;
+        self.max_duration_s = facts.max_duration_s;
+        self.deadline_ms = facts.deadline_ms;
+        self.idle_ms = facts.idle_ms;
+        self.last_activity_ms = facts.last_activity_ms;
+        self.connections = facts.connections;
+    }
+}

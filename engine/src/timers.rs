@@ -1,0 +1,126 @@
+//! What happens when time passes: due sessions are found by one index, and the machine is told.
+//!
+//! The cost is that of what is due, never of what exists. Before a deadline counts, the stream is asked whether it still
+//! has the command: while it does, JetStream owns the delivery.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use machine::session::Event;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use streams::crash::{Moment, point};
+use streams::topology::SS_COMMANDS;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::store::{event, session};
+use crate::writer::Work;
+
+/// Sessions that are looked at together.
+const BATCH: u64 = 500;
+/// The longest sleep, so that a moved clock is noticed.
+const MAX_SLEEP: Duration = Duration::from_secs(5);
+/// The pause after a round that failed, or whose timers could not be settled.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A session whose time has come.
+struct Due {
+    session_id: Uuid,
+    deadline: bool,
+    command_id: Option<Uuid>,
+}
+
+pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
+    loop {
+        let pause = match round(&parts).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "due timers cannot be read");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = parts.wakes.timers.notified() => {}
+            () = cancel.cancelled() => return,
+        }
+    }
+}
+
+/// Fires what is due; answers how long there is nothing to do.
+async fn round(parts: &Parts) -> Result<Duration, DbErr> {
+    let now_ms = parts.clock.now_ms(&parts.database.reader).await?;
+    let next: Option<i64> = session::Entity::find()
+        .select_only()
+        .column(session::Column::WakeMs)
+        .filter(session::Column::WakeMs.is_not_null())
+        .order_by_asc(session::Column::WakeMs)
+        .limit(1)
+        .into_tuple()
+        .one(&parts.database.reader)
+        .await?;
+    let wait_ms = next.map_or(i64::MAX, |at| at - now_ms);
+    if wait_ms > 0 {
+        return Ok(MAX_SLEEP.min(Duration::from_millis(wait_ms.unsigned_abs())));
+    }
+    let due = due(parts, now_ms).await?;
+    point("timer.fire", Moment::Before);
+    let results = join_all(due.into_iter().map(|due| fire(parts, due))).await;
+    point("timer.fire", Moment::After);
+    let stuck = results.iter().all(|fired| !fired);
+    Ok(if stuck { PAUSE } else { Duration::ZERO })
+}
+
+async fn due(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr> {
+    let rows: Vec<(Uuid, Option<i64>, Option<Uuid>)> = session::Entity::find()
+        .select_only()
+        .column(session::Column::SessionId)
+        .column(session::Column::DeadlineMs)
+        .column(session::Column::CommandId)
+        .filter(session::Column::WakeMs.lte(now_ms))
+        .order_by_asc(session::Column::WakeMs)
+        .limit(BATCH)
+        .into_tuple()
+        .all(&parts.database.reader)
+        .await?;
+    let due = |(session_id, deadline_ms, command_id): (Uuid, Option<i64>, Option<Uuid>)| Due {
+        session_id,
+        deadline: deadline_ms.is_some_and(|at| at <= now_ms),
+        command_id,
+    };
+    Ok(rows.into_iter().map(due).collect())
+}
+
+/// Tells the machine; says whether it was written.
+async fn fire(parts: &Parts, due: Due) -> bool {
+    let event = match (due.deadline, due.command_id) {
+        (true, Some(command)) => match held(parts, command).await {
+            Some(held) => Event::Deadline { held },
+            None => return false, // the courier cannot be asked now: silence says nothing
+        },
+        _ => Event::Tick,
+    };
+    point("timer.fire", Moment::During);
+    parts.writer.enqueue(Work::Happened(due.session_id, event), None).await.is_ok()
+}
+
+/// Whether a command is still on its way: in the outbox, or in the stream. `None` where that cannot be known now.
+async fn held(parts: &Parts, command: Uuid) -> Option<bool> {
+    let row = event::Entity::find()
+        .filter(event::Column::EventId.eq(command))
+        .filter(event::Column::Direction.eq(event::Kind::Command.direction()))
+        .one(&parts.database.reader)
+        .await
+        .ok()??;
+    if row.status.as_deref() == Some("pending") {
+        return Some(true);
+    }
+    match (row.lane.as_deref(), row.stream_seq) {
+        (Some("durable"), Some(seq)) => {
+            let seq = u64::try_from(seq).ok()?;
+            streams::topology::holds(&parts.link.jetstream, SS_COMMANDS, seq).await.ok()
+        }
+        _ => Some(false),
+    }
+}

@@ -1,0 +1,129 @@
+//! What happens when a controller tells all that exists: each session in it is a report, and what is in no part is absent.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use futures::future::join_all;
+use machine::session::Source;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use streams::subject::Sender;
+use streams::wire::{SessionState, SessionStatus, World};
+use streams::worker::Verdict;
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::projector::report_in;
+use crate::store::session;
+use crate::writer::{Error, Work};
+
+/// States in which the owner has, or is about to have, something of the session.
+const EXISTING: [&str; 4] = ["running", "hibernated", "hibernating", "deleting"];
+
+/// One answer in the making.
+#[derive(Debug, Default)]
+struct Telling {
+    parts: HashSet<u32>,
+    sessions: HashSet<Uuid>,
+}
+
+/// The answers that are being told, by controller; a newer one replaces an older one.
+#[derive(Debug)]
+pub(crate) struct Worlds {
+    parts: Parts,
+    telling: Mutex<HashMap<String, (Uuid, Telling)>>,
+}
+
+impl Worlds {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts, telling: Mutex::default() }
+    }
+
+    /// Takes one part. After the last, what was not told is absent, but only where every part was seen here.
+    pub(crate) async fn part(&self, subject: &str, world: World, sender: &Sender, source: Source) -> Verdict {
+        let reports = world.sessions.iter().map(|status| self.report(subject, status, sender, source));
+        if join_all(reports).await.into_iter().any(|written| !written) {
+            return Verdict::Again;
+        }
+        let Some(told) = self.note(&world) else { return Verdict::Done };
+        match self.settle(subject, &world, told, sender, source).await {
+            Ok(true) => Verdict::Done,
+            Ok(false) | Err(_) => Verdict::Again,
+        }
+    }
+
+    /// Remembers a part; the sessions of all parts once the answer is complete.
+    fn note(&self, world: &World) -> Option<HashSet<Uuid>> {
+        let mut all = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = all.entry(world.controller_id.clone()).or_insert_with(|| (world.sync_id, Telling::default()));
+        if entry.0 != world.sync_id {
+            *entry = (world.sync_id, Telling::default());
+        }
+        entry.1.parts.insert(world.part);
+        entry.1.sessions.extend(world.sessions.iter().map(|status| status.session_id));
+        let complete = world.last && (0..=world.part).all(|part| entry.1.parts.contains(&part));
+        complete.then(|| all.remove(&world.controller_id).map(|(_, telling)| telling.sessions).unwrap_or_default())
+    }
+
+    /// Says whether it was written; what is refused or unknown is parked by its own report, not by a world.
+    async fn report(&self, subject: &str, status: &SessionStatus, sender: &Sender, source: Source) -> bool {
+        let payload = serde_json::to_value(status).unwrap_or_default();
+        let report = report_in(subject, payload, status, sender, source);
+        match self.parts.writer.enqueue(Work::Report(Box::new(report)), None).await {
+            Err(Error::Busy | Error::Unavailable(_)) => false,
+            Err(error) => {
+                tracing::warn!(session.id = %status.session_id, %error, "quarantined: a controller has what the log does not know");
+                true
+            }
+            Ok(_) => true,
+        }
+    }
+
+    async fn settle(
+        &self,
+        subject: &str,
+        world: &World,
+        told: HashSet<Uuid>,
+        sender: &Sender,
+        source: Source,
+    ) -> Result<bool, DbErr> {
+        let owned: Vec<(Uuid, i64)> = session::Entity::find()
+            .select_only()
+            .column(session::Column::SessionId)
+            .column(session::Column::Generation)
+            .filter(session::Column::ControllerId.eq(&world.controller_id))
+            .filter(session::Column::Status.is_in(EXISTING))
+            .into_tuple()
+            .all(&self.parts.database.reader)
+            .await?;
+        let absent = owned.into_iter().filter(|(id, _)| !told.contains(id));
+        let reports: Vec<SessionStatus> = absent.map(|(id, generation)| absence(world, id, generation)).collect();
+        let written = join_all(reports.iter().map(|status| self.report(subject, status, sender, source))).await;
+        if written.into_iter().any(|written| !written) {
+            return Ok(false);
+        }
+        let work = Work::Synced { controller_id: world.controller_id.clone(), instance_id: world.instance_id };
+        Ok(self.parts.writer.enqueue(work, None).await.is_ok())
+    }
+}
+
+/// The owner's own report of absence.
+fn absence(world: &World, session_id: Uuid, generation: i64) -> SessionStatus {
+    SessionStatus {
+        event_id: Uuid::new_v5(&world.sync_id, session_id.as_bytes()),
+        timestamp: world.timestamp,
+        session_id,
+        status: SessionState::Deleted,
+        phase: None,
+        url: None,
+        pod_name: None,
+        message: Some("not in its controller's world".into()),
+        resource_usage: None,
+        connections: None,
+        generation: Some(generation),
+        causation_id: None,
+        attempt: None,
+        controller_id: Some(world.controller_id.clone()),
+        instance_id: Some(world.instance_id),
+        error: None,
+    }
+}

@@ -1,0 +1,309 @@
+//! One transaction: the rows that it touches, what the work made of them, and how they are written.
+
+use std::collections::{BTreeMap, HashMap};
+
+use machine::placement::{Place, choose};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::commands::Commands;
+use super::controller::Load;
+use super::work::{Done, TemplateWrite, Work};
+use super::{Error, Job, NewDeadLetter};
+use crate::store::{controller, dead_letter, event, session, stream_epoch, template};
+
+/// A row in the making.
+pub(super) struct Slot<M> {
+    pub(super) row: M,
+    pub(super) state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Clean,
+    Changed,
+    New,
+}
+
+impl<M> Slot<M> {
+    pub(super) fn touch(&mut self) {
+        if self.state == State::Clean {
+            self.state = State::Changed;
+        }
+    }
+}
+
+/// What a commit means to the rest of the engine.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) outbox: bool,
+    pub(crate) timers: bool,
+    pub(crate) placement: bool,
+    /// A row by which the commit can be recognised.
+    pub(crate) witness: Option<(Uuid, &'static str)>,
+    /// Reports by controller.
+    pub(crate) processed: HashMap<String, u64>,
+    /// Seconds from a command's creation to its end.
+    pub(crate) latencies: Vec<f64>,
+    /// Controllers and whether they take work.
+    pub(crate) health: Vec<(String, String, bool)>,
+}
+
+pub(super) struct Batch<'a> {
+    pub(super) now_ms: i64,
+    pub(super) sessions: BTreeMap<Uuid, Slot<session::Model>>,
+    pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
+    pub(super) templates: BTreeMap<String, Slot<template::Model>>,
+    pub(super) letters: Vec<NewDeadLetter>,
+    pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
+    pub(super) settled: Vec<Value>,
+    pub(super) copied: Vec<Uuid>,
+    pub(super) seen: HashMap<Uuid, Value>,
+    pub(super) log: Vec<event::Model>,
+    pub(super) commands: Commands,
+    pub(super) next_catalog_id: i64,
+    epochs: Vec<stream_epoch::Model>,
+    pub(super) load: &'a mut Load,
+    pub(super) outcome: Outcome,
+}
+
+/// What a batch must read before it can decide.
+#[derive(Default)]
+struct Needs {
+    sessions: Vec<Uuid>,
+    templates: Vec<String>,
+    reports: Vec<Uuid>,
+    letters: Vec<Uuid>,
+    all_templates: bool,
+}
+
+impl Needs {
+    fn of(jobs: &[Job]) -> Self {
+        let mut needs = Self::default();
+        for job in jobs {
+            match &job.work {
+                Work::Create(new) => needs.templates.push(new.template_id.clone()),
+                Work::Ask(id, _) | Work::Place(id) | Work::Happened(id, _) => needs.sessions.push(*id),
+                Work::Report(report) => {
+                    needs.sessions.push(report.session_id);
+                    needs.reports.push(report.event_id);
+                }
+                Work::Template(TemplateWrite::Put { manifest, .. }) => {
+                    needs.all_templates = true;
+                    needs.templates.push(manifest.metadata.name.clone());
+                }
+                Work::Template(TemplateWrite::Delete { name }) => needs.templates.push(name.clone()),
+                Work::Settle { id, .. } => needs.letters.push(*id),
+                _ => {}
+            }
+        }
+        needs.sessions.sort_unstable();
+        needs.sessions.dedup();
+        needs
+    }
+}
+
+fn clean<M>(row: M) -> Slot<M> {
+    Slot { row, state: State::Clean }
+}
+
+impl<'a> Batch<'a> {
+    /// Reads and locks, in key order, all that the work touches.
+    pub(super) async fn load(
+        tx: &DatabaseTransaction,
+        jobs: &[Job],
+        now_ms: i64,
+        load: &'a mut Load,
+    ) -> Result<Self, DbErr> {
+        let needs = Needs::of(jobs);
+        let mut batch = Self::empty(now_ms, load);
+        if !needs.sessions.is_empty() {
+            let rows = session::Entity::find()
+                .filter(session::Column::SessionId.is_in(needs.sessions))
+                .order_by_asc(session::Column::SessionId)
+                .lock_exclusive()
+                .all(tx)
+                .await?;
+            batch.sessions = rows.into_iter().map(|row| (row.session_id, clean(row))).collect();
+        }
+        let rows = controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx).await?;
+        batch.controllers = rows.into_iter().map(|row| (row.controller_id.clone(), clean(row))).collect();
+        if !needs.templates.is_empty() {
+            let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
+            batch.templates = rows.into_iter().map(|row| (row.name.clone(), clean(row))).collect();
+        }
+        if needs.all_templates {
+            let newest = template::Entity::find().order_by_desc(template::Column::CatalogTemplateId).one(tx).await?;
+            batch.next_catalog_id = newest.map_or(1, |row| row.catalog_template_id + 1);
+        }
+        batch.load_seen(tx, needs.reports).await?;
+        if !needs.letters.is_empty() {
+            let rows = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(needs.letters)).all(tx).await?;
+            batch.known_letters = rows.into_iter().map(|row| (row.id, row)).collect();
+        }
+        Ok(batch)
+    }
+
+    fn empty(now_ms: i64, load: &'a mut Load) -> Self {
+        Self {
+            now_ms,
+            sessions: BTreeMap::new(),
+            controllers: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            letters: Vec::new(),
+            known_letters: HashMap::new(),
+            settled: Vec::new(),
+            copied: Vec::new(),
+            seen: HashMap::new(),
+            log: Vec::new(),
+            commands: Commands::default(),
+            next_catalog_id: 1,
+            epochs: Vec::new(),
+            load,
+            outcome: Outcome::default(),
+        }
+    }
+
+    async fn load_seen(&mut self, tx: &DatabaseTransaction, reports: Vec<Uuid>) -> Result<(), DbErr> {
+        if reports.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(Uuid, Value)> = event::Entity::find()
+            .select_only()
+            .column(event::Column::EventId)
+            .column(event::Column::Payload)
+            .filter(event::Column::EventId.is_in(reports))
+            .filter(event::Column::Direction.eq(event::Kind::Report.direction()))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        self.seen = rows.into_iter().collect();
+        Ok(())
+    }
+
+    /// Does one piece of work to the rows in memory.
+    pub(super) fn apply(&mut self, job: &Job) -> Result<Done, Error> {
+        let trace = job.traceparent.as_deref();
+        match &job.work {
+            Work::Create(new) => self.create(new, trace),
+            Work::Ask(id, ask) => self.ask(*id, *ask, trace),
+            Work::Report(report) => self.report(report, trace),
+            Work::Place(id) => self.place_again(*id, trace),
+            Work::Happened(id, event) => self.happened(*id, event, trace),
+            Work::Template(write) => self.template(write, trace),
+            Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
+            Work::Controller(id, event) => self.controller_event(id, *event),
+            Work::Synced { controller_id, instance_id } => self.synced(controller_id, *instance_id),
+            Work::Published(marks) => {
+                self.commands.published(marks);
+                Ok(Done::Written)
+            }
+            Work::Park(letter) => {
+                self.letters.push(NewDeadLetter::clone(letter));
+                Ok(Done::Written)
+            }
+            Work::Copied(ids) => {
+                self.copied.extend(ids);
+                Ok(Done::Written)
+            }
+            Work::Settle { id, status, note } => self.settle(*id, status, note.clone()),
+            Work::Epoch { name, epoch, created_at, last_seq } => {
+                let (name, created_at) = ((*name).to_owned(), created_at.clone());
+                self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
+                Ok(Done::Written)
+            }
+        }
+    }
+
+    /// The controller for a platform, by what is known in this transaction.
+    pub(super) fn choose(&self, platform: &str) -> Place {
+        let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
+        let candidates: Vec<_> = mine.map(|slot| slot.row.candidate(self.load.given(&slot.row.controller_id))).collect();
+        choose(platform, &candidates)
+    }
+
+    pub(super) fn owner_ready(&self, owner: Option<&str>) -> bool {
+        owner.and_then(|id| self.controllers.get(id)).is_some_and(|slot| slot.row.ready())
+    }
+
+    /// Writes everything; the caller commits.
+    pub(super) async fn flush(mut self, tx: &DatabaseTransaction) -> Result<Outcome, DbErr> {
+        self.outcome.witness = self.log.first().map(|row| {
+            let direction = [event::Kind::Command, event::Kind::Report, event::Kind::Decision];
+            let found = direction.into_iter().find(|kind| kind.as_str() == row.kind);
+            (row.event_id, found.unwrap_or(event::Kind::Decision).direction())
+        });
+        self.flush_controllers(tx).await?;
+        self.flush_templates(tx).await?;
+        self.flush_sessions(tx).await?;
+        self.flush_log(tx).await?;
+        self.outcome.outbox |= self.commands.flush(tx, self.now_ms).await?;
+        self.flush_letters(tx).await?;
+        self.flush_epochs(tx).await?;
+        Ok(self.outcome)
+    }
+
+    async fn flush_log(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let mut rows = std::mem::take(&mut self.log);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.commands.fold_into(&mut rows, self.now_ms);
+        self.outcome.outbox |= rows.iter().any(|row| row.status.as_deref() == Some("pending") && row.ready);
+        let rows = rows.into_iter().map(|row| {
+            let mut row = row.into_active_model();
+            row.id = ActiveValue::NotSet;
+            row
+        });
+        event::Entity::insert_many(rows).exec_without_returning(tx).await?;
+        Ok(())
+    }
+
+    async fn flush_epochs(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        for row in std::mem::take(&mut self.epochs) {
+            let columns = [stream_epoch::Column::Epoch, stream_epoch::Column::CreatedAt, stream_epoch::Column::LastSeq];
+            let newer = OnConflict::column(stream_epoch::Column::Name).update_columns(columns).to_owned();
+            stream_epoch::Entity::insert(row.into_active_model()).on_conflict(newer).exec_without_returning(tx).await?;
+        }
+        Ok(())
+    }
+
+    /// A row of the log about `entity`, complete but for what the caller sets.
+    pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
+        let now = chrono::DateTime::from_timestamp_millis(self.now_ms).unwrap_or_default();
+        let command = kind == event::Kind::Command;
+        event::Model {
+            id: 0,
+            event_id,
+            subject,
+            payload: json!({}),
+            published_at: (!command).then_some(now),
+            processed_at: (!command).then_some(now),
+            processed_by: (!command).then(|| "engine".to_owned()),
+            status: Some(if command { "pending" } else { "completed" }.to_owned()),
+            error_message: None,
+            entity,
+            entity_seq: 0,
+            kind: kind.as_str().into(),
+            direction: kind.direction().into(),
+            lane: None,
+            generation: 0,
+            attempt: 0,
+            controller_id: None,
+            causation_id: None,
+            changes: None,
+            traceparent: None,
+            stream_epoch: None,
+            stream_seq: None,
+            claimed_until_ms: None,
+            ready: true,
+            created_ms: self.now_ms,
+            processed_ms: (!command).then_some(self.now_ms),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What happens when a controller speaks, falls silent, fails or recovers.
+
+use std::collections::HashMap;
+
+use machine::controller::{Event, decide};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use serde_json::{Value, json};
+use streams::wire::{ControllerHealth, Heartbeat};
+use uuid::Uuid;
+
+use super::Error;
+use super::batch::{Batch, Slot, State};
+use super::work::Done;
+use crate::store::{controller, event};
+
+/// Sessions given to each controller since its last heartbeat, which its own count does not have yet.
+#[derive(Debug, Default)]
+pub(super) struct Load(HashMap<String, u32>);
+
+impl Load {
+    pub(super) fn given(&self, controller_id: &str) -> u32 {
+        self.0.get(controller_id).copied().unwrap_or(0)
+    }
+
+    pub(super) fn give(&mut self, controller_id: &str) {
+        *self.0.entry(controller_id.to_owned()).or_default() += 1;
+    }
+
+    fn counted(&mut self, controller_id: &str) {
+        self.0.remove(controller_id);
+    }
+}
+
+impl Batch<'_> {
+    pub(super) fn heartbeat(&mut self, beat: &Heartbeat) -> Result<Done, Error> {
+        let now_ms = self.now_ms;
+        self.load.counted(&beat.controller_id);
+        let slot = self
+            .controllers
+            .entry(beat.controller_id.clone())
+            .or_insert_with(|| Slot { row: first_row(beat, now_ms), state: State::New });
+        if slot.state != State::New {
+            refuse_impostor(&slot.row, beat, now_ms)?;
+        }
+        let (before, was_ready) = (hard(&slot.row), slot.row.ready() && slot.state != State::New);
+        take_over(&mut slot.row, beat, now_ms);
+        let facts = decide(&slot.row.facts(), Event::Heartbeat(beat.status), now_ms);
+        slot.row.assume(&facts);
+        slot.touch();
+        self.controller_changed(&beat.controller_id, &before, was_ready, "heartbeat")
+    }
+
+    pub(super) fn controller_event(&mut self, id: &str, event: Event) -> Result<Done, Error> {
+        let now_ms = self.now_ms;
+        let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
+        let (before, was_ready) = (hard(&slot.row), slot.row.ready());
+        let facts = decide(&slot.row.facts(), event, now_ms);
+        if slot.row.assume(&facts) {
+            slot.touch();
+        }
+        let what = match event {
+            Event::Heartbeat(_) => "heartbeat",
+            Event::Silent => "heartbeats_missed",
+            Event::Success => "work_succeeded",
+            Event::Failure => "work_failed",
+            Event::Tick => "breaker_probe",
+        };
+        self.controller_changed(id, &before, was_ready, what)
+    }
+
+    pub(super) fn synced(&mut self, id: &str, instance_id: Uuid) -> Result<Done, Error> {
+        let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
+        let (before, was_ready) = (hard(&slot.row), slot.row.ready());
+        slot.row.synced_instance = Some(instance_id);
+        slot.touch();
+        self.controller_changed(id, &before, was_ready, "synced")
+    }
+
+    /// Writes the log where a column that is not soft changed, and wakes placement where it takes work again.
+    fn controller_changed(&mut self, id: &str, before: &Value, was_ready: bool, what: &str) -> Result<Done, Error> {
+        let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
+        let ready = slot.row.ready();
+        self.outcome.health.push((id.to_owned(), slot.row.platform.clone(), ready));
+        self.outcome.placement |= ready && !was_ready;
+        let after = hard(&slot.row);
+        let new = slot.state == State::New;
+        if !new && after == *before {
+            return Ok(Done::Controller(Box::new(slot.row.clone())));
+        }
+        slot.row.entity_seq += 1;
+        let (entity_seq, row) = (slot.row.entity_seq, slot.row.clone());
+        let subject = format!("streamspace.decision.{what}");
+        let entity = controller::Model::entity(id);
+        let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, entity);
+        log.payload = json!({ "decision": what, "status": row.status, "reason": row.reason, "breaker": row.breaker });
+        log.changes = Some(if new { after } else { differing(before, after) });
+        log.entity_seq = entity_seq;
+        log.controller_id = Some(id.to_owned());
+        self.log.push(log);
+        Ok(Done::Controller(Box::new(row)))
+    }
+
+    pub(super) async fn flush_controllers(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let touched = std::mem::take(&mut self.controllers).into_values().filter(|slot| slot.state != State::Clean);
+        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let columns = controller::Column::iter().filter(|column| {
+            !matches!(column, controller::Column::Id | controller::Column::ControllerId | controller::Column::CreatedAt)
+        });
+        let replace = OnConflict::column(controller::Column::ControllerId).update_columns(columns).to_owned();
+        controller::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
+        Ok(())
+    }
+}
+
+fn missing(id: &str) -> Error {
+    Error::NotFound { what: "controller", name: id.to_owned() }
+}
+
+/// Two hosts with one id: the one that was there first stays, as long as it speaks.
+fn refuse_impostor(row: &controller::Model, beat: &Heartbeat, now_ms: i64) -> Result<(), Error> {
+    let other_world = row.world_id.is_some() && beat.world_id.is_some() && row.world_id != beat.world_id;
+    let speaks = now_ms - row.last_heartbeat_ms < machine::controller::MISSED_HEARTBEATS * 1000 * i64::from(row.interval_seconds);
+    if row.platform != beat.platform {
+        return Err(Error::Conflict(format!(
+            "controller id {} belongs to platform {}; a controller of platform {} needs another id",
+            row.controller_id, row.platform, beat.platform
+        )));
+    }
+    if other_world && speaks && row.status.as_deref() == Some(ControllerHealth::Healthy.as_str()) {
+        return Err(Error::Conflict(format!(
+            "two hosts claim controller id {}: world {} is in charge, world {} is refused; give one another CONTROLLER_ID",
+            row.controller_id,
+            row.world_id.unwrap_or_default(),
+            beat.world_id.unwrap_or_default()
+        )));
+    }
+    Ok(())
+}
+
+fn take_over(row: &mut controller::Model, beat: &Heartbeat, now_ms: i64) {
+    let now = chrono::DateTime::from_timestamp_millis(now_ms);
+    row.version = Some(beat.version.clone());
+    row.capabilities = Some(json!(beat.capabilities));
+    row.cluster_info = Some(Value::Object(beat.cluster_info.clone()));
+    row.last_heartbeat = now;
+    row.last_heartbeat_ms = now_ms;
+    row.updated_at = now;
+    row.protocol = beat.protocol.map_or(1, |protocol| i32::try_from(protocol).unwrap_or(i32::MAX));
+    row.instance_id = beat.instance_id;
+    row.world_id = beat.world_id;
+    row.capacity = beat.capacity.map_or_else(|| json!({}), |capacity| json!(capacity));
+    row.labels = Value::Object(beat.labels.clone());
+    row.interval_seconds = beat.interval_seconds.map_or(10, |s| i32::try_from(s.clamp(1, 3600)).unwrap_or(10));
+    row.sealing_key.clone_from(&beat.sealing_key);
+}
+
+fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
+    let now = chrono::DateTime::from_timestamp_millis(now_ms);
+    controller::Model {
+        id: Uuid::now_v7(),
+        controller_id: beat.controller_id.clone(),
+        platform: beat.platform.clone(),
+        display_name: Some(beat.controller_id.clone()),
+        status: Some(ControllerHealth::Unknown.as_str().into()),
+        version: None,
+        capabilities: Some(json!([])),
+        cluster_info: Some(json!({})),
+        last_heartbeat: now,
+        created_at: now,
+        updated_at: now,
+        protocol: 1,
+        instance_id: None,
+        world_id: None,
+        capacity: json!({}),
+        labels: json!({}),
+        interval_seconds: 10,
+        sealing_key: None,
+        reason: None,
+        breaker: machine::breaker::State::Closed.as_str().into(),
+        breaker_failures: 0,
+        breaker_until_ms: None,
+        revoked: false,
+        last_heartbeat_ms: now_ms,
+        synced_instance: None,
+        entity_seq: 0,
+        generation: 1,
+    }
+}
+
+/// The columns that are logged: all but the last heartbeat and the resources of the moment.
+fn hard(row: &controller::Model) -> Value {
+    json!({
+        "controller_id": row.controller_id, "platform": row.platform, "display_name": row.display_name,
+        "status": row.status, "version": row.version, "capabilities": row.capabilities,
+        "cluster_info": row.cluster_info, "protocol": row.protocol, "instance_id": row.instance_id,
+        "world_id": row.world_id, "labels": row.labels, "interval_seconds": row.interval_seconds,
+        "sealing_key": row.sealing_key, "reason": row.reason, "breaker": row.breaker,
+        "breaker_failures": row.breaker_failures, "breaker_until_ms": row.breaker_until_ms,
+        "revoked": row.revoked, "synced_instance": row.synced_instance, "generation": row.generation,
+    })
+}
+
+fn differing(before: &Value, after: Value) -> Value {
+    let Value::Object(after) = after else { return Value::Null };
+    Value::Object(after.into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect())
+}

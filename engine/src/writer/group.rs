@@ -1,0 +1,130 @@
+//! The group commit: from the queue to the answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use migrations::connect::Database;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use streams::crash::{Moment, point};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batch, Outcome};
+use super::{BATCH, Done, Error, Job, Wakes};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::store::event;
+
+/// The writer's loop and what it needs.
+pub(super) struct Group {
+    database: Database,
+    clock: Clock,
+    wakes: Arc<Wakes>,
+    metrics: Metrics,
+    committed: watch::Sender<u64>,
+    load: super::controller::Load,
+}
+
+type Answers = Vec<Result<Done, Error>>;
+
+impl Group {
+    pub(super) fn new(
+        database: Database,
+        clock: Clock,
+        wakes: Arc<Wakes>,
+        metrics: Metrics,
+        committed: watch::Sender<u64>,
+    ) -> Self {
+        Self { database, clock, wakes, metrics, committed, load: super::controller::Load::default() }
+    }
+
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
+        let mut jobs = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                count = queue.recv_many(&mut jobs, BATCH) => if count == 0 { return },
+                () = cancel.cancelled() => return,
+            }
+            let answers = self.write(&jobs).await;
+            for (job, answer) in jobs.drain(..).zip(answers) {
+                let _ = job.answer.send(answer); // a caller that went away does not change what was committed
+            }
+        }
+    }
+
+    /// Writes all of them in one transaction; where that fails, each in its own, so that a bad one fails alone.
+    async fn write(&mut self, jobs: &[Job]) -> Answers {
+        let begun = Instant::now();
+        let answers = match self.transact(jobs).await {
+            Ok(answers) => answers,
+            Err(_) if jobs.len() > 1 => self.write_each(jobs).await,
+            Err(error) => vec![Err(error.into()); jobs.len()],
+        };
+        self.metrics.batch(jobs.len(), begun.elapsed());
+        answers
+    }
+
+    async fn write_each(&mut self, jobs: &[Job]) -> Answers {
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let one = self.transact(std::slice::from_ref(job)).await;
+            answers.push(match one {
+                Ok(mut answers) => answers.pop().unwrap_or(Ok(Done::Written)),
+                Err(error) => {
+                    tracing::warn!(error = %error, "a change was not written");
+                    Err(error.into())
+                }
+            });
+        }
+        answers
+    }
+
+    async fn transact(&mut self, jobs: &[Job]) -> Result<Answers, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = self.database.writer.begin_with_options(options).await?;
+        let now_ms = self.clock.now_ms(&tx).await?;
+        let mut batch = Batch::load(&tx, jobs, now_ms, &mut self.load).await?;
+        let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
+        point("writer.commit", Moment::Before);
+        let outcome = batch.flush(&tx).await?;
+        point("writer.commit", Moment::During);
+        if let Err(error) = tx.commit().await {
+            self.read_back(&outcome, error).await?;
+        }
+        point("writer.commit", Moment::After);
+        self.announce(&outcome);
+        Ok(answers)
+    }
+
+    /// The answer to a commit was an error, which may have come after the commit itself: look whether the log has it.
+    async fn read_back(&self, outcome: &Outcome, error: DbErr) -> Result<(), DbErr> {
+        let Some(witness) = outcome.witness else { return Err(error) };
+        let found = event::Entity::find()
+            .select_only()
+            .column(event::Column::Id)
+            .filter(event::Column::EventId.eq(witness.0))
+            .filter(event::Column::Direction.eq(witness.1))
+            .into_tuple::<i64>()
+            .one(&self.database.writer)
+            .await?;
+        if found.is_some() { Ok(()) } else { Err(error) }
+    }
+
+    fn announce(&self, outcome: &Outcome) {
+        self.metrics.committed(outcome);
+        self.committed.send_modify(|count| *count += 1);
+        if outcome.outbox {
+            self.wakes.outbox.notify_one();
+        }
+        if outcome.timers {
+            self.wakes.timers.notify_one();
+        }
+        if outcome.placement {
+            self.wakes.placement.notify_one();
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What happens when anything changes: every change of every row goes through this one room.
+//!
+//! The writer takes what waits in its queue, locks the rows that it touches in key order, runs the machine for each piece of
+//! work in turn, writes each row once together with the log, commits, and only then answers each caller. One bad piece of work
+//! fails alone. A commit whose answer was lost is read back before anything is tried again.
+
+mod batch;
+mod commands;
+mod controller;
+mod dead_letter;
+mod group;
+mod session;
+mod template;
+mod work;
+
+use std::sync::Arc;
+
+use migrations::connect::Database;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+pub(crate) use batch::Outcome;
+pub use work::{Ask, Done, Mark, NewDeadLetter, NewSession, ReportIn, TemplateWrite, Work};
+
+/// Pieces of work that may wait for the writer; beyond it callers are told to come back.
+pub const QUEUE: usize = 8_192;
+/// Pieces of work in one transaction at most.
+pub const BATCH: usize = 256;
+
+/// Why a piece of work was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The state machine refused it.
+    #[error(transparent)]
+    Refused(#[from] machine::session::Error),
+    /// There is no such thing.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// `session`, `template`, `controller` or `dead letter`.
+        what: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// It contradicts what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The same id was used for something else.
+    #[error("event {0} was already received with other content")]
+    SameIdOtherContent(uuid::Uuid),
+    /// The queue is full.
+    #[error("too much is waiting to be written; try again shortly")]
+    Busy,
+    /// The database does not take it now.
+    #[error("the database does not accept changes now: {0}")]
+    Unavailable(Arc<str>),
+    /// A row holds what this version does not know.
+    #[error("{0}")]
+    Unreadable(Arc<str>),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Unavailable(error.to_string().into())
+    }
+}
+
+/// One piece of work on its way through the writer.
+struct Job {
+    work: Work,
+    traceparent: Option<String>,
+    answer: oneshot::Sender<Result<Done, Error>>,
+}
+
+/// What a commit may have made work for.
+#[derive(Debug, Default)]
+pub struct Wakes {
+    /// Commands wait to be published.
+    pub outbox: tokio::sync::Notify,
+    /// A timer may be due earlier than was thought.
+    pub timers: tokio::sync::Notify,
+    /// Sessions may find a place now, or their owners take work again.
+    pub placement: tokio::sync::Notify,
+}
+
+/// The way to the writer; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Job>,
+    commits: watch::Receiver<u64>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("work", &self.work).finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Starts the writer; it ends, after what it has begun, when `cancel` fires.
+    #[must_use]
+    pub fn start(
+        database: Database,
+        clock: Clock,
+        wakes: Arc<Wakes>,
+        metrics: Metrics,
+        cancel: CancellationToken,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (committed, commits) = watch::channel(0);
+        let group = group::Group::new(database, clock, wakes, metrics, committed);
+        let task = tokio::spawn(group.run(queue, cancel));
+        (Self { jobs, commits }, task)
+    }
+
+    /// Hands in one piece of work and waits until it is committed.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once where the queue is full; else why it was not done.
+    pub async fn submit(&self, work: Work) -> Result<Done, Error> {
+        let (answer, receive) = oneshot::channel();
+        let job = Job { work, traceparent: streams::trace::current_traceparent(), answer };
+        self.jobs.try_send(job).map_err(|_| Error::Busy)?;
+        receive.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
+    }
+
+    /// Hands in work of the engine's own, which waits for its place in the queue; `traceparent` continues its trace.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn enqueue(&self, work: Work, traceparent: Option<String>) -> Result<Done, Error> {
+        let (answer, receive) = oneshot::channel();
+        let stopped = || Error::Unavailable("the writer has stopped".into());
+        self.jobs.send(Job { work, traceparent, answer }).await.map_err(|_| stopped())?;
+        receive.await.map_err(|_| stopped())?
+    }
+
+    /// Grows with every commit: what watchers wait on before they read again.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    /// Part of the queue that is in use, from 0 to 1.
+    #[must_use]
+    pub fn fullness(&self) -> f64 {
+        1.0 - self.jobs.capacity() as f64 / QUEUE as f64
+    }
+}

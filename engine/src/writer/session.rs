@@ -1,0 +1,496 @@
+//! What happens to a session: the machine decides, and this file turns its effects into rows.
+
+use machine::placement::Place;
+use machine::session::{Decision, Effect, Event, SOFT, Session, create, decide};
+use machine::{Context, Lane};
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel};
+use serde_json::{Map, Value, json};
+use streams::ids::{ControllerId, Platform};
+use streams::subject::{self, Verb};
+use streams::wire::{Manifest, SessionCommand, SessionCreate};
+use uuid::Uuid;
+
+use super::batch::{Batch, Slot, State};
+use super::work::{Ask, Done, NewSession, ReportIn};
+use super::{Error, NewDeadLetter};
+use crate::store::bulk::{self, Update};
+use crate::store::{event, session};
+
+/// The fence's columns: they move with every report, which alone is not worth a row of the log.
+const FENCE: [&str; 3] = ["seen_generation", "seen_epoch", "seen_seq"];
+
+impl Batch<'_> {
+    fn context(&self, owner: Option<&str>, fresh_id: Uuid) -> Context {
+        let jitter = f64::from(rand::random::<u32>()) / f64::from(u32::MAX);
+        Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready: self.owner_ready(owner) }
+    }
+
+    pub(super) fn create(&mut self, new: &NewSession, trace: Option<&str>) -> Result<Done, Error> {
+        if let Some(slot) = self.sessions.get(&new.session_id) {
+            return Ok(Done::Session(Box::new(slot.row.clone())));
+        }
+        let manifest = self.living_template(&new.template_id)?.manifest.clone();
+        let place = self.choose(&new.platform);
+        let owner = match &place {
+            Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
+            Place::Wait(_) => None,
+        };
+        let context = self.context(owner.as_deref(), new.event_id);
+        let decision = create(new.session_id, &place, new.idle_timeout_s, new.max_duration_s, &context);
+        if let Some(owner) = &owner {
+            self.load.give(owner);
+        }
+        let row = first_row(new, manifest, &decision.session, self.now_ms);
+        self.sessions.insert(new.session_id, Slot { row, state: State::New });
+        self.record(new.session_id, None, decision, Vec::new(), trace)?;
+        self.session(new.session_id)
+    }
+
+    pub(super) fn ask(&mut self, id: Uuid, ask: Ask, trace: Option<&str>) -> Result<Done, Error> {
+        let slot = self.slot(id)?;
+        let unplaced = slot.row.controller_id.is_none();
+        let event = match ask {
+            Ask::Hibernate => Event::Hibernate,
+            Ask::Delete { force } => Event::Delete { force },
+            Ask::Activity => Event::Activity,
+            Ask::Again => Event::Again,
+            Ask::Wake if unplaced => Event::Wake(self.choose(&slot.row.platform)),
+            Ask::Wake => Event::Wake(Place::Wait(String::new())),
+        };
+        self.happened(id, &event, trace)
+    }
+
+    pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
+        let place = self.choose(&self.slot(id)?.row.platform);
+        if let Place::Chosen { controller_id, .. } = &place {
+            self.load.give(controller_id);
+        }
+        self.happened(id, &Event::Placed(place), trace)
+    }
+
+    pub(super) fn happened(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
+        let before = self.facts(id)?;
+        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let decision = decide(&before, event, &context)?;
+        self.record(id, Some(&before), decision, Vec::new(), trace)?;
+        self.session(id)
+    }
+
+    pub(super) fn report(&mut self, report: &ReportIn, trace: Option<&str>) -> Result<Done, Error> {
+        if let Some(known) = self.seen.get(&report.event_id) {
+            let same = *known == report.payload;
+            return if same { Ok(Done::Duplicate) } else { Err(Error::SameIdOtherContent(report.event_id)) };
+        }
+        let before = self.facts(report.session_id)?;
+        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let decision = decide(&before, &Event::Report(report.observation.clone()), &context)?;
+        self.judge_owner(&before, report, &decision);
+        *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
+        if let (Some(usage), Some(slot)) = (&report.resource_usage, self.sessions.get_mut(&report.session_id)) {
+            slot.row.resource_usage = Some(usage.clone());
+            slot.touch();
+        }
+        let row = self.report_row(report);
+        self.seen.insert(report.event_id, report.payload.clone());
+        self.record(report.session_id, Some(&before), decision, vec![row], trace)?;
+        self.session(report.session_id)
+    }
+
+    /// What a report says about its controller: failures that no user caused open the breaker, successes close it.
+    fn judge_owner(&mut self, before: &Session, report: &ReportIn, decision: &Decision) {
+        let Some(owner) = before.controller_id.clone() else { return };
+        let ended_well =
+            decision.effects.iter().any(|effect| matches!(effect, Effect::Complete { superseded: false, .. }));
+        let event = match &report.observation.error {
+            Some(error) if !error.user_error && report.observation.causation_id.is_some() => {
+                machine::controller::Event::Failure
+            }
+            None if ended_well => machine::controller::Event::Success,
+            _ => return,
+        };
+        let _ = self.controller_event(&owner, event); // an owner without a row has no breaker
+    }
+
+    fn report_row(&self, report: &ReportIn) -> event::Model {
+        let entity = session::Model::entity(report.session_id);
+        let mut row = self.log_row(event::Kind::Report, report.event_id, report.subject.clone(), entity);
+        let seen = &report.observation;
+        row.payload = report.payload.clone();
+        row.generation = seen.generation.unwrap_or(0);
+        row.attempt = seen.attempt.unwrap_or(0);
+        row.controller_id = Some(seen.controller_id.clone());
+        row.causation_id = seen.causation_id;
+        row.lane = Some(seen.lane.as_str().into());
+        row.stream_epoch = Some(seen.source.epoch);
+        row.stream_seq = Some(seen.source.seq);
+        row
+    }
+
+    /// Turns a decision into the row, its log and the commands' changes. `rows` begins with the report, where there is one.
+    fn record(
+        &mut self,
+        id: Uuid,
+        before: Option<&Session>,
+        decision: Decision,
+        mut rows: Vec<event::Model>,
+        trace: Option<&str>,
+    ) -> Result<(), Error> {
+        let Decision { session: after, effects } = decision;
+        let changes = before.map_or_else(|| hard(&after), |before| difference(before, &after));
+        let quiet = rows.iter().all(|row| row.causation_id.is_none()) && effects.is_empty();
+        if before.is_some() && quiet && changes.keys().all(|name| FENCE.contains(&name.as_str())) {
+            return self.keep_fence(id, before, after); // nothing but soft columns moved: no row of the log
+        }
+        for effect in &effects {
+            self.effect(id, &after, effect, &mut rows);
+        }
+        if rows.is_empty() {
+            rows.push(self.decision_row(id, "changed", &after));
+        }
+        let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
+        if let Some(last) = rows.last_mut() {
+            last.changes = Some(Value::Object(changes));
+        }
+        for row in &mut rows {
+            slot.row.entity_seq += 1;
+            row.entity_seq = slot.row.entity_seq;
+            row.traceparent = trace.map(str::to_owned);
+        }
+        slot.row.assume(after, self.now_ms);
+        slot.touch();
+        self.outcome.timers |= slot.row.wake_ms.is_some();
+        self.log.extend(rows);
+        Ok(())
+    }
+
+    /// Soft columns are stored without a trace in the log; the fence then stays where the log has it.
+    fn keep_fence(&mut self, id: Uuid, before: Option<&Session>, mut after: Session) -> Result<(), Error> {
+        let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
+        if let Some(before) = before {
+            if *before == after {
+                return Ok(());
+            }
+            (after.seen_generation, after.seen_epoch, after.seen_seq) =
+                (before.seen_generation, before.seen_epoch, before.seen_seq);
+        }
+        let updated_ms = slot.row.updated_ms;
+        slot.row.assume(after, updated_ms);
+        slot.touch();
+        self.outcome.timers |= slot.row.wake_ms.is_some();
+        Ok(())
+    }
+
+    fn effect(&mut self, id: Uuid, after: &Session, effect: &Effect, rows: &mut Vec<event::Model>) {
+        let by = || after.controller_id.clone();
+        match effect {
+            Effect::Send { event_id, verb, ready, force } => {
+                rows.push(self.command_row(id, after, *event_id, *verb, *ready, *force));
+            }
+            Effect::Redrive { event_id } => {
+                let verb = after.command_verb.as_deref().and_then(Verb::from_name).unwrap_or(Verb::SessionWake);
+                let (subject, lane) = (self.command_subject(id, after, verb), after.lane.map(Lane::as_str));
+                self.commands.again(*event_id, subject, by(), lane, after.attempt);
+            }
+            Effect::Started { event_id } => self.commands.started(*event_id),
+            Effect::Complete { event_id, superseded } => {
+                let note = superseded.then(|| format!("superseded by generation {}", after.generation));
+                self.outcome.latencies.extend((!superseded).then(|| self.seconds_since(*event_id)).flatten());
+                self.commands.ended(*event_id, false, by(), note);
+            }
+            Effect::Fail { event_id, cause, error, attempts } => {
+                self.commands.ended(*event_id, true, by(), Some(error.clone()));
+                let letter = self.letter(id, after, *event_id, cause, error, json!(attempts));
+                self.letters.push(letter);
+                rows.push(self.decision_row(id, "dead_lettered", after));
+            }
+            Effect::Decide(what) => rows.push(self.decision_row(id, what, after)),
+            Effect::Superseded => {
+                if let Some(report) = rows.first_mut() {
+                    report.error_message = Some("superseded: not newer than what was applied".into());
+                }
+            }
+        }
+    }
+
+    /// Seconds since a command was accepted: its id is a UUIDv7 and tells.
+    fn seconds_since(&self, event_id: Uuid) -> Option<f64> {
+        let (seconds, nanos) = event_id.get_timestamp()?.to_unix();
+        Some((self.now_ms as f64 / 1e3 - seconds as f64 - f64::from(nanos) / 1e9).max(0.0))
+    }
+
+    fn decision_row(&self, id: Uuid, what: &str, after: &Session) -> event::Model {
+        let entity = session::Model::entity(id);
+        let mut row =
+            self.log_row(event::Kind::Decision, Uuid::now_v7(), format!("streamspace.decision.{what}"), entity);
+        row.payload = json!({ "decision": what, "status": after.status, "reason": after.reason });
+        row.generation = after.generation;
+        row.attempt = after.attempt;
+        row.controller_id.clone_from(&after.controller_id);
+        row.causation_id = after.command_id;
+        row
+    }
+
+    fn command_row(
+        &self,
+        id: Uuid,
+        after: &Session,
+        event_id: Uuid,
+        verb: Verb,
+        ready: bool,
+        force: bool,
+    ) -> event::Model {
+        let entity = session::Model::entity(id);
+        let mut row = self.log_row(event::Kind::Command, event_id, self.command_subject(id, after, verb), entity);
+        if let Some(slot) = self.sessions.get(&id) {
+            row.payload = command_payload(&slot.row, after, event_id, verb, force, self.now_ms);
+        }
+        row.generation = after.generation;
+        row.attempt = after.attempt;
+        row.ready = ready;
+        row.controller_id.clone_from(&after.controller_id);
+        row.lane = after.lane.map(|lane| lane.as_str().into());
+        row
+    }
+
+    /// Where a command goes; the bare subject of the contract while nobody is chosen, which is never published.
+    fn command_subject(&self, id: Uuid, after: &Session, verb: Verb) -> String {
+        let bare = format!("streamspace.{}", verb.name());
+        let platform = self.sessions.get(&id).and_then(|slot| Platform::try_new(slot.row.platform.clone()).ok());
+        let Some(platform) = platform else { return bare };
+        let controller = after.controller_id.as_deref().and_then(|id| ControllerId::try_new(id).ok());
+        match (after.lane, controller) {
+            (Some(Lane::Durable), Some(controller)) => subject::command(verb, &platform, &controller),
+            (Some(Lane::Core), _) => subject::core_command(verb, &platform),
+            _ => bare,
+        }
+    }
+
+    fn letter(
+        &self,
+        id: Uuid,
+        after: &Session,
+        event_id: Uuid,
+        cause: &str,
+        error: &str,
+        attempts: Value,
+    ) -> NewDeadLetter {
+        let row = self.sessions.get(&id).map(|slot| &slot.row);
+        let verb = row.and_then(|row| row.command_verb.as_deref()).and_then(Verb::from_name);
+        let verb = verb.unwrap_or(Verb::SessionCreate);
+        let payload = row.map(|row| command_payload(row, after, event_id, verb, false, self.now_ms));
+        NewDeadLetter {
+            source: format!("command:{event_id}"),
+            event_id: Some(event_id),
+            subject: self.command_subject(id, after, verb),
+            reason: cause.to_owned(),
+            error: error.to_owned(),
+            payload: payload.map(|payload| payload.to_string().into_bytes()).unwrap_or_default(),
+            headers: json!([]),
+            attempts,
+            entity: Some(session::Model::entity(id)),
+            controller_id: after.controller_id.clone(),
+            platform: row.map(|row| row.platform.clone()),
+            copied: false,
+        }
+    }
+
+    pub(super) fn slot(&self, id: Uuid) -> Result<&Slot<session::Model>, Error> {
+        self.sessions.get(&id).ok_or_else(|| missing(id))
+    }
+
+    fn facts(&self, id: Uuid) -> Result<Session, Error> {
+        self.slot(id)?.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))
+    }
+
+    fn session(&self, id: Uuid) -> Result<Done, Error> {
+        Ok(Done::Session(Box::new(self.slot(id)?.row.clone())))
+    }
+
+    pub(super) async fn flush_sessions(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let rows = std::mem::take(&mut self.sessions).into_values();
+        let (new, old): (Vec<_>, Vec<_>) = rows.partition(|slot| slot.state == State::New);
+        if !new.is_empty() {
+            let new = new.into_iter().map(|slot| slot.row.into_active_model());
+            session::Entity::insert_many(new).exec_without_returning(tx).await?;
+        }
+        let changed = old.iter().filter(|slot| slot.state == State::Changed).map(|slot| update_row(&slot.row));
+        UPDATE.run(tx, changed.collect()).await.map(drop)
+    }
+}
+
+fn missing(id: Uuid) -> Error {
+    Error::NotFound { what: "session", name: id.to_string() }
+}
+
+fn hard(facts: &Session) -> Map<String, Value> {
+    let mut all = match serde_json::to_value(facts) {
+        Ok(Value::Object(all)) => all,
+        _ => Map::new(),
+    };
+    all.retain(|name, _| !SOFT.contains(&name.as_str()));
+    all
+}
+
+/// The hard columns that differ, with their new values.
+fn difference(before: &Session, after: &Session) -> Map<String, Value> {
+    if before == after {
+        return Map::new();
+    }
+    let before = hard(before);
+    hard(after).into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect()
+}
+
+fn first_row(new: &NewSession, manifest: Value, facts: &Session, now_ms: i64) -> session::Model {
+    let mut row = session::Model {
+        session_id: new.session_id,
+        user_id: new.user_id.clone(),
+        template_id: new.template_id.clone(),
+        template: manifest,
+        platform: new.platform.clone(),
+        resources: json!(new.resources),
+        persistent_home: new.persistent_home,
+        tags: json!(new.tags),
+        metadata: Value::Object(new.metadata.clone()),
+        created_ms: now_ms,
+        ..empty_row(new.session_id)
+    };
+    row.assume(facts.clone(), now_ms);
+    row
+}
+
+fn empty_row(session_id: Uuid) -> session::Model {
+    session::Model {
+        session_id,
+        user_id: String::new(),
+        template_id: String::new(),
+        template: Value::Null,
+        platform: String::new(),
+        controller_id: None,
+        lane: None,
+        status: String::new(),
+        desired: String::new(),
+        generation: 0,
+        resources: json!({}),
+        persistent_home: false,
+        idle_timeout_s: None,
+        max_duration_s: None,
+        tags: json!([]),
+        metadata: json!({}),
+        reason: None,
+        message: None,
+        phase: None,
+        url: None,
+        pod_name: None,
+        command_id: None,
+        command_verb: None,
+        attempt: 0,
+        starts: 0,
+        starter: None,
+        next_attempt_ms: None,
+        deadline_ms: None,
+        expires_ms: None,
+        seen_generation: 0,
+        seen_epoch: 0,
+        seen_seq: 0,
+        failures: json!([]),
+        debt: false,
+        entity_seq: 0,
+        created_ms: 0,
+        updated_ms: 0,
+        idle_ms: None,
+        wake_ms: None,
+        last_activity_ms: 0,
+        connections: None,
+        resource_usage: None,
+    }
+}
+
+/// The contract's payload of a command.
+fn command_payload(
+    row: &session::Model,
+    after: &Session,
+    event_id: Uuid,
+    verb: Verb,
+    force: bool,
+    now_ms: i64,
+) -> Value {
+    let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
+    let (session_id, generation, attempt) = (row.session_id, after.generation, after.attempt);
+    if !matches!(verb, Verb::SessionCreate | Verb::SessionWake) {
+        let (user_id, platform) = (row.user_id.clone(), row.platform.clone());
+        let force = (verb == Verb::SessionDelete).then_some(force);
+        return json!(SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt });
+    }
+    let idle = row.idle_timeout_s.and_then(|s| u64::try_from(s).ok()).map(std::time::Duration::from_secs);
+    json!(SessionCreate {
+        event_id,
+        timestamp,
+        session_id,
+        user_id: row.user_id.clone(),
+        template_id: row.template_id.clone(),
+        platform: row.platform.clone(),
+        resources: serde_json::from_value(row.resources.clone()).unwrap_or_default(),
+        persistent_home: row.persistent_home,
+        idle_timeout: idle.map(streams::duration::format),
+        metadata: row.metadata.as_object().cloned().unwrap_or_default(),
+        template: serde_json::from_value::<Manifest>(row.template.clone()).ok(),
+        generation,
+        attempt,
+    })
+}
+
+const UPDATE: Update<'_> = Update {
+    table: "sessions",
+    key: bulk::uuid("session_id"),
+    set: &[
+        bulk::text("controller_id"),
+        bulk::text("lane"),
+        bulk::text("status"),
+        bulk::text("desired"),
+        bulk::int("generation"),
+        bulk::json("tags"),
+        bulk::int("idle_timeout_s"),
+        bulk::text("reason"),
+        bulk::text("message"),
+        bulk::text("phase"),
+        bulk::text("url"),
+        bulk::text("pod_name"),
+        bulk::uuid("command_id"),
+        bulk::text("command_verb"),
+        bulk::int("attempt"),
+        bulk::int("starts"),
+        bulk::uuid("starter"),
+        bulk::int("next_attempt_ms"),
+        bulk::int("deadline_ms"),
+        bulk::int("expires_ms"),
+        bulk::int("seen_generation"),
+        bulk::int("seen_epoch"),
+        bulk::int("seen_seq"),
+        bulk::json("failures"),
+        bulk::boolean("debt"),
+        bulk::int("entity_seq"),
+        bulk::int("updated_ms"),
+        bulk::int("idle_ms"),
+        bulk::int("wake_ms"),
+        bulk::int("last_activity_ms"),
+        bulk::int("connections"),
+        bulk::json("resource_usage"),
+    ],
+    read: &[],
+    guard: "true",
+};
+
+fn update_row(row: &session::Model) -> Value {
+    json!({
+        "session_id": row.session_id, "controller_id": row.controller_id, "lane": row.lane, "status": row.status,
+        "desired": row.desired, "generation": row.generation, "tags": row.tags, "idle_timeout_s": row.idle_timeout_s,
+        "reason": row.reason, "message": row.message, "phase": row.phase, "url": row.url, "pod_name": row.pod_name,
+        "command_id": row.command_id, "command_verb": row.command_verb, "attempt": row.attempt, "starts": row.starts,
+        "starter": row.starter, "next_attempt_ms": row.next_attempt_ms, "deadline_ms": row.deadline_ms,
+        "expires_ms": row.expires_ms, "seen_generation": row.seen_generation, "seen_epoch": row.seen_epoch,
+        "seen_seq": row.seen_seq, "failures": row.failures, "debt": row.debt, "entity_seq": row.entity_seq,
+        "updated_ms": row.updated_ms, "idle_ms": row.idle_ms, "wake_ms": row.wake_ms,
+        "last_activity_ms": row.last_activity_ms, "connections": row.connections,
+        "resource_usage": row.resource_usage,
+    })
+}

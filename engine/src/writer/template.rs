@@ -1,0 +1,118 @@
+//! What happens when a template is written or deleted.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use serde_json::{Value, json};
+use streams::wire::Manifest;
+use uuid::Uuid;
+
+use super::Error;
+use super::batch::{Batch, Slot, State};
+use super::work::{Done, TemplateWrite};
+use crate::store::{event, template};
+
+impl Batch<'_> {
+    pub(super) fn template(&mut self, write: &TemplateWrite, trace: Option<&str>) -> Result<Done, Error> {
+        match write {
+            TemplateWrite::Put { manifest, built_in } => self.put_template(manifest, *built_in, trace),
+            TemplateWrite::Delete { name } => self.delete_template(name, trace),
+        }
+    }
+
+    pub(super) fn living_template(&self, name: &str) -> Result<&template::Model, Error> {
+        let living = self.templates.get(name).map(|slot| &slot.row).filter(|row| !row.deleted);
+        living.ok_or_else(|| missing(name))
+    }
+
+    fn put_template(&mut self, manifest: &Manifest, built_in: bool, trace: Option<&str>) -> Result<Done, Error> {
+        let name = manifest.metadata.name.clone();
+        let now_ms = self.now_ms;
+        let Some(slot) = self.templates.get_mut(&name) else {
+            let row = row_of(manifest, built_in, self.next_catalog_id, now_ms);
+            self.next_catalog_id += 1;
+            self.templates.insert(name.clone(), Slot { row, state: State::New });
+            return self.template_changed(&name, "created", trace);
+        };
+        let mut next = row_of(manifest, built_in, slot.row.catalog_template_id, slot.row.created_ms);
+        (next.generation, next.entity_seq, next.updated_ms) =
+            (slot.row.generation, slot.row.entity_seq, slot.row.updated_ms);
+        if next == slot.row {
+            return Ok(Done::Template(Box::new(next), "unchanged"));
+        }
+        let what = if slot.row.deleted { "created" } else { "updated" };
+        next.generation += 1;
+        next.updated_ms = now_ms;
+        slot.row = next;
+        slot.touch();
+        self.template_changed(&name, what, trace)
+    }
+
+    fn delete_template(&mut self, name: &str, trace: Option<&str>) -> Result<Done, Error> {
+        let now_ms = self.now_ms;
+        let slot = self.templates.get_mut(name).filter(|slot| !slot.row.deleted).ok_or_else(|| missing(name))?;
+        slot.row.deleted = true;
+        slot.row.generation += 1;
+        slot.row.updated_ms = now_ms;
+        slot.touch();
+        self.template_changed(name, "deleted", trace)
+    }
+
+    fn template_changed(&mut self, name: &str, what: &'static str, trace: Option<&str>) -> Result<Done, Error> {
+        let slot = self.templates.get_mut(name).ok_or_else(|| missing(name))?;
+        slot.row.entity_seq += 1;
+        let row = slot.row.clone();
+        let subject = format!("streamspace.decision.template_{what}");
+        let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, format!("template:{name}"));
+        log.payload = json!({ "decision": format!("template_{what}"), "template_name": name });
+        log.changes = serde_json::to_value(&row).ok().map(without_seq);
+        log.entity_seq = row.entity_seq;
+        log.generation = row.generation;
+        log.traceparent = trace.map(str::to_owned);
+        self.log.push(log);
+        Ok(Done::Template(Box::new(row), what))
+    }
+
+    pub(super) async fn flush_templates(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let touched = std::mem::take(&mut self.templates).into_values().filter(|slot| slot.state != State::Clean);
+        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let columns = template::Column::iter().filter(|c| !matches!(c, template::Column::Name));
+        let replace = OnConflict::column(template::Column::Name).update_columns(columns).to_owned();
+        template::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
+        Ok(())
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::NotFound { what: "template", name: name.to_owned() }
+}
+
+fn without_seq(mut row: Value) -> Value {
+    if let Some(row) = row.as_object_mut() {
+        row.remove("entity_seq");
+    }
+    row
+}
+
+fn row_of(manifest: &Manifest, built_in: bool, catalog_template_id: i64, now_ms: i64) -> template::Model {
+    let spec = &manifest.spec;
+    template::Model {
+        name: manifest.metadata.name.clone(),
+        catalog_template_id,
+        display_name: spec.display_name.clone(),
+        description: spec.description.clone(),
+        category: spec.category.clone(),
+        icon: spec.icon.clone(),
+        base_image: spec.base_image.clone(),
+        tags: json!(spec.tags),
+        manifest: json!(manifest),
+        generation: 1,
+        built_in,
+        deleted: false,
+        created_ms: now_ms,
+        updated_ms: now_ms,
+        entity_seq: 0,
+    }
+}

@@ -1,0 +1,98 @@
+//! Names that become parts of subjects and of consumers, checked once where they enter.
+//!
+//! A platform or controller id that passes here can be put into a NATS subject, a JetStream consumer name and a resource
+//! name without another look.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not `[a-z0-9-]{1,32}`.
+    #[error("platform {0:?} must be 1 to 32 characters of a-z, 0-9 and '-'")]
+    Platform(String),
+    /// Not `[A-Za-z0-9-]{1,63}`.
+    #[error("controller id {0:?} must be 1 to 63 characters of A-Z, a-z, 0-9 and '-'")]
+    Controller(String),
+}
+
+/// A platform: `local`, `docker`, `kubernetes`, or one that we never heard of. Always `[a-z0-9-]{1,32}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Platform(String);
+
+impl Platform {
+    /// Checks a platform's name.
+    ///
+    /// # Errors
+    /// [`Error::Platform`] where a character or the length is outside the contract.
+    pub fn try_new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if (1..=32).contains(&name.len()) && name.chars().all(legal) {
+            Ok(Self(name))
+        } else {
+            Err(Error::Platform(name))
+        }
+    }
+
+    /// The name as it stands in subjects.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A controller of the durable lane. Always `[A-Za-z0-9-]{1,63}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ControllerId(String);
+
+impl ControllerId {
+    /// Checks a controller's id.
+    ///
+    /// # Errors
+    /// [`Error::Controller`] where a character or the length is outside the contract.
+    pub fn try_new(id: impl Into<String>) -> Result<Self, Error> {
+        let id = id.into();
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if (1..=63).contains(&id.len()) && id.chars().all(legal) { Ok(Self(id)) } else { Err(Error::Controller(id)) }
+    }
+
+    /// The id as it stands in subjects.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+macro_rules! string_like {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(value: String) -> Result<Self, Error> {
+                Self::try_new(value)
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = Error;
+            fn from_str(value: &str) -> Result<Self, Error> {
+                Self::try_new(value)
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+    };
+}
+string_like!(Platform);
+string_like!(ControllerId);

@@ -1,0 +1,195 @@
+//! Every NATS subject of the contract is built and read here, and nowhere else.
+//!
+//! `streamspace.<domain>.<action>[.<platform>[.<controller_id>]]`: five tokens are the durable lane, four the core lane,
+//! three the contract's bare subjects.
+
+use crate::ids::{ControllerId, Platform};
+
+/// What controllers send their heartbeats on (core NATS, no stream).
+pub const HEARTBEAT: &str = "streamspace.controller.heartbeat";
+/// Prefix of parked messages; the whole original subject follows.
+pub const DEAD_LETTER_PREFIX: &str = "streamspace.dlq.";
+
+/// A command from the engine to controllers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are the contract's
+pub enum Verb {
+    SessionCreate,
+    SessionDelete,
+    SessionHibernate,
+    SessionWake,
+    AppInstall,
+    AppUninstall,
+    TemplateDelete,
+    NodeCordon,
+    NodeUncordon,
+    NodeDrain,
+}
+
+impl Verb {
+    /// Every verb, in the contract's order.
+    pub const ALL: [Self; 10] = [
+        Self::SessionCreate,
+        Self::SessionDelete,
+        Self::SessionHibernate,
+        Self::SessionWake,
+        Self::AppInstall,
+        Self::AppUninstall,
+        Self::TemplateDelete,
+        Self::NodeCordon,
+        Self::NodeUncordon,
+        Self::NodeDrain,
+    ];
+
+    /// `<domain>.<action>` as the contract spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionCreate => "session.create",
+            Self::SessionDelete => "session.delete",
+            Self::SessionHibernate => "session.hibernate",
+            Self::SessionWake => "session.wake",
+            Self::AppInstall => "app.install",
+            Self::AppUninstall => "app.uninstall",
+            Self::TemplateDelete => "template.delete",
+            Self::NodeCordon => "node.cordon",
+            Self::NodeUncordon => "node.uncordon",
+            Self::NodeDrain => "node.drain",
+        }
+    }
+
+    /// The verb of a `<domain>.<action>`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+}
+
+/// What controllers say to the engine through a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are the contract's
+pub enum Report {
+    SessionStatus,
+    AppStatus,
+    NodeStatus,
+    TemplateCreate,
+    /// One part of a controller's answer to `controller.sync`: what exists in its world.
+    ControllerWorld,
+}
+
+impl Report {
+    /// Every report, in the contract's order.
+    pub const ALL: [Self; 5] =
+        [Self::SessionStatus, Self::AppStatus, Self::NodeStatus, Self::TemplateCreate, Self::ControllerWorld];
+
+    /// `<domain>.<action>` as the contract spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionStatus => "session.status",
+            Self::AppStatus => "app.status",
+            Self::NodeStatus => "node.status",
+            Self::TemplateCreate => "template.create",
+            Self::ControllerWorld => "controller.world",
+        }
+    }
+
+    /// The report of a `<domain>.<action>`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|report| report.name() == name)
+    }
+}
+
+/// A command in the durable lane: `streamspace.session.create.docker.host-1`.
+#[must_use]
+pub fn command(verb: Verb, platform: &Platform, controller: &ControllerId) -> String {
+    format!("streamspace.{}.{platform}.{controller}", verb.name())
+}
+
+/// A command in the core lane: `streamspace.session.create.docker`, in no stream.
+#[must_use]
+pub fn core_command(verb: Verb, platform: &Platform) -> String {
+    format!("streamspace.{}.{platform}", verb.name())
+}
+
+/// A report in the durable lane: `streamspace.session.status.docker.host-1`.
+#[must_use]
+pub fn report(report: Report, platform: &Platform, controller: &ControllerId) -> String {
+    format!("streamspace.{}.{platform}.{controller}", report.name())
+}
+
+/// A report as a plain core-NATS controller sends it: `streamspace.session.status`.
+#[must_use]
+pub fn bare_report(report: Report) -> String {
+    format!("streamspace.{}", report.name())
+}
+
+/// The engine's request that one controller report all that exists (core NATS, no stream).
+#[must_use]
+pub fn sync(platform: &Platform, controller: &ControllerId) -> String {
+    format!("streamspace.controller.sync.{platform}.{controller}")
+}
+
+/// Where a message that nobody can process is parked.
+#[must_use]
+pub fn dead_letter(original: &str) -> String {
+    format!("{DEAD_LETTER_PREFIX}{original}")
+}
+
+/// The durable pull consumer of one controller on the command stream.
+#[must_use]
+pub fn consumer_name(platform: &Platform, controller: &ControllerId) -> String {
+    format!("{platform}_{controller}")
+}
+
+/// What the consumer of one controller filters on.
+#[must_use]
+pub fn consumer_filter(platform: &Platform, controller: &ControllerId) -> String {
+    format!("streamspace.*.*.{platform}.{controller}")
+}
+
+/// The subjects of the command stream: each verb in the durable lane.
+#[must_use]
+pub fn command_stream_subjects() -> Vec<String> {
+    Verb::ALL.iter().map(|verb| format!("streamspace.{}.*.*", verb.name())).collect()
+}
+
+/// The subjects of the report stream: each report, bare and in the durable lane.
+#[must_use]
+pub fn report_stream_subjects() -> Vec<String> {
+    Report::ALL
+        .iter()
+        .flat_map(|report| [format!("streamspace.{}", report.name()), format!("streamspace.{}.*.*", report.name())])
+        .collect()
+}
+
+/// Who a report came from, read from its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    /// The durable lane names its controller in the subject, so that permissions can be set on it.
+    Durable(Platform, ControllerId),
+    /// A bare subject: a plain core-NATS controller.
+    Core,
+}
+
+/// Reads a report's subject; `None` where it is not one of the contract's.
+#[must_use]
+pub fn parse_report(subject: &str) -> Option<(Report, Sender)> {
+    let mut tokens = subject.strip_prefix("streamspace.")?.splitn(3, '.');
+    let (domain, action, rest) = (tokens.next()?, tokens.next()?, tokens.next());
+    let report = Report::from_name(&format!("{domain}.{action}"))?;
+    let Some(rest) = rest else { return Some((report, Sender::Core)) };
+    let (platform, controller) = rest.split_once('.')?;
+    Some((report, Sender::Durable(Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?)))
+}
+
+/// Reads a command's subject in the durable lane.
+#[must_use]
+pub fn parse_command(subject: &str) -> Option<(Verb, Platform, ControllerId)> {
+    let mut tokens = subject.strip_prefix("streamspace.")?.splitn(4, '.');
+    let (domain, action) = (tokens.next()?, tokens.next()?);
+    let verb = Verb::from_name(&format!("{domain}.{action}"))?;
+    let platform = Platform::try_new(tokens.next()?).ok()?;
+    Some((verb, platform, ControllerId::try_new(tokens.next()?).ok()?))
+}

@@ -1,0 +1,16 @@
+//! The payloads of the contract, field for field. Fields may be added, never renamed.
+//!
+//! Decoding ignores fields that it does not know, so that an older peer understands a newer one.
+
+mod app;
+mod controller;
+mod session;
+mod template;
+
+pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, TemplateDelete};
+pub use controller::{Capacity, ControllerHealth, Heartbeat, Sync, World, WorldItem};
+pub use session::{Failure, Resources, SessionCommand, SessionCreate, SessionState, SessionStatus};
+pub use template::{EnvVar, Local, Manifest, ManifestError, ManifestMetadata, Port, Readiness, TemplateSpec, Vnc, VolumeMount, Webapp, API_VERSION};
+
+/// JSON object, as metadata and other open-ended fields carry it.
+pub type Object = serde_json::Map<String, serde_json::Value>;

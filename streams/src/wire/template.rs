@@ -1,0 +1,264 @@
+//! The template manifest: what a catalog installs and a session runs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Object, Resources};
+use crate::{duration, quantity};
+
+/// The only `apiVersion` there is.
+pub const API_VERSION: &str = "stream.space/v1alpha1";
+
+/// A whole manifest document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// `Template`.
+    pub kind: String,
+    /// Its name.
+    pub metadata: ManifestMetadata,
+    /// What it is.
+    pub spec: TemplateSpec,
+}
+
+/// A manifest's name; other fields (`namespace`, labels) are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestMetadata {
+    /// The template's name: what sessions refer to as `template_id`.
+    pub name: String,
+    /// Kept as they came.
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// A manifest's `spec`. Unknown fields are kept in `extra` and warned about, never refused.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // the fields are the contract's
+pub struct TemplateSpec {
+    pub display_name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub category: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_resources: Option<Resources>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Port>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<VolumeMount>,
+    /// Public catalogs spell it `kasmvnc`.
+    #[serde(default, alias = "kasmvnc", skip_serializing_if = "Option::is_none")]
+    pub vnc: Option<Vnc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webapp: Option<Webapp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// How the platform `local` runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Local>,
+    /// Fields that this version does not know, among them the blocks of other platforms.
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// A port of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // the fields are the contract's
+pub struct Port {
+    #[serde(default)]
+    pub name: String,
+    pub container_port: u16,
+    #[serde(default = "tcp")]
+    pub protocol: String,
+}
+
+fn tcp() -> String {
+    "TCP".into()
+}
+
+/// One variable of the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the fields are the contract's
+pub struct EnvVar {
+    pub name: String,
+    #[serde(default)]
+    pub value: String,
+}
+
+/// A volume and where it goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // the fields are the contract's
+pub struct VolumeMount {
+    pub name: String,
+    pub mount_path: String,
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// A remote desktop in the container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the fields are the contract's
+pub struct Vnc {
+    #[serde(default)]
+    pub enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<bool>,
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// A web application in the container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // the fields are the contract's
+pub struct Webapp {
+    #[serde(default)]
+    pub enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<String>,
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// How the platform `local` runs a template: a process on the controller's machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Local {
+    /// Program and arguments; `${PORT}`, `${HOME}` and `${STREAMSPACE_BIN}` are replaced.
+    pub command: Vec<String>,
+    /// When it counts as running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
+    /// Where it starts; its home unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+}
+
+/// A process is ready when its port answers; with a path, when that path answers below 500.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Readiness {
+    /// HTTP path to ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How long it may take, as a duration (`30s`, which is the default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+}
+
+/// Why a manifest was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not YAML, or not of a manifest's shape. The message names line and column.
+    #[error("{0}")]
+    Yaml(#[from] serde_saphyr::Error),
+    /// A field breaks a rule.
+    #[error("{field}: {rule}")]
+    Field {
+        /// Path of the field in the manifest.
+        field: String,
+        /// The rule that it breaks.
+        rule: String,
+    },
+    /// No document at all.
+    #[error("no document of kind Template was found")]
+    Empty,
+}
+
+fn refuse<T>(field: &str, rule: impl Into<String>) -> Result<T, ManifestError> {
+    Err(ManifestError::Field { field: field.into(), rule: rule.into() })
+}
+
+impl Manifest {
+    /// Reads one or several YAML documents (JSON is YAML) and checks each.
+    ///
+    /// # Errors
+    /// The first document that is wrong, with its line or its field.
+    pub fn parse_all(yaml: &str) -> Result<Vec<Self>, ManifestError> {
+        let manifests: Vec<Self> = serde_saphyr::from_multiple(yaml)?;
+        if manifests.is_empty() {
+            return Err(ManifestError::Empty);
+        }
+        manifests.iter().try_for_each(Self::check)?;
+        Ok(manifests)
+    }
+
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// The first field that breaks a rule.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        if self.api_version != API_VERSION {
+            return refuse("apiVersion", format!("must be {API_VERSION:?}, not {:?}", self.api_version));
+        }
+        if self.kind != "Template" {
+            return refuse("kind", format!("must be \"Template\", not {:?}", self.kind));
+        }
+        check_name(&self.metadata.name)?;
+        if self.spec.display_name.trim().is_empty() {
+            return refuse("spec.displayName", "must not be empty");
+        }
+        if let Some(resources) = &self.spec.default_resources {
+            check_resources(resources)?;
+        }
+        self.spec.local.as_ref().map_or(Ok(()), check_local)
+    }
+
+    /// Fields under `spec` that this version does not act on, for a warning.
+    #[must_use]
+    pub fn unknown_fields(&self) -> Vec<String> {
+        const PLATFORM_BLOCKS: [&str; 4] = ["kubernetes", "docker", "hyperv", "vcenter"];
+        let known = |name: &&String| !PLATFORM_BLOCKS.contains(&name.as_str());
+        self.spec.extra.keys().filter(known).map(|name| format!("spec.{name}")).collect()
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ManifestError> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edges = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if (1..=128).contains(&name.len()) && name.chars().all(legal) && name.starts_with(edges) && name.ends_with(edges) {
+        return Ok(());
+    }
+    refuse("metadata.name", format!("{name:?} must be 1 to 128 characters of a-z, 0-9, '-' and '.', with a letter or digit at both ends"))
+}
+
+fn check_resources(resources: &Resources) -> Result<(), ManifestError> {
+    if let Some(memory) = &resources.memory {
+        quantity::bytes(memory).or_else(|e| refuse("spec.defaultResources.memory", e.to_string()))?;
+    }
+    if let Some(cpu) = &resources.cpu {
+        quantity::millicores(cpu).or_else(|e| refuse("spec.defaultResources.cpu", e.to_string()))?;
+    }
+    Ok(())
+}
+
+fn check_local(local: &Local) -> Result<(), ManifestError> {
+    if local.command.first().is_none_or(String::is_empty) {
+        return refuse("spec.local.command", "must name a program");
+    }
+    let timeout = local.readiness.as_ref().and_then(|r| r.timeout.as_deref());
+    if let Some(timeout) = timeout {
+        duration::parse(timeout).or_else(|e| refuse("spec.local.readiness.timeout", e.to_string()))?;
+    }
+    Ok(())
+}

@@ -2,7 +2,8 @@
 # Runs a command beside a private PostgreSQL server that is gone afterwards:
 #   scripts/with-postgres.sh cargo test -p migrations --features testing
 # The server listens on loopback only, with a password of its own, in a temporary folder, with fsync on: tests see what
-# production sees. Its URL is in STREAMSPACE_TEST_POSTGRES_URL; where that is set already, the command just runs.
+# production sees. A kill -9 of this script ends the server too, and leaves only the folder. Its URL is in
+# STREAMSPACE_TEST_POSTGRES_URL; where that is set already, the command just runs.
 set -euo pipefail
 
 [ $# -gt 0 ] || { echo "usage: $0 COMMAND [ARGUMENT...]" >&2; exit 64; }

@@ -1,0 +1,183 @@
+//! What can be wrong with a database, sorted by what the person who runs it has to do.
+//!
+//! Both drivers say it in codes; they are translated here only, for opening and for migrating. A message names the place
+//! (host or file) and never the password in the URL.
+
+use std::path::Path;
+
+use sea_orm::{DbErr, RuntimeErr};
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL is not one of ours.
+    #[error("the database URL {0}: use sqlite://path?mode=rwc or postgres://user:password@host:5432/database")]
+    Url(String),
+    /// No server answers there.
+    #[error("cannot reach {target}: is the server running, and are host, port and TLS mode right?")]
+    Unreachable {
+        /// Host, port and database.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The server knows neither this user nor this password.
+    #[error("{target} refused the user or the password")]
+    Credentials {
+        /// Host, port and database.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// There is no such database, file or folder.
+    #[error("{target} does not exist: create it (a SQLite file is created with ?mode=rwc, its folder is not)")]
+    Missing {
+        /// Host, port and database, or the file.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// It can be read but not written.
+    #[error("{target} cannot be written: check the rights of the file and of its folder, or that this is not a standby")]
+    ReadOnly {
+        /// Host, port and database, or the file.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// No room is left.
+    #[error("the disk of {target} is full: free some space and start again, nothing accepted is lost")]
+    DiskFull {
+        /// Host, port and database, or the file.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// Somebody else holds it for longer than we wait.
+    #[error("{target} is locked by another process")]
+    Busy {
+        /// Host, port and database, or the file.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The file is something else, or damaged.
+    #[error("{target} is not a readable SQLite database: restore a backup, or give another path")]
+    Damaged {
+        /// The file.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// It was migrated by a later release, whose meaning we cannot know.
+    #[error("a newer version has migrated this database (step {found}): run that version or restore a backup")]
+    Newer {
+        /// The last step that this binary does not know.
+        found: String,
+    },
+    /// Steps are missing that this binary needs.
+    #[error("the database is behind this version by {missing} steps: run `streamspace migrate`")]
+    Behind {
+        /// How many steps.
+        missing: usize,
+    },
+    /// All else.
+    #[error("{target} failed")]
+    Database {
+        /// Host, port and database, or the file.
+        target: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+}
+
+impl Error {
+    /// Sorts what a driver said while it worked on `target`.
+    pub(crate) fn sort(target: &str, source: DbErr) -> Self {
+        let target = target.to_owned();
+        match cause(&source).map(kind) {
+            Some(Kind::Unreachable) => Self::Unreachable { target, source },
+            Some(Kind::Credentials) => Self::Credentials { target, source },
+            Some(Kind::Missing) => Self::Missing { target, source },
+            Some(Kind::CannotOpen) if absent(&target) => Self::Missing { target, source },
+            Some(Kind::ReadOnly | Kind::CannotOpen) => Self::ReadOnly { target, source },
+            Some(Kind::DiskFull) => Self::DiskFull { target, source },
+            Some(Kind::Busy) => Self::Busy { target, source },
+            Some(Kind::Damaged) => Self::Damaged { target, source },
+            Some(Kind::Other) | None => Self::Database { target, source },
+        }
+    }
+
+    /// The same for an error of the driver itself.
+    pub(crate) fn sort_driver(target: &str, source: sqlx::Error) -> Self {
+        Self::sort(target, DbErr::Conn(RuntimeErr::SqlxError(source.into())))
+    }
+}
+
+enum Kind {
+    Unreachable,
+    Credentials,
+    Missing,
+    CannotOpen,
+    ReadOnly,
+    DiskFull,
+    Busy,
+    Damaged,
+    Other,
+}
+
+fn cause(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(e))
+        | DbErr::Exec(RuntimeErr::SqlxError(e))
+        | DbErr::Query(RuntimeErr::SqlxError(e)) => Some(e),
+        _ => None,
+    }
+}
+
+fn kind(error: &sqlx::Error) -> Kind {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => Kind::Unreachable,
+        sqlx::Error::Database(e) => {
+            let code = e.code().unwrap_or_default();
+            if e.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                sqlite(code.parse().unwrap_or_default())
+            } else {
+                postgres(&code)
+            }
+        }
+        _ => Kind::Other,
+    }
+}
+
+/// Result codes of SQLite; the low byte is the family.
+fn sqlite(code: i32) -> Kind {
+    match code & 0xff {
+        5 | 6 => Kind::Busy,
+        3 | 8 => Kind::ReadOnly,
+        11 | 26 => Kind::Damaged,
+        13 => Kind::DiskFull,
+        14 => Kind::CannotOpen,
+        _ => Kind::Other,
+    }
+}
+
+/// SQLSTATE codes of PostgreSQL.
+fn postgres(code: &str) -> Kind {
+    match code {
+        "28000" | "28P01" => Kind::Credentials,
+        "3D000" => Kind::Missing,
+        "25006" => Kind::ReadOnly,
+        "53100" => Kind::DiskFull,
+        "55P03" | "57014" => Kind::Busy,
+        "57P03" => Kind::Unreachable,
+        _ => Kind::Other,
+    }
+}
+
+/// SQLite says "cannot open" of a missing file, of a missing folder and of one without rights alike.
+fn absent(target: &str) -> bool {
+    let file = Path::new(target);
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    !folder.is_dir() || !file.exists() && std::fs::metadata(folder).is_ok_and(|f| !f.permissions().readonly())
+}

@@ -1,0 +1,21 @@
+//! The schema of StreamSpace, one file a step, for SQLite and PostgreSQL alike, and the way to open either.
+//!
+//! - [`connect`] opens a database and says clearly why it could not;
+//! - [`schema`] brings it up to date, down again, and tells where it stands;
+//! - the `m…` files are the steps, in order. A step that was released is never edited: a change is a new step.
+
+pub mod connect;
+mod error;
+mod m20260101_000001_controllers;
+mod m20260101_000002_templates;
+mod m20260101_000003_sessions;
+mod m20260101_000004_event_log;
+mod m20260101_000005_dead_letters;
+mod m20260101_000006_idempotency;
+mod m20260101_000007_streams;
+pub mod schema;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use error::Error;
+pub use schema::{Applied, Step, down, migrate, status};

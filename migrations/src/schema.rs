@@ -1,0 +1,159 @@
+//! Bringing the schema up to date, down again, and telling where it stands.
+//!
+//! All steps of one run are one transaction on both databases, so a crash leaves the schema as it was. Processes that start
+//! together queue: on PostgreSQL behind an advisory lock, on SQLite behind the write lock; who comes second finds nothing
+//! to do.
+
+use std::collections::HashSet;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
+use sea_orm_migration::{IntoSchemaManagerConnection, MigrationTrait, MigratorTrait, SchemaManager};
+
+use crate::connect::Database;
+use crate::{
+    Error, m20260101_000001_controllers, m20260101_000002_templates, m20260101_000003_sessions,
+    m20260101_000004_event_log, m20260101_000005_dead_letters, m20260101_000006_idempotency, m20260101_000007_streams,
+};
+
+/// Where sea-orm keeps the names of the steps that were applied.
+const LEDGER: &str = "seaql_migrations";
+/// The advisory lock of migrations: the letters "strmspce" as a number.
+const LOCK: i64 = 0x7374_726d_7370_6365;
+
+/// The steps of the schema, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20260101_000001_controllers::Migration),
+            Box::new(m20260101_000002_templates::Migration),
+            Box::new(m20260101_000003_sessions::Migration),
+            Box::new(m20260101_000004_event_log::Migration),
+            Box::new(m20260101_000005_dead_letters::Migration),
+            Box::new(m20260101_000006_idempotency::Migration),
+            Box::new(m20260101_000007_streams::Migration),
+        ]
+    }
+}
+
+/// What a run of [`migrate`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The steps applied now, in order; empty if there was nothing to do.
+    pub steps: Vec<String>,
+}
+
+/// One step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its name, which is also its order.
+    pub name: String,
+    /// Whether this database has it.
+    pub applied: bool,
+}
+
+/// Applies every step that is missing. Safe when several processes do so at once.
+///
+/// # Errors
+/// [`Error::Newer`] before anything is touched, else what stopped it; then nothing has changed.
+pub async fn migrate(database: &Database) -> Result<Applied, Error> {
+    let sort = |e| Error::sort(&database.target, e);
+    let transaction = lock(database).await.map_err(sort)?;
+    let steps: Vec<String> = known_steps(&transaction, &database.target)
+        .await?
+        .into_iter()
+        .filter_map(|step| (!step.applied).then_some(step.name))
+        .collect();
+    if steps.is_empty() {
+        transaction.rollback().await.map_err(sort)?;
+    } else {
+        Migrator::up(&transaction, None).await.map_err(sort)?;
+        transaction.commit().await.map_err(sort)?;
+        tracing::info!(db.target = database.target(), db.steps = steps.len(), "schema migrated");
+    }
+    Ok(Applied { steps })
+}
+
+/// Takes back the last `count` steps and answers their names, last first. Their tables and all that is in them are gone.
+///
+/// # Errors
+/// [`Error::Newer`], or what stopped it; then nothing has changed.
+pub async fn down(database: &Database, count: u32) -> Result<Vec<String>, Error> {
+    let sort = |e| Error::sort(&database.target, e);
+    let transaction = lock(database).await.map_err(sort)?;
+    let steps = known_steps(&transaction, &database.target).await?;
+    let undone = steps.into_iter().rev().filter(|s| s.applied).take(count as usize).map(|s| s.name).collect();
+    Migrator::down(&transaction, Some(count)).await.map_err(sort)?;
+    transaction.commit().await.map_err(sort)?;
+    Ok(undone)
+}
+
+/// Every step of this binary and whether the database has it. It changes nothing.
+///
+/// # Errors
+/// [`Error::Newer`], or what the database says.
+pub async fn status(database: &Database) -> Result<Vec<Step>, Error> {
+    known_steps(&database.reader, &database.target).await
+}
+
+/// For a process that serves without the right to migrate: the schema is exactly the one it was built for.
+///
+/// # Errors
+/// [`Error::Behind`] or [`Error::Newer`], or what the database says.
+pub async fn require_current(database: &Database) -> Result<(), Error> {
+    match status(database).await?.iter().filter(|step| !step.applied).count() {
+        0 => Ok(()),
+        missing => Err(Error::Behind { missing }),
+    }
+}
+
+pub(crate) async fn refuse_newer(database: &Database) -> Result<(), Error> {
+    status(database).await.map(|_| ())
+}
+
+/// Begins the transaction of a run, alone among all processes.
+async fn lock(database: &Database) -> Result<DatabaseTransaction, DbErr> {
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    let transaction = database.writer.begin_with_options(options).await?;
+    if database.backend == DbBackend::Postgres {
+        // who waits for the lock waits for another's whole run
+        transaction.execute_unprepared("SET LOCAL statement_timeout = '10min'").await?;
+        let wait = Statement::from_sql_and_values(database.backend, "SELECT pg_advisory_xact_lock($1)", [LOCK.into()]);
+        transaction.query_one_raw(wait).await?;
+    }
+    Ok(transaction)
+}
+
+async fn known_steps<'c, C>(db: &'c C, target: &str) -> Result<Vec<Step>, Error>
+where
+    C: ConnectionTrait,
+    &'c C: IntoSchemaManagerConnection<'c>,
+{
+    let applied = ledger(db).await.map_err(|e| Error::sort(target, e))?;
+    let known: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
+    if let Some(found) = applied.iter().filter(|name| !known.contains(name)).max() {
+        return Err(Error::Newer { found: found.clone() });
+    }
+    let step = |name: String| Step { applied: applied.contains(&name), name };
+    Ok(known.into_iter().map(step).collect())
+}
+
+/// The names of the applied steps; none, and no table made, in a fresh database.
+async fn ledger<'c, C>(db: &'c C) -> Result<HashSet<String>, DbErr>
+where
+    C: ConnectionTrait,
+    &'c C: IntoSchemaManagerConnection<'c>,
+{
+    if !SchemaManager::new(db).has_table(LEDGER).await? {
+        return Ok(HashSet::new());
+    }
+    let all = Statement::from_string(db.get_database_backend(), format!("SELECT version FROM {LEDGER}"));
+    db.query_all_raw(all).await?.iter().map(|row| row.try_get("", "version")).collect()
+}

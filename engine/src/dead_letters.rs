@@ -1,7 +1,8 @@
 //! What happens to what was parked: it is recorded, shown, copied to the public stream, and replayed or discarded by an
 //! operator.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 use streams::publisher::Outgoing;
 use streams::subject::{self, DEAD_LETTER_PREFIX};
@@ -85,7 +86,7 @@ fn party(original: &str) -> (Option<String>, Option<String>) {
 /// Dead letters that the public stream does not have yet.
 pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<(Uuid, Outgoing)>, DbErr> {
     let rows = dead_letter::Entity::find()
-        .filter(dead_letter::Column::Copied.eq(false))
+        .filter(Expr::cust("NOT copied")) // literally as in the partial index, so that SQLite uses it
         .order_by_asc(dead_letter::Column::CreatedMs)
         .limit(limit)
         .all(db)
@@ -113,6 +114,6 @@ fn copy(row: dead_letter::Model) -> Outgoing {
 ///
 /// # Errors
 /// What the database says.
-pub async fn get(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<dead_letter::Model>, DbErr> {
+pub(crate) async fn get(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<dead_letter::Model>, DbErr> {
     dead_letter::Entity::find_by_id(id).one(db).await
 }

@@ -37,6 +37,8 @@ pub(crate) struct Heartbeats {
 struct Memory {
     /// Runs whose consumer was declared, and when the world was asked for last.
     runs: HashMap<String, (Option<Uuid>, Instant)>,
+    /// The connection that is listened on, and since when, by the database's clock.
+    listening: Option<(u64, i64)>,
 }
 
 impl Heartbeats {
@@ -55,7 +57,7 @@ impl Heartbeats {
                         Some(beat) => self.beat(&beat, &mut memory).await,
                         None => break,
                     },
-                    _ = look.tick() => if let Err(error) = self.look_for_silence().await {
+                    _ = look.tick() => if let Err(error) = self.look_for_silence(&mut memory).await {
                         tracing::warn!(%error, "controllers cannot be read");
                     },
                     () = self.renewed.notified() => {
@@ -136,13 +138,15 @@ impl Heartbeats {
     }
 
     /// Silence counts only for as long as this engine was itself connected.
-    async fn look_for_silence(&self) -> Result<(), DbErr> {
+    async fn look_for_silence(&self, memory: &mut Memory) -> Result<(), DbErr> {
         let link = *self.parts.link.state.borrow();
         if !link.connected {
+            memory.listening = None;
             return Ok(());
         }
         let now_ms = self.parts.clock.now_ms(&self.parts.database.reader).await?;
-        let since_ms = now_ms - i64::try_from(link.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let known = memory.listening.filter(|(connects, _)| *connects == link.connects);
+        let (_, since_ms) = *memory.listening.insert(known.unwrap_or((link.connects, now_ms)));
         for row in controller::Entity::find().all(&self.parts.database.reader).await? {
             let silent = is_silent(now_ms, row.last_heartbeat_ms, since_ms, i64::from(row.interval_seconds));
             let event = match (silent, row.status.as_deref(), row.breaker_until_ms) {

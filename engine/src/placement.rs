@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use machine::placement::{Place, choose};
 use machine::session::Event;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::crash::{Moment, point};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +57,8 @@ async fn place_waiting(parts: &Parts, platform: &str) -> Result<(), DbErr> {
             .select_only()
             .column(session::Column::SessionId)
             .filter(session::Column::ControllerId.is_null())
-            .filter(session::Column::Status.is_not_in(["deleted", "deleting", "failed"]))
+            .filter(Expr::cust("status <> 'deleted'")) // literally as in the partial index, so that SQLite uses it
+            .filter(session::Column::Status.is_not_in(["deleting", "failed"]))
             .filter(session::Column::Platform.eq(platform))
             .order_by_asc(session::Column::CreatedMs)
             .limit(BATCH)

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement};
+use sea_orm::{DbBackend, DbErr, FromQueryResult, Statement};
 use serde_json::Value;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};

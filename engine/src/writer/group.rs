@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use migrations::connect::Database;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
 use streams::crash::{Moment, point};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +29,22 @@ pub(super) struct Group {
 }
 
 type Answers = Vec<Result<Done, Error>>;
+
+/// How far a transaction came.
+enum Failed {
+    /// The database is away: no work is to blame, and none is worth another try now.
+    Begin(DbErr),
+    /// Some of the work may be to blame.
+    Work(DbErr),
+}
+
+impl Failed {
+    fn answer(self, count: usize) -> Answers {
+        let (Self::Begin(error) | Self::Work(error)) = self;
+        tracing::warn!(%error, changes = count, "not written");
+        vec![Err(error.into()); count]
+    }
+}
 
 impl Group {
     pub(super) fn new(
@@ -58,8 +77,8 @@ impl Group {
         let begun = Instant::now();
         let answers = match self.transact(jobs).await {
             Ok(answers) => answers,
-            Err(_) if jobs.len() > 1 => self.write_each(jobs).await,
-            Err(error) => vec![Err(error.into()); jobs.len()],
+            Err(Failed::Work(_)) if jobs.len() > 1 => self.write_each(jobs).await,
+            Err(failed) => failed.answer(jobs.len()),
         };
         self.metrics.batch(jobs.len(), begun.elapsed());
         answers
@@ -68,24 +87,28 @@ impl Group {
     async fn write_each(&mut self, jobs: &[Job]) -> Answers {
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let one = self.transact(std::slice::from_ref(job)).await;
-            answers.push(match one {
-                Ok(mut answers) => answers.pop().unwrap_or(Ok(Done::Written)),
-                Err(error) => {
-                    tracing::warn!(error = %error, "a change was not written");
-                    Err(error.into())
+            match self.transact(std::slice::from_ref(job)).await {
+                Ok(one) => answers.extend(one),
+                Err(failed @ Failed::Work(_)) => answers.extend(failed.answer(1)),
+                Err(away @ Failed::Begin(_)) => {
+                    answers.extend(away.answer(jobs.len() - answers.len()));
+                    return answers;
                 }
-            });
+            }
         }
         answers
     }
 
-    async fn transact(&mut self, jobs: &[Job]) -> Result<Answers, DbErr> {
+    async fn transact(&mut self, jobs: &[Job]) -> Result<Answers, Failed> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.database.writer.begin_with_options(options).await?;
+        let tx = self.database.writer.begin_with_options(options).await.map_err(Failed::Begin)?;
+        self.within(tx, jobs).await.map_err(Failed::Work)
+    }
+
+    async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
         let now_ms = self.clock.now_ms(&tx).await?;
         let mut batch = Batch::load(&tx, jobs, now_ms, &mut self.load).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();

@@ -1,0 +1,192 @@
+//! An engine on its own database and its own nats-server, and a scripted controller that speaks the contract by hand.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull;
+use engine::clock::Clock;
+use engine::store::{dead_letter, event, session};
+use engine::{Config, CreateSession, Engine};
+use futures::StreamExt;
+use migrations::testing::TestDatabase;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::{Value, json};
+use streams::wire::Manifest;
+use uuid::Uuid;
+
+pub(crate) const PLATFORM: &str = "noop";
+pub(crate) const OWNER: &str = "host-1";
+
+pub(crate) struct Rig {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) database: TestDatabase,
+    pub(crate) nats: streams::testing::Nats,
+    pub(crate) client: async_nats::Client,
+    pub(crate) clock: Clock,
+}
+
+/// Polls until `probe` gives something, for at most twenty seconds.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+    for _ in 0..1000 {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+impl Rig {
+    pub(crate) async fn sqlite() -> Self {
+        Self::on(TestDatabase::sqlite().await.expect("a database")).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::on(TestDatabase::postgres().await.expect("a database")).await
+    }
+
+    async fn on(database: TestDatabase) -> Self {
+        let nats = streams::testing::nats().await;
+        let clock = Clock::default();
+        let engine = start(&database, &nats, &clock).await;
+        let client = streams::connect::connect(&nats.config()).await.expect("connected").client;
+        let rig = Self { engine, database, nats, client, clock };
+        let manifest = Manifest::parse_all(
+            "{apiVersion: stream.space/v1alpha1, kind: Template, metadata: {name: app}, spec: {displayName: App}}",
+        );
+        rig.engine.put_template(manifest.expect("a manifest").remove(0)).await.expect("written");
+        rig
+    }
+
+    /// Stops the engine and starts another on the same database and server.
+    pub(crate) async fn restart(&mut self) {
+        self.engine.stop().await;
+        self.engine = start(&self.database, &self.nats, &self.clock).await;
+    }
+
+    pub(crate) async fn create(&self) -> session::Model {
+        self.engine.create_session(request()).await.expect("accepted")
+    }
+
+    pub(crate) async fn session(&self, id: Uuid) -> session::Model {
+        engine::queries::session(self.engine.reader(), id).await.expect("readable").expect("a session")
+    }
+
+    pub(crate) async fn until(&self, id: Uuid, status: &str) -> session::Model {
+        let what = format!("session {id} is {status}");
+        eventually(&what, || async { Some(self.session(id).await).filter(|row| row.status == status) }).await
+    }
+
+    pub(crate) async fn log(&self, id: Uuid) -> Vec<event::Model> {
+        let entity = session::Model::entity(id);
+        engine::queries::events(self.engine.reader(), &entity, 0, 1000).await.expect("readable")
+    }
+
+    /// The commands of a session's log as (verb, status).
+    pub(crate) async fn commands(&self, id: Uuid) -> Vec<(String, String)> {
+        let rows = self.log(id).await;
+        let commands = rows.iter().filter(|row| row.kind == "command");
+        let verb = |row: &event::Model| row.subject.split('.').skip(1).take(2).collect::<Vec<_>>().join(".");
+        commands.map(|row| (verb(row), row.status.clone().unwrap_or_default())).collect()
+    }
+
+    pub(crate) async fn dead_letters(&self) -> Vec<dead_letter::Model> {
+        let newest = dead_letter::Entity::find().order_by_asc(dead_letter::Column::CreatedMs);
+        newest.all(self.engine.reader()).await.expect("readable")
+    }
+
+    pub(crate) async fn dead_letter(&self, reason: &str) -> dead_letter::Model {
+        let find = || dead_letter::Entity::find().filter(dead_letter::Column::Reason.eq(reason));
+        eventually(reason, || async { find().one(self.engine.reader()).await.expect("readable") }).await
+    }
+
+    /// A durable controller that has announced itself and has its consumer.
+    pub(crate) async fn controller(&self) -> Controller {
+        let jetstream = async_nats::jetstream::new(self.client.clone());
+        let instance = Uuid::now_v7();
+        let beat = heartbeat(2, instance);
+        self.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await.expect("published");
+        let consumer = eventually("the consumer", || async {
+            let stream = jetstream.get_stream("SS_COMMANDS").await.ok()?;
+            stream.get_consumer::<pull::Config>(&format!("{PLATFORM}_{OWNER}")).await.ok()
+        })
+        .await;
+        let pull = consumer.stream().max_messages_per_batch(1).expires(Duration::from_secs(4)).group("active");
+        let commands = pull.messages().await.expect("pulling");
+        Controller { jetstream, commands, instance }
+    }
+}
+
+async fn start(database: &TestDatabase, nats: &streams::testing::Nats, clock: &Clock) -> Arc<Engine> {
+    let config = Config {
+        database: database.database.clone(),
+        link: streams::connect::connect(&nats.config()).await.expect("connected"),
+        streams: streams::topology::Settings::default(),
+        default_platform: PLATFORM.into(),
+        clock: clock.clone(),
+    };
+    Engine::start(config).await.expect("started")
+}
+
+pub(crate) fn request() -> CreateSession {
+    CreateSession { template_id: "app".into(), user_id: "ann".into(), ..CreateSession::default() }
+}
+
+pub(crate) fn heartbeat(protocol: u32, instance: Uuid) -> Value {
+    json!({ "controller_id": OWNER, "platform": PLATFORM, "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
+        "version": "1.0.0", "capabilities": ["sessions"], "cluster_info": {}, "protocol": protocol,
+        "instance_id": instance, "capacity": { "sessions_max": 1000, "sessions": 0 } })
+}
+
+/// What a controller of the durable lane does, one step at a time.
+pub(crate) struct Controller {
+    jetstream: async_nats::jetstream::Context,
+    commands: pull::Stream,
+    pub(crate) instance: Uuid,
+}
+
+impl Controller {
+    /// The next command, acknowledged.
+    pub(crate) async fn take(&mut self) -> Value {
+        for _ in 0..40 {
+            let next = tokio::time::timeout(Duration::from_secs(20), self.commands.next()).await;
+            if let Ok(Some(Ok(message))) = next {
+                message.double_ack().await.expect("acknowledged");
+                return serde_json::from_slice(&message.payload).expect("JSON");
+            }
+        }
+        panic!("no command came");
+    }
+
+    pub(crate) async fn publish(&self, subject: &str, payload: Value) {
+        let ack = self.jetstream.publish(subject.to_owned(), payload.to_string().into()).await.expect("sent");
+        ack.await.expect("stored");
+    }
+
+    /// A report on a command, with more fields.
+    pub(crate) fn status(&self, command: &Value, status: &str, more: Value) -> Value {
+        let mut report = json!({ "event_id": Uuid::now_v7(), "timestamp": "2026-01-01T00:00:00Z",
+            "session_id": command["session_id"], "status": status, "generation": command["generation"],
+            "causation_id": command["event_id"], "attempt": command["attempt"], "controller_id": OWNER,
+            "instance_id": self.instance });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            report[name] = value.clone();
+        }
+        report
+    }
+
+    pub(crate) async fn report(&self, command: &Value, status: &str) {
+        self.publish(&lane(), self.status(command, status, json!({}))).await;
+    }
+
+    pub(crate) async fn fail(&self, command: &Value, retryable: bool) {
+        let error = json!({ "code": "boom", "message": "it went boom", "retryable": retryable });
+        self.publish(&lane(), self.status(command, "failed", json!({ "error": error }))).await;
+    }
+}
+
+/// Where the scripted controller reports.
+pub(crate) fn lane() -> String {
+    format!("streamspace.session.status.{PLATFORM}.{OWNER}")
+}

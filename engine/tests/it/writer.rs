@@ -1,0 +1,35 @@
+//! The group commit: many at once, each answered for itself.
+
+use engine::writer::Ask;
+use futures::future::join_all;
+use uuid::Uuid;
+
+use crate::rig::{Rig, request};
+
+#[tokio::test]
+async fn many_at_once_are_all_written_and_one_bad_one_fails_alone() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let creates = join_all((0..200).map(|_| rig.engine.create_session(request())));
+        let stranger = rig.engine.ask(Uuid::now_v7(), Ask::Hibernate);
+        let (created, refused) = tokio::join!(creates, stranger);
+        assert!(created.iter().all(Result::is_ok), "{:?}", created.iter().find(|one| one.is_err()));
+        assert!(refused.is_err_and(|error| error.to_string().contains("there is no session")));
+        let page = engine::queries::sessions(rig.engine.reader(), &Default::default(), None, 1000).await.expect("readable");
+        assert_eq!(page.len(), 200);
+    }
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_request_is_named_at_once() {
+    let rig = Rig::sqlite().await;
+    let mut bad = request();
+    bad.template_id = "nowhere".into();
+    bad.platform = Some("toaster".into());
+    bad.resources.memory = Some("2Gx".into());
+    bad.idle_timeout = Some("soon".into());
+    bad.metadata.insert("a".into(), "\0".into());
+    let error = rig.engine.create_session(bad).await.expect_err("refused").to_string();
+    for field in ["template_id", "platform", "resources.memory", "idle_timeout", "metadata"] {
+        assert!(error.contains(field), "{field} is missing in: {error}");
+    }
+}

@@ -4,6 +4,8 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
+use streams::crash::{Moment, point};
+use streams::parking::{ATTEMPTS, ERROR, REASON};
 use streams::publisher::Outgoing;
 use streams::subject::{self, DEAD_LETTER_PREFIX};
 use streams::worker::{Delivery, Verdict};
@@ -16,8 +18,6 @@ use crate::writer::{NewDeadLetter, Work};
 
 /// On a public copy: the id of the row that it copies.
 const COPY_HEADER: &str = "Streamspace-Dead-Letter";
-/// Headers that parking adds; see `streams::parking`.
-const REASON_HEADER: &str = "Streamspace-Reason";
 
 /// Records what arrives in the dead-letter stream.
 pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verdict> {
@@ -29,6 +29,7 @@ pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verd
         }
         let work = Work::Park(Box::new(letter(delivery)));
         let answer = parts.writer.enqueue(work, delivery.traceparent.clone()).await;
+        point("deadletter.record", Moment::After);
         verdicts.push(match verdict(answer) {
             Verdict::Park(why) => {
                 tracing::error!(why, subject = %delivery.subject, "a dead letter cannot be recorded; it stays in its stream");
@@ -46,8 +47,9 @@ fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
 
 fn letter(delivery: &Delivery) -> NewDeadLetter {
     let original = delivery.subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(&delivery.subject).to_owned();
-    let why = header(delivery, REASON_HEADER).unwrap_or("parked").replace('\0', "");
-    let reason = why.split(':').next().unwrap_or("parked").trim().to_owned();
+    let clean = |name: &str| header(delivery, name).unwrap_or("parked").replace('\0', "");
+    let (reason, error) = (clean(REASON), clean(ERROR));
+    let attempts = header(delivery, ATTEMPTS).and_then(|text| serde_json::from_str(text).ok());
     let body: Value = serde_json::from_slice(&delivery.payload).unwrap_or(Value::Null);
     let id = |name: &str| body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<Uuid>().ok());
     let headers: Vec<Value> =
@@ -62,10 +64,10 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
         event_id: id("event_id"),
         subject: original.chars().take(255).collect(),
         reason: reason.chars().take(60).collect(),
-        error: why,
+        error,
         payload: delivery.payload.to_vec(),
         headers: Value::Array(headers),
-        attempts: json!([]),
+        attempts: attempts.unwrap_or_else(|| json!([])),
         entity: id("session_id").map(|id| format!("session:{id}")),
         controller_id,
         platform,
@@ -97,9 +99,9 @@ pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<
 fn copy(row: dead_letter::Model) -> Outgoing {
     let headers = vec![
         (COPY_HEADER.to_owned(), row.id.to_string()),
-        (REASON_HEADER.to_owned(), row.reason),
-        ("Streamspace-Error".to_owned(), row.error.replace(['\r', '\n', '\0'], " ")),
-        ("Streamspace-Attempts".to_owned(), row.attempts.to_string()),
+        (REASON.to_owned(), row.reason),
+        (ERROR.to_owned(), row.error.replace(['\r', '\n', '\0'], " ")),
+        (ATTEMPTS.to_owned(), row.attempts.to_string()),
     ];
     Outgoing {
         subject: subject::dead_letter(&row.subject),

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use machine::controller::{Event, is_silent};
 use sea_orm::{DbErr, EntityTrait};
 use streams::ids::{ControllerId, Platform};
-use streams::parking::Parker;
+use streams::parking::{Letter, Parker};
 use streams::subject;
 use streams::topology;
 use streams::wire::{Heartbeat, Sync};
@@ -73,10 +73,10 @@ impl Heartbeats {
     async fn beat(&self, message: &async_nats::Message, memory: &mut Memory) {
         let beat: Heartbeat = match serde_json::from_slice(&message.payload) {
             Ok(beat) => beat,
-            Err(error) => return self.park(message, &format!("undecodable: {error}")).await,
+            Err(error) => return self.park(message, "undecodable", error.to_string()).await,
         };
         if let Err(reason) = check(&beat) {
-            return self.park(message, &format!("illegal: {reason}")).await;
+            return self.park(message, "illegal", reason).await;
         }
         match self.parts.writer.enqueue(Work::Heartbeat(Box::new(beat)), None).await {
             Ok(Done::Controller(row)) if row.protocol >= 2 => self.welcome(&row, memory).await,
@@ -131,9 +131,17 @@ impl Heartbeats {
         }
     }
 
-    async fn park(&self, message: &async_nats::Message, why: &str) {
-        if let Err(error) = self.parker.park_raw(&message.subject, &message.payload, why).await {
-            tracing::warn!(%error, why, "a heartbeat that cannot be read could not be parked");
+    async fn park(&self, message: &async_nats::Message, reason: &str, why: String) {
+        let letter = Letter {
+            subject: message.subject.to_string(),
+            payload: message.payload.clone(),
+            message_id: format!("dlq:core:{}", Uuid::now_v7()),
+            reason: reason.to_owned(),
+            error: why,
+            ..Letter::default()
+        };
+        if let Err(error) = self.parker.park_letter(letter).await {
+            tracing::warn!(%error, "a heartbeat that cannot be read could not be parked");
         }
     }
 

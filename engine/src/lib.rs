@@ -27,6 +27,7 @@ use migrations::connect::Database;
 use streams::connect::{Link, State};
 use streams::parking::Parker;
 use streams::publisher::Publisher;
+use streams::source::Source;
 use streams::wire::Manifest;
 use streams::{topology, worker};
 use tokio::sync::{Notify, watch};
@@ -236,21 +237,19 @@ async fn consume_reports(
     projector: Arc<projector::Projector>,
     cancel: CancellationToken,
 ) {
-    let source = worker::Source::engine(parts.link.clone(), topology::SS_REPORTS);
-    let metrics = parts.metrics.nats.clone();
+    let source = Source::engine(parts.link.clone(), topology::SS_REPORTS, parts.metrics.nats.clone());
     let apply = move |deliveries| {
         let projector = projector.clone();
         async move { projector.apply(deliveries).await }
     };
-    worker::run_batches(source, writer::BATCH, apply, parker, metrics, cancel).await;
+    worker::run_batches(source, writer::BATCH, apply, parker, cancel).await;
 }
 
 async fn consume_dead_letters(parts: Parts, parker: Parker, cancel: CancellationToken) {
-    let source = worker::Source::engine(parts.link.clone(), topology::SS_DLQ);
-    let metrics = parts.metrics.nats.clone();
+    let source = Source::engine(parts.link.clone(), topology::SS_DLQ, parts.metrics.nats.clone());
     let record = move |deliveries| {
         let parts = parts.clone();
         async move { dead_letters::record(&parts, deliveries).await }
     };
-    worker::run_batches(source, 32, record, parker, metrics, cancel).await;
+    worker::run_batches(source, 32, record, parker, cancel).await;
 }

@@ -37,14 +37,13 @@ impl Projector {
 
     /// Applies a batch; a verdict for each delivery.
     pub(crate) async fn apply(&self, deliveries: Vec<Delivery>) -> Vec<Verdict> {
-        point("projector.receive", Moment::Before);
+        point("projector.apply", Moment::Before);
         let epoch = self.epochs.reports();
         let verdicts = join_all(deliveries.iter().map(|delivery| self.one(delivery, epoch))).await;
         point("projector.apply", Moment::After);
         if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Again)) {
             tokio::time::sleep(PAUSE).await;
         }
-        point("projector.ack", Moment::Before);
         verdicts
     }
 
@@ -81,8 +80,9 @@ impl Projector {
         }
         let report = report_in(&delivery.subject, payload, &status, sender, source);
         let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
-        point("projector.apply", Moment::Before);
-        verdict(self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await)
+        let answer = self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await;
+        point("projector.apply", Moment::During);
+        verdict(answer)
     }
 
     async fn world(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {

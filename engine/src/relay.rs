@@ -3,6 +3,8 @@
 //! The relay is woken by commits and by a slow poll. A row stays `pending` until its PubAck, so that a crash anywhere here
 //! only publishes again, under the same message id.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use sea_orm::{DbBackend, DbErr, FromQueryResult, Statement};
@@ -83,7 +85,8 @@ impl Relay {
         let complete = marks.len() == count;
         point("relay.mark", Moment::Before);
         if !marks.is_empty() {
-            self.parts.writer.enqueue(Work::Published(marks), None).await.map_err(|_| Failed)?;
+            let marking = self.parts.writer.enqueue(Work::Published(marks), None);
+            observed(marking, "relay.mark").await.map_err(|_| Failed)?;
         }
         point("relay.mark", Moment::After);
         if complete { Ok(count) } else { Err(Failed) }
@@ -95,8 +98,7 @@ impl Relay {
         }
         let epoch = self.epochs.commands();
         let outgoing = rows.iter().map(outgoing).collect();
-        point("relay.publish", Moment::During);
-        let acks = self.publisher.publish_all(outgoing).await;
+        let acks = observed(self.publisher.publish_all(outgoing), "relay.publish").await;
         let mut marks = Vec::with_capacity(rows.len());
         for (row, ack) in rows.iter().zip(acks) {
             match ack {
@@ -162,6 +164,17 @@ impl Relay {
         let count = done.len();
         self.parts.writer.enqueue(Work::Copied(done), None).await.map_err(|_| Failed)?;
         Ok(count)
+    }
+}
+
+/// Runs a step with its crash point `during` right after it has begun.
+async fn observed<T>(step: impl Future<Output = T>, name: &'static str) -> T {
+    let mut step = pin!(step);
+    let begun = futures::poll!(step.as_mut());
+    point(name, Moment::During);
+    match begun {
+        Poll::Ready(done) => done,
+        Poll::Pending => step.await,
     }
 }
 

@@ -3,8 +3,24 @@
 //! `subject`, `ids` and `wire` are the contract. The rest knows JetStream so that no other room has to: see the README of
 //! this folder.
 
+pub mod connect;
+pub mod crash;
 pub mod duration;
 pub mod ids;
+pub mod metrics;
+pub mod parking;
+pub mod publisher;
+mod puller;
 pub mod quantity;
+pub mod server;
+pub mod source;
 pub mod subject;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod topology;
+pub mod trace;
+pub mod version;
 pub mod wire;
+pub mod worker;
+
+pub use async_nats;

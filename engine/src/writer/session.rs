@@ -5,6 +5,7 @@ use machine::session::{Decision, Effect, Event, SOFT, Session, create, decide};
 use machine::{Context, Lane};
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::{Map, Value, json};
+use streams::crash::{Moment, point};
 use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Verb};
 use streams::wire::{Manifest, SessionCommand, SessionCreate};
@@ -62,6 +63,7 @@ impl Batch<'_> {
 
     pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
         let place = self.choose(&self.slot(id)?.row.platform);
+        point("placement.decide", Moment::During);
         if let Place::Chosen { controller_id, .. } = &place {
             self.load.give(controller_id);
         }

@@ -50,7 +50,7 @@ impl Rig {
         let nats = streams::testing::nats().await;
         let clock = Clock::default();
         let engine = start(&database, &nats, &clock).await;
-        let client = streams::connect::connect(&nats.config()).await.expect("connected").client;
+        let client = nats.link().await.expect("connected").client;
         let rig = Self { engine, database, nats, client, clock };
         let manifest = Manifest::parse_all(
             "{apiVersion: stream.space/v1alpha1, kind: Template, metadata: {name: app}, spec: {displayName: App}}",
@@ -121,7 +121,7 @@ impl Rig {
 async fn start(database: &TestDatabase, nats: &streams::testing::Nats, clock: &Clock) -> Arc<Engine> {
     let config = Config {
         database: database.database.clone(),
-        link: streams::connect::connect(&nats.config()).await.expect("connected"),
+        link: nats.link().await.expect("connected"),
         streams: streams::topology::Settings::default(),
         default_platform: PLATFORM.into(),
         clock: clock.clone(),

@@ -1,0 +1,63 @@
+//! The load generator: real processes, a release build, load from outside over HTTP.
+//!
+//! For each database and each number of connections it creates sessions as fast as the API accepts them, waits until all of
+//! them run, and reads the latencies from the log. See README.md for what each figure means.
+
+mod load;
+mod report;
+mod stack;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use report::Figure;
+use stack::{Backend, Stack};
+
+/// Measures accepts/s and accepted-to-running/s.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The release binary that is measured.
+    #[arg(long, default_value = "target/release/streamspace")]
+    binary: PathBuf,
+    /// Databases to measure on.
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
+    databases: Vec<Backend>,
+    /// Connections that load is sent over.
+    #[arg(long, value_delimiter = ',', default_value = "1,64")]
+    connections: Vec<usize>,
+    /// Sessions for each run with one connection; runs with more take ten times as many.
+    #[arg(long, default_value_t = 2_000)]
+    sessions: usize,
+    /// Where the figures are kept, as JSON.
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
+    let arguments = Arguments::parse();
+    let mut figures = Vec::new();
+    for database in &arguments.databases {
+        for connections in &arguments.connections {
+            let sessions = if *connections == 1 { arguments.sessions } else { arguments.sessions * 10 };
+            let figure = measure(&arguments, *database, *connections, sessions).await;
+            let figure = figure.with_context(|| format!("{database:?} with {connections} connections"))?;
+            report::line(&figure);
+            figures.push(figure);
+        }
+    }
+    report::keep(&arguments.results, &figures)
+}
+
+async fn measure(arguments: &Arguments, database: Backend, connections: usize, sessions: usize) -> Result<Figure> {
+    let stack = Stack::start(&arguments.binary, database).await?;
+    load::run(&stack, 200, connections).await.context("warming up")?;
+    let run = load::run(&stack, sessions, connections).await?;
+    let memory_mb = stack.memory_mb()?;
+    let figure = Figure::of(database, connections, sessions, &run, memory_mb);
+    stack.stop().await?;
+    Ok(figure)
+}

@@ -1,0 +1,69 @@
+//! The figures: a line each on the terminal, and a JSON file that can be compared later.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::load::Run;
+use crate::stack::Backend;
+
+/// One row of the table.
+#[derive(Debug, Serialize)]
+pub struct Figure {
+    database: Backend,
+    durability: &'static str,
+    connections: usize,
+    sessions: usize,
+    accepts_per_second: f64,
+    accept_p50_ms: f64,
+    accept_p99_ms: f64,
+    running_per_second: f64,
+    running_p50_ms: f64,
+    running_p99_ms: f64,
+    memory_mb: f64,
+}
+
+impl Figure {
+    /// The figures of a run.
+    pub fn of(database: Backend, connections: usize, sessions: usize, run: &Run, memory_mb: f64) -> Self {
+        Self {
+            database,
+            durability: database.durability(),
+            connections,
+            sessions,
+            accepts_per_second: sessions as f64 / run.accept_seconds,
+            accept_p50_ms: percentile(&run.accept_ms, 0.50),
+            accept_p99_ms: percentile(&run.accept_ms, 0.99),
+            running_per_second: sessions as f64 / run.running_seconds,
+            running_p50_ms: percentile(&run.running_ms, 0.50),
+            running_p99_ms: percentile(&run.running_ms, 0.99),
+            memory_mb,
+        }
+    }
+}
+
+fn percentile(sorted: &[f64], part: f64) -> f64 {
+    let index = ((sorted.len() as f64 - 1.0) * part).round().max(0.0) as usize;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// Prints one row.
+#[allow(clippy::print_stdout)] // the figures are this program's output
+pub fn line(f: &Figure) {
+    println!(
+        "{:<8} {:<22} {:>3} conn | accept {:>8.0}/s p50 {:>6.1} ms p99 {:>6.1} ms | running {:>7.0}/s p50 {:>6.0} ms p99 {:>6.0} ms | {:>4.0} MB",
+        format!("{:?}", f.database).to_lowercase(), f.durability, f.connections, f.accepts_per_second, f.accept_p50_ms,
+        f.accept_p99_ms, f.running_per_second, f.running_p50_ms, f.running_p99_ms, f.memory_mb,
+    );
+}
+
+/// Keeps the figures as JSON.
+#[allow(clippy::print_stdout)] // says where the figures are
+pub fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
+    let file = folder.join(format!("{}.json", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")));
+    std::fs::write(&file, serde_json::to_string_pretty(figures)?)?;
+    println!("kept in {}", file.display());
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Publishing to a stream, with every acknowledgement awaited and every failure named.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+
+use crate::connect::{ACK_TIMEOUT, Link};
+use crate::metrics::{self, Metrics};
+use crate::trace;
+
+/// Why a message is not known to be in its stream.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It may be stored or not: no answer came in time. The same `message_id` may be sent again.
+    #[error("no acknowledgement came in time: it may be stored or not")]
+    Ambiguous,
+    /// No stream listens on the subject.
+    #[error("no stream takes {subject}")]
+    NoStream {
+        /// Where it was to go.
+        subject: String,
+    },
+    /// The stream is at its limit and refuses new messages.
+    #[error("the stream is full: {0}")]
+    Full(String),
+    /// The message is larger than the server, or the stream, takes.
+    #[error("the message is too large: {0}")]
+    TooLarge(String),
+    /// There is no connection now; nothing was sent.
+    #[error("not connected to NATS")]
+    Disconnected,
+    /// Anything else that the server or the client says.
+    #[error("publishing failed: {0}")]
+    Other(#[source] PublishError),
+}
+
+/// A message on its way.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing {
+    /// Where to.
+    pub subject: String,
+    /// `Nats-Msg-Id`: the server stores the same id once within its window of 2 minutes.
+    pub message_id: String,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
+    /// More headers.
+    pub headers: Vec<(String, String)>,
+    /// The bytes.
+    pub payload: Bytes,
+}
+
+/// The stream has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acked {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// The server had seen the id: nothing new was stored, `sequence` is that of the first.
+    pub duplicate: bool,
+    /// Which stream.
+    pub stream: String,
+}
+
+/// Publishes through one connection. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    link: Link,
+    metrics: Metrics,
+    timeout: Duration,
+}
+
+impl Publisher {
+    /// A publisher on a connection.
+    #[must_use]
+    pub fn new(link: Link, metrics: Metrics) -> Self {
+        Self { link, metrics, timeout: ACK_TIMEOUT }
+    }
+
+    /// Waits for acknowledgements for so long instead.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The connection that it publishes on.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Publishes one message and waits for its acknowledgement.
+    ///
+    /// # Errors
+    /// [`Error`] says whether it may be stored nonetheless.
+    pub async fn publish(&self, message: Outgoing) -> Result<Acked, Error> {
+        let subject = message.subject.clone();
+        let sent = self.send(message).await;
+        self.settle(subject, sent).await
+    }
+
+    /// Publishes all in their order without waiting in between, then awaits each acknowledgement. The results are in the
+    /// order of the messages.
+    pub async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Acked, Error>> {
+        let mut waiting = Vec::with_capacity(messages.len());
+        for message in messages {
+            let subject = message.subject.clone();
+            waiting.push(self.settle(subject, self.send(message).await));
+        }
+        futures::future::join_all(waiting).await
+    }
+
+    async fn send(&self, message: Outgoing) -> Result<PublishAckFuture, Error> {
+        if !self.link.is_connected() {
+            return Err(Error::Disconnected);
+        }
+        let subject = message.subject.clone();
+        let headers = headers(&message);
+        let sending = self.link.jetstream.publish_with_headers(message.subject, headers, message.payload);
+        match tokio::time::timeout(self.timeout, sending).await {
+            Ok(sent) => sent.map_err(|error| explain(&subject, error)),
+            Err(_) => Err(Error::Ambiguous), // the client's queue is full: it may go out yet
+        }
+    }
+
+    async fn settle(&self, subject: String, sent: Result<PublishAckFuture, Error>) -> Result<Acked, Error> {
+        let ack = tokio::time::timeout(self.timeout, sent?.into_future()).await.map_err(|_| Error::Ambiguous)?;
+        let ack = ack.map_err(|error| explain(&subject, error))?;
+        self.metrics.published(&subject);
+        Ok(Acked { sequence: ack.sequence, duplicate: ack.duplicate, stream: ack.stream })
+    }
+}
+
+/// The message's own headers, its id and trace, and the attributes of CloudEvents 1.0 (binary mode over NATS).
+fn headers(message: &Outgoing) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    put(&mut map, "ce-specversion", "1.0");
+    put(&mut map, "ce-id", &message.message_id);
+    put(&mut map, "ce-source", "streamspace");
+    put(&mut map, "ce-type", metrics::shorten(&message.subject));
+    put(&mut map, "ce-time", &chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+    for (name, value) in &message.headers {
+        put(&mut map, name, value);
+    }
+    if let Some(traceparent) = &message.traceparent {
+        put(&mut map, trace::HEADER, traceparent);
+    }
+    if !message.message_id.is_empty() {
+        put(&mut map, "Nats-Msg-Id", &message.message_id);
+    }
+    map
+}
+
+/// A name or value that no header can carry is left out: headers are for people and tools, the payload is the message.
+fn put(map: &mut HeaderMap, name: &str, value: &str) {
+    let flat = value.replace(['\r', '\n'], " ");
+    if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_str(&flat)) {
+        map.insert(name, value);
+    }
+}
+
+fn explain(subject: &str, error: PublishError) -> Error {
+    match error.kind() {
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Error::Ambiguous,
+        PublishErrorKind::StreamNotFound => Error::NoStream { subject: subject.into() },
+        PublishErrorKind::MaxPayloadExceeded => Error::TooLarge(error.to_string()),
+        _ => by_server(error),
+    }
+}
+
+fn by_server(error: PublishError) -> Error {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    let Some(said) = source else { return Error::Other(error) };
+    match said.error_code() {
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Error::TooLarge(said.to_string()),
+        ErrorCode::STREAM_STORE_FAILED | ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES => {
+            Error::Full(said.to_string())
+        }
+        _ => Error::Other(error),
+    }
+}

@@ -1,0 +1,64 @@
+//! Where a worker pulls from, and how it finds its consumer again after that was deleted or the store was lost.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::connect::Link;
+use crate::ids::{ControllerId, Platform};
+use crate::metrics::Metrics;
+use crate::topology::{self, PullConsumer};
+
+type Bind = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync>;
+
+/// A durable consumer, to be bound as often as need be.
+#[derive(Clone)]
+pub struct Source {
+    pub(crate) link: Link,
+    pub(crate) metrics: Metrics,
+    pub(crate) name: String,
+    bind: Bind,
+}
+
+impl Source {
+    /// What the engine's consumer on [`topology::SS_REPORTS`] or [`topology::SS_DLQ`] delivers.
+    #[must_use]
+    pub fn engine(link: Link, stream: &'static str, metrics: Metrics) -> Self {
+        let context = link.jetstream.clone();
+        Self::new(link, stream, metrics, move || {
+            let context = context.clone();
+            async move { topology::bind_engine_consumer(&context, stream).await }.boxed()
+        })
+    }
+
+    /// The commands of one controller, in its own lane. It waits until the engine has created the consumer.
+    #[must_use]
+    pub fn controller(link: Link, platform: Platform, id: ControllerId, metrics: Metrics) -> Self {
+        let context = link.jetstream.clone();
+        let name = crate::subject::consumer_name(&platform, &id);
+        Self::new(link, name, metrics, move || {
+            let (context, platform, id) = (context.clone(), platform.clone(), id.clone());
+            async move { topology::bind_controller_consumer(&context, &platform, &id).await }.boxed()
+        })
+    }
+
+    /// Any durable consumer. `bind` answers `None` while there is none yet.
+    pub fn new<F>(link: Link, name: impl Into<String>, metrics: Metrics, bind: F) -> Self
+    where
+        F: Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync + 'static,
+    {
+        Self { link, metrics, name: name.into(), bind: Arc::new(bind) }
+    }
+
+    pub(crate) async fn bind(&self) -> Result<Option<PullConsumer>, topology::Error> {
+        (self.bind)().await
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! A real, private nats-server for one test: its own folder, its own port, gone with the test.
+
+use tempfile::TempDir;
+
+use crate::connect::{self, Config, Link, Secret};
+use crate::server::{Error, Server, ServerOptions, find};
+use crate::topology::{self, Settings};
+
+/// A server that ends when it is dropped.
+#[derive(Debug)]
+pub struct Nats {
+    server: Server,
+    options: ServerOptions,
+    folder: TempDir,
+}
+
+/// Starts a server for one test.
+///
+/// # Panics
+/// Where no nats-server can be found or started: the test cannot run.
+#[allow(clippy::panic)] // a test without its server has nothing to say
+pub async fn nats() -> Nats {
+    match Nats::start().await {
+        Ok(nats) => nats,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+impl Nats {
+    async fn start() -> Result<Self, Error> {
+        let binary = find(None).await?.path;
+        let folder = tempfile::tempdir().map_err(|source| Error::Io { what: "making a folder".into(), source })?;
+        let options = ServerOptions {
+            binary,
+            store_dir: folder.path().join("nats"),
+            port: 0,
+            user: "test".into(),
+            password: Secret::new("test-password"),
+            sync_interval: None,
+            log_file: Some(folder.path().join("nats.log")),
+        };
+        let server = Server::start(options.clone()).await?;
+        let options = ServerOptions { port: server.port(), ..options };
+        Ok(Self { server, options, folder })
+    }
+
+    /// How to connect, under a name.
+    #[must_use]
+    pub fn config(&self, name: &str) -> Config {
+        self.server.client(name)
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Errors
+    /// As [`connect::connect`].
+    pub async fn link(&self) -> Result<Link, connect::Error> {
+        connect::connect(&self.config("test")).await
+    }
+
+    /// A connection, with streams and the engine's consumers declared.
+    ///
+    /// # Errors
+    /// As [`Nats::link`] and [`topology::declare`].
+    pub async fn declared(&self) -> Result<Link, async_nats::Error> {
+        let link = self.link().await?;
+        topology::declare(&link.jetstream, &Settings::default(), 1).await?;
+        topology::declare_engine_consumers(&link.jetstream).await?;
+        Ok(link)
+    }
+
+    /// The server's own folder; its store is in `nats/`.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The process, to be stopped, killed or waited for.
+    pub const fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// Kills the server and starts it again on the same port and store.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.down().await?;
+        self.up().await
+    }
+
+    /// Kills the server, and leaves its place empty.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn down(&mut self) -> Result<(), Error> {
+        self.server.kill().await.map(drop).map_err(|source| Error::Io { what: "killing nats-server".into(), source })
+    }
+
+    /// Starts it again on the same port and store.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn up(&mut self) -> Result<(), Error> {
+        self.server = Server::start(self.options.clone()).await?;
+        Ok(())
+    }
+
+    /// Kills the server, removes all that JetStream stored, and starts it again on the same port.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn lose_store(&mut self) -> Result<(), Error> {
+        self.down().await?;
+        let store = self.options.store_dir.join("jetstream");
+        std::fs::remove_dir_all(&store).map_err(|source| Error::Io { what: format!("removing {}", store.display()), source })?;
+        self.up().await
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.server.kill_now();
+    }
+}

@@ -1,0 +1,168 @@
+//! The durable consumers: one for the engine on what comes in, one for each controller on its own lane.
+//!
+//! The engine creates them; controllers only bind. No `backoff` (it would replace `ack_wait`), and deliveries without end:
+//! the engine owns retries, redelivery only covers crashes.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::Config;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::stream::ConsumerErrorKind;
+use async_nats::jetstream::{Context, ErrorCode};
+
+use super::{Error, SS_COMMANDS, SS_DLQ, SS_REPORTS, refused, subjects};
+use crate::ids::{ControllerId, Platform};
+use crate::subject;
+
+/// A bound durable pull consumer.
+pub type PullConsumer = Consumer<Config>;
+
+/// The engine's consumer on reports and on dead letters, shared by all its processes.
+pub const ENGINE: &str = "engine";
+/// The priority group of a controller's replicas.
+pub const GROUP: &str = "active";
+/// How long a silent active replica keeps its standby waiting.
+pub const PINNED_TTL: Duration = Duration::from_secs(10);
+const ACK_WAIT: Duration = Duration::from_secs(60);
+const ENGINE_ACK_PENDING: i64 = 20_000;
+const CONTROLLER_ACK_PENDING: i64 = 1_000;
+
+/// Makes the engine's consumers what they must be.
+///
+/// # Errors
+/// [`Error::Refused`] with the server's word.
+pub async fn declare_engine_consumers(context: &Context) -> Result<(), Error> {
+    for stream in [SS_REPORTS, SS_DLQ] {
+        declare(context, stream, durable(ENGINE.into(), String::new(), ENGINE_ACK_PENDING)).await?;
+    }
+    Ok(())
+}
+
+/// Makes the consumer of one controller what it must be. The engine's part: controllers only bind.
+///
+/// # Errors
+/// [`Error::FilterMatchesNothing`] where it would starve, [`Error::Refused`] with the server's word.
+pub async fn declare_controller_consumer(context: &Context, platform: &Platform, id: &ControllerId) -> Result<(), Error> {
+    let filter = subject::consumer_filter(platform, id);
+    check_filter(SS_COMMANDS, &filter)?;
+    let config = Config {
+        priority_policy: PriorityPolicy::PinnedClient,
+        priority_groups: vec![GROUP.into()],
+        priority_timeout: PINNED_TTL,
+        ..durable(subject::consumer_name(platform, id), filter, CONTROLLER_ACK_PENDING)
+    };
+    declare(context, SS_COMMANDS, config).await
+}
+
+/// Binds a controller to its consumer; `None` until the engine has created it.
+///
+/// # Errors
+/// [`Error::Refused`] where the server did not answer.
+pub async fn bind_controller_consumer(
+    context: &Context,
+    platform: &Platform,
+    id: &ControllerId,
+) -> Result<Option<PullConsumer>, Error> {
+    bind(context, SS_COMMANDS, &subject::consumer_name(platform, id)).await
+}
+
+/// Binds the engine to its consumer on [`SS_REPORTS`] or [`SS_DLQ`]; `None` where it is not declared.
+///
+/// # Errors
+/// [`Error::Refused`] where the server did not answer.
+pub async fn bind_engine_consumer(context: &Context, stream: &str) -> Result<Option<PullConsumer>, Error> {
+    bind(context, stream, ENGINE).await
+}
+
+/// Removes the consumer of a controller that an operator revoked. Its unread commands stay in the stream.
+///
+/// # Errors
+/// [`Error::Refused`] with the server's word; a consumer that is not there is no error.
+pub async fn remove_controller_consumer(context: &Context, platform: &Platform, id: &ControllerId) -> Result<(), Error> {
+    let name = subject::consumer_name(platform, id);
+    let what = || format!("removing consumer {name}");
+    let stream = context.get_stream_no_info(SS_COMMANDS).await.map_err(|error| refused(what(), error))?;
+    match stream.delete_consumer(&name).await {
+        Ok(_) => Ok(()),
+        Err(error) => match error.kind() {
+            ConsumerErrorKind::JetStream(said) if is_missing(said.error_code()) => Ok(()),
+            _ => Err(refused(what(), error)),
+        },
+    }
+}
+
+fn is_missing(code: ErrorCode) -> bool {
+    code == ErrorCode::CONSUMER_NOT_FOUND || code == ErrorCode::STREAM_NOT_FOUND
+}
+
+fn durable(name: String, filter: String, max_ack_pending: i64) -> Config {
+    Config {
+        durable_name: Some(name),
+        filter_subject: filter,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_deliver: -1,
+        max_ack_pending,
+        ..Config::default()
+    }
+}
+
+async fn bind(context: &Context, stream: &str, name: &str) -> Result<Option<PullConsumer>, Error> {
+    let what = || format!("binding consumer {name} of {stream}");
+    let handle = context.get_stream_no_info(stream).await.map_err(|error| refused(what(), error))?;
+    match handle.consumer_info(name).await {
+        Ok(_) => {}
+        Err(error) => match error.kind() {
+            ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound => return Ok(None),
+            ConsumerInfoErrorKind::JetStream(said) if is_missing(said.error_code()) => return Ok(None),
+            _ => return Err(refused(what(), error)),
+        },
+    }
+    handle.get_consumer(name).await.map(Some).map_err(|error| refused(what(), error))
+}
+
+async fn declare(context: &Context, stream: &'static str, wanted: Config) -> Result<(), Error> {
+    let name = wanted.durable_name.clone().unwrap_or_default();
+    if bind(context, stream, &name).await?.is_some_and(|found| is_same(&found, &wanted)) {
+        return Ok(());
+    }
+    let what = format!("creating or updating consumer {name} of {stream}");
+    let handle = context.get_stream_no_info(stream).await.map_err(|error| refused(what.clone(), error))?;
+    handle.create_consumer(wanted).await.map_err(|error| refused(what, error))?;
+    tracing::info!(stream, consumer = %name, "declared consumer");
+    Ok(())
+}
+
+fn is_same(found: &PullConsumer, wanted: &Config) -> bool {
+    let found = &found.cached_info().config;
+    found.filter_subject == wanted.filter_subject
+        && found.ack_policy == wanted.ack_policy
+        && found.ack_wait == wanted.ack_wait
+        && found.max_deliver == wanted.max_deliver
+        && found.max_ack_pending == wanted.max_ack_pending
+        && found.backoff == wanted.backoff
+        && found.priority_policy == wanted.priority_policy
+        && found.priority_groups == wanted.priority_groups
+        && found.priority_timeout == wanted.priority_timeout
+}
+
+/// The server takes a filter that matches nothing without a word, and the consumer waits for ever.
+fn check_filter(stream: &'static str, filter: &str) -> Result<(), Error> {
+    if subjects(stream).iter().any(|pattern| overlap(pattern, filter)) {
+        return Ok(());
+    }
+    Err(Error::FilterMatchesNothing { stream, filter: filter.into() })
+}
+
+/// Whether some subject matches both patterns.
+fn overlap(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.split('.'), b.split('.'));
+    loop {
+        match (a.next(), b.next()) {
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
+            (Some(x), Some(y)) if x == y || x == "*" || y == "*" => {}
+            _ => return false,
+        }
+    }
+}

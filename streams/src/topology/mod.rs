@@ -1,0 +1,286 @@
+//! The streams of the engine: what they must be, what they are, and how the one becomes the other without losing a message.
+//!
+//! A stream is created, compared, updated where the server allows it, or refused with the reason. It is never deleted.
+//! Each carries its epoch in its metadata: a stream made anew after its store was lost has another one, so that sequence
+//! numbers of the two are never taken for the same.
+
+mod consumers;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::{self, Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy};
+use async_nats::jetstream::{Context, ErrorCode};
+use chrono::{DateTime, Utc};
+
+pub use consumers::{
+    ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer, declare_controller_consumer,
+    declare_engine_consumers, remove_controller_consumer,
+};
+
+use crate::subject;
+
+/// Commands of the durable lane, on their way to controllers.
+pub const SS_COMMANDS: &str = "SS_COMMANDS";
+/// What controllers report, on its way to the engine.
+pub const SS_REPORTS: &str = "SS_REPORTS";
+/// What nobody could process.
+pub const SS_DLQ: &str = "SS_DLQ";
+/// All of them, in the order in which states are returned.
+pub const STREAMS: [&str; 3] = [SS_COMMANDS, SS_REPORTS, SS_DLQ];
+/// Metadata key of a stream's epoch.
+pub const EPOCH: &str = "streamspace-epoch";
+/// What a message of commands and reports must leave of the server's limit, so that it fits the dead-letter stream together
+/// with the headers that say why it is there.
+const HEADROOM: usize = 16 * 1024;
+
+/// Why streams or consumers are not as they must be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server cannot change this in place, and deleting the stream would lose what is in it.
+    #[error("stream {stream} exists with {field} {found}, and must have {wanted}; the server cannot change that in place. Drain it, then remove it with `nats stream rm {stream}`")]
+    Unchangeable {
+        /// Which.
+        stream: &'static str,
+        /// What differs.
+        field: &'static str,
+        /// As it is.
+        found: String,
+        /// As it must be.
+        wanted: String,
+    },
+    /// The server refused.
+    #[error("{what}: {source}")]
+    Refused {
+        /// What was asked of it.
+        what: String,
+        /// What it said.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// A consumer would never get a message.
+    #[error("no subject of {stream} can match the filter {filter}")]
+    FilterMatchesNothing {
+        /// Which stream.
+        stream: &'static str,
+        /// Which filter.
+        filter: String,
+    },
+}
+
+fn refused(what: impl Into<String>, source: impl Into<async_nats::Error>) -> Error {
+    Error::Refused { what: what.into(), source: source.into() }
+}
+
+/// Size and copies of the streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Copies of each message in a cluster: 1, 3 or 5.
+    pub replicas: usize,
+    /// Bytes that the stream of commands may hold.
+    pub max_bytes_commands: i64,
+    /// Bytes that the stream of reports may hold.
+    pub max_bytes_reports: i64,
+    /// Bytes that the dead-letter stream may hold.
+    pub max_bytes_dlq: i64,
+    /// Messages that each may hold.
+    pub max_msgs: i64,
+    /// How long the server remembers message ids.
+    pub duplicate_window: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const MIB: i64 = 1024 * 1024;
+        Self {
+            replicas: 1,
+            max_bytes_commands: 256 * MIB,
+            max_bytes_reports: 256 * MIB,
+            max_bytes_dlq: 128 * MIB,
+            max_msgs: 1_000_000,
+            duplicate_window: Duration::from_secs(120),
+        }
+    }
+}
+
+/// A stream as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamState {
+    /// Its name.
+    pub name: &'static str,
+    /// Sequence numbers compare only within one epoch. 0 where another hand made the stream.
+    pub epoch: i64,
+    /// Whether this call created it.
+    pub created: bool,
+    /// First sequence still there.
+    pub first_seq: u64,
+    /// Last sequence given out.
+    pub last_seq: u64,
+    /// Messages in it.
+    pub messages: u64,
+    /// When it was made, by the server's clock.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Makes the three streams what they must be. `next_epoch` is the epoch of those that have to be created.
+///
+/// # Errors
+/// [`Error::Unchangeable`] where only a new stream would do, [`Error::Refused`] with the server's word otherwise.
+pub async fn declare(context: &Context, settings: &Settings, next_epoch: i64) -> Result<Vec<StreamState>, Error> {
+    let mut states = Vec::with_capacity(STREAMS.len());
+    for name in STREAMS {
+        states.push(declare_one(context, name, wanted(context, settings, name), next_epoch).await?);
+    }
+    Ok(states)
+}
+
+/// The three streams as they stand, in the order of [`STREAMS`]; `None` where one is missing.
+///
+/// # Errors
+/// [`Error::Refused`] where the server did not answer.
+pub async fn inspect(context: &Context) -> Result<Vec<Option<StreamState>>, Error> {
+    let mut states = Vec::with_capacity(STREAMS.len());
+    for name in STREAMS {
+        states.push(find(context, name).await?.map(|info| state(name, &info, false)));
+    }
+    Ok(states)
+}
+
+/// Whether a stream still has a sequence: in a work queue, whether it was not acknowledged yet.
+///
+/// # Errors
+/// [`Error::Refused`] where the server did not answer: then nobody knows.
+pub async fn holds(context: &Context, stream: &str, sequence: u64) -> Result<bool, Error> {
+    let failed = |source: async_nats::Error| refused(format!("looking for sequence {sequence} of {stream}"), source);
+    let handle = context.get_stream_no_info(stream).await.map_err(|e| failed(e.into()))?;
+    match handle.get_raw_message(sequence).await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            LastRawMessageErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(false),
+            _ => Err(failed(error.into())),
+        },
+    }
+}
+
+async fn declare_one(context: &Context, name: &'static str, wanted: Config, epoch: i64) -> Result<StreamState, Error> {
+    if let Some(info) = find(context, name).await? {
+        return update(context, name, info, wanted, epoch).await;
+    }
+    let mut config = wanted.clone();
+    config.metadata = HashMap::from([(EPOCH.to_owned(), epoch.to_string())]);
+    match context.create_stream(config).await {
+        Ok(stream) => {
+            let state = state(name, stream.cached_info(), true);
+            tracing::info!(stream = name, stream.epoch = state.epoch, "created stream");
+            Ok(state)
+        }
+        // Another engine was faster: its epoch stands.
+        Err(error) => match (find(context, name).await?, is_taken(&error.kind())) {
+            (Some(info), true) => update(context, name, info, wanted, epoch).await,
+            _ => Err(refused(format!("creating stream {name}"), error)),
+        },
+    }
+}
+
+fn is_taken(kind: &CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}
+
+async fn find(context: &Context, name: &str) -> Result<Option<Info>, Error> {
+    match context.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(refused(format!("asking for stream {name}"), error)),
+        },
+    }
+}
+
+async fn update(context: &Context, name: &'static str, info: Info, wanted: Config, epoch: i64) -> Result<StreamState, Error> {
+    let unchangeable = |field, found: String, wanted: String| Error::Unchangeable { stream: name, field, found, wanted };
+    let found = &info.config;
+    if found.retention != wanted.retention {
+        return Err(unchangeable("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention)));
+    }
+    if found.storage != wanted.storage {
+        return Err(unchangeable("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage)));
+    }
+    let target = merged(found, wanted, epoch);
+    if target == *found {
+        return Ok(state(name, &info, false));
+    }
+    let what = format!("updating stream {name}");
+    let info = context.update_stream(target).await.map_err(|error| refused(what, error))?;
+    tracing::info!(stream = name, "updated stream");
+    Ok(state(name, &info, false))
+}
+
+/// What is there, with what we care about as we want it; the rest, the epoch above all, stays.
+fn merged(found: &Config, wanted: Config, epoch: i64) -> Config {
+    let mut target = found.clone();
+    if sorted(&found.subjects) != sorted(&wanted.subjects) {
+        target.subjects = wanted.subjects;
+    }
+    target.discard = wanted.discard;
+    target.max_bytes = wanted.max_bytes;
+    target.max_messages = wanted.max_messages;
+    target.max_message_size = wanted.max_message_size;
+    target.max_age = wanted.max_age;
+    target.num_replicas = wanted.num_replicas;
+    target.duplicate_window = wanted.duplicate_window;
+    target.metadata.entry(EPOCH.to_owned()).or_insert_with(|| epoch.to_string());
+    target
+}
+
+fn sorted(subjects: &[String]) -> Vec<&String> {
+    let mut subjects = subjects.iter().collect::<Vec<_>>();
+    subjects.sort();
+    subjects
+}
+
+fn wanted(context: &Context, settings: &Settings, name: &'static str) -> Config {
+    let (max_bytes, retention) = match name {
+        SS_COMMANDS => (settings.max_bytes_commands, RetentionPolicy::WorkQueue),
+        SS_REPORTS => (settings.max_bytes_reports, RetentionPolicy::WorkQueue),
+        _ => (settings.max_bytes_dlq, RetentionPolicy::Limits),
+    };
+    let room = context.client().max_payload().saturating_sub(HEADROOM);
+    let limit = i32::try_from(room).unwrap_or(i32::MAX).max(1024);
+    Config {
+        name: name.into(),
+        subjects: subjects(name),
+        retention,
+        discard: DiscardPolicy::New,
+        storage: stream::StorageType::File,
+        max_bytes,
+        max_messages: settings.max_msgs,
+        max_message_size: if name == SS_DLQ { -1 } else { limit },
+        num_replicas: settings.replicas,
+        duplicate_window: settings.duplicate_window,
+        ..Config::default()
+    }
+}
+
+/// What a stream listens on.
+fn subjects(stream: &str) -> Vec<String> {
+    match stream {
+        SS_COMMANDS => subject::command_stream_subjects(),
+        SS_REPORTS => subject::report_stream_subjects(),
+        _ => vec![subject::dead_letter(">")],
+    }
+}
+
+fn state(name: &'static str, info: &Info, created: bool) -> StreamState {
+    let nanos = i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or_default();
+    StreamState {
+        name,
+        epoch: info.config.metadata.get(EPOCH).and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
+        created,
+        first_seq: info.state.first_sequence,
+        last_seq: info.state.last_sequence,
+        messages: info.state.messages,
+        created_at: DateTime::from_timestamp_nanos(nanos),
+    }
+}

@@ -1,0 +1,189 @@
+//! The loop that takes messages from a consumer, has them handled, and acknowledges them afterwards.
+//!
+//! No more is pulled than can be started. What was started is finished, also after the cancellation; what was pulled and not
+//! started is handed back. A handler that panics loses its attempt, not the message and not the worker.
+
+mod batches;
+mod delivery;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+pub use batches::run_batches;
+pub use delivery::Delivery;
+pub(crate) use delivery::Pulled;
+
+use crate::connect::{Link, backoff};
+use crate::crash::{Moment, point};
+use crate::parking::Parker;
+use crate::puller::Puller;
+use crate::source::Source;
+use crate::{metrics, trace};
+
+/// Half of the server's patience, and some more.
+const PROGRESS: Duration = Duration::from_secs(20);
+const FLUSH: Duration = Duration::from_secs(2);
+/// A message that comes back again and again must not keep a core busy.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What is to become of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is dealt with: acknowledge.
+    Done,
+    /// Nobody can process it: park it, with the reason as [`Parker::park`] reads it, then acknowledge.
+    Park(String),
+    /// Deliver it again.
+    Again,
+}
+
+/// Whoever handles messages, several at a time.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one message. The same message may come again, also after [`Verdict::Done`].
+    async fn handle(&self, delivery: &Delivery) -> Verdict;
+}
+
+/// Handles what `source` delivers, at most `slots` at a time, until cancelled; returns when what was started is finished and
+/// acknowledged.
+pub async fn run<H>(source: Source, slots: usize, handler: Arc<H>, parker: Parker, cancel: CancellationToken)
+where
+    H: Handler + ?Sized,
+{
+    let link = source.link.clone();
+    let Some(mut puller) = open(source, &cancel).await else { return };
+    let slots = slots.max(1);
+    let mut running = JoinSet::new();
+    loop {
+        let free = slots.saturating_sub(running.len());
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            Some(_) = running.join_next(), if !running.is_empty() => {}
+            pulled = puller.next(free, free.saturating_sub(1)), if free > 0 => {
+                let Some(pulled) = pulled else { break };
+                point("worker.receive", Moment::Before);
+                running.spawn(one(pulled, handler.clone(), parker.clone(), cancel.clone()));
+            }
+        }
+    }
+    puller.close().await;
+    while running.join_next().await.is_some() {}
+    flush(&link).await;
+}
+
+/// Opens the puller, trying until it works; `None` when cancelled.
+async fn open(source: Source, cancel: &CancellationToken) -> Option<Puller> {
+    let mut attempt = 0;
+    loop {
+        match Puller::open(source.clone()).await {
+            Ok(puller) => return Some(puller),
+            Err(error) => tracing::warn!(consumer = %source.name, error = %error, "cannot subscribe; trying again"),
+        }
+        attempt += 1;
+        tokio::select! {
+            () = cancel.cancelled() => return None,
+            () = tokio::time::sleep(backoff(attempt)) => {}
+        }
+    }
+}
+
+async fn one<H: Handler + ?Sized>(pulled: Pulled, handler: Arc<H>, parker: Parker, cancel: CancellationToken) {
+    let span = span(&pulled.delivery);
+    async {
+        point("worker.receive", Moment::During);
+        let verdict = with_progress(std::slice::from_ref(&pulled), caught(handler.handle(&pulled.delivery))).await;
+        point("worker.receive", Moment::After);
+        if answer(&pulled, verdict.unwrap_or(Verdict::Again), &parker, &cancel).await {
+            point("worker.ack", Moment::Before);
+            pulled.ack().await;
+            point("worker.ack", Moment::During);
+        }
+        point("worker.ack", Moment::After);
+    }
+    .instrument(span)
+    .await;
+}
+
+/// The span of one delivery, within the trace of whoever published it.
+fn span(delivery: &Delivery) -> tracing::Span {
+    let name = format!("{} process", metrics::shorten(&delivery.subject));
+    let span = tracing::info_span!(
+        "consume",
+        otel.name = %name,
+        otel.kind = "consumer",
+        messaging.system = "nats",
+        messaging.destination.name = %delivery.subject,
+        messaging.message.id = delivery.message_id.as_deref(),
+        nats.sequence = delivery.stream_sequence,
+        nats.delivered = delivery.delivered,
+    );
+    if let Some(parent) = &delivery.traceparent {
+        trace::set_parent(&span, parent);
+    }
+    span
+}
+
+/// Whether the message is to be acknowledged. Otherwise it was handed back.
+async fn answer(pulled: &Pulled, verdict: Verdict, parker: &Parker, cancel: &CancellationToken) -> bool {
+    match verdict {
+        Verdict::Done => return true,
+        Verdict::Park(why) => match parker.park(&pulled.delivery, &why).await {
+            Ok(_) => return true,
+            Err(error) => {
+                tracing::error!(subject = %pulled.delivery.subject, why, error = %error, "cannot park a message; it stays in its stream");
+            }
+        },
+        Verdict::Again => {}
+    }
+    pause(&pulled.delivery, cancel).await;
+    pulled.nak().await;
+    false
+}
+
+/// Nothing at the first delivery, then longer each time. The wait is here, because a delayed NAK is not the server's strength.
+async fn pause(delivery: &Delivery, cancel: &CancellationToken) {
+    let times = u32::try_from(delivery.delivered.saturating_sub(1).clamp(0, 100)).unwrap_or(0);
+    let wait = (Duration::from_millis(100) * times).min(LONGEST_PAUSE);
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}
+
+/// Tells the server again and again that the messages are still being worked on.
+async fn with_progress<T>(pulled: &[Pulled], work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(PROGRESS, work.as_mut()).await {
+            Ok(done) => return done,
+            Err(_) => futures::future::join_all(pulled.iter().map(Pulled::progress)).await,
+        };
+    }
+}
+
+/// The result, or `None` after a panic. A handler's state must bear that, as it must bear a killed process.
+async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => Some(done),
+        Err(panic) => {
+            let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            tracing::error!(panic = said, "a handler panicked; its message will be delivered again");
+            None
+        }
+    }
+}
+
+async fn flush(link: &Link) {
+    if let Ok(Err(error)) = tokio::time::timeout(FLUSH, link.client.flush()).await {
+        tracing::debug!(error = %error, "could not flush acknowledgements");
+    }
+}

@@ -1,0 +1,208 @@
+//! What a platform has to offer: make the world match, say what is there, say when it changed by itself.
+//!
+//! The trait is level-triggered. Nobody tells a driver what to do next, only how the world should be; so a command that
+//! comes twice, late, or after a crash in the middle needs no case of its own.
+
+use async_trait::async_trait;
+use streams::wire::{AppInstall, Capacity, Failure, Manifest, Object, Resources, SessionState};
+use uuid::Uuid;
+
+/// What a session should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// It runs and can be reached.
+    Running,
+    /// It uses nothing but storage; its home is kept where it is persistent.
+    Hibernated,
+    /// Nothing of it is left.
+    Deleted,
+}
+
+impl Goal {
+    /// The state in which this goal is reached.
+    #[must_use]
+    pub const fn state(self) -> SessionState {
+        match self {
+            Self::Running => SessionState::Running,
+            Self::Hibernated => SessionState::Hibernated,
+            Self::Deleted => SessionState::Deleted,
+        }
+    }
+}
+
+/// What a session is made of. Creating and waking carry it whole, so that a driver needs no memory of its own.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Spec {
+    /// Name of the template.
+    pub template_id: String,
+    /// The template as it was when the session was created.
+    #[serde(default)]
+    pub template: Option<Manifest>,
+    /// What it may use.
+    #[serde(default)]
+    pub resources: Resources,
+    /// The home outlives hibernation.
+    #[serde(default)]
+    pub persistent_home: bool,
+    /// What the caller attached.
+    #[serde(default)]
+    pub metadata: Object,
+}
+
+/// How one session should be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The session. Names of resources derive from it and from `installation`, so that creating what exists adopts it.
+    pub session_id: Uuid,
+    /// Who it is for.
+    pub user_id: String,
+    /// Grows with each change of the intent; the world remembers the highest it has seen.
+    pub generation: i64,
+    /// What it should be.
+    pub goal: Goal,
+    /// Skip what is gentle: kill at once.
+    pub force: bool,
+    /// What to run; commands that stop things carry none.
+    pub spec: Option<Spec>,
+    /// Tells the resources of two installations on one platform apart.
+    pub installation: String,
+}
+
+/// How one session is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The session.
+    pub session_id: Uuid,
+    /// Who it is for; empty where the world does not say.
+    pub user_id: String,
+    /// The highest generation that the world has seen for it.
+    pub generation: i64,
+    /// What it is.
+    pub state: SessionState,
+    /// The platform's own word for that.
+    pub phase: Option<String>,
+    /// Where a browser reaches it.
+    pub url: Option<String>,
+    /// The platform's name of what runs it.
+    pub resource_name: Option<String>,
+    /// For people.
+    pub message: Option<String>,
+    /// What it uses now, where that is cheap to know.
+    pub resource_usage: Option<Resources>,
+    /// Open connections to it, where known.
+    pub connections: Option<u32>,
+    /// Why it is `failed`.
+    pub failure: Option<Failure>,
+    /// What it was made from, where the world remembers.
+    pub spec: Option<Spec>,
+}
+
+impl Observed {
+    /// A session in `state`, with nothing else known about it.
+    #[must_use]
+    pub const fn bare(session_id: Uuid, generation: i64, state: SessionState) -> Self {
+        Self {
+            session_id,
+            user_id: String::new(),
+            generation,
+            state,
+            phase: None,
+            url: None,
+            resource_name: None,
+            message: None,
+            resource_usage: None,
+            connections: None,
+            failure: None,
+            spec: None,
+        }
+    }
+
+    /// A session of which nothing is left.
+    #[must_use]
+    pub const fn deleted(session_id: Uuid, generation: i64) -> Self {
+        Self::bare(session_id, generation, SessionState::Deleted)
+    }
+}
+
+/// One platform.
+///
+/// Promises that every driver keeps (the `conformance` module tests them):
+/// - ensuring twice is ensuring once, also after the process died in between, at any step;
+/// - deleting the unknown answers `deleted`;
+/// - a generation older than the world's is answered with the world as it is, without acting;
+/// - [`Driver::list`] names everything, running or not, that this driver ever made and did not delete;
+/// - dropping the future of [`Driver::ensure`] leaves a world that the next call can put right.
+#[async_trait]
+pub trait Driver: Send + Sync + 'static {
+    /// Makes one session match, and answers how it is then.
+    async fn ensure(&self, desired: &Desired) -> Result<Observed, Failure>;
+
+    /// Everything in this driver's world.
+    async fn list(&self) -> Result<Vec<Observed>, Failure>;
+
+    /// One session as it is now; `None` where nothing of it exists.
+    async fn observe(&self, session_id: Uuid) -> Result<Option<Observed>, Failure>;
+
+    /// Waits for a session to change by itself, and names it. It carries no state on purpose: whoever is woken looks
+    /// again, so that nothing old is ever reported. Cancel-safe; one caller at a time.
+    async fn changed(&self) -> Uuid {
+        std::future::pending().await
+    }
+
+    /// What the platform could still take.
+    async fn capacity(&self) -> Capacity;
+
+    /// The name of the platform in subjects, unless the configuration gives another.
+    fn platform(&self) -> &str;
+
+    /// Which domains it serves: `sessions`, `applications`, `templates`, `nodes`.
+    fn capabilities(&self) -> Vec<String> {
+        vec!["sessions".into(), "applications".into(), "templates".into()]
+    }
+
+    /// The platform's own facts, for people.
+    fn cluster_info(&self) -> Object {
+        Object::new()
+    }
+
+    /// Identity of the world that it drives. It lives as long as that world does, not as long as the process.
+    fn world_id(&self) -> Uuid;
+
+    /// Whether work takes long enough to be announced with `creating`, `waking` and so on before it is done.
+    fn announces(&self) -> bool {
+        true
+    }
+
+    /// Makes an application's template available; the answer is for people. Unless a driver prepares something (pulls an
+    /// image, writes a resource), it is enough that the manifest is one.
+    async fn install(&self, app: &AppInstall) -> Result<String, Failure> {
+        manifest(app).map(|manifest| format!("template {} can be run", manifest.metadata.name))
+    }
+
+    /// Takes back what [`Driver::install`] prepared. Taking back the unknown is done already.
+    async fn uninstall(&self, template_name: &str) -> Result<(), Failure> {
+        let _ = template_name;
+        Ok(())
+    }
+}
+
+/// The manifest of an application.
+///
+/// # Errors
+/// A user's mistake where it is none.
+pub fn manifest(app: &AppInstall) -> Result<Manifest, Failure> {
+    let mut all = Manifest::parse_all(&app.manifest).map_err(|e| user_error("bad_manifest", e.to_string()))?;
+    if all.is_empty() { Err(user_error("bad_manifest", "it holds no template")) } else { Ok(all.swap_remove(0)) }
+}
+
+/// A failure that another attempt may get over.
+#[must_use]
+pub fn retryable(code: &str, message: impl Into<String>) -> Failure {
+    Failure { code: code.into(), message: message.into(), retryable: true, user_error: false }
+}
+
+/// A failure that only whoever asked can mend.
+#[must_use]
+pub fn user_error(code: &str, message: impl Into<String>) -> Failure {
+    Failure { code: code.into(), message: message.into(), retryable: false, user_error: true }
+}

@@ -1,0 +1,49 @@
+//! What a session's process may use, and what is really enforced of it.
+//!
+//! Enforced by the kernel, on every process of the session for itself: address space (`RLIMIT_AS`, from
+//! `resources.memory`), open files (`RLIMIT_NOFILE`), no core dumps. Not enforced: the sum over several processes of one
+//! session, and CPU; both need a cgroup, which an ordinary user may not make. A program that reserves far more address
+//! space than it uses (Chromium, Java, Go with race detection) needs a generous `memory`, or a driver opened with
+//! `enforce_memory: false`.
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use streams::{
+    quantity,
+    wire::{Failure, Resources},
+};
+
+use crate::driver::{Spec, user_error};
+
+const OPEN_FILES: u64 = 65_536;
+
+/// The limits of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Bytes of address space.
+    pub(super) memory: Option<u64>,
+}
+
+impl Limits {
+    /// What the session asked for, else what its template has by default.
+    pub(super) fn of(spec: &Spec, enforce_memory: bool) -> Result<Self, Failure> {
+        let defaults = || spec.template.as_ref().and_then(|t| t.spec.default_resources.as_ref());
+        let memory = |resources: &Resources| resources.memory.clone();
+        let asked = memory(&spec.resources).or_else(|| defaults().and_then(memory)).filter(|_| enforce_memory);
+        let memory = asked.map(|text| quantity::bytes(&text)).transpose();
+        Ok(Self { memory: memory.map_err(|e| user_error("bad_resources", e.to_string()))? })
+    }
+
+    /// Puts them on a process that has not started its program yet; what it starts inherits them.
+    pub(super) fn apply(self, pid: Pid) -> rustix::io::Result<()> {
+        set(pid, Resource::Core, 0)?;
+        set(pid, Resource::Nofile, OPEN_FILES)?;
+        self.memory.map_or(Ok(()), |bytes| set(pid, Resource::As, bytes))
+    }
+}
+
+/// Raising a hard limit is a privilege, so ours is the most that is asked for.
+fn set(pid: Pid, resource: Resource, wanted: u64) -> rustix::io::Result<()> {
+    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let limit = Some(wanted.min(most));
+    prlimit(Some(pid), resource, Rlimit { current: limit, maximum: limit }).map(drop)
+}

@@ -1,0 +1,282 @@
+//! The platform `local`: a session is a process on the controller's own machine, in a folder of its own.
+//!
+//! Processes outlive the controller and are adopted by the next one. See `limits` for what is enforced and what is not;
+//! there is no isolation beyond a process's own user, so this is for machines whose sessions trust each other.
+
+mod adopt;
+mod connections;
+mod limits;
+mod plan;
+mod port;
+mod process;
+mod readiness;
+mod session;
+mod state;
+mod watch;
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use streams::wire::{AppInstall, Capacity, Failure, Object};
+use tokio::sync::{Mutex as Turn, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use crate::driver::{self, Desired, Driver, Goal, Observed, Spec};
+use port::Ports;
+use session::Session;
+use state::State;
+
+/// Why a state folder could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another controller has it.
+    #[error("the state folder {0} is in use by another controller")]
+    InUse(PathBuf),
+    /// It cannot be read or written.
+    #[error("the state folder {path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its identity is not one.
+    #[error("{0} holds no id; it is not a state folder, or it was damaged")]
+    World(PathBuf),
+}
+
+/// How the driver works.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept. One controller at a time.
+    pub state_dir: PathBuf,
+    /// What `${STREAMSPACE_BIN}` stands for.
+    pub executable: PathBuf,
+    /// Sessions that it will hold.
+    pub sessions_max: u32,
+    /// Ports to give to sessions.
+    pub ports: Range<u16>,
+    /// How long a process may take to end by itself.
+    pub grace: Duration,
+    /// How often connections are counted.
+    pub connections_interval: Duration,
+    /// Whether `resources.memory` limits the address space.
+    pub enforce_memory: bool,
+}
+
+impl Config {
+    /// The defaults, on a state folder.
+    #[must_use]
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            executable: std::env::current_exe().unwrap_or_else(|_| "streamspace".into()),
+            sessions_max: 200,
+            ports: 20_000..32_000,
+            grace: Duration::from_secs(5),
+            connections_interval: Duration::from_secs(10),
+            enforce_memory: true,
+        }
+    }
+}
+
+/// What all sessions of a world share.
+struct Shared {
+    config: Config,
+    world_id: Uuid,
+    ports: Ports,
+    changes: mpsc::UnboundedSender<Uuid>,
+    /// Ends the watchers when the driver is dropped; the processes stay.
+    closed: CancellationToken,
+}
+
+impl Shared {
+    fn sessions_folder(&self) -> PathBuf {
+        self.config.state_dir.join("sessions")
+    }
+
+    fn folder(&self, session: Uuid) -> PathBuf {
+        self.sessions_folder().join(session.to_string())
+    }
+
+    fn changed(&self, session: Uuid) {
+        let _ = self.changes.send(session); // nobody listens: the world is reported at the next start
+    }
+}
+
+type Sessions = Mutex<HashMap<Uuid, Arc<Session>>>;
+
+/// The driver.
+pub struct Local {
+    shared: Arc<Shared>,
+    sessions: Arc<Sessions>,
+    changes: Turn<mpsc::UnboundedReceiver<Uuid>>,
+    _closed: DropGuard,
+    _lock: File,
+}
+
+impl Local {
+    /// Opens a state folder, or makes one, and adopts what lives in it. Has to be called inside of a tokio runtime.
+    ///
+    /// # Errors
+    /// Where another controller has the folder, or it cannot be used.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        let folder = config.state_dir.clone();
+        let failed = |source| Error::Folder { path: folder.clone(), source };
+        fs::create_dir_all(folder.join("sessions")).map_err(failed)?;
+        // Paths of programs and homes are used from other working folders.
+        let config = Config { state_dir: fs::canonicalize(&folder).map_err(failed)?, ..config };
+        let lock = lock(&config.state_dir)?;
+        let world_id = world_id(&config.state_dir)?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (closed, ports) = (CancellationToken::new(), Ports::new(config.ports.clone()));
+        let shared = Arc::new(Shared { config, world_id, ports, changes: sender, closed: closed.clone() });
+        let adopted = adopt::sessions(&shared).map_err(failed)?;
+        let sessions = Arc::new(Sessions::new(adopted.into_iter().map(|session| (session.id, session)).collect()));
+        tokio::spawn(count_connections(shared.clone(), Arc::downgrade(&sessions)));
+        Ok(Self { shared, sessions, changes: Turn::new(receiver), _closed: closed.drop_guard(), _lock: lock })
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session, unless there is none and nothing is to be made.
+    fn session(&self, desired: &Desired) -> Option<Arc<Session>> {
+        let mut sessions = self.sessions();
+        let id = desired.session_id;
+        sessions.retain(|_, session| session.id != id || !session.gone());
+        if desired.goal == Goal::Deleted && !self.shared.folder(id).exists() {
+            return sessions.get(&id).cloned();
+        }
+        let make = || Session::new(State::new(id), self.shared.clone());
+        Some(sessions.entry(id).or_insert_with(make).clone())
+    }
+}
+
+#[async_trait]
+impl Driver for Local {
+    async fn ensure(&self, desired: &Desired) -> Result<Observed, Failure> {
+        loop {
+            let Some(session) = self.session(desired) else {
+                return Ok(Observed::deleted(desired.session_id, desired.generation));
+            };
+            let answer = session.ensure(desired).await;
+            if session.gone() {
+                self.sessions().retain(|_, other| !Arc::ptr_eq(other, &session));
+            }
+            if let Some(answer) = answer {
+                return answer;
+            }
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Observed>, Failure> {
+        Ok(self.sessions().values().filter(|session| session.known()).map(|session| session.observed()).collect())
+    }
+
+    async fn observe(&self, session_id: Uuid) -> Result<Option<Observed>, Failure> {
+        Ok(self.sessions().get(&session_id).filter(|session| session.known()).map(|session| session.observed()))
+    }
+
+    async fn changed(&self) -> Uuid {
+        match self.changes.lock().await.recv().await {
+            Some(session) => session,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn capacity(&self) -> Capacity {
+        let sessions = self.sessions().values().filter(|session| session.live_port().is_some()).count();
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        Capacity {
+            sessions_max: self.shared.config.sessions_max,
+            sessions: sessions as u32,
+            memory_bytes: memory("MemTotal:"),
+            memory_free_bytes: memory("MemAvailable:"),
+            cpu_millis: cores as u64 * 1000,
+        }
+    }
+
+    fn platform(&self) -> &str {
+        "local"
+    }
+
+    fn cluster_info(&self) -> Object {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Object::from_iter([("name".into(), host.trim().into()), ("kernel".into(), release.trim().into())])
+    }
+
+    fn world_id(&self) -> Uuid {
+        self.shared.world_id
+    }
+
+    async fn install(&self, app: &AppInstall) -> Result<String, Failure> {
+        let name = app.template_name.clone();
+        let spec = Spec { template_id: name, template: Some(driver::manifest(app)?), ..Spec::default() };
+        plan::local(&spec).map(|block| format!("runs {}", block.command.join(" ")))
+    }
+}
+
+/// Held as long as the file is open, so also after a kill it is free again.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Folder { path: folder.into(), source };
+    let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse(folder.into())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn world_id(folder: &Path) -> Result<Uuid, Error> {
+    let (path, failed) = (folder.join("world_id"), |source| Error::Folder { path: folder.into(), source });
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| Error::World(path)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let fresh = Uuid::new_v4();
+            state::replace(&path, format!("{fresh}\n").as_bytes()).map_err(failed)?;
+            Ok(fresh)
+        }
+        Err(e) => Err(failed(e)),
+    }
+}
+
+/// Bytes of a line of `/proc/meminfo`; 0 where it says nothing.
+fn memory(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// Says so when a session's number of connections is another one. Without sessions it reads nothing.
+async fn count_connections(shared: Arc<Shared>, sessions: Weak<Sessions>) {
+    let count = async {
+        loop {
+            tokio::time::sleep(shared.config.connections_interval).await;
+            let Some(sessions) = sessions.upgrade() else { return };
+            let sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
+            let live = sessions.iter().filter_map(|session| Some((session, session.live_port()?))).collect::<Vec<_>>();
+            if live.is_empty() {
+                continue;
+            }
+            let counts = connections::count();
+            let changed = |(session, port): &(&Arc<Session>, u16)| session.connected(counts.get(port).copied().unwrap_or(0));
+            live.into_iter().filter(changed).for_each(|(session, _)| shared.changed(session.id));
+        }
+    };
+    tokio::select! {
+        () = count => {}
+        () = shared.closed.cancelled() => {}
+    }
+}

@@ -1,0 +1,120 @@
+//! What the driver knows of one session, as it stands in the session's folder.
+//!
+//! The file is replaced whole (write aside, fsync, rename, fsync of the folder), so a reader finds the old state or the new
+//! one. It is written in place, without a trip to another thread: it is small, and a write that outlived its cancelled
+//! caller could overtake a later one.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+use streams::wire::{Failure, SessionState};
+use uuid::Uuid;
+
+use crate::driver::{Observed, Spec};
+
+const FILE: &str = "state.json";
+
+/// Where a session stands, and what was being done to it if the controller died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Phase {
+    Starting,
+    Running,
+    Hibernating,
+    Hibernated,
+    Deleting,
+    Failed,
+}
+
+impl Phase {
+    const fn state(self) -> SessionState {
+        match self {
+            Self::Starting => SessionState::Creating,
+            Self::Running => SessionState::Running,
+            Self::Hibernating => SessionState::Hibernating,
+            Self::Hibernated => SessionState::Hibernated,
+            Self::Deleting => SessionState::Deleting,
+            Self::Failed => SessionState::Failed,
+        }
+    }
+}
+
+/// One process for as long as the machine is up: pids come again, a pid with its start time does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) pid: i32,
+    /// Clock ticks since boot, field 22 of `/proc/<pid>/stat`.
+    pub(super) started: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) session_id: Uuid,
+    pub(super) user_id: String,
+    pub(super) generation: i64,
+    pub(super) phase: Phase,
+    /// Kept while hibernated, so that it wakes where it was.
+    #[serde(default)]
+    pub(super) port: Option<u16>,
+    #[serde(default)]
+    pub(super) process: Option<Identity>,
+    #[serde(default)]
+    pub(super) spec: Option<Spec>,
+    #[serde(default)]
+    pub(super) failure: Option<Failure>,
+}
+
+impl State {
+    /// Of a session that nothing is known about yet.
+    pub(super) fn new(session_id: Uuid) -> Self {
+        Self {
+            session_id,
+            user_id: String::new(),
+            generation: i64::MIN,
+            phase: Phase::Hibernated,
+            port: None,
+            process: None,
+            spec: None,
+            failure: None,
+        }
+    }
+
+    pub(super) fn load(folder: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?)
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        replace(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)
+    }
+
+    pub(super) fn observed(&self, connections: u32) -> Observed {
+        let running = self.phase == Phase::Running;
+        let url = self.port.filter(|_| running).map(|port| format!("http://127.0.0.1:{port}/"));
+        Observed {
+            user_id: self.user_id.clone(),
+            phase: Some(format!("{:?}", self.phase)),
+            url,
+            resource_name: self.process.map(|process| format!("process-{}", process.pid)),
+            message: self.failure.as_ref().map(|failure| failure.message.clone()),
+            connections: running.then_some(connections),
+            failure: self.failure.clone(),
+            spec: self.spec.clone(),
+            ..Observed::bare(self.session_id, self.generation, self.phase.state())
+        }
+    }
+}
+
+/// Replaces a file so that it survives a loss of power, whole or not at all.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}

@@ -1,0 +1,4 @@
+//! The platforms, one driver each.
+
+pub mod local;
+pub mod noop;

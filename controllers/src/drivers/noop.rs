@@ -1,0 +1,208 @@
+//! A platform that is only a table in memory: for measuring what surrounds a driver, and for breaking it on purpose.
+//!
+//! With a journal it keeps its world over a restart: one JSON line a change, replayed when it is opened.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use streams::{
+    crash::{Moment, point},
+    wire::{Capacity, Failure, SessionState},
+};
+use uuid::Uuid;
+
+use crate::driver::{Desired, Driver, Goal, Observed, Spec, retryable};
+
+/// Why the journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal {path}: {source}")]
+pub struct Error {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What can be turned.
+#[derive(Debug, Clone)]
+pub struct Knobs {
+    /// How long each piece of work takes.
+    pub delay: Duration,
+    /// Share of work that fails, retryable, from 0 to 1.
+    pub failure_rate: f64,
+    /// Sessions that it says it will hold.
+    pub sessions_max: u32,
+    /// Where the world is kept over restarts; without it each start is a new world.
+    pub journal: Option<PathBuf>,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self { delay: Duration::ZERO, failure_rate: 0.0, sessions_max: 1_000_000, journal: None }
+    }
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Line {
+    World(Uuid),
+    Is(Uuid, Box<Entry>),
+    Gone(Uuid),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    user_id: String,
+    generation: i64,
+    state: SessionState,
+    spec: Option<Spec>,
+}
+
+impl Entry {
+    fn observed(&self, session_id: Uuid) -> Observed {
+        let url = (self.state == SessionState::Running).then(|| format!("http://noop.invalid/{session_id}/"));
+        Observed {
+            user_id: self.user_id.clone(),
+            url,
+            spec: self.spec.clone(),
+            ..Observed::bare(session_id, self.generation, self.state)
+        }
+    }
+}
+
+struct World {
+    sessions: HashMap<Uuid, Entry>,
+    journal: Option<File>,
+}
+
+impl World {
+    fn note(&mut self, line: &Line) -> Result<(), Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        append(journal, line).map_err(|e| retryable("journal", e.to_string()))
+    }
+}
+
+/// The driver.
+pub struct Noop {
+    knobs: Knobs,
+    world_id: Uuid,
+    world: Mutex<World>,
+}
+
+impl Noop {
+    /// Opens the world of the journal, or a new one.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read or rewritten.
+    pub fn open(knobs: Knobs) -> Result<Self, Error> {
+        let (world_id, world) = match &knobs.journal {
+            None => (Uuid::new_v4(), World { sessions: HashMap::new(), journal: None }),
+            Some(path) => replay(path).map_err(|source| Error { path: path.clone(), source })?,
+        };
+        Ok(Self { knobs, world_id, world: Mutex::new(world) })
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, desired: &Desired) -> Result<Observed, Failure> {
+        let mut world = self.world();
+        let id = desired.session_id;
+        let before = world.sessions.get(&id);
+        if let Some(newer) = before.filter(|entry| entry.generation > desired.generation) {
+            return Ok(newer.observed(id));
+        }
+        if desired.goal == Goal::Deleted {
+            if before.is_some() {
+                world.note(&Line::Gone(id))?;
+                world.sessions.remove(&id);
+            }
+            return Ok(Observed::deleted(id, desired.generation));
+        }
+        let spec = desired.spec.clone().or_else(|| before.and_then(|entry| entry.spec.clone()));
+        let (user_id, generation, state) = (desired.user_id.clone(), desired.generation, desired.goal.state());
+        let entry = Entry { user_id, generation, state, spec };
+        let observed = entry.observed(id);
+        world.note(&Line::Is(id, Box::new(entry.clone())))?;
+        point("driver.ensure", Moment::During);
+        world.sessions.insert(id, entry);
+        Ok(observed)
+    }
+}
+
+#[async_trait]
+impl Driver for Noop {
+    async fn ensure(&self, desired: &Desired) -> Result<Observed, Failure> {
+        if !self.knobs.delay.is_zero() {
+            tokio::time::sleep(self.knobs.delay).await;
+        }
+        if self.knobs.failure_rate > 0.0 && rand::random::<f64>() < self.knobs.failure_rate {
+            return Err(retryable("injected", "this driver was told to fail sometimes"));
+        }
+        self.apply(desired)
+    }
+
+    async fn list(&self) -> Result<Vec<Observed>, Failure> {
+        Ok(self.world().sessions.iter().map(|(id, entry)| entry.observed(*id)).collect())
+    }
+
+    async fn observe(&self, session_id: Uuid) -> Result<Option<Observed>, Failure> {
+        Ok(self.world().sessions.get(&session_id).map(|entry| entry.observed(session_id)))
+    }
+
+    async fn capacity(&self) -> Capacity {
+        let sessions = self.world().sessions.len().try_into().unwrap_or(u32::MAX);
+        Capacity { sessions_max: self.knobs.sessions_max, sessions, ..Capacity::default() }
+    }
+
+    fn platform(&self) -> &str {
+        "noop"
+    }
+
+    fn world_id(&self) -> Uuid {
+        self.world_id
+    }
+
+    fn announces(&self) -> bool {
+        !self.knobs.delay.is_zero()
+    }
+}
+
+fn append(journal: &mut File, line: &Line) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    journal.write_all(&bytes)
+}
+
+/// Reads the journal and rewrites it without what is gone. A torn last line is what a kill leaves: its change was never
+/// answered, so it is dropped.
+fn replay(path: &PathBuf) -> io::Result<(Uuid, World)> {
+    let (mut world_id, mut sessions) = (Uuid::new_v4(), HashMap::new());
+    match File::open(path) {
+        Ok(file) => {
+            for line in BufReader::new(file).lines() {
+                match serde_json::from_str(&line?) {
+                    Ok(Line::World(id)) => world_id = id,
+                    Ok(Line::Is(id, entry)) => drop(sessions.insert(id, *entry)),
+                    Ok(Line::Gone(id)) => drop(sessions.remove(&id)),
+                    Err(_) => break,
+                }
+            }
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let fresh = path.with_extension("new");
+    let mut journal = File::create(&fresh)?;
+    append(&mut journal, &Line::World(world_id))?;
+    sessions.iter().try_for_each(|(id, entry): (&Uuid, &Entry)| append(&mut journal, &Line::Is(*id, Box::new(entry.clone()))))?;
+    std::fs::rename(&fresh, path)?;
+    Ok((world_id, World { sessions, journal: Some(journal) }))
+}

@@ -1,0 +1,126 @@
+//! One command: decode, take the session's turn, announce, make the world match, report, and only then let it be
+//! acknowledged.
+
+use std::time::Duration;
+
+use streams::{
+    crash::{Moment, point},
+    subject,
+    wire::{AppInstall, AppState, Failure, SessionState},
+    worker::{Delivery, Verdict},
+};
+use tracing::Instrument;
+
+use super::{
+    Controller,
+    command::{Command, Error, Order},
+    report::Stopped,
+};
+use crate::driver::{Observed, retryable};
+
+impl Controller {
+    /// Carries out one message.
+    pub(super) async fn carry_out(&self, delivery: &Delivery) -> Verdict {
+        match self.decode(delivery) {
+            Ok(command) => self.obey(command).await.map_or(Verdict::Again, |()| Verdict::Done),
+            Err(error) => {
+                tracing::warn!(%error, subject = %delivery.subject, "parks what it cannot carry out");
+                Verdict::Park(format!("undecodable: {error}"))
+            }
+        }
+    }
+
+    fn decode(&self, delivery: &Delivery) -> Result<Command, Error> {
+        let subject = &delivery.subject;
+        let ours = subject::parse_command(subject)
+            .filter(|(_, platform, id)| *platform == self.config.platform && *id == self.config.controller_id);
+        let (verb, ..) = ours.ok_or_else(|| Error::Subject(subject.clone()))?;
+        Command::decode(verb, &delivery.payload, &self.config.installation)
+    }
+
+    async fn obey(&self, command: Command) -> Result<(), Stopped> {
+        match command {
+            Command::Session(order) => self.session(&order).await,
+            Command::Install(install) => self.install(&install).await,
+            Command::Uninstall(app) => {
+                let done = self.bounded(self.driver.uninstall(&app.template_name)).await;
+                let (status, message) = outcome(done.map(|()| None), AppState::Uninstalled);
+                self.reporter.app(app.install_id, &app.template_name, status, message).await
+            }
+            Command::Withdraw(template) => {
+                if let Err(failure) = self.bounded(self.driver.uninstall(&template.template_name)).await {
+                    tracing::warn!(template = %template.template_name, error = %failure.message, "a template is still there");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn install(&self, app: &AppInstall) -> Result<(), Stopped> {
+        if self.driver.announces() {
+            self.reporter.app(app.install_id, &app.template_name, AppState::Installing, None).await?;
+        }
+        let done = self.bounded(self.driver.install(app)).await;
+        let (status, message) = outcome(done.map(Some), AppState::Ready);
+        self.reporter.app(app.install_id, &app.template_name, status, message).await
+    }
+
+    async fn session(&self, order: &Order) -> Result<(), Stopped> {
+        let desired = &order.desired;
+        let _turn = self.turns.take(desired.session_id).await;
+        if let Some(observed) = self.stale(order).await {
+            tracing::info!(session.id = %desired.session_id, generation = desired.generation, "stale; answers with the world");
+            return self.reporter.session(&self.reporter.status(&observed, Some(order))).await;
+        }
+        let _making = self.make(order);
+        if self.driver.announces() {
+            let under_way = Observed::bare(desired.session_id, desired.generation, order.announcement);
+            self.reporter.session(&self.reporter.status(&under_way, Some(order))).await?;
+        }
+        let status = match self.ensure(order).await {
+            Ok(observed) => self.reporter.status(&observed, Some(order)),
+            Err(failure) => self.reporter.failed(order, failure),
+        };
+        point("worker.report", Moment::Before);
+        self.reporter.session(&status).await?;
+        point("worker.report", Moment::After);
+        let error = status.error.as_ref().map(|failure| failure.message.as_str());
+        tracing::info!(session.id = %desired.session_id, session.status = status.status.as_str(), attempt = order.attempt,
+            generation = desired.generation, error, "reported");
+        Ok(())
+    }
+
+    async fn ensure(&self, order: &Order) -> Result<Observed, Failure> {
+        let desired = &order.desired;
+        let span = tracing::info_span!("driver.ensure", session.id = %desired.session_id, goal = ?desired.goal);
+        point("driver.ensure", Moment::Before);
+        let observed = self.bounded(self.driver.ensure(desired)).instrument(span).await?;
+        point("driver.ensure", Moment::After);
+        self.seen.note(desired.session_id, observed.generation, observed.state == SessionState::Deleted);
+        Ok(observed)
+    }
+
+    /// The world as it is, where it is newer than the order. What was deleted since is not made again.
+    async fn stale(&self, order: &Order) -> Option<Observed> {
+        let session = order.desired.session_id;
+        let last = self.seen.last(session).filter(|last| last.generation > order.desired.generation)?;
+        match self.driver.observe(session).await {
+            Ok(Some(observed)) => Some(observed),
+            _ if last.deleted => Some(Observed::deleted(session, last.generation)),
+            _ => None,
+        }
+    }
+
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let patience: Duration = self.config.command_timeout;
+        let given_up = |_| Err(retryable("timeout", format!("not done within {patience:?}")));
+        tokio::time::timeout(patience, work).await.unwrap_or_else(given_up)
+    }
+}
+
+fn outcome(done: Result<Option<String>, Failure>, state: AppState) -> (AppState, Option<String>) {
+    match done {
+        Ok(message) => (state, message),
+        Err(failure) => (AppState::Failed, Some(format!("{}: {}", failure.code, failure.message))),
+    }
+}

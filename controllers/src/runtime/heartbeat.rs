@@ -1,0 +1,69 @@
+//! The heartbeat: core NATS, no stream, a newer one replaces an older one.
+//!
+//! It is sent at once after each connect, because the engine makes this controller's consumer, and places work here, on the
+//! first one that it hears.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use streams::{
+    connect::Link,
+    subject,
+    wire::{ControllerHealth, Heartbeat},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Controller;
+
+/// The durable lane.
+const PROTOCOL: u32 = 2;
+
+impl Controller {
+    /// Beats until it is cancelled.
+    pub(super) async fn beat(&self, link: &Link, cancel: CancellationToken) {
+        let mut state = link.state.clone();
+        loop {
+            if state.borrow_and_update().connected {
+                self.beat_once(link, ControllerHealth::Healthy).await;
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(jittered(self.config.heartbeat_interval)) => {}
+                changed = state.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// One heartbeat. A lost one is replaced by the next.
+    pub(super) async fn beat_once(&self, link: &Link, status: ControllerHealth) {
+        let heartbeat = serde_json::to_vec(&self.heartbeat(status).await).unwrap_or_default();
+        let sent = link.client.publish(subject::HEARTBEAT, heartbeat.into()).await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, "a heartbeat could not be sent");
+        }
+    }
+
+    async fn heartbeat(&self, status: ControllerHealth) -> Heartbeat {
+        Heartbeat {
+            controller_id: self.config.controller_id.to_string(),
+            platform: self.config.platform.to_string(),
+            timestamp: Utc::now(),
+            status,
+            version: env!("CARGO_PKG_VERSION").into(),
+            capabilities: self.driver.capabilities(),
+            cluster_info: self.driver.cluster_info(),
+            protocol: Some(PROTOCOL),
+            instance_id: Some(self.reporter.instance_id),
+            world_id: Some(self.driver.world_id()),
+            capacity: Some(self.driver.capacity().await),
+            interval_seconds: Some(self.config.heartbeat_interval.as_secs().max(1) as u32),
+            labels: self.config.labels.clone(),
+            sealing_key: None,
+        }
+    }
+}
+
+/// Up to a tenth early or late, so that many controllers do not beat in step.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(0.9..1.1))
+}

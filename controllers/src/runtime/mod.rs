@@ -1,0 +1,204 @@
+//! Everything around a driver, the same for every platform.
+//!
+//! A start goes: connect, beat, wait until the engine has made this controller's consumer, tell the world, work. What was
+//! started before a stop is finished, within bounds; what was not is delivered again, here or to a standby.
+
+mod changes;
+mod command;
+mod config;
+mod handler;
+mod heartbeat;
+mod report;
+mod seen;
+mod turns;
+mod world;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use streams::{
+    connect::{self, Link},
+    parking::Parker,
+    publisher::Publisher,
+    source::Source,
+    subject, topology,
+    wire::ControllerHealth,
+    worker::{self, Delivery, Verdict},
+};
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::driver::{Driver, Observed};
+use command::Order;
+use report::Reporter;
+use seen::Seen;
+use turns::Turns;
+
+pub use config::Config;
+
+/// Between two looks for a consumer that the engine has not made yet.
+const BIND_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a controller could not run. What goes wrong while it runs is waited out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// NATS refused it for good: bad credentials, a bad address.
+    #[error("NATS: {0}")]
+    Connect(#[from] connect::Error),
+    /// It may not listen for what the engine asks.
+    #[error("cannot subscribe to {subject}: {source}")]
+    Subscribe {
+        /// What it wanted to hear.
+        subject: String,
+        /// Why not.
+        source: async_nats::SubscribeError,
+    },
+}
+
+/// One controller at work.
+struct Controller {
+    config: Config,
+    driver: Arc<dyn Driver>,
+    reporter: Reporter,
+    turns: Turns,
+    seen: Seen,
+    /// What is being worked on, as it was announced.
+    making: Mutex<HashMap<Uuid, Observed>>,
+}
+
+/// Runs a controller until it is cancelled.
+///
+/// # Errors
+/// What no patience can mend: see [`enum@Error`].
+pub async fn run(config: Config, driver: Arc<dyn Driver>, cancel: CancellationToken) -> Result<(), Error> {
+    let Some(link) = connected(&config, &cancel).await? else { return Ok(()) };
+    let publisher = Publisher::new(link.clone(), config.metrics.clone());
+    let controller = Arc::new(Controller::new(config, driver, publisher.clone()));
+    let heart = tokio::spawn({
+        let (controller, link, cancel) = (controller.clone(), link.clone(), cancel.clone());
+        async move { controller.beat(&link, cancel).await }
+    });
+    let limit = tokio::spawn(abandon_after(cancel.clone(), controller.clone()));
+    let worked = controller.clone().work(&link, Parker::new(publisher), cancel.clone()).await;
+    heart.abort();
+    limit.abort();
+    controller.beat_once(&link, ControllerHealth::Unhealthy).await;
+    let _ = link.client.flush().await; // it is leaving either way
+    worked
+}
+
+/// The handler of this controller's lane.
+struct Commands(Arc<Controller>);
+
+#[async_trait]
+impl worker::Handler for Commands {
+    async fn handle(&self, delivery: &Delivery) -> Verdict {
+        self.0.carry_out(delivery).await
+    }
+}
+
+/// A connection, however long it takes; `None` where it was told to stop before there was one.
+async fn connected(config: &Config, cancel: &CancellationToken) -> Result<Option<Link>, Error> {
+    match connect::connect_patiently(&config.nats, cancel).await {
+        Ok(link) => Ok(Some(link)),
+        Err(connect::Error::Cancelled { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A stop waits for reports only so long.
+async fn abandon_after(cancel: CancellationToken, controller: Arc<Controller>) {
+    cancel.cancelled().await;
+    tokio::time::sleep(controller.config.stop_patience).await;
+    controller.reporter.abandon.cancel();
+}
+
+impl Controller {
+    fn new(config: Config, driver: Arc<dyn Driver>, publisher: Publisher) -> Self {
+        let reporter = Reporter {
+            publisher,
+            controller_id: config.controller_id.clone(),
+            platform: config.platform.clone(),
+            instance_id: Uuid::now_v7(),
+            order: RwLock::default(),
+            abandon: CancellationToken::new(),
+        };
+        Self { config, driver, reporter, turns: Turns::default(), seen: Seen::default(), making: Mutex::default() }
+    }
+
+    /// From the first heartbeat to the last report.
+    async fn work(self: Arc<Self>, link: &Link, parker: Parker, cancel: CancellationToken) -> Result<(), Error> {
+        let subject = subject::sync(&self.config.platform, &self.config.controller_id);
+        let requests = link.client.subscribe(subject.clone()).await;
+        let requests = requests.map_err(|source| Error::Subscribe { subject, source })?;
+        // The world comes before any work, so that what died while nobody was here is not found out by a command.
+        if !self.expected(link, &cancel).await || self.tell_world(Uuid::now_v7()).await.is_err() {
+            return Ok(());
+        }
+        tracing::info!(controller.id = %self.config.controller_id, platform = %self.config.platform,
+            world.id = %self.driver.world_id(), slots = self.config.slots, "works");
+        let Config { platform, controller_id, metrics, slots, .. } = self.config.clone();
+        let source = Source::controller(link.clone(), platform, controller_id, metrics);
+        let handler = Arc::new(Commands(self.clone()));
+        tokio::join!(
+            worker::run(source, slots, handler, parker, cancel.clone()),
+            self.answer_syncs(requests, cancel.clone()),
+            self.clone().follow_changes(cancel.clone()),
+        );
+        Ok(())
+    }
+
+    /// Waits until the engine, having heard a heartbeat, has made this controller's consumer; false where it was told to
+    /// stop before that.
+    async fn expected(&self, link: &Link, cancel: &CancellationToken) -> bool {
+        let (platform, id) = (&self.config.platform, &self.config.controller_id);
+        let mut said = false;
+        loop {
+            match topology::bind_controller_consumer(&link.jetstream, platform, id).await {
+                Ok(Some(_)) => return true,
+                Ok(None) if said => {}
+                Ok(None) => {
+                    tracing::info!("waits for the engine to make its consumer");
+                    said = true;
+                }
+                Err(error) => tracing::warn!(%error, "cannot look for its consumer"),
+            }
+            if cancel.run_until_cancelled(tokio::time::sleep(BIND_PAUSE)).await.is_none() {
+                return false;
+            }
+        }
+    }
+
+    fn making_table(&self) -> MutexGuard<'_, HashMap<Uuid, Observed>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is being worked on.
+    fn making(&self) -> Vec<Observed> {
+        self.making_table().values().cloned().collect()
+    }
+
+    /// Notes what is being worked on for as long as the answer lives.
+    fn make(&self, order: &Order) -> Making<'_> {
+        let session = order.desired.session_id;
+        let under_way = Observed::bare(session, order.desired.generation, order.announcement);
+        self.making_table().insert(session, under_way);
+        Making { controller: self, session }
+    }
+}
+
+struct Making<'a> {
+    controller: &'a Controller,
+    session: Uuid,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.controller.making_table().remove(&self.session);
+    }
+}

@@ -1,0 +1,116 @@
+//! Saying what is, until JetStream has acknowledged it.
+//!
+//! A report is made once, with its id, and tried until it is acknowledged: a publish whose answer was lost is sent again with
+//! the same bytes, and the engine applies it once. Reports and worlds leave under one lock: while a world is being told no
+//! status overtakes it, so that the engine never takes a session for absent that was reported a moment before.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use serde::Serialize;
+use streams::{
+    ids::{ControllerId, Platform},
+    publisher::{Outgoing, Publisher},
+    subject::{self, Report},
+    trace,
+    wire::{AppState, AppStatus, Failure, SessionState, SessionStatus},
+};
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::command::Order;
+use crate::driver::Observed;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The controller is stopping, and NATS was not there to take the report.
+#[derive(Debug, thiserror::Error)]
+#[error("given up because the controller is stopping")]
+pub(super) struct Stopped;
+
+pub(super) struct Reporter {
+    pub(super) publisher: Publisher,
+    pub(super) controller_id: ControllerId,
+    pub(super) platform: Platform,
+    pub(super) instance_id: Uuid,
+    /// Statuses share it, a world has it alone.
+    pub(super) order: RwLock<()>,
+    /// Set when a stop has waited long enough.
+    pub(super) abandon: CancellationToken,
+}
+
+impl Reporter {
+    /// A status of a session as it was observed; of whoever asked, `cause` says what this answers.
+    pub(super) fn status(&self, observed: &Observed, cause: Option<&Order>) -> SessionStatus {
+        SessionStatus {
+            event_id: Uuid::now_v7(),
+            timestamp: Utc::now(),
+            session_id: observed.session_id,
+            status: observed.state,
+            phase: observed.phase.clone(),
+            url: observed.url.clone(),
+            pod_name: observed.resource_name.clone(),
+            message: observed.message.clone(),
+            resource_usage: observed.resource_usage.clone(),
+            connections: observed.connections,
+            generation: Some(observed.generation),
+            causation_id: cause.map(|order| order.event_id),
+            attempt: cause.map(|order| order.attempt),
+            controller_id: Some(self.controller_id.to_string()),
+            instance_id: Some(self.instance_id),
+            error: observed.failure.clone(),
+        }
+    }
+
+    /// An attempt that did not succeed.
+    pub(super) fn failed(&self, order: &Order, failure: Failure) -> SessionStatus {
+        let desired = &order.desired;
+        let message = Some(failure.message.clone());
+        let bare = Observed::bare(desired.session_id, desired.generation, SessionState::Failed);
+        self.status(&Observed { message, failure: Some(failure), ..bare }, Some(order))
+    }
+
+    /// Says what a session is.
+    pub(super) async fn session(&self, status: &SessionStatus) -> Result<(), Stopped> {
+        let span = tracing::info_span!("report session.status", otel.kind = "producer", session.id = %status.session_id,
+            session.status = status.status.as_str());
+        let _shared = self.order.read().await;
+        self.send(Report::SessionStatus, status.event_id, status).instrument(span).await
+    }
+
+    /// Says what an application is.
+    pub(super) async fn app(&self, install_id: Uuid, name: &str, status: AppState, message: Option<String>) -> Result<(), Stopped> {
+        let event_id = Uuid::now_v7();
+        let (timestamp, template_name) = (Utc::now(), name.to_owned());
+        let report = AppStatus { event_id, timestamp, install_id, status, template_name, template_namespace: None, message };
+        let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %install_id);
+        self.send(Report::AppStatus, event_id, &report).instrument(span).await
+    }
+
+    /// Publishes until it is acknowledged.
+    pub(super) async fn send(&self, report: Report, event_id: Uuid, body: &impl Serialize) -> Result<(), Stopped> {
+        let outgoing = Outgoing {
+            subject: subject::report(report, &self.platform, &self.controller_id),
+            message_id: event_id.to_string(),
+            traceparent: trace::current_traceparent(),
+            headers: Vec::new(),
+            payload: serde_json::to_vec(body).unwrap_or_default().into(), // plain data: it always can be written
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let sent = tokio::select! {
+                sent = self.publisher.publish(outgoing.clone()) => sent,
+                () = self.abandon.cancelled() => return Err(Stopped),
+            };
+            let Err(error) = sent else { return Ok(()) };
+            tracing::warn!(%error, report = report.name(), "a report was not acknowledged; it is sent again");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = self.abandon.cancelled() => return Err(Stopped),
+            }
+        }
+    }
+}

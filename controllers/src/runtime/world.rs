@@ -1,0 +1,86 @@
+//! Telling all that exists: at the start, and whenever the engine asks.
+
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use chrono::Utc;
+use futures::StreamExt;
+use streams::{
+    subject::Report,
+    wire::{Sync, World, WorldItem},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Controller, report::Stopped};
+use crate::driver::Observed;
+
+/// Sessions in one part: well below what one message may hold.
+const PART: usize = 200;
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Controller {
+    /// Tells the whole world, the last part marked.
+    pub(super) async fn tell_world(&self, sync_id: Uuid) -> Result<(), Stopped> {
+        let _alone = self.reporter.order.write().await;
+        let observed = self.everything().await?;
+        for one in &observed {
+            self.seen.note(one.session_id, one.generation, false);
+        }
+        let items = observed.iter().map(|one| self.reporter.status(one, None)).collect::<Vec<_>>();
+        let mut parts = items.chunks(PART).map(<[WorldItem]>::to_vec).collect::<Vec<_>>();
+        if parts.is_empty() {
+            parts.push(Vec::new()); // an empty world is told too
+        }
+        let last = parts.len() - 1;
+        for (part, sessions) in parts.into_iter().enumerate() {
+            let world = self.part(sync_id, part as u32, part == last, sessions);
+            self.reporter.send(Report::ControllerWorld, world.event_id, &world).await?;
+        }
+        tracing::info!(sessions = observed.len(), sync.id = %sync_id, "told its world");
+        Ok(())
+    }
+
+    fn part(&self, sync_id: Uuid, part: u32, last: bool, sessions: Vec<WorldItem>) -> World {
+        World {
+            event_id: Uuid::now_v7(),
+            timestamp: Utc::now(),
+            controller_id: self.config.controller_id.to_string(),
+            platform: self.config.platform.to_string(),
+            sync_id,
+            instance_id: self.reporter.instance_id,
+            part,
+            last,
+            sessions,
+        }
+    }
+
+    /// What the driver lists, and what is being made right now: it may exist before the engine has read this.
+    async fn everything(&self) -> Result<Vec<Observed>, Stopped> {
+        let mut observed = loop {
+            match self.driver.list().await {
+                Ok(observed) => break observed,
+                Err(failure) => tracing::warn!(error = %failure.message, "the driver cannot list its world; asked again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.reporter.abandon.cancelled() => return Err(Stopped),
+            }
+        };
+        let making = self.making();
+        let listed = observed.iter().map(|one| one.session_id).collect::<std::collections::HashSet<_>>();
+        observed.extend(making.into_iter().filter(|one| !listed.contains(&one.session_id)));
+        Ok(observed)
+    }
+
+    /// Answers each request for the world.
+    pub(super) async fn answer_syncs(&self, mut requests: Subscriber, cancel: CancellationToken) {
+        while let Some(Some(request)) = cancel.run_until_cancelled(requests.next()).await {
+            let asked = serde_json::from_slice::<Sync>(&request.payload);
+            let sync_id = asked.map_or_else(|_| Uuid::now_v7(), |sync| sync.event_id);
+            if self.tell_world(sync_id).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Every driver of this crate keeps every promise.
+
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, sync::Mutex};
+
+use async_trait::async_trait;
+use controllers::{
+    conformance::{Platform, verify},
+    driver::{Driver, Spec},
+    drivers::noop::{Knobs, Noop},
+};
+use uuid::Uuid;
+
+use crate::world::{World, processes, server};
+
+#[async_trait]
+impl Platform for World {
+    async fn open(&self) -> Arc<dyn Driver> {
+        Arc::new(World::open(self))
+    }
+
+    fn spec(&self) -> Spec {
+        server()
+    }
+
+    async fn traces(&self, session: Uuid) -> Vec<String> {
+        let mut traces = processes(&session.to_string()).into_iter().map(|pid| format!("process {pid}")).collect::<Vec<_>>();
+        traces.extend(self.session_folder(session).exists().then(|| "folder".to_owned()));
+        traces
+    }
+
+    async fn write(&self, session: Uuid, text: &str) {
+        fs::write(self.session_folder(session).join("home/note"), text).unwrap();
+    }
+
+    async fn read(&self, session: Uuid) -> Option<String> {
+        fs::read_to_string(self.session_folder(session).join("home/note")).ok()
+    }
+}
+
+/// Nothing stands behind the table, so its traces are what the journal says, and its homes are kept here.
+struct Table {
+    journal: PathBuf,
+    homes: Mutex<HashMap<Uuid, String>>,
+    _folder: tempfile::TempDir,
+}
+
+#[async_trait]
+impl Platform for Table {
+    async fn open(&self) -> Arc<dyn Driver> {
+        Arc::new(Noop::open(Knobs { journal: Some(self.journal.clone()), ..Knobs::default() }).unwrap())
+    }
+
+    fn spec(&self) -> Spec {
+        server()
+    }
+
+    async fn traces(&self, session: Uuid) -> Vec<String> {
+        let journal = fs::read_to_string(&self.journal).unwrap();
+        let last = journal.lines().rfind(|line| line.contains(&session.to_string()));
+        last.filter(|line| !line.contains("\"Gone\"")).map(|_| "entry".to_owned()).into_iter().collect()
+    }
+
+    async fn write(&self, session: Uuid, text: &str) {
+        self.homes.lock().unwrap().insert(session, text.into());
+    }
+
+    async fn read(&self, session: Uuid) -> Option<String> {
+        self.homes.lock().unwrap().get(&session).cloned()
+    }
+}
+
+#[tokio::test]
+async fn the_local_driver_keeps_every_promise() {
+    verify(&World::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_noop_driver_keeps_every_promise() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = Table { journal: folder.path().join("journal"), homes: Mutex::default(), _folder: folder };
+    verify(&table).await.unwrap();
+}

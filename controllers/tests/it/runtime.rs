@@ -1,0 +1,326 @@
+//! The runtime against a real NATS server, with the streams as the engine declares them.
+
+use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use controllers::{
+    Config, Driver,
+    drivers::{local::Local, noop::{Knobs, Noop}},
+};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use streams::{
+    ids::{ControllerId, Platform},
+    connect::Link,
+    subject::{self, Verb},
+    testing::{Nats, nats},
+    topology,
+    wire::{Heartbeat, SessionCreate, SessionState, SessionStatus, World},
+};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::world::{self, server, until};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server, a controller on it, and what the engine would see.
+struct Stage {
+    nats: Nats,
+    client: async_nats::Client,
+    jetstream: async_nats::jetstream::Context,
+    platform: Platform,
+    id: ControllerId,
+    reports: async_nats::Subscriber,
+    cancel: CancellationToken,
+    running: Option<JoinHandle<Result<(), controllers::Error>>>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let nats = nats().await;
+        let Link { client, jetstream, .. } = nats.declared().await.unwrap();
+        let reports = client.subscribe("streamspace.>").await.unwrap();
+        let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
+        client.flush().await.unwrap();
+        Self { nats, client, jetstream, platform, id, reports, cancel: CancellationToken::new(), running: None }
+    }
+
+    fn config(&self) -> Config {
+        let nats = self.nats.config("controller");
+        let heartbeat_interval = Duration::from_millis(500);
+        Config { heartbeat_interval, ..Config::new(self.id.clone(), self.platform.clone(), nats) }
+    }
+
+    fn start(&mut self, config: Config, driver: Arc<dyn Driver>) {
+        self.cancel = CancellationToken::new();
+        self.running = Some(tokio::spawn(controllers::run(config, driver, self.cancel.clone())));
+    }
+
+    /// Plays the engine's part after the first heartbeat.
+    async fn begin(&mut self, driver: Arc<dyn Driver>) -> (Heartbeat, World) {
+        self.start(self.config(), driver);
+        let heartbeat = self.next::<Heartbeat>(subject::HEARTBEAT).await;
+        topology::declare_controller_consumer(&self.jetstream, &self.platform, &self.id).await.unwrap();
+        let world = self.next::<World>("streamspace.controller.world.test.host-1").await;
+        (heartbeat, world)
+    }
+
+    async fn stop(&mut self) {
+        self.cancel.cancel();
+        timeout(PATIENCE, self.running.take().unwrap()).await.unwrap().unwrap().unwrap();
+    }
+
+    /// The next message on a subject; those on others are passed over.
+    async fn next<T: serde::de::DeserializeOwned>(&mut self, subject: &str) -> T {
+        loop {
+            let message = timeout(PATIENCE, self.reports.next()).await.expect(subject).unwrap();
+            if message.subject.as_str() == subject {
+                return serde_json::from_slice(&message.payload).unwrap();
+            }
+        }
+    }
+
+    async fn status(&mut self) -> SessionStatus {
+        self.next("streamspace.session.status.test.host-1").await
+    }
+
+    async fn send(&self, verb: Verb, payload: &Value) {
+        let subject = subject::command(verb, &self.platform, &self.id);
+        self.jetstream.publish(subject, payload.to_string().into()).await.unwrap().await.unwrap();
+    }
+
+    /// Commands that are not acknowledged yet.
+    async fn open_commands(&self) -> u64 {
+        self.jetstream.get_stream("SS_COMMANDS").await.unwrap().get_info().await.unwrap().state.messages
+    }
+
+    async fn all_acknowledged(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.open_commands().await > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "a command stays unacknowledged");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn create(session: Uuid, generation: i64) -> SessionCreate {
+    let spec = server();
+    SessionCreate {
+        event_id: Uuid::now_v7(),
+        timestamp: Utc::now(),
+        session_id: session,
+        user_id: "user1".into(),
+        template_id: spec.template_id,
+        platform: "test".into(),
+        resources: spec.resources,
+        persistent_home: true,
+        idle_timeout: None,
+        metadata: serde_json::Map::new(),
+        template: spec.template,
+        generation,
+        attempt: 1,
+    }
+}
+
+fn command(session: Uuid, generation: i64) -> Value {
+    json!({ "event_id": Uuid::now_v7(), "timestamp": Utc::now(), "session_id": session, "user_id": "user1",
+        "platform": "test", "generation": generation, "attempt": 1 })
+}
+
+fn noop(journal: Option<&Path>) -> Arc<dyn Driver> {
+    Arc::new(Noop::open(Knobs { journal: journal.map(Into::into), ..Knobs::default() }).unwrap())
+}
+
+#[tokio::test]
+async fn a_create_is_announced_done_and_reported_with_its_cause() {
+    let (world, session) = (world::World::new(), Uuid::new_v4());
+    let mut stage = Stage::new().await;
+    let (heartbeat, told) = stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
+    assert_eq!(heartbeat.protocol, Some(2));
+    assert!(heartbeat.capacity.unwrap().sessions_max > 0);
+    assert!(told.last && told.sessions.is_empty());
+    assert_eq!(Some(told.instance_id), heartbeat.instance_id);
+
+    let order = create(session, 3);
+    stage.send(Verb::SessionCreate, &serde_json::to_value(&order).unwrap()).await;
+    let (first, last) = (stage.status().await, stage.status().await);
+    for status in [&first, &last] {
+        assert_eq!((status.session_id, status.causation_id), (session, Some(order.event_id)));
+        assert_eq!((status.generation, status.attempt), (Some(3), Some(1)));
+        assert_eq!((status.controller_id.as_deref(), status.instance_id), (Some("host-1"), heartbeat.instance_id));
+    }
+    assert_eq!((first.status, last.status), (SessionState::Creating, SessionState::Running));
+    assert!(last.url.unwrap().starts_with("http://127.0.0.1:"));
+    stage.all_acknowledged().await;
+
+    world::kill(world.pid(session));
+    let died = stage.status().await;
+    assert_eq!((died.status, died.generation, died.causation_id), (SessionState::Failed, Some(3), None));
+    assert_eq!(died.error.unwrap().code, "process_exited");
+
+    stage.send(Verb::SessionDelete, &command(session, 4)).await;
+    assert_eq!(stage.status().await.status, SessionState::Deleting);
+    assert_eq!(stage.status().await.status, SessionState::Deleted);
+    stage.stop().await;
+    assert!(!world.session_folder(session).exists());
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_a_report_and_then_acknowledged() {
+    let (world, mut stage) = (world::World::new(), Stage::new().await);
+    stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
+    let order = SessionCreate { template: None, ..create(Uuid::new_v4(), 1) };
+    stage.send(Verb::SessionCreate, &serde_json::to_value(&order).unwrap()).await;
+    assert_eq!(stage.status().await.status, SessionState::Creating);
+    let failed = stage.status().await;
+    assert_eq!((failed.status, failed.causation_id), (SessionState::Failed, Some(order.event_id)));
+    let error = failed.error.unwrap();
+    assert_eq!((error.code.as_str(), error.retryable, error.user_error), ("template_not_for_local", false, true));
+    stage.all_acknowledged().await;
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_a_retryable_timeout() {
+    let mut stage = Stage::new().await;
+    let slow: Arc<dyn Driver> = Arc::new(Noop::open(Knobs { delay: Duration::from_secs(600), ..Knobs::default() }).unwrap());
+    stage.start(Config { command_timeout: Duration::from_millis(100), ..stage.config() }, slow);
+    stage.next::<Heartbeat>(subject::HEARTBEAT).await;
+    topology::declare_controller_consumer(&stage.jetstream, &stage.platform, &stage.id).await.unwrap();
+    stage.send(Verb::SessionCreate, &serde_json::to_value(create(Uuid::new_v4(), 1)).unwrap()).await;
+    assert_eq!(stage.status().await.status, SessionState::Creating);
+    let error = stage.status().await.error.unwrap();
+    assert_eq!((error.code.as_str(), error.retryable), ("timeout", true));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_parked_and_not_tried_again() {
+    let mut stage = Stage::new().await;
+    stage.begin(noop(None)).await;
+    let subject = subject::command(Verb::SessionCreate, &stage.platform, &stage.id);
+    stage.jetstream.publish(subject.clone(), "not json".into()).await.unwrap().await.unwrap();
+    let parked = timeout(PATIENCE, async {
+        loop {
+            let message = stage.reports.next().await.unwrap();
+            if message.subject.as_str() == subject::dead_letter(&subject) {
+                return message;
+            }
+        }
+    });
+    assert_eq!(parked.await.unwrap().payload.as_ref(), b"not json");
+    stage.all_acknowledged().await;
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_comes_again_acts_once() {
+    let (world, session) = (world::World::new(), Uuid::new_v4());
+    let mut stage = Stage::new().await;
+    stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
+    let order = serde_json::to_value(create(session, 1)).unwrap();
+    let mut pids = Vec::new();
+    for _ in 0..2 {
+        stage.send(Verb::SessionCreate, &order).await;
+        while stage.status().await.status != SessionState::Running {}
+        pids.push(world::processes(&session.to_string()));
+    }
+    assert_eq!(pids[0].len(), 1);
+    assert_eq!(pids[0], pids[1]);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_create_does_not_revive_what_was_deleted() {
+    let (mut stage, session) = (Stage::new().await, Uuid::new_v4());
+    let driver = noop(None);
+    stage.begin(driver.clone()).await;
+    let order = serde_json::to_value(create(session, 1)).unwrap();
+    stage.send(Verb::SessionCreate, &order).await;
+    assert_eq!(stage.status().await.status, SessionState::Running);
+    stage.send(Verb::SessionDelete, &command(session, 2)).await;
+    assert_eq!(stage.status().await.status, SessionState::Deleted);
+    stage.send(Verb::SessionCreate, &order).await;
+    let answer = stage.status().await;
+    assert_eq!((answer.status, answer.generation), (SessionState::Deleted, Some(2)));
+    assert!(driver.list().await.unwrap().is_empty());
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_whole_world_is_told_at_the_start_and_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let mut stage = Stage::new().await;
+    stage.begin(noop(Some(&journal))).await;
+    let sessions = (0..450).map(|_| Uuid::new_v4()).collect::<Vec<_>>();
+    for session in &sessions {
+        stage.send(Verb::SessionCreate, &serde_json::to_value(create(*session, 7)).unwrap()).await;
+    }
+    stage.all_acknowledged().await;
+    stage.stop().await;
+
+    stage.start(stage.config(), noop(Some(&journal)));
+    let at_start = stage.whole_world().await;
+    let sync = Uuid::now_v7();
+    let asked = json!({ "event_id": sync, "timestamp": Utc::now() });
+    stage.client.publish(subject::sync(&stage.platform, &stage.id), asked.to_string().into()).await.unwrap();
+    let when_asked = stage.whole_world().await;
+    for (parts, (_, told)) in [(3, &at_start), (3, &when_asked)] {
+        assert_eq!(told.len(), parts * 150);
+        assert!(sessions.iter().all(|session| told.get(session) == Some(&(SessionState::Running, Some(7)))));
+    }
+    assert_eq!(when_asked.0, sync);
+    assert_ne!(at_start.0, sync);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_was_started_and_says_goodbye() {
+    let (mut stage, session) = (Stage::new().await, Uuid::new_v4());
+    let slow = Arc::new(Noop::open(Knobs { delay: Duration::from_millis(300), ..Knobs::default() }).unwrap());
+    stage.begin(slow).await;
+    stage.send(Verb::SessionCreate, &serde_json::to_value(create(session, 1)).unwrap()).await;
+    assert_eq!(stage.status().await.status, SessionState::Creating);
+    stage.stop().await;
+    assert_eq!(stage.status().await.status, SessionState::Running);
+    while stage.next::<Heartbeat>(subject::HEARTBEAT).await.status != streams::wire::ControllerHealth::Unhealthy {}
+    stage.all_acknowledged().await;
+}
+
+impl Stage {
+    /// All parts up to the end marker.
+    async fn whole_world(&mut self) -> (Uuid, HashMap<Uuid, (SessionState, Option<i64>)>) {
+        let mut told = HashMap::new();
+        for part in 0.. {
+            let world = self.next::<World>("streamspace.controller.world.test.host-1").await;
+            assert_eq!(world.part, part);
+            told.extend(world.sessions.iter().map(|item| (item.session_id, (item.status, item.generation))));
+            if world.last {
+                return (world.sync_id, told);
+            }
+        }
+        unreachable!("a world ends")
+    }
+}
+
+#[tokio::test]
+async fn the_world_of_the_last_run_is_the_world_of_this_one() {
+    let (world, session) = (world::World::new(), Uuid::new_v4());
+    let mut stage = Stage::new().await;
+    let (before, _) = stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
+    stage.send(Verb::SessionCreate, &serde_json::to_value(create(session, 1)).unwrap()).await;
+    while stage.status().await.status != SessionState::Running {}
+    stage.stop().await;
+    let pid = world.pid(session);
+    world::kill(pid);
+    until("it is gone", || !world::alive(pid)).await;
+    fs::metadata(world.session_folder(session)).unwrap();
+    let (after, told) = stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
+    assert_eq!(after.world_id, before.world_id);
+    assert_ne!(Some(told.instance_id), before.instance_id);
+    assert_eq!(told.sessions.iter().map(|s| (s.session_id, s.status)).collect::<Vec<_>>(), [(session, SessionState::Failed)]);
+    stage.stop().await;
+}

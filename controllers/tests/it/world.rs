@@ -1,0 +1,122 @@
+//! A local world in a temporary folder, looked at from the outside; it ends what a test left running.
+
+use std::{fs, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
+
+use controllers::{
+    driver::{Desired, Goal, Spec},
+    drivers::local::{Config, Local},
+};
+use streams::wire::{Manifest, Resources};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The interpreter itself: a shim may want the home that a session does not have.
+static PYTHON: LazyLock<String> = LazyLock::new(|| {
+    let out = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().expect("python3");
+    String::from_utf8(out.stdout).expect("utf-8").trim().to_owned()
+});
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let connections_interval = Duration::from_millis(100);
+        Config { connections_interval, grace: Duration::from_secs(2), ..Config::new(self.folder.path()) }
+    }
+
+    pub(crate) fn open(&self) -> Local {
+        Local::open(self.config()).unwrap()
+    }
+
+    pub(crate) fn session_folder(&self, session: Uuid) -> PathBuf {
+        self.folder.path().join("sessions").join(session.to_string())
+    }
+
+    pub(crate) fn state(&self, session: Uuid) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.session_folder(session).join("state.json")).unwrap()).unwrap()
+    }
+
+    pub(crate) fn pid(&self, session: Uuid) -> i32 {
+        self.state(session)["process"]["pid"].as_i64().unwrap().try_into().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let Ok(sessions) = fs::read_dir(self.folder.path().join("sessions")) else { return };
+        for session in sessions.flatten() {
+            let id = session.file_name().to_string_lossy().into_owned();
+            processes(&id).into_iter().for_each(kill);
+        }
+    }
+}
+
+/// Living processes that carry a session's mark.
+pub(crate) fn processes(session: &str) -> Vec<i32> {
+    let mark = format!("STREAMSPACE_SESSION_ID={session}");
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| alive(*pid))
+        .filter(|pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|e| e == mark.as_bytes())))
+        .collect()
+}
+
+pub(crate) fn alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+pub(crate) fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// Waits until something holds; a deadline, not a length of time.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub(crate) fn template(command: &[&str], readiness: Option<&str>) -> Manifest {
+    let argv = serde_json::to_string(command).unwrap();
+    let readiness = readiness.map(|r| format!("    readiness: {r}\n")).unwrap_or_default();
+    let yaml = format!(
+        "apiVersion: stream.space/v1alpha1\nkind: Template\nmetadata: {{ name: test }}\nspec:\n  displayName: Test\n  env:\n    - {{ name: GREETING, value: hello }}\n  local:\n    command: {argv}\n{readiness}"
+    );
+    Manifest::parse_all(&yaml).unwrap().remove(0)
+}
+
+pub(crate) fn spec(template: Manifest) -> Spec {
+    Spec {
+        template_id: "test".into(),
+        template: Some(template),
+        resources: Resources { memory: Some("2Gi".into()), cpu: None },
+        persistent_home: true,
+        ..Spec::default()
+    }
+}
+
+/// A web server on its home.
+pub(crate) fn server() -> Spec {
+    let command = [PYTHON.as_str(), "-m", "http.server", "${PORT}", "--bind", "127.0.0.1", "--directory", "${HOME}"];
+    spec(template(&command, Some("{ path: /, timeout: 20s }")))
+}
+
+/// A Python program.
+pub(crate) fn program(code: &str, readiness: &str) -> Spec {
+    spec(template(&[PYTHON.as_str(), "-c", code], Some(readiness)))
+}
+
+pub(crate) fn desired(session_id: Uuid, goal: Goal, generation: i64, spec: Option<Spec>) -> Desired {
+    let (user_id, installation) = ("user1".into(), "test".into());
+    Desired { session_id, user_id, generation, goal, force: false, spec, installation }
+}

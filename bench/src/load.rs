@@ -27,12 +27,16 @@ pub struct Run {
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Creates `sessions` over `connections`, and waits until all run.
+///
+/// # Errors
+/// Where a create is refused, or not all run in time.
 pub async fn run(stack: &Stack, sessions: usize, connections: usize) -> Result<Run> {
     let before = completed(stack).await?;
     let marker = stack.newest_event().await?;
     let begun = Instant::now();
     let left = Arc::new(AtomicUsize::new(sessions));
-    let workers = (0..connections).map(|_| tokio::spawn(create_all(stack.http.clone(), stack.token.clone(), left.clone())));
+    let workers =
+        (0..connections).map(|_| tokio::spawn(create_all(stack.http.clone(), stack.token.clone(), left.clone())));
     let mut accept_ms = Vec::with_capacity(sessions);
     for worker in workers.collect::<Vec<_>>() {
         accept_ms.extend(worker.await??);

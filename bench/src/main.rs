@@ -3,17 +3,14 @@
 //! For each database and each number of connections it creates sessions as fast as the API accepts them, waits until all of
 //! them run, and reads the latencies from the log. See README.md for what each figure means.
 
-mod load;
-mod report;
-mod stack;
-
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use report::Figure;
-use stack::{Backend, Stack};
+use bench::load;
+use bench::report::{self, Figure};
+use bench::stack::{Backend, Stack};
 
 /// Measures accepts/s and accepted-to-running/s.
 #[derive(Debug, Parser)]
@@ -37,7 +34,6 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
     let arguments = Arguments::parse();
     let mut figures = Vec::new();
     for database in &arguments.databases {
@@ -53,11 +49,11 @@ async fn main() -> Result<()> {
 }
 
 async fn measure(arguments: &Arguments, database: Backend, connections: usize, sessions: usize) -> Result<Figure> {
-    let stack = Stack::start(&arguments.binary, database).await?;
+    let stack = Stack::start(&arguments.binary, database, &[]).await?;
+    let _controller = stack.controller("bench-1", "noop", &[])?;
+    stack.ready().await?;
     load::run(&stack, 200, connections).await.context("warming up")?;
     let run = load::run(&stack, sessions, connections).await?;
-    let memory_mb = stack.memory_mb()?;
-    let figure = Figure::of(database, connections, sessions, &run, memory_mb);
-    stack.stop().await?;
-    Ok(figure)
+    let memory_mb = stack.serve.memory_mb()?;
+    Ok(Figure::of(database, connections, sessions, &run, memory_mb))
 }

@@ -26,6 +26,7 @@ pub struct Figure {
 
 impl Figure {
     /// The figures of a run.
+    #[must_use]
     pub fn of(database: Backend, connections: usize, sessions: usize, run: &Run, memory_mb: f64) -> Self {
         Self {
             database,
@@ -53,12 +54,23 @@ fn percentile(sorted: &[f64], part: f64) -> f64 {
 pub fn line(f: &Figure) {
     println!(
         "{:<8} {:<22} {:>3} conn | accept {:>8.0}/s p50 {:>6.1} ms p99 {:>6.1} ms | running {:>7.0}/s p50 {:>6.0} ms p99 {:>6.0} ms | {:>4.0} MB",
-        format!("{:?}", f.database).to_lowercase(), f.durability, f.connections, f.accepts_per_second, f.accept_p50_ms,
-        f.accept_p99_ms, f.running_per_second, f.running_p50_ms, f.running_p99_ms, f.memory_mb,
+        format!("{:?}", f.database).to_lowercase(),
+        f.durability,
+        f.connections,
+        f.accepts_per_second,
+        f.accept_p50_ms,
+        f.accept_p99_ms,
+        f.running_per_second,
+        f.running_p50_ms,
+        f.running_p99_ms,
+        f.memory_mb,
     );
 }
 
 /// Keeps the figures as JSON.
+///
+/// # Errors
+/// Where they cannot be written.
 #[allow(clippy::print_stdout)] // says where the figures are
 pub fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;

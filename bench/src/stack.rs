@@ -1,7 +1,8 @@
-//! What is measured: nats-server, `streamspace serve` and a `noop` controller, each a process of its own.
+//! nats-server, `streamspace serve` and controllers, each a process of its own that can be killed and started again.
 
-use std::path::Path;
-use std::process::Stdio;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,11 +10,12 @@ use migrations::connect::Database;
 use migrations::testing::TestDatabase;
 use sea_orm::{ConnectionTrait, Statement};
 use serde::Serialize;
-use streams::server::{Server, ServerOptions};
+use serde_json::{Value, json};
+use streams::testing::Nats;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// A database to measure on.
+/// A database to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -25,7 +27,8 @@ pub enum Backend {
 
 impl Backend {
     /// The fsync mode, for whoever reads a figure.
-    pub fn durability(self) -> &'static str {
+    #[must_use]
+    pub const fn durability(self) -> &'static str {
         match self {
             Self::Sqlite => "synchronous=FULL",
             Self::Postgres => "synchronous_commit=on",
@@ -33,7 +36,77 @@ impl Backend {
     }
 }
 
+/// One of our processes; killed when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    binary: PathBuf,
+    arguments: Vec<String>,
+    environment: HashMap<String, String>,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    fn start(
+        binary: &Path,
+        arguments: Vec<String>,
+        environment: HashMap<String, String>,
+        log: PathBuf,
+    ) -> Result<Self> {
+        let child = spawn(binary, &arguments, &environment, &log)?;
+        Ok(Self { binary: binary.to_owned(), arguments, environment, log, child })
+    }
+
+    /// Ends it the hard way, if it still runs.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub async fn kill(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_none() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again as it was, after it ended.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn again(&mut self) -> Result<()> {
+        self.child = spawn(&self.binary, &self.arguments, &self.environment, &self.log)?;
+        Ok(())
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Resident memory, in MB.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn memory_mb(&self) -> Result<f64> {
+        let pid = self.child.id().context("the process has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+    }
+}
+
+fn spawn(binary: &Path, arguments: &[String], environment: &HashMap<String, String>, log: &Path) -> Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(binary);
+    command.args(arguments).envs(environment).env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    command.spawn().with_context(|| binary.display().to_string())
+}
+
 /// The running processes.
+#[derive(Debug)]
 pub struct Stack {
     /// Base URL of the API.
     pub http: String,
@@ -41,43 +114,74 @@ pub struct Stack {
     pub token: String,
     /// The same database, to read the log from.
     pub database: Database,
-    owned: TestDatabase,
-    nats: Server,
-    serve: Child,
-    controller: Child,
-    _folder: TempDir,
+    /// The engine and its API.
+    pub serve: Process,
+    /// Its nats-server.
+    pub nats: Nats,
+    /// Where the processes keep their things.
+    pub folder: TempDir,
+    client: reqwest::Client,
+    environment: HashMap<String, String>,
+    _database: TestDatabase,
 }
 
 impl Stack {
-    /// Starts everything and waits until the controller is healthy.
-    pub async fn start(binary: &Path, backend: Backend) -> Result<Self> {
+    /// Starts everything but controllers. `more` goes into the environment of `serve`.
+    ///
+    /// # Errors
+    /// Where something cannot be started.
+    pub async fn start(binary: &Path, backend: Backend, more: &[(&str, String)]) -> Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
         let folder = tempfile::tempdir()?;
         let owned = match backend {
             Backend::Sqlite => TestDatabase::sqlite().await?,
             Backend::Postgres => TestDatabase::postgres().await?,
         };
-        let found = streams::server::find(None)?;
-        let nats = Server::start(ServerOptions::private(found.path, folder.path().join("nats"))).await?;
+        let nats = streams::testing::nats().await;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let token = "bench-token-of-this-run".to_owned();
-        let mut command = process(binary, &nats, folder.path())?;
-        command.args(["serve", "--http-addr", &format!("127.0.0.1:{port}")]);
-        command.env("DATABASE_URL", &owned.url).env("STREAMSPACE_ADMIN_TOKEN", &token);
-        let serve = command.spawn().context("serve")?;
-        let mut command = process(binary, &nats, folder.path())?;
-        command.args(["controller", "--state-dir"]).arg(folder.path().join("state"));
-        let platform = [("CONTROLLER_ID", "bench-1"), ("CONTROLLER_PLATFORM", "noop"), ("HEARTBEAT_INTERVAL", "1s")];
-        let controller = command.envs(platform).spawn().context("controller")?;
-        let http = format!("http://127.0.0.1:{port}");
-        let database = owned.database.clone();
-        let stack = Self { http, token, database, owned, nats, serve, controller, _folder: folder };
-        stack.ready().await?;
-        Ok(stack)
+        let config = nats.config("bench");
+        let mut environment = HashMap::from([
+            ("NATS_URL".to_owned(), config.url),
+            ("NATS_USER".to_owned(), config.user.unwrap_or_default()),
+            ("RUST_LOG".to_owned(), std::env::var("BENCH_LOG").unwrap_or_else(|_| "warn".into())),
+        ]);
+        if let Some(password) = config.password {
+            environment.insert("NATS_PASSWORD".into(), password.expose().to_owned());
+        }
+        let token = "a-token-of-this-run-only".to_owned();
+        let mut serving = environment.clone();
+        serving.insert("DATABASE_URL".into(), owned.url.clone());
+        serving.insert("STREAMSPACE_ADMIN_TOKEN".into(), token.clone());
+        serving.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
+        let serve = Process::start(binary, arguments, serving, folder.path().join("serve.log"))?;
+        let (http, database) = (format!("http://127.0.0.1:{port}"), owned.database.clone());
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        Ok(Self { http, token, database, serve, nats, folder, client, environment, _database: owned })
     }
 
-    async fn ready(&self) -> Result<()> {
+    /// Starts a controller.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn controller(&self, id: &str, platform: &str, more: &[(&str, String)]) -> Result<Process> {
+        let mut environment = self.environment.clone();
+        for (name, value) in [("CONTROLLER_ID", id), ("CONTROLLER_PLATFORM", platform), ("HEARTBEAT_INTERVAL", "1s")] {
+            environment.insert(name.into(), value.into());
+        }
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let state = self.folder.path().join(format!("state-{id}"));
+        let arguments = vec!["controller".into(), "--state-dir".into(), state.display().to_string()];
+        Process::start(&self.serve.binary, arguments, environment, self.folder.path().join(format!("{id}.log")))
+    }
+
+    /// Waits until a controller takes work.
+    ///
+    /// # Errors
+    /// Where none does within 30 s.
+    pub async fn ready(&self) -> Result<()> {
         for _ in 0..600 {
-            let text = match reqwest::get(format!("{}/metrics", self.http)).await {
+            let text = match self.client.get(format!("{}/metrics", self.http)).send().await {
                 Ok(answer) => answer.text().await.unwrap_or_default(),
                 Err(_) => String::new(),
             };
@@ -86,39 +190,50 @@ impl Stack {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("the controller did not become healthy within 30 s")
+        bail!("no controller became healthy within 30 s")
+    }
+
+    /// One request, with status and body of the answer.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn request(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let request = self.client.request(method, format!("{}/api/v1{path}", self.http)).bearer_auth(&self.token);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or_else(|_| json!(text))))
     }
 
     /// The newest row of the log.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
     pub async fn newest_event(&self) -> Result<i64> {
         let sql = "SELECT coalesce(max(id), 0) AS id FROM event_log";
         let row = self.database.reader.query_one_raw(Statement::from_string(self.database.backend, sql)).await?;
         Ok(row.context("a row")?.try_get("", "id")?)
     }
 
-    /// Resident memory of `serve`, in MB.
-    pub fn memory_mb(&self) -> Result<f64> {
-        let pid = self.serve.id().context("serve has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+    /// What the processes logged last, for whoever looks into a failure.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let files = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        let tail = |text: String| {
+            text.lines().rev().take(15).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+        };
+        logs.map(|file| {
+            format!(
+                "== {}\n{}\n",
+                file.path().display(),
+                tail(std::fs::read_to_string(file.path()).unwrap_or_default())
+            )
+        })
+        .collect()
     }
-
-    /// Ends every process.
-    pub async fn stop(mut self) -> Result<()> {
-        self.controller.kill().await?;
-        self.serve.kill().await?;
-        self.nats.kill().await?;
-        drop(self.owned);
-        Ok(())
-    }
-}
-
-fn process(binary: &Path, nats: &Server, folder: &Path) -> Result<Command> {
-    let mut command = Command::new(binary);
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("processes.log"))?;
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-    command.env("NATS_URL", nats.url()).env("RUST_LOG", "warn");
-    command.env("NATS_USER", nats.user()).env("NATS_PASSWORD", nats.password());
-    Ok(command)
 }

@@ -216,7 +216,11 @@ async fn restart_adopts(platform: &dyn Platform) -> Result<(), String> {
     let driver = platform.open().await;
     same(&driver.world_id(), &world, "the world's id")?;
     let listed = subject.listed(&*driver).await?;
-    same(&listed.iter().map(|o| (o.state, o.generation)).collect::<Vec<_>>(), &vec![(SessionState::Running, 2)], "the list")?;
+    same(
+        &listed.iter().map(|o| (o.state, o.generation)).collect::<Vec<_>>(),
+        &vec![(SessionState::Running, 2)],
+        "the list",
+    )?;
     let after = subject.reach(&*driver, Goal::Running, 2).await?;
     same(&(after.resource_name, after.url), &(before.resource_name, before.url), "what runs it")?;
     subject.delete(&*driver).await?;

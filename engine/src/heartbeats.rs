@@ -47,7 +47,8 @@ impl Heartbeats {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !cancel.is_cancelled() {
-            let Ok(mut beats) = self.parts.link.client.queue_subscribe(subject::HEARTBEAT, "engine".into()).await else {
+            let Ok(mut beats) = self.parts.link.client.queue_subscribe(subject::HEARTBEAT, "engine".into()).await
+            else {
                 tokio::time::sleep(LOOK).await;
                 continue;
             };

@@ -94,7 +94,8 @@ async fn release_waiting(parts: &Parts, controller_id: &str) -> Result<(), DbErr
         }
         let released =
             join_all(waiting.into_iter().map(|id| parts.writer.enqueue(Work::Happened(id, Event::OwnerReady), None)));
-        let progress = released.await.iter().any(|done| matches!(done, Ok(Done::Session(row)) if row.deadline_ms.is_some()));
+        let progress =
+            released.await.iter().any(|done| matches!(done, Ok(Done::Session(row)) if row.deadline_ms.is_some()));
         if !progress {
             return Ok(());
         }

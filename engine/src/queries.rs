@@ -42,7 +42,8 @@ pub async fn sessions(
 ) -> Result<Vec<session::Model>, DbErr> {
     use session::Column as C;
     let mut select = session::Entity::find();
-    let equal = [(C::UserId, &filter.user_id), (C::Platform, &filter.platform), (C::ControllerId, &filter.controller_id)];
+    let equal =
+        [(C::UserId, &filter.user_id), (C::Platform, &filter.platform), (C::ControllerId, &filter.controller_id)];
     for (column, value) in equal.into_iter().chain([(C::TemplateId, &filter.template_id)]) {
         if let Some(value) = value {
             select = select.filter(column.eq(value));

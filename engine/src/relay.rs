@@ -151,7 +151,8 @@ impl Relay {
 
     /// The public copies of dead letters that were decided here.
     async fn publish_copies(&self) -> Result<usize, Failed> {
-        let copies = crate::dead_letters::uncopied(&self.parts.database.reader, BATCH as u64).await.map_err(|_| Failed)?;
+        let copies =
+            crate::dead_letters::uncopied(&self.parts.database.reader, BATCH as u64).await.map_err(|_| Failed)?;
         if copies.is_empty() {
             return Ok(0);
         }

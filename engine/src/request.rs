@@ -79,7 +79,11 @@ impl Mistakes {
 
     fn text(&mut self, field: &str, value: &str, max: usize) {
         if value.is_empty() || value.chars().count() > max || value.chars().any(char::is_control) {
-            self.add(field, format!("must be 1 to {max} printable characters"), "shorten it, and remove control characters");
+            self.add(
+                field,
+                format!("must be 1 to {max} printable characters"),
+                "shorten it, and remove control characters",
+            );
         }
     }
 
@@ -137,7 +141,11 @@ fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
     }
     let metadata = serde_json::Value::Object(request.metadata.clone());
     if metadata.to_string().len() > MAX_METADATA {
-        mistakes.add("metadata", format!("at most {MAX_METADATA} bytes of JSON"), "keep large things elsewhere, and refer to them");
+        mistakes.add(
+            "metadata",
+            format!("at most {MAX_METADATA} bytes of JSON"),
+            "keep large things elsewhere, and refer to them",
+        );
     }
     if crate::projector::has_nul(&metadata) {
         mistakes.add("metadata", "must not hold NUL characters", "remove \\u0000");
@@ -182,7 +190,10 @@ fn check_template(
         _ => ("", true),
     };
     if !has {
-        let rule = format!("template {name:?} can never run on platform {platform}: it has no {}", needs.trim_start_matches("a "));
+        let rule = format!(
+            "template {name:?} can never run on platform {platform}: it has no {}",
+            needs.trim_start_matches("a ")
+        );
         mistakes.add("template_id", rule, format!("add {needs} to the template's spec, or choose another platform"));
     }
     Some(manifest)
@@ -197,8 +208,5 @@ fn check_resources(asked: &Resources, manifest: Option<&Manifest>, mistakes: &mu
         mistakes.add("resources.cpu", error.to_string(), "write it as 500m or 2");
     }
     let defaults = manifest.and_then(|manifest| manifest.spec.default_resources.clone()).unwrap_or_default();
-    Resources {
-        memory: asked.memory.clone().or(defaults.memory),
-        cpu: asked.cpu.clone().or(defaults.cpu),
-    }
+    Resources { memory: asked.memory.clone().or(defaults.memory), cpu: asked.cpu.clone().or(defaults.cpu) }
 }

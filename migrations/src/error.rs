@@ -38,7 +38,9 @@ pub enum Error {
         source: DbErr,
     },
     /// It can be read but not written.
-    #[error("{target} cannot be written: check the rights of the file and of its folder, or that this is not a standby")]
+    #[error(
+        "{target} cannot be written: check the rights of the file and of its folder, or that this is not a standby"
+    )]
     ReadOnly {
         /// Host, port and database, or the file.
         target: String,

@@ -82,10 +82,9 @@ impl TestDatabase {
         let name = format!("test_{}", Uuid::new_v4().simple());
         // template0 is the one that nobody can be connected to, so tests can create at the same time
         administer(&server, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-        let leftover = Leftover::Named { server: server.clone(), name: name.clone() };
         let url = beside(&server, &name);
         let database = connect::open(&url, Role::Service { connections: 8 }).await?;
-        Ok(Self { database, url, leftover })
+        Ok(Self { database, url, leftover: Leftover::OnServer })
     }
 
     /// Runs a test on both databases, each migrated, one after the other.
@@ -104,7 +103,7 @@ impl TestDatabase {
     pub fn file(&self) -> Option<PathBuf> {
         match &self.leftover {
             Leftover::Folder(folder) => Some(folder.path().join("streamspace.db")),
-            Leftover::Named { .. } => None,
+            Leftover::OnServer => None,
         }
     }
 
@@ -120,26 +119,12 @@ impl TestDatabase {
     }
 }
 
-/// What is removed at the end.
+/// What is left at the end. A file goes with its test. A database on PostgreSQL stays until its private server is thrown away:
+/// several `DROP DATABASE` at once wait for each other for minutes.
 #[derive(Debug)]
 enum Leftover {
-    Folder(#[allow(dead_code)] TempDir), // removes itself
-    Named { server: String, name: String },
-}
-
-impl Drop for Leftover {
-    fn drop(&mut self) {
-        let Self::Named { server, name } = self else { return };
-        let (server, drop) = (server.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-        // the test's own runtime may be ending: a thread with another one, waited for; the server is thrown away in any case
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(administer(&server, drop)).map_err(std::io::Error::other)
-        });
-        if let Ok(Err(error)) = dropped.join() {
-            eprintln!("a test database was left behind: {error}");
-        }
-    }
+    Folder(TempDir),
+    OnServer,
 }
 
 async fn administer(server: &str, statement: String) -> Result<(), sqlx::Error> {

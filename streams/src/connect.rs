@@ -1,6 +1,5 @@
 //! The connection to NATS: made once, kept for ever, its state visible to whoever must know.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, context::ContextBuilder};
@@ -8,6 +7,7 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::secret::Secret;
 use crate::version::{MINIMUM, Version};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,6 +15,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a PubAck may take before the fate of a message counts as unknown.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+const MOST_IN_FLIGHT: usize = 65_536;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Why there is no connection.
@@ -57,7 +58,9 @@ pub enum Error {
         source: async_nats::ConnectError,
     },
     /// The server is too old.
-    #[error("the nats-server at {url} is version {found}, and at least {MINIMUM} is required; give a newer one with --nats-server, or set NATS_URL to one")]
+    #[error(
+        "the nats-server at {url} is version {found}, and at least {MINIMUM} is required; give a newer one with --nats-server, or set NATS_URL to one"
+    )]
     TooOld {
         /// Where.
         url: String,
@@ -65,7 +68,9 @@ pub enum Error {
         found: String,
     },
     /// The server, or the account, has no JetStream.
-    #[error("the nats-server at {url} offers no JetStream: {source}; start it with -js, or enable JetStream for the account")]
+    #[error(
+        "the nats-server at {url} offers no JetStream: {source}; start it with -js, or enable JetStream for the account"
+    )]
     NoJetStream {
         /// Where.
         url: String,
@@ -88,43 +93,6 @@ impl Error {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::NoJetStream { .. })
-    }
-}
-
-/// A password. Shown to nobody by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    #[must_use]
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// The plain text, for those who must send it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Self(secret)
-    }
-}
-
-impl std::str::FromStr for Secret {
-    type Err = std::convert::Infallible;
-    fn from_str(secret: &str) -> Result<Self, Self::Err> {
-        Ok(Self(secret.into()))
     }
 }
 
@@ -192,7 +160,11 @@ pub async fn connect(config: &Config) -> Result<Link, Error> {
     // The event of the first connection arrives through a channel: wait for it, so that `state` tells the truth.
     let _ = tokio::time::timeout(CONNECT_TIMEOUT, state.wait_for(|state| state.connected)).await;
     check_version(&config.url, &client.server_info().version)?;
-    let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).ack_timeout(ACK_TIMEOUT).build(client.clone());
+    let jetstream = ContextBuilder::new()
+        .timeout(REQUEST_TIMEOUT)
+        .ack_timeout(ACK_TIMEOUT)
+        .max_ack_inflight(MOST_IN_FLIGHT)
+        .build(client.clone());
     let no_jetstream = |source| Error::NoJetStream { url: config.url.clone(), source };
     jetstream.query_account().await.map_err(no_jetstream)?;
     Ok(Link { client, jetstream, state })
@@ -278,7 +250,9 @@ fn noticed(state: &watch::Sender<State>, event: &Event) {
         Event::SlowConsumer(subscription) => {
             tracing::error!(nats.subscription = subscription, "too slow for NATS: messages of core subjects were lost");
         }
-        Event::LameDuckMode | Event::Draining => tracing::info!(event = %event, "NATS is about to close the connection"),
+        Event::LameDuckMode | Event::Draining => {
+            tracing::info!(event = %event, "NATS is about to close the connection")
+        }
         Event::ServerError(_) | Event::ClientError(_) => tracing::debug!(event = %event, "NATS"),
     }
 }
@@ -287,7 +261,9 @@ fn refused(url: &str, source: async_nats::ConnectError) -> Error {
     let url = url.to_owned();
     match source.kind() {
         ConnectErrorKind::ServerParse => Error::Url { url, source },
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => Error::Credentials { url, source },
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            Error::Credentials { url, source }
+        }
         ConnectErrorKind::Tls => Error::Tls { url, source },
         _ => Error::Unreachable { url, source },
     }

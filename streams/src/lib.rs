@@ -12,6 +12,7 @@ pub mod parking;
 pub mod publisher;
 mod puller;
 pub mod quantity;
+mod secret;
 pub mod server;
 pub mod source;
 pub mod subject;

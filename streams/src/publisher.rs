@@ -12,6 +12,10 @@ use crate::connect::{ACK_TIMEOUT, Link};
 use crate::metrics::{self, Metrics};
 use crate::trace;
 
+/// Messages on their way at a time: far below what the connection allows all its users together, because the client waits for
+/// room there while nobody takes the acknowledgements that would make it.
+const PIPELINE: usize = 1024;
+
 /// Why a message is not known to be in its stream.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -105,12 +109,19 @@ impl Publisher {
     /// Publishes all in their order without waiting in between, then awaits each acknowledgement. The results are in the
     /// order of the messages.
     pub async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Acked, Error>> {
-        let mut waiting = Vec::with_capacity(messages.len());
-        for message in messages {
-            let subject = message.subject.clone();
-            waiting.push(self.settle(subject, self.send(message).await));
+        let mut results = Vec::with_capacity(messages.len());
+        let mut messages = messages.into_iter();
+        loop {
+            let mut waiting = Vec::new();
+            for message in messages.by_ref().take(PIPELINE) {
+                let subject = message.subject.clone();
+                waiting.push(self.settle(subject, self.send(message).await));
+            }
+            if waiting.is_empty() {
+                return results;
+            }
+            results.extend(futures::future::join_all(waiting).await);
         }
-        futures::future::join_all(waiting).await
     }
 
     async fn send(&self, message: Outgoing) -> Result<PublishAckFuture, Error> {

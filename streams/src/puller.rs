@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::PriorityPolicy;
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -15,7 +16,6 @@ use crate::connect::backoff;
 use crate::source::Source;
 use crate::topology::{GROUP, PullConsumer};
 use crate::worker::Pulled;
-use async_nats::jetstream::consumer::PriorityPolicy;
 
 /// How long a pull waits at the server.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -85,6 +85,7 @@ impl Puller {
     /// dropped at any time without losing a message. `None` only when the connection was closed for good.
     pub(crate) async fn next(&mut self, want: usize, low: usize) -> Option<Pulled> {
         let mut link = self.source.link.state.clone();
+        link.mark_unchanged();
         loop {
             self.notice_reconnect();
             if let Some(wait) = self.ask(want, low).await {

@@ -113,7 +113,8 @@ impl Nats {
     pub async fn lose_store(&mut self) -> Result<(), Error> {
         self.down().await?;
         let store = self.options.store_dir.join("jetstream");
-        std::fs::remove_dir_all(&store).map_err(|source| Error::Io { what: format!("removing {}", store.display()), source })?;
+        std::fs::remove_dir_all(&store)
+            .map_err(|source| Error::Io { what: format!("removing {}", store.display()), source })?;
         self.up().await
     }
 }

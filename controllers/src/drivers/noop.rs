@@ -202,7 +202,9 @@ fn replay(path: &PathBuf) -> io::Result<(Uuid, World)> {
     let fresh = path.with_extension("new");
     let mut journal = File::create(&fresh)?;
     append(&mut journal, &Line::World(world_id))?;
-    sessions.iter().try_for_each(|(id, entry): (&Uuid, &Entry)| append(&mut journal, &Line::Is(*id, Box::new(entry.clone()))))?;
+    sessions
+        .iter()
+        .try_for_each(|(id, entry): (&Uuid, &Entry)| append(&mut journal, &Line::Is(*id, Box::new(entry.clone()))))?;
     std::fs::rename(&fresh, path)?;
     Ok((world_id, World { sessions, journal: Some(journal) }))
 }

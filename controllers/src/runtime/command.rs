@@ -41,9 +41,15 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn decode(verb: Verb, payload: &[u8], installation: &str) -> Result<Self, Error> {
         Ok(match verb {
-            Verb::SessionCreate => Self::Session(Box::new(start(read(verb, payload)?, SessionState::Creating, installation))),
-            Verb::SessionWake => Self::Session(Box::new(start(read(verb, payload)?, SessionState::Waking, installation))),
-            Verb::SessionHibernate => Self::Session(Box::new(stop(read(verb, payload)?, Goal::Hibernated, installation))),
+            Verb::SessionCreate => {
+                Self::Session(Box::new(start(read(verb, payload)?, SessionState::Creating, installation)))
+            }
+            Verb::SessionWake => {
+                Self::Session(Box::new(start(read(verb, payload)?, SessionState::Waking, installation)))
+            }
+            Verb::SessionHibernate => {
+                Self::Session(Box::new(stop(read(verb, payload)?, Goal::Hibernated, installation)))
+            }
             Verb::SessionDelete => Self::Session(Box::new(stop(read(verb, payload)?, Goal::Deleted, installation))),
             Verb::AppInstall => Self::Install(read(verb, payload)?),
             Verb::AppUninstall => Self::Uninstall(read(verb, payload)?),

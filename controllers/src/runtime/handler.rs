@@ -1,6 +1,8 @@
 //! One command: decode, take the session's turn, announce, make the world match, report, and only then let it be
 //! acknowledged.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use streams::{
@@ -82,7 +84,13 @@ impl Controller {
             Err(failure) => self.reporter.failed(order, failure),
         };
         point("worker.report", Moment::Before);
-        self.reporter.session(&status).await?;
+        let mut reporting = pin!(self.reporter.session(&status));
+        let sent = futures::poll!(reporting.as_mut());
+        point("worker.report", Moment::During);
+        match sent {
+            Poll::Ready(reported) => reported,
+            Poll::Pending => reporting.await,
+        }?;
         point("worker.report", Moment::After);
         let error = status.error.as_ref().map(|failure| failure.message.as_str());
         tracing::info!(session.id = %desired.session_id, session.status = status.status.as_str(), attempt = order.attempt,

@@ -82,10 +82,17 @@ impl Reporter {
     }
 
     /// Says what an application is.
-    pub(super) async fn app(&self, install_id: Uuid, name: &str, status: AppState, message: Option<String>) -> Result<(), Stopped> {
+    pub(super) async fn app(
+        &self,
+        install_id: Uuid,
+        name: &str,
+        status: AppState,
+        message: Option<String>,
+    ) -> Result<(), Stopped> {
         let event_id = Uuid::now_v7();
         let (timestamp, template_name) = (Utc::now(), name.to_owned());
-        let report = AppStatus { event_id, timestamp, install_id, status, template_name, template_namespace: None, message };
+        let report =
+            AppStatus { event_id, timestamp, install_id, status, template_name, template_namespace: None, message };
         let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %install_id);
         self.send(Report::AppStatus, event_id, &report).instrument(span).await
     }

@@ -60,7 +60,9 @@ impl Controller {
         let mut observed = loop {
             match self.driver.list().await {
                 Ok(observed) => break observed,
-                Err(failure) => tracing::warn!(error = %failure.message, "the driver cannot list its world; asked again"),
+                Err(failure) => {
+                    tracing::warn!(error = %failure.message, "the driver cannot list its world; asked again")
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}

@@ -23,7 +23,8 @@ impl Platform for World {
     }
 
     async fn traces(&self, session: Uuid) -> Vec<String> {
-        let mut traces = processes(&session.to_string()).into_iter().map(|pid| format!("process {pid}")).collect::<Vec<_>>();
+        let mut traces =
+            processes(&session.to_string()).into_iter().map(|pid| format!("process {pid}")).collect::<Vec<_>>();
         traces.extend(self.session_folder(session).exists().then(|| "folder".to_owned()));
         traces
     }

@@ -121,9 +121,22 @@ async fn a_process_sees_its_own_environment_and_nothing_of_the_controllers() {
     let driver = world.open();
     run(&driver, id, server()).await.unwrap();
     let environ = String::from_utf8(fs::read(format!("/proc/{}/environ", world.pid(id))).unwrap()).unwrap();
-    let mut names = environ.split('\0').filter_map(|e| Some(e.split_once('=')?.0)).filter(|name| *name != "PWD" && *name != "_" && *name != "SHLVL").collect::<Vec<_>>();
+    let mut names = environ
+        .split('\0')
+        .filter_map(|e| Some(e.split_once('=')?.0))
+        .filter(|name| *name != "PWD" && *name != "_" && *name != "SHLVL")
+        .collect::<Vec<_>>();
     names.sort_unstable();
-    let expected = ["GREETING", "HOME", "LANG", "PATH", "PORT", "STREAMSPACE_SESSION_ID", "STREAMSPACE_USER_ID", "STREAMSPACE_WORLD_ID"];
+    let expected = [
+        "GREETING",
+        "HOME",
+        "LANG",
+        "PATH",
+        "PORT",
+        "STREAMSPACE_SESSION_ID",
+        "STREAMSPACE_USER_ID",
+        "STREAMSPACE_WORLD_ID",
+    ];
     assert_eq!(names, expected);
     delete(&driver, id).await;
 }

@@ -5,13 +5,16 @@ use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
 use chrono::Utc;
 use controllers::{
     Config, Driver,
-    drivers::{local::Local, noop::{Knobs, Noop}},
+    drivers::{
+        local::Local,
+        noop::{Knobs, Noop},
+    },
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
 use streams::{
-    ids::{ControllerId, Platform},
     connect::Link,
+    ids::{ControllerId, Platform},
     subject::{self, Verb},
     testing::{Nats, nats},
     topology,
@@ -185,7 +188,8 @@ async fn a_failed_attempt_is_a_report_and_then_acknowledged() {
 #[tokio::test]
 async fn what_takes_too_long_is_a_retryable_timeout() {
     let mut stage = Stage::new().await;
-    let slow: Arc<dyn Driver> = Arc::new(Noop::open(Knobs { delay: Duration::from_secs(600), ..Knobs::default() }).unwrap());
+    let slow: Arc<dyn Driver> =
+        Arc::new(Noop::open(Knobs { delay: Duration::from_secs(600), ..Knobs::default() }).unwrap());
     stage.start(Config { command_timeout: Duration::from_millis(100), ..stage.config() }, slow);
     stage.next::<Heartbeat>(subject::HEARTBEAT).await;
     topology::declare_controller_consumer(&stage.jetstream, &stage.platform, &stage.id).await.unwrap();
@@ -321,6 +325,9 @@ async fn the_world_of_the_last_run_is_the_world_of_this_one() {
     let (after, told) = stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
     assert_eq!(after.world_id, before.world_id);
     assert_ne!(Some(told.instance_id), before.instance_id);
-    assert_eq!(told.sessions.iter().map(|s| (s.session_id, s.status)).collect::<Vec<_>>(), [(session, SessionState::Failed)]);
+    assert_eq!(
+        told.sessions.iter().map(|s| (s.session_id, s.status)).collect::<Vec<_>>(),
+        [(session, SessionState::Failed)]
+    );
     stage.stop().await;
 }

@@ -62,7 +62,10 @@ pub(crate) fn processes(session: &str) -> Vec<i32> {
     let mark = format!("STREAMSPACE_SESSION_ID={session}");
     let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
     pids.filter(|pid| alive(*pid))
-        .filter(|pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|e| e == mark.as_bytes())))
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|env| env.split(|b| *b == 0).any(|e| e == mark.as_bytes()))
+        })
         .collect()
 }
 

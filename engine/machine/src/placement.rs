@@ -47,7 +47,8 @@ pub fn choose(platform: &str, candidates: &[Candidate]) -> Place {
     let core = mine.iter().any(|c| c.lane == Lane::Core && c.ready);
     let usable = |c: &&&Candidate| c.ready && c.able && (!core || c.lane == Lane::Core);
     let with_room = |c: &&&Candidate| c.room.is_none_or(|room| c.load < room);
-    let fullness = |c: &&&Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
+    let fullness =
+        |c: &&&Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
     let best = mine.iter().filter(usable).filter(with_room).min_by_key(|c| (fullness(c), c.controller_id.clone()));
     match best {
         Some(c) => Place::Chosen { controller_id: c.controller_id.clone(), lane: c.lane },
@@ -89,7 +90,8 @@ mod tests {
 
     #[test]
     fn the_relatively_emptiest_ready_controller_wins() {
-        let all = [candidate("a", 5, Some(10), true), candidate("b", 6, Some(100), true), candidate("c", 0, None, false)];
+        let all =
+            [candidate("a", 5, Some(10), true), candidate("b", 6, Some(100), true), candidate("c", 0, None, false)];
         assert_eq!(chosen(choose("local", &all)), "b");
     }
 
@@ -102,7 +104,9 @@ mod tests {
 
     #[test]
     fn an_unknown_platform_waits_with_the_way_out() {
-        assert!(chosen(choose("docker", &[candidate("a", 0, None, true)])).contains("no controller of platform docker"));
+        assert!(
+            chosen(choose("docker", &[candidate("a", 0, None, true)])).contains("no controller of platform docker")
+        );
     }
 
     #[test]

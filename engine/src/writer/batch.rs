@@ -223,7 +223,8 @@ impl<'a> Batch<'a> {
     /// The controller for a platform, by what is known in this transaction.
     pub(super) fn choose(&self, platform: &str) -> Place {
         let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
-        let candidates: Vec<_> = mine.map(|slot| slot.row.candidate(self.load.given(&slot.row.controller_id))).collect();
+        let candidates: Vec<_> =
+            mine.map(|slot| slot.row.candidate(self.load.given(&slot.row.controller_id))).collect();
         choose(platform, &candidates)
     }
 

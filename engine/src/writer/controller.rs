@@ -123,7 +123,8 @@ fn missing(id: &str) -> Error {
 /// Two hosts with one id: the one that was there first stays, as long as it speaks.
 fn refuse_impostor(row: &controller::Model, beat: &Heartbeat, now_ms: i64) -> Result<(), Error> {
     let other_world = row.world_id.is_some() && beat.world_id.is_some() && row.world_id != beat.world_id;
-    let speaks = now_ms - row.last_heartbeat_ms < machine::controller::MISSED_HEARTBEATS * 1000 * i64::from(row.interval_seconds);
+    let speaks = now_ms - row.last_heartbeat_ms
+        < machine::controller::MISSED_HEARTBEATS * 1000 * i64::from(row.interval_seconds);
     if row.platform != beat.platform {
         return Err(Error::Conflict(format!(
             "controller id {} belongs to platform {}; a controller of platform {} needs another id",

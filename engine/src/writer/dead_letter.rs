@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
+use super::Error;
 use super::batch::Batch;
 use super::work::{Done, NewDeadLetter};
-use super::Error;
 use crate::store::bulk::{self, Update};
 use crate::store::dead_letter;
 
@@ -89,4 +89,3 @@ fn fingerprint(new: &NewDeadLetter) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
-

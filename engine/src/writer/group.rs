@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use migrations::connect::Database;
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, SqliteTransactionMode,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
 use streams::crash::{Moment, point};
@@ -28,7 +28,17 @@ pub(super) struct Group {
     load: super::controller::Load,
 }
 
+/// Tries at a transaction that another engine crossed, before the last one.
+const TRIES: usize = 3;
+
 type Answers = Vec<Result<Done, Error>>;
+
+/// Unique violations, and what PostgreSQL says of deadlocks and serialization (SQLSTATE class 40).
+fn is_contention(error: &DbErr) -> bool {
+    let text = || error.to_string();
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+        || ["deadlock detected", "could not serialize"].iter().any(|sign| text().contains(sign))
+}
 
 /// How far a transaction came.
 enum Failed {
@@ -75,7 +85,7 @@ impl Group {
     /// Writes all of them in one transaction; where that fails, each in its own, so that a bad one fails alone.
     async fn write(&mut self, jobs: &[Job]) -> Answers {
         let begun = Instant::now();
-        let answers = match self.transact(jobs).await {
+        let answers = match self.persist(jobs).await {
             Ok(answers) => answers,
             Err(Failed::Work(_)) if jobs.len() > 1 => self.write_each(jobs).await,
             Err(failed) => failed.answer(jobs.len()),
@@ -87,7 +97,7 @@ impl Group {
     async fn write_each(&mut self, jobs: &[Job]) -> Answers {
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match self.transact(std::slice::from_ref(job)).await {
+            match self.persist(std::slice::from_ref(job)).await {
                 Ok(one) => answers.extend(one),
                 Err(failed @ Failed::Work(_)) => answers.extend(failed.answer(1)),
                 Err(away @ Failed::Begin(_)) => {
@@ -97,6 +107,17 @@ impl Group {
             }
         }
         answers
+    }
+
+    /// Two engines may make the same new row at once: whoever loses reads it and goes again.
+    async fn persist(&mut self, jobs: &[Job]) -> Result<Answers, Failed> {
+        for _ in 0..TRIES {
+            match self.transact(jobs).await {
+                Err(Failed::Work(error)) if is_contention(&error) => {}
+                done => return done,
+            }
+        }
+        self.transact(jobs).await
     }
 
     async fn transact(&mut self, jobs: &[Job]) -> Result<Answers, Failed> {

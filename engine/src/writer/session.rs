@@ -85,7 +85,7 @@ impl Batch<'_> {
         }
         let before = self.facts(report.session_id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
-        let decision = decide(&before, &Event::Report(report.observation.clone()), &context)?;
+        let decision = decide(&before, &Event::Report(Box::new(report.observation.clone())), &context)?;
         self.judge_owner(&before, report, &decision);
         *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
         if let (Some(usage), Some(slot)) = (&report.resource_usage, self.sessions.get_mut(&report.session_id)) {
@@ -421,7 +421,16 @@ fn command_payload(
     if !matches!(verb, Verb::SessionCreate | Verb::SessionWake) {
         let (user_id, platform) = (row.user_id.clone(), row.platform.clone());
         let force = (verb == Verb::SessionDelete).then_some(force);
-        return json!(SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt });
+        return json!(SessionCommand {
+            event_id,
+            timestamp,
+            session_id,
+            user_id,
+            platform,
+            force,
+            generation,
+            attempt
+        });
     }
     let idle = row.idle_timeout_s.and_then(|s| u64::try_from(s).ok()).map(std::time::Duration::from_secs);
     json!(SessionCreate {

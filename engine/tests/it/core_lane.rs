@@ -28,7 +28,8 @@ async fn announce(rig: &Rig) {
 }
 
 async fn next(subscriber: &mut async_nats::Subscriber) -> (String, Value) {
-    let message = tokio::time::timeout(Duration::from_secs(20), subscriber.next()).await.expect("in time").expect("open");
+    let message =
+        tokio::time::timeout(Duration::from_secs(20), subscriber.next()).await.expect("in time").expect("open");
     (message.subject.to_string(), serde_json::from_slice(&message.payload).expect("JSON"))
 }
 

@@ -1,5 +1,7 @@
 //! The promises of the engine, against a real nats-server and real databases.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
+
 mod core_lane;
 mod courier;
 mod durable_lane;

@@ -14,7 +14,8 @@ async fn many_at_once_are_all_written_and_one_bad_one_fails_alone() {
         let (created, refused) = tokio::join!(creates, stranger);
         assert!(created.iter().all(Result::is_ok), "{:?}", created.iter().find(|one| one.is_err()));
         assert!(refused.is_err_and(|error| error.to_string().contains("there is no session")));
-        let page = engine::queries::sessions(rig.engine.reader(), &Default::default(), None, 1000).await.expect("readable");
+        let page =
+            engine::queries::sessions(rig.engine.reader(), &Default::default(), None, 1000).await.expect("readable");
         assert_eq!(page.len(), 200);
     }
 }

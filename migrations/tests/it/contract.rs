@@ -77,7 +77,9 @@ async fn columns(test: &TestDatabase, table: &str) -> anyhow::Result<Found> {
 
 async fn indexes(test: &TestDatabase) -> anyhow::Result<BTreeMap<String, String>> {
     let sql = match test.backend() {
-        DbBackend::Sqlite => "SELECT name, replace(sql, '\"', '') AS def FROM sqlite_master WHERE type = 'index' AND sql <> ''",
+        DbBackend::Sqlite => {
+            "SELECT name, replace(sql, '\"', '') AS def FROM sqlite_master WHERE type = 'index' AND sql <> ''"
+        }
         _ => "SELECT indexname::text AS name, indexdef AS def FROM pg_indexes WHERE schemaname = 'public'",
     };
     let rows = test.database.reader.query_all_raw(Statement::from_string(test.backend(), sql)).await?;
@@ -180,6 +182,9 @@ async fn the_outbox_is_read_through_its_index() -> anyhow::Result<()> {
     let sql = "EXPLAIN QUERY PLAN SELECT * FROM event_log WHERE status = 'pending' AND ready ORDER BY id LIMIT 100";
     let rows = test.database.reader.query_all_raw(Statement::from_string(test.backend(), sql)).await?;
     let plan = rows.iter().map(|r| r.try_get::<String>("", "detail")).collect::<Result<Vec<_>, _>>()?.join("\n");
-    assert_eq!(plan, "SEARCH event_log USING INDEX idx_event_log_outbox (status=?)", "nothing else read, nothing sorted");
+    assert_eq!(
+        plan, "SEARCH event_log USING INDEX idx_event_log_outbox (status=?)",
+        "nothing else read, nothing sorted"
+    );
     Ok(())
 }

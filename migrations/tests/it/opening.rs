@@ -40,7 +40,9 @@ async fn sqlite_readers_go_on_while_the_writer_is_in_a_transaction() -> anyhow::
 
 #[tokio::test]
 async fn a_url_of_no_known_kind_is_refused_with_examples() {
-    for url in ["", "mysql://x/y", "streamspace.db", "sqlite::memory:", "sqlite://x?mode=memory", "postgres://h:notaport/d"] {
+    for url in
+        ["", "mysql://x/y", "streamspace.db", "sqlite::memory:", "sqlite://x?mode=memory", "postgres://h:notaport/d"]
+    {
         let error = open(url, Role::Tool).await.expect_err(url);
         assert!(matches!(error, Error::Url(_)), "{url}: {error:?}");
         assert!(error.to_string().contains("sqlite://path?mode=rwc"), "{error}");

@@ -8,7 +8,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 /// Every table and index with its definition: what two equal schemas have in common.
 async fn shape(db: &DatabaseConnection) -> anyhow::Result<Vec<String>> {
     let sql = match db.get_database_backend() {
-        sea_orm::DbBackend::Sqlite => "SELECT coalesce(sql, name) AS line FROM sqlite_master WHERE name <> 'sqlite_sequence'",
+        sea_orm::DbBackend::Sqlite => {
+            "SELECT coalesce(sql, name) AS line FROM sqlite_master WHERE name <> 'sqlite_sequence'"
+        }
         _ => {
             "SELECT concat_ws(' ', table_name, column_name, data_type, column_default) AS line
              FROM information_schema.columns WHERE table_schema = 'public'

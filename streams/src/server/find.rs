@@ -61,7 +61,8 @@ async fn ask(path: &Path) -> Result<Version, String> {
     let mut command = Command::new(path);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output.map_err(|_| "did not say its version in time".to_owned())?.map_err(|error| error.to_string())?;
+    let output =
+        output.map_err(|_| "did not say its version in time".to_owned())?.map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     Version::parse(said.trim()).ok_or_else(|| format!("said {:?} when asked for its version", said.trim()))
 }

@@ -118,7 +118,13 @@ impl Server {
         let port = free_port(options.port)?;
         let config = config::write(&options, port).map_err(io("writing the configuration of nats-server"))?;
         let mut command = Command::new(&options.binary);
-        command.arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command
+            .arg("-c")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
         let child = command.spawn().map_err(io(format!("starting {}", options.binary.display())))?;
         let pid = child.id().unwrap_or_default();
         let mut server = Self { child, pid, port, options };
@@ -239,6 +245,7 @@ impl Server {
 
 /// The wished port if it is free; any free one for 0.
 fn free_port(wish: u16) -> Result<u16, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wish)).map_err(|source| Error::PortTaken { port: wish, source })?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, wish)).map_err(|source| Error::PortTaken { port: wish, source })?;
     listener.local_addr().map(|address| address.port()).map_err(io("asking for a free port"))
 }

@@ -24,7 +24,9 @@ pub const ENGINE: &str = "engine";
 pub const GROUP: &str = "active";
 /// How long a silent active replica keeps its standby waiting.
 pub const PINNED_TTL: Duration = Duration::from_secs(10);
-const ACK_WAIT: Duration = Duration::from_secs(60);
+/// How long a delivery may go without a sign of life: what a killed process held comes back after it. A worker gives three
+/// signs in that time.
+const ACK_WAIT: Duration = Duration::from_secs(15);
 const ENGINE_ACK_PENDING: i64 = 20_000;
 const CONTROLLER_ACK_PENDING: i64 = 1_000;
 
@@ -43,7 +45,11 @@ pub async fn declare_engine_consumers(context: &Context) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::FilterMatchesNothing`] where it would starve, [`Error::Refused`] with the server's word.
-pub async fn declare_controller_consumer(context: &Context, platform: &Platform, id: &ControllerId) -> Result<(), Error> {
+pub async fn declare_controller_consumer(
+    context: &Context,
+    platform: &Platform,
+    id: &ControllerId,
+) -> Result<(), Error> {
     let filter = subject::consumer_filter(platform, id);
     check_filter(SS_COMMANDS, &filter)?;
     let config = Config {
@@ -79,7 +85,11 @@ pub async fn bind_engine_consumer(context: &Context, stream: &str) -> Result<Opt
 ///
 /// # Errors
 /// [`Error::Refused`] with the server's word; a consumer that is not there is no error.
-pub async fn remove_controller_consumer(context: &Context, platform: &Platform, id: &ControllerId) -> Result<(), Error> {
+pub async fn remove_controller_consumer(
+    context: &Context,
+    platform: &Platform,
+    id: &ControllerId,
+) -> Result<(), Error> {
     let name = subject::consumer_name(platform, id);
     let what = || format!("removing consumer {name}");
     let stream = context.get_stream_no_info(SS_COMMANDS).await.map_err(|error| refused(what(), error))?;

@@ -15,8 +15,8 @@ use async_nats::jetstream::{Context, ErrorCode};
 use chrono::{DateTime, Utc};
 
 pub use consumers::{
-    ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer, declare_controller_consumer,
-    declare_engine_consumers, remove_controller_consumer,
+    ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer,
+    declare_controller_consumer, declare_engine_consumers, remove_controller_consumer,
 };
 
 use crate::subject;
@@ -39,7 +39,9 @@ const HEADROOM: usize = 16 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server cannot change this in place, and deleting the stream would lose what is in it.
-    #[error("stream {stream} exists with {field} {found}, and must have {wanted}; the server cannot change that in place. Drain it, then remove it with `nats stream rm {stream}`")]
+    #[error(
+        "stream {stream} exists with {field} {found}, and must have {wanted}; the server cannot change that in place. Drain it, then remove it with `nats stream rm {stream}`"
+    )]
     Unchangeable {
         /// Which.
         stream: &'static str,
@@ -198,8 +200,15 @@ async fn find(context: &Context, name: &str) -> Result<Option<Info>, Error> {
     }
 }
 
-async fn update(context: &Context, name: &'static str, info: Info, wanted: Config, epoch: i64) -> Result<StreamState, Error> {
-    let unchangeable = |field, found: String, wanted: String| Error::Unchangeable { stream: name, field, found, wanted };
+async fn update(
+    context: &Context,
+    name: &'static str,
+    info: Info,
+    wanted: Config,
+    epoch: i64,
+) -> Result<StreamState, Error> {
+    let unchangeable =
+        |field, found: String, wanted: String| Error::Unchangeable { stream: name, field, found, wanted };
     let found = &info.config;
     if found.retention != wanted.retention {
         return Err(unchangeable("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention)));

@@ -10,7 +10,10 @@ mod template;
 pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, TemplateDelete};
 pub use controller::{Capacity, ControllerHealth, Heartbeat, Sync, World, WorldItem};
 pub use session::{Failure, Resources, SessionCommand, SessionCreate, SessionState, SessionStatus};
-pub use template::{EnvVar, Local, Manifest, ManifestError, ManifestMetadata, Port, Readiness, TemplateSpec, Vnc, VolumeMount, Webapp, API_VERSION};
+pub use template::{
+    API_VERSION, EnvVar, Local, Manifest, ManifestError, ManifestMetadata, Port, Readiness, TemplateSpec, Vnc,
+    VolumeMount, Webapp,
+};
 
 /// JSON object, as metadata and other open-ended fields carry it.
 pub type Object = serde_json::Map<String, serde_json::Value>;

@@ -239,7 +239,10 @@ fn check_name(name: &str) -> Result<(), ManifestError> {
     if (1..=128).contains(&name.len()) && name.chars().all(legal) && name.starts_with(edges) && name.ends_with(edges) {
         return Ok(());
     }
-    refuse("metadata.name", format!("{name:?} must be 1 to 128 characters of a-z, 0-9, '-' and '.', with a letter or digit at both ends"))
+    refuse(
+        "metadata.name",
+        format!("{name:?} must be 1 to 128 characters of a-z, 0-9, '-' and '.', with a letter or digit at both ends"),
+    )
 }
 
 fn check_resources(resources: &Resources) -> Result<(), ManifestError> {

@@ -9,6 +9,7 @@ use crate::crash::{Moment, point};
 use crate::parking::Parker;
 use crate::puller::Puller;
 use crate::source::Source;
+use crate::topology::SS_REPORTS;
 
 /// Hands what `source` delivers to `apply`, at most `max` at a time and in the order of the stream, until cancelled. `apply`
 /// answers with one verdict for each message, in their order; a missing verdict, or a panic, means [`Verdict::Again`].
@@ -18,35 +19,40 @@ where
     A: Future<Output = Vec<Verdict>> + Send,
 {
     let link = source.link.clone();
+    let reports = source.name == SS_REPORTS;
     let Some(mut puller) = open(source, &cancel).await else { return };
     let max = max.max(1);
     loop {
         let batch = tokio::select! {
             biased;
             () = cancel.cancelled() => break,
-            batch = gather(&mut puller, max) => batch,
+            batch = gather(&mut puller, max, reports) => batch,
         };
         let Some(batch) = batch else { break };
-        point("projector.receive", Moment::Before);
+        mark(reports, "projector.receive", Moment::Before);
         let deliveries = batch.iter().map(|pulled| pulled.delivery.clone()).collect();
-        point("projector.receive", Moment::During);
+        mark(reports, "projector.receive", Moment::During);
         let verdicts = with_progress(&batch, caught(apply(deliveries))).await.unwrap_or_default();
-        point("projector.ack", Moment::Before);
+        mark(reports, "projector.ack", Moment::Before);
         settle(&batch, verdicts, &parker, &cancel).await;
-        point("projector.ack", Moment::After);
+        mark(reports, "projector.ack", Moment::During);
+        if cfg!(feature = "crash-points") {
+            flush(&link).await; // so that the next point is truly after
+        }
+        mark(reports, "projector.ack", Moment::After);
     }
     puller.close().await;
     flush(&link).await;
 }
 
 /// Waits for one message, and takes what else is there. `None` when the connection was closed for good.
-async fn gather(puller: &mut Puller, max: usize) -> Option<Vec<Pulled>> {
+async fn gather(puller: &mut Puller, max: usize, reports: bool) -> Option<Vec<Pulled>> {
     let mut batch = vec![puller.next(max, max / 2).await?];
     while batch.len() < max {
         let Some(pulled) = puller.ready().await else { break };
         batch.push(pulled);
     }
-    point("projector.receive", Moment::After);
+    mark(reports, "projector.receive", Moment::After);
     Some(batch)
 }
 
@@ -56,7 +62,6 @@ async fn settle(batch: &[Pulled], verdicts: Vec<Verdict>, parker: &Parker, cance
     for (pulled, verdict) in batch.iter().zip(verdicts.into_iter().chain(missing)) {
         if verdict == Verdict::Done {
             pulled.ack().await;
-            point("projector.ack", Moment::During);
         } else {
             later.push(async move {
                 if answer(pulled, verdict, parker, cancel).await {
@@ -66,4 +71,11 @@ async fn settle(batch: &[Pulled], verdicts: Vec<Verdict>, parker: &Parker, cance
         }
     }
     futures::future::join_all(later).await;
+}
+
+/// The crash points are those of the projector; dead letters come through here too, and have points of their own.
+fn mark(reports: bool, step: &str, moment: Moment) {
+    if reports {
+        point(step, moment);
+    }
 }

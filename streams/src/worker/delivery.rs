@@ -52,7 +52,9 @@ impl Pulled {
         let mut headers = pairs(message.message.headers.as_ref());
         // The server adds its pin last; it is no part of the message.
         let pin = headers.iter().rposition(|(name, _)| name == "Nats-Pin-Id").map(|at| headers.swap_remove(at).1);
-        let header = |wanted: &str| headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone());
+        let header = |wanted: &str| {
+            headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
+        };
         let delivery = Delivery {
             subject: message.message.subject.to_string(),
             traceparent: header(trace::HEADER),
@@ -80,6 +82,11 @@ impl Pulled {
     /// It is still being worked on.
     pub(crate) async fn progress(&self) {
         self.answer("+WPI").await;
+    }
+
+    /// Waits until what was answered so far has left this process.
+    pub(crate) async fn flush(&self) {
+        let _ = self.link.client.flush().await; // without a connection the message comes again, as ever
     }
 
     async fn answer(&self, word: &'static str) {

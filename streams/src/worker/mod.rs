@@ -28,7 +28,7 @@ use crate::source::Source;
 use crate::{metrics, trace};
 
 /// Half of the server's patience, and some more.
-const PROGRESS: Duration = Duration::from_secs(20);
+const PROGRESS: Duration = Duration::from_secs(5);
 const FLUSH: Duration = Duration::from_secs(2);
 /// A message that comes back again and again must not keep a core busy.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -105,8 +105,11 @@ async fn one<H: Handler + ?Sized>(pulled: Pulled, handler: Arc<H>, parker: Parke
             point("worker.ack", Moment::Before);
             pulled.ack().await;
             point("worker.ack", Moment::During);
+            if cfg!(feature = "crash-points") {
+                pulled.flush().await; // so that the next point is truly after
+            }
+            point("worker.ack", Moment::After);
         }
-        point("worker.ack", Moment::After);
     }
     .instrument(span)
     .await;

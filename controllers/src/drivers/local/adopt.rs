@@ -47,7 +47,9 @@ pub(super) fn sessions(shared: &Arc<Shared>) -> io::Result<Vec<Arc<Session>>> {
 /// A folder without a state was never promised to anybody: it is left alone, and said.
 fn load(folder: &Path) -> Option<State> {
     let state = State::load(folder);
-    state.inspect_err(|e| tracing::warn!(folder = %folder.display(), error = %e, "a session folder without a state")).ok()
+    state
+        .inspect_err(|e| tracing::warn!(folder = %folder.display(), error = %e, "a session folder without a state"))
+        .ok()
 }
 
 /// Goes on where the last run ended.

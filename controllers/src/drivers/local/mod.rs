@@ -265,13 +265,15 @@ async fn count_connections(shared: Arc<Shared>, sessions: Weak<Sessions>) {
         loop {
             tokio::time::sleep(shared.config.connections_interval).await;
             let Some(sessions) = sessions.upgrade() else { return };
-            let sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
+            let sessions =
+                sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
             let live = sessions.iter().filter_map(|session| Some((session, session.live_port()?))).collect::<Vec<_>>();
             if live.is_empty() {
                 continue;
             }
             let counts = connections::count();
-            let changed = |(session, port): &(&Arc<Session>, u16)| session.connected(counts.get(port).copied().unwrap_or(0));
+            let changed =
+                |(session, port): &(&Arc<Session>, u16)| session.connected(counts.get(port).copied().unwrap_or(0));
             live.into_iter().filter(changed).for_each(|(session, _)| shared.changed(session.id));
         }
     };

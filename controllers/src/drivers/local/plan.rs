@@ -60,7 +60,8 @@ impl Plan {
         let block = local(spec)?;
         let mut arguments = block.command.iter().map(|argument| expand(argument, place)).collect::<Vec<_>>();
         let environment = environment(spec, place);
-        let working_dir = place.home.join(block.working_dir.as_deref().map(|dir| expand(dir, place)).unwrap_or_default());
+        let working_dir =
+            place.home.join(block.working_dir.as_deref().map(|dir| expand(dir, place)).unwrap_or_default());
         if working_dir != place.home && !working_dir.starts_with(place.home) && !working_dir.is_dir() {
             return Err(user_error("no_working_dir", format!("{} is no folder", working_dir.display())));
         }

@@ -43,9 +43,10 @@ impl Ports {
         let start = if self.range.is_empty() { self.range.start } else { rand::random_range(self.range.clone()) };
         let candidates = preferred.into_iter().chain(start..self.range.end).chain(self.range.start..start);
         let free = |port: &u16| !taken.contains_key(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-        let port = candidates.into_iter().find(free).ok_or_else(|| {
-            retryable("no_port", format!("no free port in {}..{}", self.range.start, self.range.end))
-        })?;
+        let port = candidates
+            .into_iter()
+            .find(free)
+            .ok_or_else(|| retryable("no_port", format!("no free port in {}..{}", self.range.start, self.range.end)))?;
         taken.insert(port, session);
         Ok(port)
     }

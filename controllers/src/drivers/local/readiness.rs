@@ -63,9 +63,10 @@ async fn probe(port: u16, path: Option<&str>) -> io::Result<()> {
         stream.write_all(request.as_bytes()).await?;
         let mut head = [0; 12]; // "HTTP/1.1 200"
         stream.read_exact(&mut head).await?;
-        status(&head).filter(|code| *code < 500).map(drop).ok_or_else(|| {
-            io::Error::other(format!("GET {path} answered {:?}", String::from_utf8_lossy(&head)))
-        })
+        status(&head)
+            .filter(|code| *code < 500)
+            .map(drop)
+            .ok_or_else(|| io::Error::other(format!("GET {path} answered {:?}", String::from_utf8_lossy(&head))))
     };
     timeout(ONE_ANSWER, answer).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

@@ -232,7 +232,9 @@ impl Session {
         let mut state = now.state.clone();
         change(&mut state);
         if state != now.state {
-            state.save(&self.folder).map_err(|e| retryable("state_folder", format!("{}: {e}", self.folder.display())))?;
+            state
+                .save(&self.folder)
+                .map_err(|e| retryable("state_folder", format!("{}: {e}", self.folder.display())))?;
             now.state = state;
         }
         Ok(())

@@ -159,7 +159,7 @@ pub enum Event {
     /// The owner takes work again.
     OwnerReady,
     /// The owner reports.
-    Report(Observation),
+    Report(Box<Observation>),
     /// Time passed.
     Tick,
     /// The deadline passed; `held` says whether the stream still has the command.

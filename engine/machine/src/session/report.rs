@@ -61,7 +61,7 @@ impl Step<'_> {
         let generation = seen.generation.unwrap_or(self.session.generation);
         let fence = (self.session.seen_generation, self.session.seen_epoch, self.session.seen_seq);
         if generation > self.session.generation {
-            return self.from_the_future(seen, generation);
+            return self.of_the_future(seen, generation);
         }
         if generation < self.session.generation {
             self.of_the_past(seen);
@@ -93,7 +93,7 @@ impl Step<'_> {
 
     /// The owner knows a generation that this database does not: it was restored from a backup. Raise ours above it, and
     /// say again what is desired.
-    fn from_the_future(&mut self, seen: &Observation, generation: i64) -> Result<(), Error> {
+    fn of_the_future(&mut self, seen: &Observation, generation: i64) -> Result<(), Error> {
         if generation > self.session.generation.saturating_add(1_000_000_000) {
             return Err(Error::Nonsense(format!("generation {generation} is beyond anything that was ever issued")));
         }
@@ -115,7 +115,11 @@ impl Step<'_> {
     fn of_the_past(&mut self, seen: &Observation) {
         self.effects.push(Effect::Superseded);
         let said_later = (seen.source.epoch, seen.source.seq) > (self.session.seen_epoch, self.session.seen_seq);
-        if said_later && self.session.status == S::Deleted && self.session.command_id.is_none() && seen.claims_existence() {
+        if said_later
+            && self.session.status == S::Deleted
+            && self.session.command_id.is_none()
+            && seen.claims_existence()
+        {
             self.delete_again();
         }
     }

@@ -6,7 +6,7 @@ use machine::Lane;
 use machine::session::{Event, decide};
 use streams::wire::SessionState as S;
 
-use crate::world::{at, chosen, failed, in_state, seen};
+use crate::world::{at, chosen, failed, in_state, said, seen};
 
 fn documented() -> BTreeSet<(String, String)> {
     let text = include_str!("../../../../ARCHITECTURE.md");
@@ -22,7 +22,7 @@ fn events(state: S) -> Vec<Event> {
     let unasked = |status| {
         let mut observation = seen(&session, status, 1_000);
         observation.causation_id = None;
-        Event::Report(observation)
+        said(observation)
     };
     let mut events = vec![
         Event::Hibernate,
@@ -35,14 +35,14 @@ fn events(state: S) -> Vec<Event> {
         Event::Lost,
         Event::Deadline { held: true },
         Event::Deadline { held: false },
-        Event::Report(failed(&session, 1_000, true)),
-        Event::Report(failed(&session, 1_000, false)),
+        said(failed(&session, 1_000, true)),
+        said(failed(&session, 1_000, false)),
     ];
     let mut died = failed(&session, 1_000, true);
     died.causation_id = None;
-    events.push(Event::Report(died));
+    events.push(said(died));
     for status in S::ALL {
-        events.push(Event::Report(seen(&session, status, 1_000)));
+        events.push(said(seen(&session, status, 1_000)));
         events.push(unasked(status));
     }
     events

@@ -6,18 +6,25 @@ use proptest::prelude::*;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
 
-use crate::world::{at, chosen, created, failed, seen};
+use crate::world::{at, chosen, created, failed, said, seen};
 
 #[derive(Debug, Clone)]
 enum Step {
     Ask(u8),
     /// The owner does the open command and reports, now or late.
-    Work { status: usize, late: bool },
-    Fail { retryable: bool },
+    Work {
+        status: usize,
+        late: bool,
+    },
+    Fail {
+        retryable: bool,
+    },
     /// A report that was sent before comes again.
     Again(usize),
     Time(i64),
-    Silence { held: bool },
+    Silence {
+        held: bool,
+    },
     Lost,
     Owner(bool),
 }
@@ -51,7 +58,7 @@ impl Run {
         self.seq += 1;
         let report = |mut observation: machine::session::Observation, seq| {
             observation.source.seq = seq;
-            Event::Report(observation)
+            said(observation)
         };
         Some(match step {
             Step::Ask(0) => Event::Hibernate,

@@ -5,7 +5,7 @@ use machine::session::{Desired, Effect, Error, Event, Source, allowed, decide};
 use streams::subject::Verb;
 use streams::wire::SessionState as S;
 
-use crate::world::{after, at, chosen, created, failed, id, in_state, reported, running, seen};
+use crate::world::{after, at, chosen, created, failed, id, in_state, reported, running, said, seen};
 
 /// What an intent leads to: a state, or `None` where it is illegal.
 fn expected(state: S, ask: &str) -> Option<S> {
@@ -53,7 +53,9 @@ fn every_intent_in_every_state_does_what_the_table_says() {
 
 #[test]
 fn asking_for_what_holds_changes_nothing() {
-    for (state, ask) in [(S::Running, "wake"), (S::Hibernated, "hibernate"), (S::Deleted, "delete"), (S::Deleting, "delete")] {
+    for (state, ask) in
+        [(S::Running, "wake"), (S::Hibernated, "hibernate"), (S::Deleted, "delete"), (S::Deleting, "delete")]
+    {
         let session = in_state(state);
         let decision = after(&session, event(ask), &at(50_000, 900));
         assert_eq!((decision.session, decision.effects), (session, vec![]), "{ask} in {state:?}");
@@ -79,7 +81,7 @@ fn running_without_creating_is_legal_in_both_lanes() {
 #[test]
 fn a_stale_report_never_overwrites_a_newer_one() {
     let session = running();
-    let late = decide(&session, &Event::Report(seen(&created(), S::Creating, 1)), &at(9_000, 900)).expect("legal");
+    let late = decide(&session, &said(seen(&created(), S::Creating, 1)), &at(9_000, 900)).expect("legal");
     assert_eq!((late.session, late.effects), (session, vec![Effect::Superseded]));
 }
 
@@ -89,7 +91,7 @@ fn a_new_epoch_of_the_stream_is_newer_whatever_its_sequence() {
     let mut report = seen(&session, S::Deleted, 1);
     report.source = Source { epoch: 2, seq: 1 };
     report.causation_id = None;
-    let decision = after(&session, Event::Report(report), &at(9_000, 900));
+    let decision = after(&session, said(report), &at(9_000, 900));
     assert_eq!(decision.session.status, S::Waking, "the world lost it, so it is started again");
 }
 
@@ -98,7 +100,7 @@ fn an_old_generation_that_claims_existence_after_the_end_gets_a_fresh_delete() {
     let gone = in_state(S::Deleted);
     let mut ghost = seen(&gone, S::Running, 99);
     ghost.generation = Some(1);
-    let decision = after(&gone, Event::Report(ghost), &at(99_000, 900));
+    let decision = after(&gone, said(ghost), &at(99_000, 900));
     assert_eq!(decision.session.status, S::Deleted, "people see no change");
     let sent = Effect::Send { event_id: id(900), verb: Verb::SessionDelete, ready: true, force: false };
     assert!(decision.effects.contains(&sent), "{:?}", decision.effects);
@@ -108,7 +110,7 @@ fn an_old_generation_that_claims_existence_after_the_end_gets_a_fresh_delete() {
 fn reports_of_strangers_are_refused() {
     let mut report = seen(&running(), S::Deleted, 99);
     report.controller_id = "host-2".into();
-    assert!(matches!(decide(&running(), &Event::Report(report), &at(0, 1)), Err(Error::NotOwner { .. })));
+    assert!(matches!(decide(&running(), &said(report), &at(0, 1)), Err(Error::NotOwner { .. })));
 }
 
 #[test]
@@ -116,14 +118,14 @@ fn ten_retries_with_growing_delays_and_then_a_dead_letter() {
     let mut session = created();
     let mut now = 0;
     for attempt in 1..=10 {
-        session = after(&session, Event::Report(failed(&session, i64::from(attempt), true)), &at(now, 500)).session;
+        session = after(&session, said(failed(&session, i64::from(attempt), true)), &at(now, 500)).session;
         let due = session.next_attempt_ms.expect("a retry is due");
         assert_eq!(due - now, machine::retry::delay_ms(attempt, 0.0).expect("within the retries"));
         now = due;
         session = after(&session, Event::Tick, &at(now, 501)).session;
         assert_eq!(session.attempt, attempt + 1);
     }
-    let last = after(&session, Event::Report(failed(&session, 11, true)), &at(now, 502));
+    let last = after(&session, said(failed(&session, 11, true)), &at(now, 502));
     assert_eq!(last.session.status, S::Failed);
     let Some(Effect::Fail { cause, attempts, .. }) = last.effects.last() else { panic!("{:?}", last.effects) };
     assert_eq!((*cause, attempts.len()), ("retries_exhausted", 11));
@@ -131,7 +133,7 @@ fn ten_retries_with_growing_delays_and_then_a_dead_letter() {
 
 #[test]
 fn a_retry_waits_for_its_owner_without_spending_attempts() {
-    let failing = after(&created(), Event::Report(failed(&created(), 1, true)), &at(0, 500)).session;
+    let failing = after(&created(), said(failed(&created(), 1, true)), &at(0, 500)).session;
     let mut away = at(2_000, 501);
     away.owner_ready = false;
     let waiting = after(&failing, Event::Tick, &away).session;
@@ -161,7 +163,7 @@ fn a_command_that_kills_its_controller_again_and_again_is_poison() {
     for run in 1..=4 {
         let mut began = seen(&session, S::Creating, run);
         began.instance_id = Some(id(1000 + run.unsigned_abs() as u128));
-        session = after(&session, Event::Report(began), &at(run, 700)).session;
+        session = after(&session, said(began), &at(run, 700)).session;
     }
     assert_eq!(session.status, S::Failed);
     assert!(session.reason.as_deref().is_some_and(|why| why.starts_with("poison")));
@@ -205,7 +207,7 @@ fn a_session_that_stops_by_itself_is_started_again_and_given_up_when_it_keeps_st
         let mut died = failed(&session, seq, true);
         died.causation_id = None;
         let now = session.last_activity_ms + 100;
-        session = after(&session, Event::Report(died), &at(now, 2000 + round)).session;
+        session = after(&session, said(died), &at(now, 2000 + round)).session;
         assert_eq!(session.status, S::Waking);
         let due = session.next_attempt_ms.expect("armed");
         session = after(&session, Event::Tick, &at(due.min(now + 1000), 3000)).session;
@@ -213,13 +215,13 @@ fn a_session_that_stops_by_itself_is_started_again_and_given_up_when_it_keeps_st
         session.last_activity_ms = 0;
         let mut up = seen(&session, S::Running, seq + 1);
         up.generation = Some(session.generation);
-        session = after(&session, Event::Report(up), &at(1000, 4000)).session;
+        session = after(&session, said(up), &at(1000, 4000)).session;
         assert_eq!(session.status, S::Running);
         seq += 2;
     }
     let mut died = failed(&session, seq, true);
     died.causation_id = None;
-    assert_eq!(after(&session, Event::Report(died), &at(1100, 5000)).session.status, S::Failed);
+    assert_eq!(after(&session, said(died), &at(1100, 5000)).session.status, S::Failed);
 }
 
 #[test]
@@ -227,6 +229,6 @@ fn after_a_restore_from_backup_generations_are_raised_above_what_the_owner_knows
     let session = running();
     let mut report = seen(&session, S::Running, 50);
     report.generation = Some(41);
-    let decision = after(&session, Event::Report(report), &at(50_000, 900));
+    let decision = after(&session, said(report), &at(50_000, 900));
     assert_eq!((decision.session.generation, decision.session.status), (42, S::Waking));
 }

@@ -56,7 +56,7 @@ pub(crate) fn after(session: &Session, event: Event, context: &Context) -> Decis
 }
 
 pub(crate) fn reported(session: &Session, status: SessionState, seq: i64) -> Session {
-    after(session, Event::Report(seen(session, status, seq)), &at(1000 * seq, 200 + seq.unsigned_abs() as u128)).session
+    after(session, said(seen(session, status, seq)), &at(1000 * seq, 200 + seq.unsigned_abs() as u128)).session
 }
 
 pub(crate) fn running() -> Session {
@@ -77,6 +77,11 @@ pub(crate) fn in_state(state: SessionState) -> Session {
         S::Waking => after(&in_state(S::Hibernated), Event::Wake(chosen(Lane::Durable)), &at(20_000, 301)).session,
         S::Deleting => asked(Event::Delete { force: false }),
         S::Deleted => reported(&asked(Event::Delete { force: false }), S::Deleted, 12),
-        S::Failed => after(&created(), Event::Report(failed(&created(), 1, false)), &context).session,
+        S::Failed => after(&created(), said(failed(&created(), 1, false)), &context).session,
     }
+}
+
+/// The event that an observation is.
+pub(crate) fn said(observation: Observation) -> Event {
+    Event::Report(Box::new(observation))
 }

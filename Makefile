@@ -1,0 +1,33 @@
+# `make run` for a running system, `make test` for every test. Needs Rust, python3 with pip, and (for tests) PostgreSQL, which
+# is installed with apt-get where it is missing.
+
+PROFILE ?= dev
+DATA_DIR ?= ./data
+HTTP_ADDR ?= 127.0.0.1:8080
+folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+.PHONY: run build test bench lint fmt tools
+
+run: tools build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
+	exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
+
+build:
+	cargo build --locked --workspace --profile $(PROFILE)
+
+test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL
+	scripts/with-postgres.sh cargo test --locked --workspace --all-features
+
+bench: tools ## Measures; ARGS="--help" says what
+	cargo build --locked --workspace --release
+	scripts/with-postgres.sh target/release/bench $(ARGS)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	@! grep -nE '^name = "(openssl-sys|native-tls|aws-lc-sys)"' Cargo.lock || { echo "one TLS stack: rustls with ring"; exit 1; }
+
+fmt:
+	cargo fmt --all
+
+tools: ## The pinned nats-server, in .tools
+	scripts/install-nats-server.sh

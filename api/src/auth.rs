@@ -1,0 +1,64 @@
+//! Who asks. Today there is one principal, the administrator, who shows a bearer token.
+//!
+//! Both sides are hashed and the hashes compared in constant time, so that a stopwatch tells nothing about the token.
+
+use poem::Request;
+use poem_openapi::SecurityScheme;
+use poem_openapi::auth::Bearer;
+use sha2::{Digest, Sha256};
+use streams::connect::Secret;
+use subtle::ConstantTimeEq;
+
+/// The administrator's token, as its hash.
+#[derive(Clone)]
+pub(crate) struct Token {
+    digest: [u8; 32],
+    empty: bool,
+}
+
+impl Token {
+    pub(crate) fn new(secret: &Secret) -> Self {
+        Self { digest: Sha256::digest(secret.expose()).into(), empty: secret.expose().is_empty() }
+    }
+
+    /// An empty token matches nothing.
+    fn matches(&self, token: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        bool::from(self.digest.ct_eq(&digest)) && !self.empty
+    }
+}
+
+/// Somebody who was recognised. The gate puts one into every request that it lets through to `/api/v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Principal {
+    pub(crate) name: String,
+}
+
+/// The principal of the token in a request, if it is one.
+pub(crate) fn recognise(request: &Request, admin: &Token) -> Option<Principal> {
+    let (scheme, token) = request.header("authorization")?.split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("bearer") && admin.matches(token.trim());
+    known.then(|| Principal { name: "admin".to_owned() })
+}
+
+/// The administrator's token, as `Authorization: Bearer <token>`.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "token", checker = "recognised")]
+pub(crate) struct Caller(pub(crate) Principal);
+
+/// The gate has compared the token already.
+async fn recognised(request: &Request, _: Bearer) -> Option<Principal> {
+    request.data::<Principal>().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_matches_and_an_empty_one_never_does() {
+        let token = Token::new(&Secret::new("hunter2"));
+        assert!(token.matches("hunter2") && !token.matches("hunter") && !token.matches(""));
+        assert!(!Token::new(&Secret::new("")).matches(""));
+    }
+}

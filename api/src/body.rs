@@ -1,0 +1,106 @@
+//! What a request body must be before anybody looks at its content: of the right type, small enough, and decodable.
+
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::problem::{Kind, Problem};
+use crate::schema;
+
+/// Bytes that bodies may have; the gate puts them into every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) body: usize,
+    pub(crate) templates: usize,
+}
+
+/// A JSON body, decoded strictly: unknown fields and wrong types are refused, each by name.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if !is_json(media_type(request)) {
+            return Err(unsupported(request, "application/json").into());
+        }
+        let limit = request.data::<Limits>().map_or(0, |limits| limits.body);
+        let bytes = read(request, body, limit).await?;
+        Ok(Self(decode(&bytes)?))
+    }
+}
+
+fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).or_else(|error| {
+        let value: Value = json(bytes)?;
+        let mistakes = schema::mistakes::<T>(&value);
+        if mistakes.is_empty() {
+            return Err(Problem::new(Kind::InvalidFields, error.to_string()));
+        }
+        Err(Problem::invalid(mistakes))
+    })
+}
+
+/// Any JSON.
+pub(crate) fn json(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::new(Kind::MalformedBody, format!("the body is not JSON: {error}")))
+}
+
+/// The media type without its parameters, in lower case; empty where there is none.
+pub(crate) fn media_type(request: &Request) -> String {
+    let whole = request.content_type().unwrap_or_default();
+    whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+pub(crate) fn is_json(media_type: impl AsRef<str>) -> bool {
+    let media_type = media_type.as_ref();
+    media_type == "application/json" || media_type.starts_with("application/") && media_type.ends_with("+json")
+}
+
+pub(crate) fn unsupported(request: &Request, wanted: &str) -> Problem {
+    let found = media_type(request);
+    let found = if found.is_empty() { "no content type" } else { &found };
+    Problem::new(Kind::UnsupportedMediaType, format!("the body came with {found}; send Content-Type: {wanted}"))
+}
+
+/// The bytes of a body of at most `limit` bytes, whether or not its length was announced.
+pub(crate) async fn read(request: &Request, body: &mut RequestBody, limit: usize) -> Result<Vec<u8>, Problem> {
+    let announced = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let body = body.take().map_err(unreadable)?;
+    match body.into_bytes_limit(limit).await {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large(limit)),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("the body may have at most {limit} bytes"))
+}
+
+fn unreadable(error: poem::error::ReadBodyError) -> Problem {
+    Problem::new(Kind::MalformedBody, format!("the body could not be read: {error}"))
+}

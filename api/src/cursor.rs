@@ -1,0 +1,94 @@
+//! How long lists are read in pages.
+//!
+//! A cursor holds the position of the last row that was shown, in the order of its list, so pages neither skip nor repeat
+//! while others write. It is opaque: only the list that gave it out can read it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use poem_openapi::Object;
+use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// One page of a list.
+#[derive(Debug, Object)]
+pub(crate) struct Page<T: Type + ParseFromJSON + ToJSON> {
+    /// What is on this page.
+    pub(crate) items: Vec<T>,
+    /// Give it as `cursor` to read on; null on the last page.
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cursor<P> {
+    list: String,
+    after: P,
+}
+
+/// What a request for a page asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted<P> {
+    list: &'static str,
+    limit: usize,
+    pub(crate) after: Option<P>,
+}
+
+impl<P: Serialize + DeserializeOwned> Wanted<P> {
+    /// Reads `limit` and `cursor` for the list of this name.
+    pub(crate) fn new(list: &'static str, limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            let rule = format!("must be from 1 to {MAX_LIMIT}, not {limit}");
+            return Err(Problem::parameter("limit", rule, "ask for a smaller page, and follow next_cursor"));
+        }
+        let after = cursor.map(|cursor| read(list, cursor)).transpose()?;
+        Ok(Self { list, limit: limit as usize, after })
+    }
+
+    /// Rows to ask the database for: one more than is shown tells whether there is a next page.
+    pub(crate) fn fetch(&self) -> u64 {
+        self.limit as u64 + 1
+    }
+
+    /// Makes a page of fetched rows.
+    pub(crate) fn page<R, T>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> P, show: impl Fn(R) -> T) -> Page<T>
+    where
+        T: Type + ParseFromJSON + ToJSON,
+    {
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let last = rows.last().filter(|_| more).map(key);
+        Page { next_cursor: last.map(|after| write(self.list, after)), items: rows.into_iter().map(show).collect() }
+    }
+}
+
+fn write<P: Serialize>(list: &str, after: P) -> String {
+    let cursor = Cursor { list: list.to_owned(), after };
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+}
+
+fn read<P: DeserializeOwned>(list: &str, text: &str) -> Result<P, Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let cursor = bytes.and_then(|bytes| serde_json::from_slice::<Cursor<P>>(&bytes).ok());
+    cursor.filter(|cursor| cursor.list == list).map(|cursor| cursor.after).ok_or_else(|| {
+        let hint = "use a next_cursor of this list unchanged, or leave cursor out to begin again";
+        Problem::parameter("cursor", format!("is not a cursor of the list of {list}"), hint)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_by_its_own_list_only() {
+        let cursor = write("templates", "firefox".to_owned());
+        assert_eq!(read::<String>("templates", &cursor).ok().as_deref(), Some("firefox"));
+        assert!(read::<String>("controllers", &cursor).is_err() && read::<String>("templates", "x!").is_err());
+    }
+}

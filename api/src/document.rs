@@ -1,0 +1,92 @@
+//! The API document: generated from the operations themselves, served as `/openapi.json`, and kept as a snapshot that a test
+//! compares.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use engine::Engine;
+use poem::endpoint::BoxEndpoint;
+use poem::http::Method;
+use poem_openapi::registry::{MetaApi, Registry};
+use poem_openapi::{OpenApi, OpenApiService, Tags};
+use serde_json::Value;
+
+use crate::controllers::Controllers;
+use crate::dead_letters::DeadLetters;
+use crate::events::Events;
+use crate::platforms::Platforms;
+use crate::routes::PREFIX;
+use crate::sessions::Sessions;
+use crate::templates::Templates;
+
+/// How operations are grouped.
+#[derive(Tags)]
+pub(crate) enum Tag {
+    /// Streamed sessions and their lives.
+    Sessions,
+    /// What sessions can be made of.
+    Templates,
+    /// Who runs them, and where.
+    Controllers,
+    /// What could not be processed.
+    DeadLetters,
+}
+
+/// All operations.
+pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters);
+
+/// All operations, of this engine.
+pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
+    let engine = || engine.clone();
+    (
+        Sessions(engine()),
+        Events(engine()),
+        Templates(engine()),
+        Controllers(engine()),
+        Platforms(engine()),
+        DeadLetters(engine()),
+    )
+}
+
+pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, ()> {
+    OpenApiService::new(apis, "StreamSpace", version)
+        .description(
+            "Runs the lifecycles of streamed sessions. 202 means that the intent is durable and will be carried out; \
+             read the resource to see it happen. Every refusal is a problem document (RFC 9457).",
+        )
+        .server(PREFIX)
+}
+
+/// The API document as JSON, its keys in order.
+#[must_use]
+pub fn document(version: &str) -> String {
+    let value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
+    serde_json::to_string_pretty(&sorted(value)).unwrap_or_default()
+}
+
+/// The operations without an engine behind them: enough to be described.
+struct Described;
+
+impl OpenApi for Described {
+    fn meta() -> Vec<MetaApi> {
+        Apis::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Apis::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let ordered: BTreeMap<String, Value> =
+                object.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            Value::Object(ordered.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}

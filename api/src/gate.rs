@@ -1,0 +1,168 @@
+//! What every request passes through: it gets a name and a span, is let in or not, and its errors become problems.
+//!
+//! In order: what cannot be meant (NUL characters), who asks, how often, whether what is asked exists. Below `/api/v1`
+//! nobody without a token learns even that.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::FutureExt;
+use poem::http::HeaderValue;
+use poem::{Endpoint, Request, Response};
+use tracing::{Instrument, Span, field};
+use uuid::Uuid;
+
+use crate::Config;
+use crate::auth::{self, Token};
+use crate::body::Limits;
+use crate::document::Apis;
+use crate::problem::{self, Kind, Problem};
+use crate::rate::Rate;
+use crate::routes::{PREFIX, Route, Routes};
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// The gate; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    routes: Arc<Routes>,
+    admin: Token,
+    rate: Rate,
+    limits: Limits,
+}
+
+impl Gate {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            routes: Arc::new(Routes::of::<Apis>()),
+            admin: Token::new(&config.admin_token),
+            rate: Rate::new(config),
+            limits: Limits { body: config.max_body_bytes, templates: config.max_template_bytes },
+        }
+    }
+
+    /// Lets a request through, or refuses it; the answer is always a response.
+    pub(crate) async fn pass<E: Endpoint<Output = Response>>(
+        &self,
+        next: Arc<E>,
+        request: Request,
+    ) -> poem::Result<Response> {
+        let (started, id, method) = (Instant::now(), Uuid::now_v7(), request.method().clone());
+        let route = self.routes.find(request.uri().path());
+        let name = route.map_or("unknown", |route| route.path.as_str());
+        let span = span(&request, name, id);
+        let answer = self.answer(next, request, route).instrument(span.clone()).await;
+        let mut response = answer.unwrap_or_else(|problem| problem.respond(Some(format!("urn:uuid:{id}"))));
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        let status = response.status().as_u16();
+        span.record("http.status", status);
+        let ms = started.elapsed().as_secs_f64() * 1000.0;
+        let _entered = span.entered();
+        log(method.as_str(), name, status, ms, id);
+        Ok(response)
+    }
+
+    async fn answer<E: Endpoint<Output = Response>>(
+        &self,
+        next: Arc<E>,
+        mut request: Request,
+        route: Option<&Route>,
+    ) -> Result<Response, Problem> {
+        self.admit(&mut request)?;
+        check_route(&request, route)?;
+        request.set_data(self.limits);
+        match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+            Ok(answer) => answer.map_err(|error| problem::foreign(error, route)),
+            Err(_) => {
+                tracing::error!("a request panicked");
+                Err(Problem::new(Kind::Internal, "the server met a defect; its log has the reason"))
+            }
+        }
+    }
+
+    /// Who asks, and whether not too often.
+    fn admit(&self, request: &mut Request) -> Result<(), Problem> {
+        let path = request.uri().path();
+        if path != PREFIX && !path.starts_with(&format!("{PREFIX}/")) {
+            return Ok(());
+        }
+        let principal = auth::recognise(request, &self.admin).ok_or_else(|| {
+            Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token> with a valid token")
+        })?;
+        self.rate.admit(&principal.name).map_err(|wait| {
+            Problem::new(Kind::TooManyRequests, "this principal asks more often than is permitted").after(wait)
+        })?;
+        request.set_data(principal);
+        Ok(())
+    }
+}
+
+/// Whether what is asked exists, and is spelt as it must be.
+fn check_route(request: &Request, route: Option<&Route>) -> Result<(), Problem> {
+    let uri = request.uri();
+    for (field, text) in [("path", uri.path()), ("query", uri.query().unwrap_or_default())] {
+        let rule = "must be UTF-8 without NUL characters, percent-encoded where it must be";
+        if !is_text(text) {
+            return Err(Problem::parameter(field, rule, "look at what follows each %"));
+        }
+    }
+    let nothing = || Problem::new(Kind::NotFound, "there is nothing at this path; /docs lists what there is");
+    let route = route.ok_or_else(nothing)?;
+    if !route.has(request.method()) {
+        return Err(Problem::method(route.allow()));
+    }
+    let Some(known) = route.query(request.method()) else { return Ok(()) };
+    let pairs: Vec<(String, String)> = request
+        .params()
+        .map_err(|_| Problem::parameter("query", "is not well-formed", "write it as name=value&name=value"))?;
+    for (i, (name, _)) in pairs.iter().enumerate() {
+        if !known.contains(name) {
+            let known =
+                if known.is_empty() { "it takes none".into() } else { format!("it takes {}", known.join(", ")) };
+            return Err(Problem::parameter(name, "is not a parameter of this operation", known));
+        }
+        if pairs[..i].iter().any(|(before, _)| before == name) {
+            return Err(Problem::parameter(name, "is given twice", "give it once"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether something percent-encoded is text that both databases can compare with.
+fn is_text(encoded: &str) -> bool {
+    let mut parts = encoded.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let Some(byte) = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) else { return false };
+        bytes.push(byte);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok()
+}
+
+/// One span a request, which continues the caller's trace where there is one.
+fn span(request: &Request, route: &str, id: Uuid) -> Span {
+    let method = request.method().as_str();
+    let name = format!("HTTP {method} {route}");
+    let span = tracing::info_span!("request", otel.name = name, otel.kind = "server", http.method = method,
+        http.route = route, http.status = field::Empty, request.id = %id);
+    if let Some(traceparent) = request.header("traceparent") {
+        streams::trace::set_parent(&span, traceparent);
+    }
+    span
+}
+
+/// One line where the request was handled; probes and scrapes would drown the others.
+fn log(method: &str, route: &str, status: u16, ms: f64, id: Uuid) {
+    let probe = matches!(route, "/healthz" | "/readyz" | "/metrics");
+    if status >= 500 {
+        tracing::warn!(http.method = method, http.route = route, http.status = status, ms, request.id = %id, "handled");
+    } else if probe {
+        tracing::debug!(http.method = method, http.route = route, http.status = status, ms, request.id = %id, "handled");
+    } else {
+        tracing::info!(http.method = method, http.route = route, http.status = status, ms, request.id = %id, "handled");
+    }
+}

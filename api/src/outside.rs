@@ -1,0 +1,70 @@
+//! What is served besides the resources, to anybody: probes, metrics, the API document, and what problems mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Engine, FieldError};
+use poem::endpoint::make_sync;
+use poem::web::Path;
+use poem::{Endpoint, IntoResponse, Response, endpoint, handler};
+use serde_json::json;
+
+use crate::problem::{Kind, Problem};
+
+/// How long the database may take to answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process runs, whatever else may not.
+pub(crate) fn health(version: &str) -> impl Endpoint + 'static {
+    let body = json!({ "status": "ok", "version": version });
+    make_sync(move |_| poem::web::Json(body.clone()))
+}
+
+/// Requests can be accepted and carried out; else what is missing.
+pub(crate) fn ready(engine: Arc<Engine>) -> impl Endpoint + 'static {
+    endpoint::make(move |_| {
+        let engine = engine.clone();
+        async move { Ok::<_, poem::Error>(readiness(&engine).await?) }
+    })
+}
+
+async fn readiness(engine: &Engine) -> Result<Response, Problem> {
+    let mut missing = Vec::new();
+    let mut miss = |field: &str, rule: &str, hint: &str| {
+        missing.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
+    };
+    if !matches!(tokio::time::timeout(PATIENCE, engine.reader().ping()).await, Ok(Ok(()))) {
+        miss("database", "does not answer", "look at DATABASE_URL and at the database itself");
+    }
+    if !engine.courier_state().connected {
+        miss("nats", "is not connected", "look at NATS_URL and at the NATS server itself");
+    }
+    if missing.is_empty() {
+        let body = json!({ "status": "ready", "database": "ok", "nats": "ok" });
+        return Ok(poem::web::Json(body).into_response());
+    }
+    let names: Vec<&str> = missing.iter().map(|error| error.field.as_str()).collect();
+    Err(Problem::new(Kind::Unavailable, format!("not ready: {}", names.join(", "))).naming(missing))
+}
+
+/// The metrics of this process in the OpenMetrics text format.
+pub(crate) fn metrics(engine: Arc<Engine>) -> impl Endpoint + 'static {
+    make_sync(move |_| {
+        Response::builder()
+            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+            .body(engine.metrics())
+    })
+}
+
+/// The API document.
+pub(crate) fn openapi(document: String) -> impl Endpoint + 'static {
+    make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
+}
+
+/// What a type of problem means, for people.
+#[handler]
+pub(crate) fn problem_page(Path(name): Path<String>) -> poem::Result<Response> {
+    let kind = Kind::of_name(&name).ok_or_else(|| Problem::not_found("type of problem", &name))?;
+    let text = format!("{} ({})\n\n{}\n", kind.title(), kind.status().as_u16(), kind.text());
+    Ok(Response::builder().content_type("text/plain; charset=utf-8").body(text))
+}

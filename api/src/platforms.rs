@@ -1,0 +1,74 @@
+//! Platforms: where sessions can run, and whether they would be taken now.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use engine::request::PLATFORMS;
+use engine::{Engine, queries};
+use machine::placement::{Candidate, Place, choose};
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+
+use crate::auth::Caller;
+use crate::controllers::lane;
+use crate::cursor::Page;
+use crate::document::Tag;
+use crate::problem::{Listing, Refused, database};
+
+/// A platform as its controllers make it.
+#[derive(Debug, Object)]
+pub(crate) struct Platform {
+    /// What sessions name as `platform`.
+    platform: String,
+    /// Controllers that ever reported.
+    controllers: u32,
+    /// Those of them that get new work.
+    healthy: u32,
+    /// Sessions that would still be taken; null where a controller did not say.
+    capacity_free: Option<u32>,
+    /// `durable` or `core`; null without a controller.
+    lane: Option<String>,
+    /// Whether a session would find a place now.
+    accepting: bool,
+    /// Why not; such a session waits until it does.
+    reason: Option<String>,
+}
+
+impl Platform {
+    fn of(platform: &str, candidates: &[Candidate]) -> Self {
+        let mine: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.platform == platform).collect();
+        let ready: Vec<&&Candidate> = mine.iter().filter(|candidate| candidate.ready).collect();
+        let free = |candidate: &&&Candidate| candidate.room.map(|room| room.saturating_sub(candidate.load));
+        let (accepting, reason, chosen) = match choose(platform, candidates) {
+            Place::Chosen { lane, .. } => (true, None, Some(lane)),
+            Place::Wait(reason) => (false, Some(reason), None),
+        };
+        Self {
+            platform: platform.to_owned(),
+            controllers: mine.len() as u32,
+            healthy: ready.len() as u32,
+            capacity_free: ready.iter().map(free).sum(),
+            lane: chosen.or(mine.first().map(|candidate| candidate.lane)).map(|chosen| lane(chosen).to_owned()),
+            accepting,
+            reason,
+        }
+    }
+}
+
+pub(crate) struct Platforms(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::Controllers")]
+impl Platforms {
+    /// List platforms
+    ///
+    /// Those of the contract, and any other that a controller has reported.
+    #[oai(path = "/platforms", method = "get", operation_id = "list_platforms")]
+    async fn list(&self, _caller: Caller) -> Result<Json<Page<Platform>>, Refused<Listing>> {
+        let rows = queries::controllers(self.0.reader()).await.map_err(database)?;
+        let candidates: Vec<Candidate> = rows.iter().map(|row| row.candidate(0)).collect();
+        let reported = candidates.iter().map(|candidate| candidate.platform.as_str());
+        let names: BTreeSet<&str> = reported.chain(PLATFORMS).collect();
+        let items = names.into_iter().map(|name| Platform::of(name, &candidates)).collect();
+        Ok(Json(Page { items, next_cursor: None }))
+    }
+}

@@ -1,0 +1,164 @@
+//! The types of problems. Their names are part of the API: clients decide by them, and `/problems/<name>` explains each.
+
+use poem::http::StatusCode;
+
+/// A type of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    MalformedBody,
+    InvalidParameter,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    IllegalTransition,
+    Superseded,
+    Conflict,
+    TooLarge,
+    UnsupportedMediaType,
+    InvalidFields,
+    TooManyRequests,
+    Unavailable,
+    Internal,
+}
+
+/// Everything that is said about a type.
+struct About {
+    name: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    text: &'static str,
+}
+
+const fn about(name: &'static str, title: &'static str, status: StatusCode, text: &'static str) -> About {
+    About { name, title, status, text }
+}
+
+impl Kind {
+    /// All of them.
+    const ALL: [Self; 14] = [
+        Self::MalformedBody,
+        Self::InvalidParameter,
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::IllegalTransition,
+        Self::Superseded,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidFields,
+        Self::TooManyRequests,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    const fn about(self) -> About {
+        use StatusCode as S;
+        match self {
+            Self::MalformedBody => about(
+                "malformed-body",
+                "The body cannot be read",
+                S::BAD_REQUEST,
+                "The body is not well-formed, or broke off. `detail` says where. Correct it and send it again.",
+            ),
+            Self::InvalidParameter => about(
+                "invalid-parameter",
+                "A parameter is wrong",
+                S::BAD_REQUEST,
+                "A part of the path or of the query is not what it must be. `errors` names it, and the way out.",
+            ),
+            Self::Unauthorized => about(
+                "unauthorized",
+                "A token is needed",
+                S::UNAUTHORIZED,
+                "Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+            ),
+            Self::NotFound => about(
+                "not-found",
+                "There is no such thing",
+                S::NOT_FOUND,
+                "What the path names does not exist, or not any more. The lists tell what does.",
+            ),
+            Self::MethodNotAllowed => about(
+                "method-not-allowed",
+                "The path does not take this method",
+                S::METHOD_NOT_ALLOWED,
+                "The path exists, but not with this method. The header `Allow` lists those that it takes.",
+            ),
+            Self::IllegalTransition => about(
+                "illegal-transition",
+                "Not possible in this state",
+                S::CONFLICT,
+                "The session's state does not permit what was asked. `state` says where it stands, `allowed` what may be asked now.",
+            ),
+            Self::Superseded => about(
+                "superseded",
+                "Something newer has happened",
+                S::CONFLICT,
+                "What was asked belongs to a past that has been overtaken. Read the resource again and decide anew.",
+            ),
+            Self::Conflict => about(
+                "conflict",
+                "It contradicts what is there",
+                S::CONFLICT,
+                "What was asked contradicts what exists. `detail` says what. Read the resource again and decide anew.",
+            ),
+            Self::TooLarge => about(
+                "too-large",
+                "The body is too large",
+                S::PAYLOAD_TOO_LARGE,
+                "The body has more bytes than are accepted. `detail` names the limit. Send less, or in several requests.",
+            ),
+            Self::UnsupportedMediaType => about(
+                "unsupported-media-type",
+                "The body has the wrong type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The header `Content-Type` is missing, or names a type that is not accepted here. `detail` names one that is.",
+            ),
+            Self::InvalidFields => about(
+                "invalid-fields",
+                "Fields are wrong",
+                S::UNPROCESSABLE_ENTITY,
+                "The body is well-formed, but fields of it break rules. `errors` names each, its rule, and the way out.",
+            ),
+            Self::TooManyRequests => about(
+                "too-many-requests",
+                "Too many requests",
+                S::TOO_MANY_REQUESTS,
+                "This principal asks more often than is permitted. Wait for the seconds in `Retry-After`.",
+            ),
+            Self::Unavailable => about(
+                "unavailable",
+                "Not now",
+                S::SERVICE_UNAVAILABLE,
+                "Nothing was accepted, because it could not have been kept. Wait for the seconds in `Retry-After`, and send it again.",
+            ),
+            Self::Internal => about(
+                "internal",
+                "A defect",
+                S::INTERNAL_SERVER_ERROR,
+                "Something went wrong that should not. The server's log has the reason under the `request.id` that `instance` names.",
+            ),
+        }
+    }
+
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.about().name
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        self.about().title
+    }
+
+    pub(crate) const fn status(self) -> StatusCode {
+        self.about().status
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        self.about().text
+    }
+}

@@ -1,0 +1,121 @@
+//! Which error is which problem. The only place in the API that knows.
+
+use engine::{ReplayError, WriteError, request};
+use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
+use poem::http::StatusCode;
+use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
+
+use super::{Kind, Problem, Stands};
+use crate::routes::Route;
+
+impl From<request::Error> for Problem {
+    fn from(error: request::Error) -> Self {
+        match error {
+            request::Error::Invalid(invalid) => Self::invalid(invalid.0),
+            request::Error::Writer(error) => error.into(),
+            request::Error::Database(error) => database(error),
+            request::Error::Unexpected(_) => internal(&error),
+        }
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(error) => error.into(),
+            WriteError::NotFound { what, name } => Self::not_found(what, name),
+            WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
+            WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
+            WriteError::Busy => Self::new(Kind::Unavailable, error.to_string()),
+            WriteError::Unavailable(_) => database(error),
+            WriteError::Unreadable(_) => internal(&error),
+        }
+    }
+}
+
+impl From<machine::session::Error> for Problem {
+    fn from(error: machine::session::Error) -> Self {
+        use machine::session::Error;
+        let detail = error.to_string();
+        match error {
+            Error::Illegal { state, allowed, .. } => Self {
+                stands: Some(Box::new(Stands {
+                    state: state.as_str().to_owned(),
+                    allowed: allowed.into_iter().map(str::to_owned).collect(),
+                })),
+                ..Self::new(Kind::IllegalTransition, detail)
+            },
+            Error::NotOwner { .. } | Error::Nonsense(_) => Self::new(Kind::Conflict, detail),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::NotFound(id) => Self::not_found("dead letter", id),
+            ReplayError::Superseded(why) => Self::new(Kind::Superseded, why),
+            ReplayError::Writer(error) => error.into(),
+            ReplayError::Database(error) => database(error),
+            ReplayError::Publish(error) => {
+                tracing::warn!(%error, "a dead letter could not be published");
+                Self::new(Kind::Unavailable, "NATS does not take the message now; the dead letter is still open")
+            }
+        }
+    }
+}
+
+/// The database does not answer, or takes nothing.
+pub(crate) fn database(error: impl std::error::Error) -> Problem {
+    tracing::warn!(%error, "the database is not available");
+    Problem::new(Kind::Unavailable, "the database does not answer now; nothing was changed")
+}
+
+fn internal(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(%error, "a request met a defect");
+    Problem::new(Kind::Internal, "the server met a defect; its log has the reason")
+}
+
+/// Errors of the framework, and ours that came through it.
+pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
+    if let Some(problem) = error.downcast_ref::<Problem>() {
+        return problem.clone();
+    }
+    if let Some(error) = error.downcast_ref::<ParsePathError>() {
+        // the framework names placeholders param0, param1, ...
+        let n = error.name.trim_start_matches("param").parse().unwrap_or(0);
+        let field = route.and_then(|route| route.placeholder(n)).unwrap_or(error.name);
+        return Problem::parameter(field, reason(&error.reason), "take it from a list, unchanged");
+    }
+    if let Some(error) = error.downcast_ref::<ParseParamError>() {
+        return Problem::parameter(error.name, reason(&error.reason), "see /docs for what it may be, or leave it out");
+    }
+    if let Some(error) = error.downcast_ref::<ContentTypeError>() {
+        return Problem::new(Kind::UnsupportedMediaType, error.to_string());
+    }
+    if error.is::<ParseRequestPayloadError>() || error.is::<ReadBodyError>() {
+        return Problem::new(Kind::MalformedBody, error.to_string());
+    }
+    if error.is::<NotFoundError>() {
+        return Problem::new(Kind::NotFound, "there is nothing at this path; /docs lists what there is");
+    }
+    if error.is::<MethodNotAllowedError>() {
+        return Problem::method(route.map(Route::allow).unwrap_or_default());
+    }
+    by_status(&error)
+}
+
+/// An error of the framework that nobody here expects: a status is all that is known of it.
+fn by_status(error: &poem::Error) -> Problem {
+    match error.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Problem::new(Kind::Unauthorized, "a token is needed"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the body is too large"),
+        status if status.is_client_error() => Problem::new(Kind::MalformedBody, "the request cannot be read"),
+        _ => internal(error),
+    }
+}
+
+/// The framework says `failed to parse "type": why`; people want the why.
+fn reason(text: &str) -> &str {
+    text.strip_prefix("failed to parse ").and_then(|rest| rest.split_once(": ")).map_or(text, |(_, why)| why)
+}

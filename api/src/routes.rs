@@ -1,0 +1,112 @@
+//! What exists: paths, their methods, and the query parameters of each.
+//!
+//! The table is taken from the same description that the API document is made of. It answers what a router alone cannot: the
+//! name of a route before it is called, the methods of a path that was asked with another, and whether a parameter that
+//! nobody reads was misspelt.
+
+use poem::http::Method;
+use poem_openapi::OpenApi;
+use poem_openapi::registry::{MetaOperation, MetaParamIn};
+
+/// Where the resources live.
+pub(crate) const PREFIX: &str = "/api/v1";
+
+/// What is served besides the resources.
+const OUTSIDE: [&str; 8] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/docs/",
+    "/docs/oauth-receiver.html",
+    "/problems/{name}",
+];
+
+/// One path and what can be done there.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// With its placeholders, as `/api/v1/sessions/{id}`.
+    pub(crate) path: String,
+    operations: Vec<Operation>,
+}
+
+/// One method of a path.
+#[derive(Debug)]
+struct Operation {
+    method: Method,
+    /// `None`: any parameter is let through.
+    query: Option<Vec<String>>,
+}
+
+impl Route {
+    fn operation(&self, method: &Method) -> Option<&Operation> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        self.operations.iter().find(|operation| operation.method == *method)
+    }
+
+    pub(crate) fn has(&self, method: &Method) -> bool {
+        self.operation(method).is_some()
+    }
+
+    /// The methods, as the header `Allow` lists them.
+    pub(crate) fn allow(&self) -> String {
+        self.operations.iter().map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The query parameters that a method reads; `None` where it does not matter.
+    pub(crate) fn query(&self, method: &Method) -> Option<&[String]> {
+        self.operation(method)?.query.as_deref()
+    }
+
+    /// The name of the nth placeholder.
+    pub(crate) fn placeholder(&self, n: usize) -> Option<&str> {
+        self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).nth(n)
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let (mut own, mut asked) = (self.path.split('/'), path.split('/'));
+        loop {
+            match (own.next(), asked.next()) {
+                (None, None) => return true,
+                (Some(own), Some(asked)) if own == asked || own.starts_with('{') && !asked.is_empty() => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// All routes.
+#[derive(Debug)]
+pub(crate) struct Routes(Vec<Route>);
+
+impl Routes {
+    /// Those of an API, and what is served besides.
+    pub(crate) fn of<A: OpenApi>() -> Self {
+        let outside = OUTSIDE.iter().map(|path| Route {
+            path: (*path).to_owned(),
+            operations: vec![Operation { method: Method::GET, query: None }],
+        });
+        let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| Route {
+            path: format!("{PREFIX}{}", path.path),
+            operations: path.operations.into_iter().map(operation).collect(),
+        });
+        let mut routes: Vec<Route> = Vec::new();
+        for route in inside.chain(outside) {
+            match routes.iter_mut().find(|known| known.path == route.path) {
+                Some(known) => known.operations.extend(route.operations),
+                None => routes.push(route),
+            }
+        }
+        Self(routes)
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
+        self.0.iter().find(|route| route.matches(path))
+    }
+}
+
+fn operation(meta: MetaOperation) -> Operation {
+    let query = meta.params.into_iter().filter(|param| param.in_type == MetaParamIn::Query);
+    Operation { method: meta.method, query: Some(query.map(|param| param.name).collect()) }
+}

@@ -1,0 +1,218 @@
+//! A session as it is asked for, and as it is shown.
+
+use std::collections::HashMap;
+
+use engine::CreateSession;
+use engine::store::session;
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde::Deserialize;
+use serde_json::Value;
+use streams::wire;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::timestamp::Timestamp;
+
+/// What a session may use, or uses, as Kubernetes quantities.
+#[derive(Debug, Clone, Default, Object, Deserialize)]
+#[oai(skip_serializing_if_is_none)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resources {
+    /// Bytes of memory, as `512Mi` or `2Gi`.
+    memory: Option<String>,
+    /// Cores, as `500m` or `2`.
+    cpu: Option<String>,
+}
+
+/// What a new session is to be.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename = "CreateSession", example)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSession {
+    /// Name of the template.
+    template_id: String,
+    /// Where it is to run; the server's default unless given.
+    platform: Option<String>,
+    /// Who it is for; the caller unless given.
+    user_id: Option<String>,
+    /// What it may use; the template's defaults fill the gaps.
+    resources: Option<Resources>,
+    /// Whether its home outlives hibernation; no unless given.
+    persistent_home: Option<bool>,
+    /// Idle time after which it is hibernated, as `30m`.
+    idle_timeout: Option<String>,
+    /// The longest time that it may run without a break, as `8h`.
+    max_duration: Option<String>,
+    /// For filters; at most 32.
+    tags: Option<Vec<String>>,
+    /// Anything that the caller wants to find again; at most 16 KiB.
+    metadata: Option<HashMap<String, Value>>,
+}
+
+impl Example for NewSession {
+    fn example() -> Self {
+        Self {
+            template_id: "firefox".into(),
+            platform: Some("docker".into()),
+            user_id: Some("ada".into()),
+            resources: Some(Resources { memory: Some("2Gi".into()), cpu: Some("1000m".into()) }),
+            persistent_home: Some(true),
+            idle_timeout: Some("30m".into()),
+            max_duration: Some("8h".into()),
+            tags: Some(vec!["course-7".into()]),
+            metadata: None,
+        }
+    }
+}
+
+impl NewSession {
+    pub(super) fn into_request(self, caller: Caller) -> CreateSession {
+        let resources = self.resources.unwrap_or_default();
+        CreateSession {
+            template_id: self.template_id,
+            user_id: self.user_id.unwrap_or(caller.0.name),
+            platform: self.platform,
+            resources: wire::Resources { memory: resources.memory, cpu: resources.cpu },
+            persistent_home: self.persistent_home.unwrap_or_default(),
+            idle_timeout: self.idle_timeout,
+            max_duration: self.max_duration,
+            tags: self.tags.unwrap_or_default(),
+            metadata: self.metadata.unwrap_or_default().into_iter().collect(),
+        }
+    }
+}
+
+/// A session: what was asked for, and where it stands.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub(crate) struct Session {
+    /// Identity.
+    session_id: Uuid,
+    /// Who it is for.
+    user_id: String,
+    /// Name of the template that it was made of.
+    template_id: String,
+    /// Where it runs.
+    platform: String,
+    /// Who runs it; null while it has no place.
+    controller_id: Option<String>,
+    /// Where it stands.
+    status: String,
+    /// Where it is to be: `running`, `hibernated` or `deleted`.
+    desired: String,
+    /// Grows with every change of what is desired.
+    generation: i64,
+    /// Why it waits, or why the engine moved it.
+    reason: Option<String>,
+    /// The last word of whoever runs it.
+    message: Option<String>,
+    /// The platform's own word for its state.
+    phase: Option<String>,
+    /// Where a browser reaches it.
+    url: Option<String>,
+    /// The platform's name of what runs it.
+    pod_name: Option<String>,
+    /// What it may use.
+    resources: Resources,
+    /// Whether its home outlives hibernation.
+    persistent_home: bool,
+    /// Idle time after which it is hibernated.
+    idle_timeout: Option<String>,
+    /// The longest time that it may run without a break.
+    max_duration: Option<String>,
+    /// For filters.
+    tags: Vec<String>,
+    /// What the caller attached.
+    metadata: HashMap<String, Value>,
+    /// Which attempt of the open command is under way; 0 where none is.
+    attempt: i32,
+    /// When the next attempt is due.
+    next_attempt_at: Option<Timestamp>,
+    /// Open connections, where they are counted.
+    connections: Option<i32>,
+    /// What it uses now.
+    resource_usage: Option<Resources>,
+    /// The last sign of use.
+    last_activity: Timestamp,
+    /// When it was accepted.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+}
+
+impl From<session::Model> for Session {
+    fn from(row: session::Model) -> Self {
+        Self {
+            session_id: row.session_id,
+            user_id: row.user_id,
+            template_id: row.template_id,
+            platform: row.platform,
+            controller_id: row.controller_id,
+            status: row.status,
+            desired: row.desired,
+            generation: row.generation,
+            reason: row.reason,
+            message: row.message,
+            phase: row.phase,
+            url: row.url,
+            pod_name: row.pod_name,
+            resources: lenient(row.resources),
+            persistent_home: row.persistent_home,
+            idle_timeout: row.idle_timeout_s.map(duration),
+            max_duration: row.max_duration_s.map(duration),
+            tags: lenient(row.tags),
+            metadata: lenient(row.metadata),
+            attempt: row.attempt,
+            next_attempt_at: row.next_attempt_ms.map(Timestamp::from_ms),
+            connections: row.connections,
+            // a JSON null that was written comes back as a value
+            resource_usage: row.resource_usage.filter(Value::is_object).map(lenient),
+            last_activity: Timestamp::from_ms(row.last_activity_ms),
+            created_at: Timestamp::from_ms(row.created_ms),
+            updated_at: Timestamp::from_ms(row.updated_ms),
+        }
+    }
+}
+
+/// A column that the engine wrote; what it cannot be is shown as empty rather than as an error.
+fn lenient<T: serde::de::DeserializeOwned + Default>(value: Value) -> T {
+    serde_json::from_value(value).unwrap_or_default()
+}
+
+fn duration(seconds: i64) -> String {
+    streams::duration::format(std::time::Duration::from_secs(seconds.unsigned_abs()))
+}
+
+impl Example for Session {
+    fn example() -> Self {
+        Self {
+            session_id: Uuid::from_u128(0x0198_f3c2_7a10_7b3e_9d51_2f6a_c04e_8b17),
+            user_id: "ada".into(),
+            template_id: "firefox".into(),
+            platform: "docker".into(),
+            controller_id: Some("docker-1".into()),
+            status: "running".into(),
+            desired: "running".into(),
+            generation: 1,
+            reason: None,
+            message: None,
+            phase: Some("healthy".into()),
+            url: Some("http://10.0.0.7:32801/".into()),
+            pod_name: Some("streamspace-0198f3c2".into()),
+            resources: Resources { memory: Some("2Gi".into()), cpu: Some("1000m".into()) },
+            persistent_home: true,
+            idle_timeout: Some("30m".into()),
+            max_duration: Some("8h".into()),
+            tags: vec!["course-7".into()],
+            metadata: HashMap::new(),
+            attempt: 0,
+            next_attempt_at: None,
+            connections: Some(1),
+            resource_usage: Some(Resources { memory: Some("640Mi".into()), cpu: Some("120m".into()) }),
+            last_activity: Timestamp::from_ms(1_767_258_000_000),
+            created_at: Timestamp::from_ms(1_767_254_400_000),
+            updated_at: Timestamp::from_ms(1_767_254_409_000),
+        }
+    }
+}

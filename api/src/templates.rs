@@ -1,0 +1,197 @@
+//! Templates: the resource and its operations.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use engine::store::template;
+use engine::{Engine, queries};
+use futures::future::join_all;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde_json::Value;
+use streams::wire::Manifest;
+
+use crate::auth::Caller;
+use crate::cursor::{Page, Wanted};
+use crate::document::Tag;
+use crate::manifests::Manifests;
+use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
+use crate::timestamp::Timestamp;
+
+/// A template: what sessions can be made of.
+#[derive(Debug, Object)]
+pub(crate) struct Template {
+    /// What sessions name as `template_id`.
+    name: String,
+    /// Its number in the catalog; never given to another.
+    catalog_template_id: i64,
+    /// Its name for people.
+    display_name: String,
+    /// What it is.
+    description: String,
+    /// Where a catalog shows it.
+    category: String,
+    /// Its picture.
+    icon: Option<String>,
+    /// The image that container platforms run.
+    base_image: Option<String>,
+    /// For searches.
+    tags: Vec<String>,
+    /// Shipped with the server.
+    built_in: bool,
+    /// Grows with every change.
+    generation: i64,
+    /// When it was first written.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+    /// The whole manifest; not in lists.
+    #[oai(skip_serializing_if_is_none)]
+    manifest: Option<Value>,
+}
+
+impl Template {
+    fn brief(row: template::Model) -> Self {
+        Self {
+            name: row.name,
+            catalog_template_id: row.catalog_template_id,
+            display_name: row.display_name,
+            description: row.description,
+            category: row.category,
+            icon: row.icon,
+            base_image: row.base_image,
+            tags: serde_json::from_value(row.tags).unwrap_or_default(),
+            built_in: row.built_in,
+            generation: row.generation,
+            created_at: Timestamp::from_ms(row.created_ms),
+            updated_at: Timestamp::from_ms(row.updated_ms),
+            manifest: None,
+        }
+    }
+
+    fn whole(row: template::Model) -> Self {
+        let manifest = Some(row.manifest.clone());
+        Self { manifest, ..Self::brief(row) }
+    }
+}
+
+/// What came of one manifest.
+#[derive(Debug, Object)]
+struct Written {
+    /// The template.
+    name: String,
+    /// `created`, `updated` or `unchanged`.
+    outcome: String,
+    /// Its number in the catalog.
+    catalog_template_id: i64,
+    /// What was accepted, but may not be what was meant.
+    warnings: Vec<String>,
+}
+
+/// What came of a request's manifests, in their order.
+#[derive(Debug, Object)]
+struct WrittenAll {
+    items: Vec<Written>,
+}
+
+/// The template is gone.
+#[derive(ApiResponse)]
+enum Deleted {
+    /// It is deleted; sessions keep what they were created with.
+    #[oai(status = 204)]
+    Gone,
+}
+
+pub(crate) struct Templates(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::Templates")]
+impl Templates {
+    /// Create or replace templates
+    ///
+    /// A JSON manifest, or YAML with any number of documents. Either all are accepted or, where one is wrong, none.
+    #[oai(path = "/templates", method = "post", operation_id = "put_templates")]
+    async fn put(&self, _caller: Caller, manifests: Manifests) -> Result<Json<WrittenAll>, Refused<Creation>> {
+        let before = self.categories(&manifests.0).await?;
+        let warnings = warn(&manifests.0, before);
+        // handed in together, so that they are committed together; the writer takes them in this order
+        let writes = join_all(manifests.0.into_iter().map(|manifest| self.0.put_template(manifest))).await;
+        let mut items = Vec::new();
+        for (write, warnings) in writes.into_iter().zip(warnings) {
+            let (row, outcome) = write?;
+            let catalog_template_id = row.catalog_template_id;
+            items.push(Written { name: row.name, outcome: outcome.to_owned(), catalog_template_id, warnings });
+        }
+        Ok(Json(WrittenAll { items }))
+    }
+
+    /// List templates
+    #[oai(path = "/templates", method = "get", operation_id = "list_templates")]
+    async fn list(
+        &self,
+        _caller: Caller,
+        /// Those of this category.
+        category: Query<Option<String>>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<u32>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<Template>>, Refused<Listing>> {
+        let wanted = Wanted::<String>::new("templates", limit.0, cursor.as_deref())?;
+        let after = wanted.after.as_deref();
+        let rows = queries::templates(self.0.reader(), category.as_deref(), after, wanted.fetch()).await;
+        Ok(Json(wanted.page(rows.map_err(database)?, |row| row.name.clone(), Template::brief)))
+    }
+
+    /// Read a template
+    #[oai(path = "/templates/:name", method = "get", operation_id = "get_template")]
+    async fn get(&self, _caller: Caller, name: Path<String>) -> Result<Json<Template>, Refused<Lookup>> {
+        let row = queries::template(self.0.reader(), &name).await.map_err(database)?.filter(|row| !row.deleted);
+        let row = row.ok_or_else(|| Problem::not_found("template", &name.0))?;
+        Ok(Json(Template::whole(row)))
+    }
+
+    /// Delete a template
+    ///
+    /// Sessions keep what they were created with.
+    #[oai(path = "/templates/:name", method = "delete", operation_id = "delete_template")]
+    async fn delete(&self, _caller: Caller, name: Path<String>) -> Result<Deleted, Refused<Change>> {
+        self.0.delete_template(&name).await?;
+        Ok(Deleted::Gone)
+    }
+}
+
+impl Templates {
+    /// The categories of those that exist, by name.
+    async fn categories(&self, manifests: &[Manifest]) -> Result<HashMap<String, String>, Problem> {
+        let mut categories = HashMap::new();
+        for manifest in manifests {
+            let name = &manifest.metadata.name;
+            let row = queries::template(self.0.reader(), name).await.map_err(database)?;
+            if let Some(row) = row.filter(|row| !row.deleted) {
+                categories.insert(name.clone(), row.category);
+            }
+        }
+        Ok(categories)
+    }
+}
+
+/// The warnings of each manifest; `categories` are those before it.
+fn warn(manifests: &[Manifest], mut categories: HashMap<String, String>) -> Vec<Vec<String>> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut all = Vec::new();
+    for (i, manifest) in manifests.iter().enumerate() {
+        let (name, category) = (manifest.metadata.name.as_str(), &manifest.spec.category);
+        let unknown = manifest.unknown_fields().into_iter();
+        let mut warnings: Vec<String> =
+            unknown.map(|field| format!("{field} is kept, but this version does not act on it")).collect();
+        if let Some(before) = seen.insert(name, i) {
+            warnings.push(format!("documents[{before}] of this request has the same name: this one replaces it"));
+        }
+        if let Some(before) = categories.insert(name.to_owned(), category.clone()).filter(|before| before != category) {
+            warnings.push(format!("the category changes from {before:?} to {category:?}; is it the same application?"));
+        }
+        all.push(warnings);
+    }
+    all
+}

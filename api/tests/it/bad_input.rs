@@ -1,0 +1,201 @@
+//! What is refused, how, and what the refusal names.
+
+use anyhow::Result;
+use poem::Request;
+use poem::http::Method;
+
+use crate::app::{App, request};
+
+/// Method, path, content type, body; then status, type of the problem, and a field that it names.
+type Case = (&'static str, &'static str, &'static str, &'static str, u16, &'static str, &'static str);
+
+const JSON: &str = "application/json";
+const SESSIONS: &str = "/api/v1/sessions";
+const UUID: &str = "0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17";
+
+const CASES: &[Case] = &[
+    ("POST", SESSIONS, JSON, "{", 400, "malformed-body", ""),
+    ("POST", SESSIONS, JSON, "", 400, "malformed-body", ""),
+    ("POST", SESSIONS, JSON, "{\"template_id\":\"\u{fffd}", 400, "malformed-body", ""),
+    ("POST", SESSIONS, JSON, "[]", 422, "invalid-fields", "body"),
+    ("POST", SESSIONS, JSON, "{}", 422, "invalid-fields", "template_id"),
+    ("POST", SESSIONS, JSON, "{\"template_id\":5}", 422, "invalid-fields", "template_id"),
+    ("POST", SESSIONS, JSON, "{\"template_id\":null}", 422, "invalid-fields", "template_id"),
+    ("POST", SESSIONS, JSON, "{\"template_id\":\"scratchpad\",\"colour\":1}", 422, "invalid-fields", "colour"),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"resources\":{\"gpu\":1}}",
+        422,
+        "invalid-fields",
+        "resources.gpu",
+    ),
+    ("POST", SESSIONS, JSON, "{\"template_id\":\"scratchpad\",\"tags\":[1]}", 422, "invalid-fields", "tags[0]"),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"persistent_home\":\"yes\"}",
+        422,
+        "invalid-fields",
+        "persistent_home",
+    ),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"template_id\":\"scratchpad\"}",
+        422,
+        "invalid-fields",
+        "",
+    ),
+    ("POST", SESSIONS, JSON, "{\"template_id\":\"nope\"}", 422, "invalid-fields", "template_id"),
+    ("POST", SESSIONS, JSON, "{\"template_id\":\"a\\u0000b\"}", 422, "invalid-fields", "template_id"),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"user_id\":\"a\\u0000\"}",
+        422,
+        "invalid-fields",
+        "user_id",
+    ),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"metadata\":{\"a\":\"\\u0000\"}}",
+        422,
+        "invalid-fields",
+        "metadata",
+    ),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"idle_timeout\":\"soon\"}",
+        422,
+        "invalid-fields",
+        "idle_timeout",
+    ),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"platform\":\"moon\"}",
+        422,
+        "invalid-fields",
+        "platform",
+    ),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"platform\":\"docker\"}",
+        422,
+        "invalid-fields",
+        "template_id",
+    ),
+    (
+        "POST",
+        SESSIONS,
+        JSON,
+        "{\"template_id\":\"scratchpad\",\"resources\":{\"memory\":\"much\"}}",
+        422,
+        "invalid-fields",
+        "resources.memory",
+    ),
+    ("POST", SESSIONS, "text/plain", "{}", 415, "unsupported-media-type", ""),
+    ("POST", "/api/v1/templates", "application/x-www-form-urlencoded", "a=b", 415, "unsupported-media-type", ""),
+    ("POST", "/api/v1/templates", "application/yaml", "", 422, "invalid-fields", "body"),
+    ("POST", "/api/v1/templates", "application/yaml", "a: [", 422, "invalid-fields", "documents[0]"),
+    ("POST", "/api/v1/templates", JSON, "{", 400, "malformed-body", ""),
+    ("POST", "/api/v1/templates", JSON, "{}", 422, "invalid-fields", "manifest"),
+    ("GET", "/api/v1/sessions/nope", "", "", 400, "invalid-parameter", "id"),
+    ("GET", "/api/v1/sessions/%ff", "", "", 400, "invalid-parameter", "path"),
+    ("GET", "/api/v1/templates/%f", "", "", 400, "invalid-parameter", "path"),
+    ("GET", "/api/v1/templates/a%00b", "", "", 400, "invalid-parameter", "path"),
+    ("GET", "/api/v1/sessions?user_id=%00", "", "", 400, "invalid-parameter", "query"),
+    ("GET", "/api/v1/sessions?limit=0", "", "", 400, "invalid-parameter", "limit"),
+    ("GET", "/api/v1/sessions?limit=201", "", "", 400, "invalid-parameter", "limit"),
+    ("GET", "/api/v1/sessions?limit=-1", "", "", 400, "invalid-parameter", "limit"),
+    ("GET", "/api/v1/sessions?limit=1&limit=2", "", "", 400, "invalid-parameter", "limit"),
+    ("GET", "/api/v1/sessions?status=asleep", "", "", 400, "invalid-parameter", "status"),
+    ("GET", "/api/v1/sessions?stauts=running", "", "", 400, "invalid-parameter", "stauts"),
+    ("GET", "/api/v1/sessions?cursor=xyz", "", "", 400, "invalid-parameter", "cursor"),
+    ("GET", "/api/v1/admin/dlq?status=all", "", "", 400, "invalid-parameter", "status"),
+    ("GET", "/api/v1/sessions/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17", "", "", 404, "not-found", ""),
+    ("GET", "/api/v1/sessions/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17/events", "", "", 404, "not-found", ""),
+    ("DELETE", "/api/v1/sessions/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17", "", "", 404, "not-found", ""),
+    ("POST", "/api/v1/admin/dlq/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17/replay", "", "", 404, "not-found", ""),
+    ("GET", "/api/v1/templates/nope", "", "", 404, "not-found", ""),
+    ("GET", "/api/v1/controllers/nope", "", "", 404, "not-found", ""),
+    ("GET", "/api/v1/nope", "", "", 404, "not-found", ""),
+    ("GET", "/nope", "", "", 404, "not-found", ""),
+    ("GET", "/problems/nope", "", "", 404, "not-found", ""),
+    ("PUT", SESSIONS, "", "", 405, "method-not-allowed", ""),
+    ("POST", "/healthz", "", "", 405, "method-not-allowed", ""),
+];
+
+#[tokio::test]
+async fn every_wrong_request_is_a_problem_that_names_what_is_wrong() -> Result<()> {
+    let app = App::start().await?;
+    for (method, path, content_type, body, status, problem, field) in CASES {
+        let method = Method::from_bytes(method.as_bytes())?;
+        let case = format!("{method} {path} {body}");
+        let built = if content_type.is_empty() {
+            request(method, path).finish()
+        } else {
+            request(method, path).content_type(content_type).body(*body)
+        };
+        let answer = app.send(built).await;
+        assert_eq!((answer.status, answer.problem()), (*status, *problem), "{case}: {answer:?}");
+        assert!(field.is_empty() || answer.fields().contains(field), "{case}: {answer:?}");
+        assert!(answer.json["instance"].as_str().unwrap_or_default().starts_with("urn:uuid:"), "{case}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_mistakes_of_a_body_are_named_at_once() -> Result<()> {
+    let app = App::start().await?;
+    let wrong = format!("{{\"colour\":1,\"tags\":\"a\",\"resources\":{{\"memory\":1}},\"user_id\":\"{UUID}\"}}");
+    let answer = app.post(SESSIONS, JSON, wrong).await;
+    let mut fields = answer.fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["colour", "resources.memory", "tags", "template_id"], "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_413_whether_or_not_it_says_so() -> Result<()> {
+    let app = App::with(|config| (config.max_body_bytes, config.max_template_bytes) = (100, 200)).await?;
+    let large = vec![b' '; 150];
+    assert_eq!(app.post(SESSIONS, JSON, large.clone()).await.problem(), "too-large");
+    let lying = request(Method::POST, SESSIONS).content_type(JSON).header("content-length", "1000").body("{}");
+    assert_eq!(app.send(lying).await.problem(), "too-large");
+    assert_eq!(app.post("/api/v1/templates", "application/yaml", large).await.problem(), "invalid-fields");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_path_asked_with_a_wrong_method_lists_the_right_ones() -> Result<()> {
+    let app = App::start().await?;
+    let answer = app.call(Method::PATCH, &format!("{SESSIONS}/{UUID}")).await;
+    assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", "GET, DELETE"));
+    assert_eq!(app.call(Method::HEAD, SESSIONS).await.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back() -> Result<()> {
+    let app = App::with(|config| (config.requests_per_second, config.burst) = (1, 2)).await?;
+    assert_eq!(app.get(SESSIONS).await.status, 200);
+    assert_eq!(app.get(SESSIONS).await.status, 200);
+    let refused = app.get(SESSIONS).await;
+    assert_eq!((refused.problem(), refused.header("retry-after")), ("too-many-requests", "1"));
+    let unknown = Request::builder().uri_str(SESSIONS).header("authorization", "Bearer wrong").finish();
+    assert_eq!(app.send(unknown).await.status, 401, "a stranger has no bucket");
+    Ok(())
+}

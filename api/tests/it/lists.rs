@@ -1,0 +1,103 @@
+//! Lists and their pages.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::app::{App, until};
+
+/// The ids of all pages from here on.
+async fn walk(app: &App, path: &str, first_cursor: &str) -> Vec<String> {
+    let (mut cursor, mut all) = (first_cursor.to_owned(), Vec::new());
+    loop {
+        let page = app.get(&format!("{path}&cursor={cursor}")).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        all.extend(ids(&page.json));
+        let Some(next) = page.json["next_cursor"].as_str() else { return all };
+        cursor = next.to_owned();
+    }
+}
+
+#[tokio::test]
+async fn pages_neither_skip_nor_repeat_while_others_write() -> Result<()> {
+    let app = App::start().await?;
+    let mut made = HashSet::new();
+    for _ in 0..7 {
+        made.insert(
+            app.session(json!({ "template_id": "scratchpad" })).await.json["session_id"].as_str().unwrap().to_owned(),
+        );
+    }
+    let first = app.get("/api/v1/sessions?limit=3").await;
+    let mut seen = ids(&first.json);
+    app.session(json!({ "template_id": "scratchpad" })).await;
+    seen.extend(walk(&app, "/api/v1/sessions?limit=3", first.json["next_cursor"].as_str().unwrap()).await);
+    assert_eq!(seen.len(), made.len());
+    assert_eq!(seen.into_iter().collect::<HashSet<_>>(), made);
+    Ok(())
+}
+
+fn ids(page: &Value) -> Vec<String> {
+    page["items"].as_array().unwrap().iter().map(|item| item["session_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn filters_narrow_a_list() -> Result<()> {
+    let app = App::start().await?;
+    app.session(json!({ "template_id": "scratchpad", "user_id": "ada", "tags": ["x", "y"] })).await;
+    app.session(json!({ "template_id": "scratchpad", "platform": "noop" })).await;
+    for (query, count) in [("user_id=ada", 1), ("platform=noop", 1), ("tag=y", 1), ("tag=z", 0), ("status=pending", 2)]
+    {
+        let page = app.get(&format!("/api/v1/sessions?{query}")).await;
+        assert_eq!(page.json["items"].as_array().map(Vec::len), Some(count), "{query}: {page:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_controller_that_reports_is_listed_and_its_platform_accepts() -> Result<()> {
+    let app = App::start().await?;
+    let beat = json!({
+        "controller_id": "noop-1", "platform": "noop", "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
+        "capabilities": ["sessions"], "protocol": 2, "capacity": { "sessions_max": 10, "sessions": 3 },
+    });
+    let link = app.nats.link().await?;
+    until("the controller is listed", async || {
+        // core NATS keeps nothing: said again until it is heard
+        let _ = link.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await;
+        app.get("/api/v1/controllers/noop-1").await.status == 200
+    })
+    .await;
+    let controller = app.get("/api/v1/controllers/noop-1").await.json;
+    assert_eq!((&controller["accepting"], &controller["lane"]), (&json!(true), &json!("durable")), "{controller}");
+    assert_eq!(app.get("/api/v1/controllers?platform=noop").await.json["items"], json!([controller]));
+    let platforms = app.get("/api/v1/platforms").await.json;
+    let named = |name: &str| {
+        platforms["items"].as_array().unwrap().iter().find(|one| one["platform"] == name).cloned().unwrap()
+    };
+    let noop = named("noop");
+    assert_eq!((&noop["accepting"], &noop["capacity_free"], &noop["healthy"]), (&json!(true), &json!(7), &json!(1)));
+    let docker = named("docker");
+    assert_eq!((&docker["accepting"], &docker["controllers"]), (&json!(false), &json!(0)));
+    assert!(docker["reason"].as_str().unwrap().contains("start one"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_letter_shows_its_bytes_and_can_be_replayed_once() -> Result<()> {
+    let app = App::start().await?;
+    let link = app.nats.link().await?;
+    let subject = "streamspace.session.status.noop.noop-1";
+    link.jetstream.publish(subject, b"\xff not json".as_slice().into()).await?.await?;
+    until("it is recorded", async || app.get("/api/v1/admin/dlq?status=open").await.json["items"] != json!([])).await;
+    let letter = app.get("/api/v1/admin/dlq?status=open").await.json["items"][0].clone();
+    assert_eq!((&letter["subject"], &letter["payload"]), (&json!(subject), &Value::Null), "{letter}");
+    assert_eq!(letter["payload_base64"], "/yBub3QganNvbg==");
+    let path = format!("/api/v1/admin/dlq/{}", letter["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.json, letter);
+    let replayed = app.call(poem::http::Method::POST, &format!("{path}/replay")).await;
+    assert_eq!((replayed.status, &replayed.json["status"]), (200, &json!("replayed")), "{replayed:?}");
+    let again = app.call(poem::http::Method::POST, &format!("{path}/replay")).await;
+    assert_eq!((again.status, again.problem()), (409, "superseded"));
+    Ok(())
+}

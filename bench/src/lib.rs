@@ -1,0 +1,6 @@
+//! Real processes under load, and under the knife: the parts that the load generator and the crash tests share.
+
+pub mod account;
+pub mod load;
+pub mod report;
+pub mod stack;

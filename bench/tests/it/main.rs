@@ -1,0 +1,5 @@
+//! What real processes do when they are killed.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
+
+mod crash;

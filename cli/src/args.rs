@@ -1,0 +1,68 @@
+//! What can be said on the command line: the commands, and what all of them share.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{client, controller, dev, migrate, scratchpad, serve};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage or settings, 3 not found, 4 conflict, 5 unavailable or timed out.
+
+Start with `streamspace dev`, then `streamspace session create scratchpad --wait`.";
+
+/// A control plane for streamed sessions.
+#[derive(Debug, Parser)]
+#[command(name = "streamspace", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// How logs look on stderr; text on a terminal and JSON elsewhere, unless said. RUST_LOG says which of them.
+    #[arg(long, global = true, value_name = "FORMAT", env = "STREAMSPACE_LOG_FORMAT", hide_env = true)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything in one place: API, engine, nats-server, SQLite and a local controller.
+    Dev(dev::Args),
+    /// API and engine, on PostgreSQL and a NATS server that are there already.
+    Serve(serve::Args),
+    /// Runs a platform controller; `controller list` shows those that are known.
+    Controller(controller::Args),
+    /// The database's schema.
+    Migrate(migrate::Args),
+    /// Sessions: create, list, get, watch, hibernate, wake, delete.
+    Session(client::session::Args),
+    /// Templates: what a session can be made from.
+    Template(client::template::Args),
+    /// Dead letters: what could not be processed, kept until somebody decides.
+    Dlq(client::dlq::Args),
+    /// The notes page of the built-in template; the local controller runs it.
+    #[command(hide = true)]
+    Scratchpad(scratchpad::Args),
+}
+
+/// What a process is, in logs and traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It serves, under this name.
+    Service(&'static str),
+    /// It asks a server something and ends.
+    Client,
+}
+
+impl Command {
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Dev(_) => Role::Service("dev"),
+            Self::Serve(_) => Role::Service("serve"),
+            Self::Controller(args) if args.runs() => Role::Service("controller"),
+            _ => Role::Client,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `streamspace controller`: one platform controller as a process; and `controller list`, what the server knows of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controllers::Driver;
+use controllers::drivers::{local, noop};
+use controllers::runtime;
+use streams::ids::{ControllerId, Platform};
+
+use crate::client;
+use crate::failure::{Failure, Kind};
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
+
+/// `streamspace controller`
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    ask: Option<client::controllers::Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+impl Args {
+    /// Whether this is a controller, and no question about them.
+    pub(crate) const fn runs(&self) -> bool {
+        self.ask.is_none()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// Who it is: one id for all replicas of one controller; else CONTROLLER_ID
+    #[arg(long, value_name = "ID")]
+    controller_id: Option<String>,
+    /// What it drives: local or noop; else CONTROLLER_PLATFORM
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// Where NATS is; credentials are NATS_USER and NATS_PASSWORD
+    #[arg(long, value_name = "URL")]
+    nats_url: Option<String>,
+    /// Where it keeps what it started
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<String>,
+    /// Between two heartbeats [default: 10s]; else HEARTBEAT_INTERVAL
+    #[arg(long, value_name = "TIME")]
+    heartbeat_interval: Option<String>,
+    /// Sessions that it will hold
+    #[arg(long, value_name = "N")]
+    sessions_max: Option<String>,
+    /// Tells the resources of two installations on one platform apart [default: streamspace]
+    #[arg(long, value_name = "NAME")]
+    installation: Option<String>,
+    /// A YAML file with settings; environment and flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Which driver, and what it needs.
+#[derive(Debug)]
+enum Drive {
+    Local(local::Config),
+    Noop(noop::Knobs),
+}
+
+/// Runs a controller, or asks about them.
+pub(crate) async fn dispatch(args: Args) -> Result<(), Failure> {
+    match args.ask {
+        Some(command) => client::controllers::run(command).await,
+        None => run(args.run).await,
+    }
+}
+
+fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
+    let flags = [
+        ("controller_id", run.controller_id),
+        ("controller_platform", run.platform),
+        ("nats_url", run.nats_url),
+        ("state_dir", run.state_dir),
+        ("heartbeat_interval", run.heartbeat_interval),
+        ("sessions_max", run.sessions_max),
+        ("installation", run.installation),
+    ];
+    let mut settings = Settings::load(run.config.as_deref(), flags);
+    let id: Option<ControllerId> = settings.required("controller_id", "local-1");
+    let platform: Option<Platform> = settings.required("controller_platform", "local");
+    let nats = settings.nats("streamspace controller");
+    let drive = platform.as_ref().and_then(|platform| drive(platform, &mut settings));
+    let heartbeat = settings.duration("heartbeat_interval", Duration::from_secs(10));
+    let read = match (id, platform, nats, drive) {
+        (Some(id), Some(platform), Some(nats), Some(drive)) => {
+            let mut config =
+                runtime::Config { heartbeat_interval: heartbeat, ..runtime::Config::new(id, platform, nats) };
+            if let Some(installation) = settings.text("installation") {
+                config.installation = installation;
+            }
+            Some((config, drive))
+        }
+        _ => None,
+    };
+    settings.finish(read)
+}
+
+fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
+    let sessions_max: Option<u32> = settings.optional("sessions_max");
+    match platform.as_str() {
+        "local" => {
+            let state_dir: String = settings.required("state_dir", "./data/local")?;
+            let config = local::Config::new(state_dir);
+            Some(Drive::Local(local::Config { sessions_max: sessions_max.unwrap_or(config.sessions_max), ..config }))
+        }
+        "noop" => {
+            let journal = settings.text("state_dir").map(|folder| PathBuf::from(folder).join("noop.journal"));
+            let knobs = noop::Knobs { journal, ..noop::Knobs::default() };
+            Some(Drive::Noop(noop::Knobs { sessions_max: sessions_max.unwrap_or(knobs.sessions_max), ..knobs }))
+        }
+        other => {
+            settings.mistake(format!("CONTROLLER_PLATFORM={other}: this program drives local and noop"));
+            None
+        }
+    }
+}
+
+fn open(drive: Drive) -> Result<Arc<dyn Driver>, Failure> {
+    match drive {
+        Drive::Local(config) => Ok(Arc::new(local::Local::open(config).map_err(|e| {
+            let kind = if matches!(e, local::Error::InUse(_)) { Kind::Conflict } else { Kind::Usage };
+            Failure::because(kind, "local", &e).hint("--state-dir with a folder of its own")
+        })?)),
+        Drive::Noop(knobs) => {
+            if let Some(folder) = knobs.journal.as_deref().and_then(std::path::Path::parent) {
+                std::fs::create_dir_all(folder)?;
+            }
+            Ok(Arc::new(noop::Noop::open(knobs)?))
+        }
+    }
+}
+
+async fn run(run: Run) -> Result<(), Failure> {
+    let (config, drive) = load(run)?;
+    let driver = open(drive)?;
+    let shutdown = Shutdown::listen()?;
+    let working = runtime::run(config, driver, shutdown.asked.clone());
+    tokio::select! {
+        ended = working => ended.map_err(|e| Failure::because(Kind::Unavailable, "controller", &e)),
+        () = shutdown.hurry.cancelled() => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+//! What `streamspace dev` says when it is ready: where it is, who may in, and what to try first.
+
+use std::path::Path;
+
+use super::folder::Endpoints;
+use crate::output;
+
+/// Says it.
+pub(super) fn show(endpoints: &Endpoints, folder: &Path, default_folder: bool) {
+    let me = std::env::args().next().unwrap_or_else(|| "streamspace".into());
+    let at = if default_folder { String::new() } else { format!(" --data-dir {}", folder.display()) };
+    let (http, token) = (&endpoints.http, &endpoints.admin_token);
+    output::line(format!(
+        "
+  StreamSpace is running.
+
+    API    {http}/api/v1   (reference: {http}/docs)
+    token  {token}
+    data   {}
+
+  Try, in another terminal:
+
+    {me} session create scratchpad --wait{at}
+    {me} session list{at}
+    {me} controller list{at}
+
+  Ctrl-C stops it; sessions and their state are kept.
+",
+        folder.display()
+    ));
+}

@@ -1,0 +1,223 @@
+//! `streamspace dev`: everything in one place, and everything kept in one folder.
+//!
+//! API and engine run in this process; nats-server and the controller are children that are started again when they die.
+//! A kill of this process leaves them behind: the next start finds them in `children.json` and ends them. The sessions'
+//! own processes are nobody's children here; the new controller adopts them.
+
+mod banner;
+pub(crate) mod folder;
+mod nats;
+mod supervisor;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams::connect;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::children::Ledger;
+use crate::failure::{Failure, Kind};
+use crate::host::{self, Host};
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
+use folder::{Endpoints, Folder, Secrets};
+use supervisor::Program;
+
+pub(crate) const DATA_DIR: &str = "./data";
+const HTTP_ADDR: &str = "127.0.0.1:8080";
+/// How long what an earlier run left behind may take to end by itself.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(10);
+const CONTROLLER_GRACE: Duration = Duration::from_secs(25);
+
+/// `streamspace dev`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the API listens [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    http_addr: Option<String>,
+    /// Where everything is kept [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// The nats-server to run, 2.12 or newer [default: .tools/nats-server, else the one on PATH]
+    #[arg(long, value_name = "PATH")]
+    nats_server: Option<String>,
+    /// A YAML file with settings; environment and flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+struct Config {
+    http_addr: SocketAddr,
+    data_dir: PathBuf,
+    nats_server: Option<PathBuf>,
+    /// A server that is there already.
+    nats: Option<connect::Config>,
+    admin_token: Option<String>,
+    controller_id: String,
+    default_platform: String,
+    heartbeat_interval: Option<String>,
+}
+
+impl Config {
+    fn load(args: Args) -> Result<Self, Failure> {
+        let flags = [("http_addr", args.http_addr), ("data_dir", args.data_dir), ("nats_server", args.nats_server)];
+        let mut settings = Settings::load(args.config.as_deref(), flags);
+        let http_addr = host::address(&mut settings, HTTP_ADDR);
+        let nats = settings.text("nats_url").is_some().then(|| settings.nats("streamspace dev")).flatten();
+        let admin_token = host::admin_token(&mut settings);
+        settings.duration("heartbeat_interval", Duration::from_secs(10));
+        let id = settings.optional::<streams::ids::ControllerId>("controller_id");
+        let read = Self {
+            http_addr,
+            data_dir: settings.text("data_dir").unwrap_or_else(|| DATA_DIR.into()).into(),
+            nats_server: settings.text("nats_server").map(PathBuf::from),
+            nats,
+            admin_token,
+            controller_id: id.map_or_else(|| "local-1".into(), String::from),
+            default_platform: settings.text("default_platform").unwrap_or_else(|| "local".into()),
+            heartbeat_interval: settings.text("heartbeat_interval"),
+        };
+        settings.finish(Some(read))
+    }
+}
+
+/// What is kept running beside this process, and how to end it.
+struct Kept {
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Kept {
+    fn start<F: Future<Output = ()> + Send + 'static>(keep: impl FnOnce(CancellationToken) -> F) -> Self {
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(keep(cancel.clone()));
+        Self { cancel, task }
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        let _ = self.task.await; // a task that panicked was logged by the runtime
+    }
+}
+
+/// What the parts of one run share.
+struct Run {
+    config: Config,
+    folder: Folder,
+    secrets: Secrets,
+    ledger: Arc<Ledger>,
+    shutdown: Shutdown,
+}
+
+/// Runs until it is asked to end.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let config = Config::load(args)?;
+    let folder = Folder::take(&config.data_dir)?;
+    let listener = host::listen(config.http_addr).await?;
+    let ledger = Arc::new(Ledger::open(folder.join("children.json"))?);
+    for child in ledger.end_leftovers(LEFTOVER_GRACE).await? {
+        tracing::info!(child.name = %child.name, child.pid = child.pid, "ended; an earlier run had left it behind");
+    }
+    let run = Run { secrets: Secrets::of(&folder)?, config, folder, ledger, shutdown: Shutdown::listen()? };
+    run.all(listener).await
+}
+
+impl Run {
+    /// From the first process to the last.
+    async fn all(&self, listener: TcpListener) -> Result<(), Failure> {
+        if let Some(nats) = &self.config.nats {
+            return self.serve(nats, listener).await;
+        }
+        let options = nats::options(&self.folder, &self.secrets, self.config.nats_server.as_deref()).await?;
+        let (server, options) = nats::start(options, &self.folder, &self.secrets).await?;
+        let nats = server.client("streamspace dev");
+        let (ledger, hurry) = (self.ledger.clone(), self.shutdown.hurry.clone());
+        let server = Kept::start(|cancel| nats::keep(server, options, ledger, cancel, hurry));
+        let served = self.serve(&nats, listener).await;
+        self.shutdown.step("nats-server", Duration::from_secs(20), server.stop()).await;
+        served
+    }
+
+    async fn serve(&self, nats: &connect::Config, listener: TcpListener) -> Result<(), Failure> {
+        let program = self.controller(nats)?;
+        let endpoints = self.endpoints(nats, host::url(listener.local_addr()?));
+        let started = self.shutdown.asked.run_until_cancelled(self.host(nats, &endpoints, listener)).await;
+        let Some(host) = started else { return Ok(()) };
+        let mut host = host?;
+        let (ledger, shutdown) = (self.ledger.clone(), self.shutdown.clone());
+        let controller = Kept::start(|cancel| supervisor::keep(program, ledger, cancel, shutdown));
+        let ended = self.until_asked(&mut host, &endpoints).await;
+        self.shutdown.step("api", Duration::from_secs(10), host.stop_api()).await;
+        self.shutdown.step("controller", CONTROLLER_GRACE + Duration::from_secs(6), controller.stop()).await;
+        self.shutdown.step("engine", Duration::from_secs(15), host.stop_engine()).await;
+        ended
+    }
+
+    async fn host(
+        &self,
+        nats: &connect::Config,
+        endpoints: &Endpoints,
+        listener: TcpListener,
+    ) -> Result<Host, Failure> {
+        let link = connect::connect(nats).await.map_err(|e| Failure::because(Kind::Unavailable, "NATS", &e))?;
+        let settings = host::Settings {
+            database_url: self.folder.database_url(),
+            migrate: true,
+            admin_token: endpoints.admin_token.clone(),
+            default_platform: self.config.default_platform.clone(),
+        };
+        Host::start(settings, link, listener).await
+    }
+
+    async fn until_asked(&self, host: &mut Host, endpoints: &Endpoints) -> Result<(), Failure> {
+        endpoints.write(&self.folder)?;
+        let data_dir = &self.config.data_dir;
+        banner::show(endpoints, data_dir, data_dir == Path::new(DATA_DIR));
+        tokio::select! {
+            () = self.shutdown.asked.cancelled() => Ok(()),
+            ended = host.ended() => ended,
+        }
+    }
+
+    fn endpoints(&self, nats: &connect::Config, http: String) -> Endpoints {
+        Endpoints {
+            http,
+            nats: nats.url.clone(),
+            nats_user: nats.user.clone(),
+            nats_password: nats.password.as_ref().map(|password| password.expose().to_owned()),
+            admin_token: self.config.admin_token.clone().unwrap_or_else(|| self.secrets.admin_token.clone()),
+        }
+    }
+
+    /// The controller, as a process of its own: what breaks it does not break the engine.
+    fn controller(&self, nats: &connect::Config) -> Result<Program, Failure> {
+        let executable = std::env::current_exe()
+            .map_err(|e| Failure::because(Kind::Failed, "cannot tell where this program is", &e))?;
+        let password = nats.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
+        let mut environment = vec![
+            ("NATS_URL", nats.url.clone()),
+            ("NATS_USER", nats.user.clone().unwrap_or_default()),
+            ("NATS_PASSWORD", password),
+            ("NATS_TLS_ENABLED", nats.tls.to_string()),
+            ("CONTROLLER_ID", self.config.controller_id.clone()),
+            ("CONTROLLER_PLATFORM", "local".into()),
+            ("STREAMSPACE_CONFIG", String::new()), // what it needs is said here
+            ("STREAMSPACE_ADMIN_TOKEN", String::new()), // and what it does not need, it does not get
+            ("DATABASE_URL", String::new()),
+        ];
+        environment.extend(self.config.heartbeat_interval.clone().map(|interval| ("HEARTBEAT_INTERVAL", interval)));
+        let state_dir = self.folder.join("local").display().to_string();
+        Ok(Program {
+            name: "controller",
+            executable,
+            arguments: ["controller", "--platform", "local", "--state-dir", &state_dir].map(String::from).to_vec(),
+            environment,
+            log: self.folder.join("logs/controller.log"),
+            grace: CONTROLLER_GRACE,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! Files that are replaced whole, so that a reader finds the old one or the new one, also after a crash.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Replaces a file. Only its owner can read it: what this crate keeps is secrets, and notes of people.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+    fresh.as_file().set_permissions(Permissions::from_mode(0o600))?;
+    fresh.write_all(bytes)?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(path)?;
+    File::open(folder)?.sync_all()
+}

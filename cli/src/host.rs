@@ -1,0 +1,148 @@
+//! API and engine in this process: what `dev` and `serve` share.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::clock::Clock;
+use migrations::connect::{Database, Role};
+use streams::connect::Link;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Kind};
+use crate::settings;
+
+/// Shorter tokens can be guessed.
+const TOKEN_MIN: usize = 16;
+
+/// What a host is made of.
+pub(crate) struct Settings {
+    pub(crate) database_url: String,
+    /// Apply what the schema lacks; otherwise refuse to start without it.
+    pub(crate) migrate: bool,
+    pub(crate) admin_token: String,
+    pub(crate) default_platform: String,
+}
+
+/// Both, running.
+pub(crate) struct Host {
+    engine: Arc<Engine>,
+    database: Database,
+    cancel: CancellationToken,
+    api: Option<JoinHandle<Result<(), api::Error>>>,
+}
+
+impl Host {
+    /// Starts both; the listener answers from then on.
+    pub(crate) async fn start(settings: Settings, link: Link, listener: TcpListener) -> Result<Self, Failure> {
+        let database = open(&settings.database_url, settings.migrate).await?;
+        let config = engine::Config {
+            database: database.clone(),
+            link,
+            streams: streams::topology::Settings::default(),
+            default_platform: settings.default_platform,
+            clock: Clock::default(),
+        };
+        let engine = Engine::start(config).await.map_err(|e| Failure::because(Kind::Unavailable, "engine", &e))?;
+        let cancel = CancellationToken::new();
+        let api_config = api::Config::new(api::Secret::from(settings.admin_token));
+        tracing::info!(http.address = %host_address(&listener), "serves");
+        let api = tokio::spawn(api::serve(listener, api_config, engine.clone(), cancel.clone()));
+        Ok(Self { engine, database, cancel, api: Some(api) })
+    }
+
+    /// Waits for the API to end by itself, which it only does when it fails.
+    pub(crate) async fn ended(&mut self) -> Result<(), Failure> {
+        let Some(api) = &mut self.api else { return pending().await };
+        let ended = api.await;
+        self.api = None;
+        Ok(ended??)
+    }
+
+    /// No new requests; those that were begun are answered.
+    pub(crate) async fn stop_api(&mut self) {
+        self.cancel.cancel();
+        let Some(api) = self.api.take() else { return };
+        if let Ok(Err(error)) = api.await {
+            tracing::warn!(%error, "the API did not stop well");
+        }
+    }
+
+    /// Ends every loop, and closes the database.
+    pub(crate) async fn stop_engine(self) {
+        self.engine.stop().await;
+        drop(self.engine);
+        if let Err(error) = self.database.close().await {
+            tracing::warn!(%error, "the database was not closed well");
+        }
+    }
+}
+
+/// Opens a database whose schema fits this binary.
+async fn open(url: &str, migrate: bool) -> Result<Database, Failure> {
+    let database = migrations::connect::open(url, Role::SERVICE).await.map_err(database_failure)?;
+    if migrate {
+        migrations::migrate(&database).await.map_err(database_failure)?;
+    } else {
+        migrations::schema::require_current(&database).await.map_err(database_failure)?;
+    }
+    Ok(database)
+}
+
+/// What is wrong with a database, sorted for scripts.
+pub(crate) fn database_failure(error: migrations::Error) -> Failure {
+    use migrations::Error;
+    let kind = match error {
+        Error::Url(_) => Kind::Usage,
+        Error::Unreachable { .. } | Error::Busy { .. } => Kind::Unavailable,
+        _ => Kind::Failed,
+    };
+    Failure::because(kind, "database", &error)
+}
+
+/// The address to listen on; a mistake where it is none.
+pub(crate) fn address(settings: &mut settings::Settings, default: &str) -> SocketAddr {
+    let read =
+        |text: &str| text.parse().map_err(|_| format!("{text:?} is no address such as 127.0.0.1:8080 or [::]:8080"));
+    let said = settings.read("http_addr", read);
+    said.or_else(|| default.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))
+}
+
+/// The administrator's token, said or in a file; a mistake where it can be guessed.
+pub(crate) fn admin_token(settings: &mut settings::Settings) -> Option<String> {
+    let from_file = settings.read("admin_token_file", |path| {
+        std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|e| format!("{path}: {e}"))
+    });
+    let token = from_file.or_else(|| settings.text("admin_token"))?;
+    if token.len() < TOKEN_MIN || token.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        settings.mistake(format!("the admin token must be {TOKEN_MIN} or more characters without spaces"));
+        return None;
+    }
+    Some(token)
+}
+
+/// Listens, or says who is in the way.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| {
+        let failure = Failure::because(Kind::Conflict, &format!("cannot listen on {address}"), &e);
+        failure.hint("--http-addr with another port, or end what listens there")
+    })
+}
+
+/// How a client on this machine reaches a listener.
+pub(crate) fn url(address: SocketAddr) -> String {
+    let loopback = if address.is_ipv4() {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    } else {
+        SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], 0))
+    };
+    let ip = if address.ip().is_unspecified() { loopback.ip() } else { address.ip() };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+fn host_address(listener: &TcpListener) -> String {
+    listener.local_addr().map(url).unwrap_or_default()
+}

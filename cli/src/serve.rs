@@ -1,0 +1,95 @@
+//! `streamspace serve`: API and engine, on a database and a NATS server that are there already. Run as many as you like.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use streams::connect;
+
+use crate::failure::{Failure, Kind};
+use crate::host::{self, Host};
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
+
+const HTTP_ADDR: &str = "0.0.0.0:8080";
+
+/// `streamspace serve`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the API listens [default: 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDR")]
+    http_addr: Option<String>,
+    /// The database; DATABASE_URL, so that no password is in a list of processes
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Where NATS is; credentials are NATS_USER and NATS_PASSWORD
+    #[arg(long, value_name = "URL")]
+    nats_url: Option<String>,
+    /// A file with the administrator's token; else STREAMSPACE_ADMIN_TOKEN
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<String>,
+    /// The platform of sessions that name none [default: kubernetes]
+    #[arg(long, value_name = "PLATFORM")]
+    default_platform: Option<String>,
+    /// Whether to apply what the schema lacks; without it such a database is refused [default: true]
+    #[arg(long, value_name = "BOOL")]
+    migrate: Option<String>,
+    /// A YAML file with settings; environment and flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Failure> {
+    let flags = [
+        ("http_addr", args.http_addr),
+        ("database_url", args.database_url),
+        ("nats_url", args.nats_url),
+        ("admin_token_file", args.admin_token_file),
+        ("default_platform", args.default_platform),
+        ("migrate", args.migrate),
+    ];
+    let mut settings = Settings::load(args.config.as_deref(), flags);
+    let address = host::address(&mut settings, HTTP_ADDR);
+    let database_url: Option<String> =
+        settings.required("database_url", "postgres://streamspace:password@localhost:5432/streamspace");
+    let nats = settings.nats("streamspace serve");
+    let said = settings.text("admin_token").or_else(|| settings.text("admin_token_file")).is_some();
+    let admin_token = host::admin_token(&mut settings);
+    if !said {
+        settings
+            .mistake("STREAMSPACE_ADMIN_TOKEN (or --admin-token-file) is missing: without it nobody could use the API");
+    }
+    let platform: Option<streams::ids::Platform> = settings.optional("default_platform");
+    let default_platform = platform.map_or_else(|| "kubernetes".into(), String::from);
+    let migrate = settings.switch("migrate", true);
+    let read = match (database_url, nats, admin_token) {
+        (Some(database_url), Some(nats), Some(admin_token)) => {
+            Some((address, nats, host::Settings { database_url, migrate, admin_token, default_platform }))
+        }
+        _ => None,
+    };
+    settings.finish(read)
+}
+
+/// Runs until it is asked to end.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let (address, nats, settings) = load(args)?;
+    let listener = host::listen(address).await?;
+    let shutdown = Shutdown::listen()?;
+    let start = async {
+        // The server may come up after us; a wrong password is told at once.
+        let link = connect::connect_patiently(&nats, &shutdown.asked).await;
+        let link = link.map_err(|e| Failure::because(Kind::Unavailable, "NATS", &e))?;
+        Host::start(settings, link, listener).await
+    };
+    let started = shutdown.asked.run_until_cancelled(start).await;
+    let Some(host) = started else { return Ok(()) };
+    let mut host = host?;
+    let ended = tokio::select! {
+        () = shutdown.asked.cancelled() => Ok(()),
+        ended = host.ended() => ended,
+    };
+    shutdown.step("api", Duration::from_secs(10), host.stop_api()).await;
+    shutdown.step("engine", Duration::from_secs(15), host.stop_engine()).await;
+    ended
+}

@@ -1,0 +1,227 @@
+//! Settings in layers: defaults, then a YAML file, then the environment, then flags.
+//!
+//! Every process reads what it needs through one [`Settings`], which gathers mistakes with the place that each came from,
+//! so that all of them are told at once and before anything is started.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+use streams::connect::{self, Secret};
+
+use crate::failure::{Failure, Kind};
+
+/// Named by the contract, so the same in the environment without a prefix.
+const OF_THE_CONTRACT: [&str; 8] = [
+    "controller_id",
+    "controller_platform",
+    "database_url",
+    "heartbeat_interval",
+    "nats_password",
+    "nats_tls_enabled",
+    "nats_url",
+    "nats_user",
+];
+const OURS: [&str; 10] = [
+    "admin_token",
+    "admin_token_file",
+    "data_dir",
+    "default_platform",
+    "http_addr",
+    "installation",
+    "migrate",
+    "nats_server",
+    "sessions_max",
+    "state_dir",
+];
+
+/// One layer on the command line: a key, and its value where the flag was given.
+pub(crate) type Flag = (&'static str, Option<String>);
+
+/// What was said, where, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The highest layer that says something wins: value, and the place to name in a mistake.
+    said: BTreeMap<String, (String, String)>,
+    mistakes: Vec<String>,
+}
+
+/// The name of a setting in the environment.
+fn environment_name(key: &str) -> String {
+    let name = key.to_uppercase();
+    if OF_THE_CONTRACT.contains(&key) { name } else { format!("STREAMSPACE_{name}") }
+}
+
+/// The name of a setting on the command line.
+fn flag_name(key: &str) -> String {
+    let name = if key == "controller_platform" { "platform".into() } else { key.replace('_', "-") };
+    format!("--{name}")
+}
+
+impl Settings {
+    /// Reads all layers. An unreadable file is a mistake like any other.
+    pub(crate) fn load(file: Option<&Path>, flags: impl IntoIterator<Item = Flag>) -> Self {
+        Self::layered(file, |name| std::env::var(name).ok(), flags)
+    }
+
+    fn layered(
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+        flags: impl IntoIterator<Item = Flag>,
+    ) -> Self {
+        let mut this = Self::default();
+        let named = environment("STREAMSPACE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        if let Some(path) = file.map(Path::to_path_buf).or(named) {
+            this.read_file(&path);
+        }
+        for key in OF_THE_CONTRACT.iter().chain(&OURS) {
+            let name = environment_name(key);
+            if let Some(value) = environment(&name).filter(|value| !value.is_empty()) {
+                this.said.insert((*key).to_owned(), (value, name));
+            }
+        }
+        for (key, value) in flags {
+            if let Some(value) = value {
+                this.said.insert(key.to_owned(), (value, flag_name(key)));
+            }
+        }
+        this
+    }
+
+    fn read_file(&mut self, path: &Path) {
+        let at = path.display();
+        let text = std::fs::read_to_string(path).map_err(|e| e.to_string());
+        let parsed =
+            text.and_then(|text| serde_saphyr::from_str::<BTreeMap<String, Value>>(&text).map_err(|e| e.to_string()));
+        let entries = match parsed {
+            Ok(entries) => entries,
+            Err(error) => return self.mistakes.push(format!("{at}: {error}")),
+        };
+        for (key, value) in entries {
+            let text = match value {
+                _ if !OF_THE_CONTRACT.iter().chain(&OURS).any(|known| *known == key) => {
+                    self.mistakes.push(format!("{at}: there is no setting {key:?}"));
+                    continue;
+                }
+                Value::String(text) => text,
+                Value::Bool(_) | Value::Number(_) => value.to_string(),
+                _ => {
+                    self.mistakes.push(format!("{at}: {key} has to be one value"));
+                    continue;
+                }
+            };
+            let place = format!("{key} in {at}");
+            self.said.insert(key, (text, place));
+        }
+    }
+
+    /// A value as it stands.
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
+        self.said.get(key).map(|(value, _)| value.clone())
+    }
+
+    /// A value of a type; a mistake where it is none.
+    pub(crate) fn optional<T: FromStr<Err: Display>>(&mut self, key: &str) -> Option<T> {
+        self.read(key, |text| text.parse().map_err(|e: T::Err| format!("{text:?}: {e}")))
+    }
+
+    /// A value that has to be there.
+    pub(crate) fn required<T: FromStr<Err: Display>>(&mut self, key: &str, example: &str) -> Option<T> {
+        if !self.said.contains_key(key) {
+            let (name, flag) = (environment_name(key), flag_name(key));
+            self.mistake(format!("{name} (or {flag}) is missing, for example {example}"));
+        }
+        self.optional(key)
+    }
+
+    /// A length of time.
+    pub(crate) fn duration(&mut self, key: &str, default: Duration) -> Duration {
+        self.read(key, |text| streams::duration::parse(text).map_err(|e| e.to_string())).unwrap_or(default)
+    }
+
+    /// Yes or no.
+    pub(crate) fn switch(&mut self, key: &str, default: bool) -> bool {
+        let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(format!("{text:?} is neither true nor false")),
+        };
+        self.read(key, read).unwrap_or(default)
+    }
+
+    /// A value that is read in its own way.
+    pub(crate) fn read<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (value, place) = self.said.get(key)?;
+        match read(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.mistakes.push(format!("{place}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Notes something that is wrong.
+    pub(crate) fn mistake(&mut self, mistake: impl Into<String>) {
+        self.mistakes.push(mistake.into());
+    }
+
+    /// Where NATS is, of which `NATS_URL` has to be said.
+    pub(crate) fn nats(&mut self, name: &str) -> Option<connect::Config> {
+        let url: Option<String> = self.required("nats_url", "nats://localhost:4222");
+        let (user, tls) = (self.text("nats_user"), self.switch("nats_tls_enabled", false));
+        let password = self.text("nats_password").map(Secret::new);
+        if user.is_some() != password.is_some() {
+            self.mistake("NATS_USER and NATS_PASSWORD only work together");
+        }
+        Some(connect::Config { url: url?, user, password, tls, name: name.to_owned() })
+    }
+
+    /// What was read, unless anything is wrong.
+    pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Failure> {
+        match read {
+            Some(read) if self.mistakes.is_empty() => Ok(read),
+            _ => {
+                self.mistakes.dedup();
+                Err(Failure::new(Kind::Usage, self.mistakes.join("; "))
+                    .hint("`streamspace help` and the setting named here"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "nats_url: nats://file\nhttp_addr: 127.0.0.1:1\ncontroller_id: file\n").unwrap();
+        let environment = |name: &str| match name {
+            "NATS_URL" => Some("nats://environment".to_owned()),
+            "CONTROLLER_ID" => Some("environment".to_owned()),
+            _ => None,
+        };
+        let settings = Settings::layered(Some(file.path()), environment, [("controller_id", Some("flag".into()))]);
+        assert_eq!(settings.text("http_addr").as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(settings.text("nats_url").as_deref(), Some("nats://environment"));
+        assert_eq!(settings.text("controller_id").as_deref(), Some("flag"));
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "htp_addr: x\nheartbeat_interval: soon\nnats_user: me\n").unwrap();
+        let mut settings = Settings::layered(Some(file.path()), |_| None, []);
+        settings.duration("heartbeat_interval", Duration::from_secs(1));
+        let nats = settings.nats("test");
+        let message = settings.finish(nats).unwrap_err().message;
+        for part in ["htp_addr", "heartbeat_interval in ", "NATS_URL", "NATS_USER and NATS_PASSWORD"] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+    }
+}

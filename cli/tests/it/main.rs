@@ -1,0 +1,7 @@
+//! What the binary promises, tried on the binary itself.
+
+mod arguments;
+mod children;
+mod dev;
+mod program;
+mod scratchpad;

@@ -1,0 +1,80 @@
+//! Batches grow with the load alone, and each message in them gets its own verdict.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use streams::metrics::Metrics;
+use streams::source::Source;
+use streams::testing::nats;
+use streams::topology::{SS_DLQ, SS_REPORTS};
+use streams::worker::{Delivery, Verdict, run_batches};
+use tokio_util::sync::CancellationToken;
+
+use crate::probe::{empties, left, names, parker, publish};
+
+#[tokio::test]
+async fn batches_hand_over_a_single_message_at_once_and_a_burst_together() {
+    let nats = nats().await;
+    let link = nats.declared().await.unwrap();
+    let (sizes, panicked) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let apply = {
+        let (sizes, panicked) = (sizes.clone(), panicked.clone());
+        move |batch: Vec<Delivery>| {
+            let (sizes, panicked) = (sizes.clone(), panicked.clone());
+            async move {
+                assert!(batch.len() == 1 || panicked.swap(true, Ordering::SeqCst), "as the test wants it");
+                assert!(batch.is_sorted_by_key(|d| d.stream_sequence) || batch.iter().any(|d| d.delivered > 1));
+                sizes.lock().unwrap().push(batch.iter().map(|d| d.stream_sequence).collect::<Vec<_>>());
+                batch.iter().map(|_| Verdict::Done).collect()
+            }
+        }
+    };
+    let source = Source::engine(link.clone(), SS_REPORTS, Metrics::default());
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(run_batches(source, 64, apply, parker(&link), cancel.clone()));
+    let started = std::time::Instant::now();
+    publish(&link, "streamspace.session.status", names(0..1)).await;
+    empties(&link, SS_REPORTS).await;
+    assert!(started.elapsed() < Duration::from_secs(5), "one message does not wait for more");
+    publish(&link, "streamspace.session.status.docker.host-1", names(1..1000)).await;
+    empties(&link, SS_REPORTS).await;
+    cancel.cancel();
+    task.await.unwrap();
+    let sizes = sizes.lock().unwrap();
+    assert_eq!(sizes[0], [1]);
+    assert!(sizes.iter().all(|batch| batch.len() <= 64));
+    assert_eq!(sizes.iter().flatten().collect::<BTreeSet<_>>().len(), 1000, "also after a batch that panicked");
+    assert!(panicked.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn in_a_batch_each_message_gets_its_own_verdict() {
+    let nats = nats().await;
+    let link = nats.declared().await.unwrap();
+    publish(&link, "streamspace.session.status", names(0..30)).await;
+    let again = Arc::new(AtomicUsize::new(0));
+    let counted = again.clone();
+    let apply = move |batch: Vec<Delivery>| {
+        let counted = counted.clone();
+        async move {
+            let verdict = |d: &Delivery| match d.stream_sequence % 3 {
+                0 => Verdict::Park("illegal: as the test wants it".into()),
+                1 if d.delivered == 1 => {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    Verdict::Again
+                }
+                _ => Verdict::Done,
+            };
+            batch.iter().map(verdict).collect()
+        }
+    };
+    let source = Source::engine(link.clone(), SS_REPORTS, Metrics::default());
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(run_batches(source, 16, apply, parker(&link), cancel.clone()));
+    empties(&link, SS_REPORTS).await;
+    cancel.cancel();
+    task.await.unwrap();
+    assert_eq!((left(&link, SS_DLQ).await, again.load(Ordering::SeqCst)), (10, 10));
+}

@@ -1,0 +1,27 @@
+//! The promises of this room, kept against real nats-servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed assumption is a failed test
+
+mod batches;
+mod connection;
+mod contract;
+#[cfg(feature = "crash-points")]
+mod crash;
+mod parking;
+mod probe;
+mod publisher;
+mod server;
+mod subjects;
+mod topology;
+mod tracing_context;
+mod worker;
+
+use std::time::Duration;
+
+/// Polls until it holds, and fails the test where it does not in time.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -112,9 +112,10 @@ impl Story {
         if self.stack.serve.ended()?.is_some() {
             self.stack.serve.again()?;
         }
-        match &mut self.controller {
-            Some(controller) if controller.ended()?.is_some() => controller.again()?,
-            _ => {}
+        if let Some(controller) = &mut self.controller
+            && controller.ended()?.is_some()
+        {
+            controller.again()?;
         }
         Ok(())
     }

@@ -11,12 +11,12 @@ use crate::host::{self, Host};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
-const HTTP_ADDR: &str = "0.0.0.0:8080";
+const HTTP_ADDR: &str = "127.0.0.1:8080";
 
 /// `streamspace serve`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where the API listens [default: 0.0.0.0:8080]
+    /// Where the API listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     http_addr: Option<String>,
     /// The database; DATABASE_URL, so that no password is in a list of processes

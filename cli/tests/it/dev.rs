@@ -13,13 +13,13 @@ use tempfile::{TempDir, tempdir};
 use crate::program::{Running, Said, program, run, until};
 
 /// A folder with a `dev` in it; nothing of it is left when this is dropped.
-struct Dev {
-    folder: TempDir,
+pub(crate) struct Dev {
+    pub(crate) folder: TempDir,
     process: Option<Running>,
 }
 
 impl Dev {
-    fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self { folder: tempdir()?, process: None })
     }
 
@@ -29,8 +29,14 @@ impl Dev {
 
     /// Starts it, and waits until it says that it runs.
     fn start(&mut self) -> anyhow::Result<()> {
+        self.start_with(&[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
         let out = self.folder.path().join("out");
         let mut command = program(self.folder.path(), &["dev", "--http-addr", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied());
         command.stdout(File::create(&out)?).stderr(File::create(self.folder.path().join("err"))?).stdin(Stdio::null());
         let process = self.process.insert(Running(command.spawn()?));
         let err = self.folder.path().join("err");
@@ -44,7 +50,7 @@ impl Dev {
         self.process.as_mut().context("dev is not started")
     }
 
-    fn ask(&self, arguments: &[&str]) -> anyhow::Result<Said> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         run(self.folder.path(), arguments)?.done()
     }
 

@@ -4,4 +4,6 @@ mod arguments;
 mod children;
 mod dev;
 mod program;
+mod readme;
 mod scratchpad;
+mod traces;

@@ -10,6 +10,7 @@ mod controller;
 mod dead_letter;
 mod group;
 mod session;
+mod session_row;
 mod template;
 mod work;
 

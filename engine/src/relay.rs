@@ -100,6 +100,7 @@ impl Relay {
         let outgoing = rows.iter().map(outgoing).collect();
         let acks = observed(self.publisher.publish_all(outgoing), "relay.publish").await;
         let mut marks = Vec::with_capacity(rows.len());
+        let mut failed = None;
         for (row, ack) in rows.iter().zip(acks) {
             match ack {
                 Ok(ack) => {
@@ -107,8 +108,12 @@ impl Relay {
                     let seq = i64::try_from(ack.sequence).ok();
                     marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: Some(epoch), seq });
                 }
-                Err(error) => tracing::warn!(event.id = %row.event_id, %error, "a command was not published yet"),
+                Err(error) => failed = Some(error),
             }
+        }
+        if let Some(error) = failed {
+            let count = rows.len() - marks.len();
+            tracing::warn!(%error, commands = count, "not published yet; they stay in the outbox");
         }
         marks
     }

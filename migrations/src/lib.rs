@@ -13,6 +13,7 @@ mod m20260101_000004_event_log;
 mod m20260101_000005_dead_letters;
 mod m20260101_000006_idempotency;
 mod m20260101_000007_streams;
+mod m20260101_000008_applications;
 pub mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -243,7 +243,8 @@ fn noticed(state: &watch::Sender<State>, event: &Event) {
                 }
                 lost
             });
-            if lost {
+            let anybody_left = state.receiver_count() > 0; // a link that was dropped is closed, not lost
+            if lost && anybody_left {
                 tracing::warn!("lost the connection to NATS; trying again until it is back");
             }
         }

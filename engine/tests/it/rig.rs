@@ -118,7 +118,7 @@ impl Rig {
     }
 }
 
-async fn start(database: &TestDatabase, nats: &streams::testing::Nats, clock: &Clock) -> Arc<Engine> {
+pub(crate) async fn start(database: &TestDatabase, nats: &streams::testing::Nats, clock: &Clock) -> Arc<Engine> {
     let config = Config {
         database: database.database.clone(),
         link: nats.link().await.expect("connected"),

@@ -1,10 +1,12 @@
 //! The group commit: many at once, each answered for itself.
 
+use engine::clock::Clock;
 use engine::writer::Ask;
 use futures::future::join_all;
+use migrations::testing::TestDatabase;
 use uuid::Uuid;
 
-use crate::rig::{Rig, request};
+use crate::rig::{Rig, request, start};
 
 #[tokio::test]
 async fn many_at_once_are_all_written_and_one_bad_one_fails_alone() {
@@ -33,4 +35,14 @@ async fn every_mistake_of_a_request_is_named_at_once() {
     for field in ["template_id", "platform", "resources.memory", "idle_timeout", "metadata"] {
         assert!(error.contains(field), "{field} is missing in: {error}");
     }
+}
+
+#[tokio::test]
+async fn two_engines_may_start_at_once_on_a_fresh_database() {
+    let database = TestDatabase::postgres().await.expect("a database");
+    let nats = streams::testing::nats().await;
+    let clock = Clock::default();
+    let (one, other) = tokio::join!(start(&database, &nats, &clock), start(&database, &nats, &clock));
+    one.stop().await;
+    other.stop().await;
 }

@@ -30,6 +30,9 @@ const COLUMNS: &[(&str, &str, &str, bool, Option<&str>)] = &[
     ("event_log", "error_message", "text", true, None),
     ("sessions", "platform", "character varying(50)", false, Some("'kubernetes'")),
     ("sessions", "controller_id", "character varying(255)", true, None),
+    ("installed_applications", "install_status", "character varying(50)", true, Some("'pending'")),
+    ("installed_applications", "install_message", "text", true, None),
+    ("installed_applications", "platform", "character varying(50)", true, Some("'kubernetes'")),
 ];
 
 /// Index, then what its definition must say on both databases.

@@ -12,10 +12,10 @@ impl Step<'_> {
         if due(self.session.next_attempt_ms) {
             self.retry();
         }
-        if due(self.session.expires_ms) && self.session.status == S::Running {
-            self.session.reason = Some("maximum duration reached".into());
-            self.fall_asleep();
-        } else if due(self.session.idle_ms) {
+        if due(self.session.expires_ms) {
+            self.end_of_duration();
+        }
+        if due(self.session.idle_ms) {
             self.look_for_idleness();
         }
     }
@@ -29,6 +29,14 @@ impl Step<'_> {
             self.session.next_attempt_ms = None;
             self.explain_wait();
             self.effects.push(Effect::Decide("waiting"));
+        }
+    }
+
+    fn end_of_duration(&mut self) {
+        self.session.expires_ms = None;
+        if self.session.status == S::Running {
+            self.session.reason = Some("maximum duration reached".into());
+            self.fall_asleep();
         }
     }
 

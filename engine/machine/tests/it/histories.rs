@@ -106,6 +106,13 @@ impl Run {
         let fence = |s: &Session| (s.seen_generation, s.seen_epoch, s.seen_seq);
         assert!(fence(&decision.session) >= fence(&self.session), "the fence went back");
         self.session = decision.session;
+        if event == Event::Tick {
+            let timers = [self.session.next_attempt_ms, self.session.expires_ms, self.session.idle_ms];
+            assert!(
+                timers.into_iter().flatten().all(|at| at > self.now),
+                "a timer that fired is still due: {timers:?}"
+            );
+        }
         self.check(&event);
     }
 

@@ -84,6 +84,18 @@ async fn without_a_connection_nothing_is_sent() {
     assert_eq!(acked.sequence, 1, "the first was not sent behind our back");
 }
 
+/// The signal reaches one thread after the other: waits until none of them runs any more.
+async fn stopped(pid: u32) {
+    let running = || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        stats.filter(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))).count()
+    };
+    while running() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_falls_silent_makes_the_outcome_ambiguous() {
     let mut nats = nats().await;
@@ -91,6 +103,7 @@ async fn a_server_that_falls_silent_makes_the_outcome_ambiguous() {
     let publisher = Publisher::new(link, Metrics::default()).with_timeout(Duration::from_millis(300));
     let pid = rustix::process::Pid::from_raw(i32::try_from(nats.server().pid()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    stopped(nats.server().pid()).await;
     let result = publisher.publish(report("a")).await;
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     assert!(matches!(result, Err(Error::Ambiguous)), "{result:?}");

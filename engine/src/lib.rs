@@ -7,6 +7,7 @@ pub mod account;
 pub mod clock;
 mod courier;
 mod dead_letters;
+pub mod fold;
 mod heartbeats;
 pub mod metrics;
 mod parts;

@@ -1,7 +1,7 @@
 //! What happens to a session: the machine decides, and this file turns its effects into rows.
 
 use machine::placement::Place;
-use machine::session::{Decision, Effect, Event, SOFT, Session, create, decide};
+use machine::session::{Decision, Effect, Event, Session, create, decide};
 use machine::{Context, Lane};
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::{Map, Value, json};
@@ -137,7 +137,7 @@ impl Batch<'_> {
         trace: Option<&str>,
     ) -> Result<(), Error> {
         let Decision { session: after, effects } = decision;
-        let changes = before.map_or_else(|| hard(&after), |before| difference(before, &after));
+        let changes = before.map_or_else(|| after.hard(), |before| difference(before, &after));
         let quiet = rows.iter().all(|row| row.causation_id.is_none()) && effects.is_empty();
         if before.is_some() && quiet && changes.keys().all(|name| FENCE.contains(&name.as_str())) {
             return self.keep_fence(id, before, after); // nothing but soft columns moved: no row of the log
@@ -323,20 +323,11 @@ fn missing(id: Uuid) -> Error {
     Error::NotFound { what: "session", name: id.to_string() }
 }
 
-fn hard(facts: &Session) -> Map<String, Value> {
-    let mut all = match serde_json::to_value(facts) {
-        Ok(Value::Object(all)) => all,
-        _ => Map::new(),
-    };
-    all.retain(|name, _| !SOFT.contains(&name.as_str()));
-    all
-}
-
 /// The hard columns that differ, with their new values.
 fn difference(before: &Session, after: &Session) -> Map<String, Value> {
     if before == after {
         return Map::new();
     }
-    let before = hard(before);
-    hard(after).into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect()
+    let before = before.hard();
+    after.hard().into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect()
 }

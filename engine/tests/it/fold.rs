@@ -1,29 +1,19 @@
 //! I5: folding the log gives the rows.
 
+use engine::fold::fold;
 use engine::store::session;
 use engine::writer::Ask;
-use machine::session::SOFT;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::rig::Rig;
 
 async fn folded(rig: &Rig, id: Uuid) -> Map<String, Value> {
-    let mut facts = Map::new();
-    for (i, row) in rig.log(id).await.into_iter().enumerate() {
-        assert_eq!(row.entity_seq, i as i64 + 1, "the fold order has no gaps");
-        for (name, value) in row.changes.as_ref().and_then(Value::as_object).into_iter().flatten() {
-            facts.insert(name.clone(), value.clone());
-        }
-    }
-    facts
+    fold(rig.engine.reader(), &session::Model::entity(id)).await.expect("the fold order has no gaps")
 }
 
 fn stored(row: &session::Model) -> Map<String, Value> {
-    let facts = serde_json::to_value(row.facts().expect("readable")).expect("JSON");
-    let Value::Object(mut facts) = facts else { panic!("an object") };
-    facts.retain(|name, _| !SOFT.contains(&name.as_str()));
-    facts
+    row.facts().expect("readable").hard()
 }
 
 #[tokio::test]

@@ -69,6 +69,15 @@ impl Rig {
         self.engine.create_session(request()).await.expect("accepted")
     }
 
+    /// A session that its controller has started, and the command that asked for it.
+    pub(crate) async fn running(&self, controller: &mut Controller) -> (Uuid, Value) {
+        let id = self.create().await.session_id;
+        let command = controller.take().await;
+        controller.report(&command, "running").await;
+        self.until(id, "running").await;
+        (id, command)
+    }
+
     pub(crate) async fn session(&self, id: Uuid) -> session::Model {
         engine::queries::session(self.engine.reader(), id).await.expect("readable").expect("a session")
     }
@@ -149,9 +158,9 @@ pub(crate) struct Controller {
 impl Controller {
     /// The next command, acknowledged.
     pub(crate) async fn take(&mut self) -> Value {
-        for _ in 0..40 {
-            let next = tokio::time::timeout(Duration::from_secs(20), self.commands.next()).await;
-            if let Ok(Some(Ok(message))) = next {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while let Ok(Some(next)) = tokio::time::timeout_at(deadline, self.commands.next()).await {
+            if let Ok(message) = next {
                 message.double_ack().await.expect("acknowledged");
                 return serde_json::from_slice(&message.payload).expect("JSON");
             }

@@ -31,10 +31,7 @@ async fn a_session_that_was_never_placed_is_deleted_without_a_command() {
 async fn a_missed_heartbeat_makes_a_controller_unhealthy_and_moves_no_session() {
     let rig = Rig::sqlite().await;
     let mut controller = rig.controller().await;
-    let id = rig.create().await.session_id;
-    let command = controller.take().await;
-    controller.report(&command, "running").await;
-    rig.until(id, "running").await;
+    let (id, _) = rig.running(&mut controller).await;
     rig.clock.advance(Duration::from_secs(3600));
     let silent = || async {
         let row = engine::queries::controller(rig.engine.reader(), OWNER).await.expect("readable")?;

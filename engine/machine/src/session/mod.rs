@@ -3,18 +3,19 @@
 //! `intent` is what people ask for, `report` what the owner says, `timer` what time does, `place` who gets it. The invariant
 //! that holds them together: a session has at most one open command, of its present generation; a newer intent supersedes it.
 
+mod facts;
 mod intent;
 mod place;
 mod report;
 mod timer;
 
-use serde::{Deserialize, Serialize};
 use streams::subject::Verb;
 use streams::wire::{Failure, SessionState};
 use uuid::Uuid;
 
 use crate::{Context, Lane, placement::Place};
 
+pub use facts::{Attempt, Desired, SOFT, Session};
 pub use report::{Observation, Source};
 
 /// How long a durable command may take before the engine looks after it, in milliseconds. Longer than a controller's own
@@ -26,117 +27,6 @@ pub const CORE_DEADLINE_MS: i64 = 30_000;
 pub const MAX_STARTS: i32 = 3;
 /// Failures that are older than this do not count towards giving up on a session that fails by itself, in milliseconds.
 pub const FAILURE_WINDOW_MS: i64 = 600_000;
-
-/// What is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // the names are the contract's
-pub enum Desired {
-    Running,
-    Hibernated,
-    Deleted,
-}
-
-impl Desired {
-    /// The spelling in SQL and JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        self.goal().as_str()
-    }
-
-    /// The desired state of a spelling.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Running, Self::Hibernated, Self::Deleted].into_iter().find(|d| d.as_str() == name)
-    }
-
-    /// The state in which it holds.
-    #[must_use]
-    pub const fn goal(self) -> SessionState {
-        match self {
-            Self::Running => SessionState::Running,
-            Self::Hibernated => SessionState::Hibernated,
-            Self::Deleted => SessionState::Deleted,
-        }
-    }
-}
-
-/// One failed attempt, as the error history keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Which attempt, counted from 1.
-    pub attempt: i32,
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// Why.
-    pub error: Failure,
-}
-
-/// The facts of a session that decisions are made on. Field names are the columns of `sessions`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Session {
-    /// Identity.
-    pub session_id: Uuid,
-    /// Where it stands.
-    pub status: SessionState,
-    /// Where it is to be.
-    pub desired: Desired,
-    /// Grows with every change of what is desired; the engine owns it.
-    pub generation: i64,
-    /// Its owner, once placed.
-    pub controller_id: Option<String>,
-    /// How its owner is reached.
-    pub lane: Option<Lane>,
-    /// Why it waits, or why the engine moved it; for people.
-    pub reason: Option<String>,
-    /// The last word of its owner; for people.
-    pub message: Option<String>,
-    /// The platform's own word for its state.
-    pub phase: Option<String>,
-    /// Where a browser reaches it.
-    pub url: Option<String>,
-    /// The platform's name of what runs it.
-    pub pod_name: Option<String>,
-    /// The open command.
-    pub command_id: Option<Uuid>,
-    /// Its verb, as `session.create`.
-    pub command_verb: Option<String>,
-    /// Its attempt, counted from 1; 0 while it was never sent.
-    pub attempt: i32,
-    /// Runs of the owner that began this attempt.
-    pub starts: i32,
-    /// The run that began it last.
-    pub starter: Option<Uuid>,
-    /// When the next attempt is due.
-    pub next_attempt_ms: Option<i64>,
-    /// When the maximum duration ends.
-    pub expires_ms: Option<i64>,
-    /// Fence: generation of the newest report that was applied.
-    pub seen_generation: i64,
-    /// Fence: its stream's epoch.
-    pub seen_epoch: i64,
-    /// Fence: its sequence in the stream.
-    pub seen_seq: i64,
-    /// Failed attempts of the open command, and recent failures of the session itself.
-    pub failures: Vec<Attempt>,
-    /// Shown as deleted, while its owner still owes the clean-up.
-    pub debt: bool,
-    /// Idle time after which it is hibernated, in seconds.
-    pub idle_timeout_s: Option<i64>,
-    /// Longest time that it may run without a break, in seconds.
-    pub max_duration_s: Option<i64>,
-    /// Soft: when the open command's silence is looked into.
-    pub deadline_ms: Option<i64>,
-    /// Soft: when idleness is looked into.
-    pub idle_ms: Option<i64>,
-    /// Soft: last sign of use.
-    pub last_activity_ms: i64,
-    /// Soft: open connections, where the owner counts them.
-    pub connections: Option<i32>,
-}
-
-/// Names of the soft fields: neither logged nor folded.
-pub const SOFT: [&str; 4] = ["deadline_ms", "idle_ms", "last_activity_ms", "connections"];
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use bench::load;
-use bench::report::{self, Figure};
+use bench::report::{self, Figure, Used};
 use bench::stack::{Backend, Stack};
 
 /// Measures accepts/s and accepted-to-running/s.
@@ -50,10 +50,15 @@ async fn main() -> Result<()> {
 
 async fn measure(arguments: &Arguments, database: Backend, connections: usize, sessions: usize) -> Result<Figure> {
     let stack = Stack::start(&arguments.binary, database, &[]).await?;
-    let _controller = stack.controller("bench-1", "noop", &[])?;
+    let controller = stack.controller("bench-1", "noop", &[])?;
     stack.ready().await?;
     load::run(&stack, 200, connections).await.context("warming up")?;
+    let before = (stack.serve.cpu_seconds()?, controller.cpu_seconds()?);
     let run = load::run(&stack, sessions, connections).await?;
-    let memory_mb = stack.serve.memory_mb()?;
-    Ok(Figure::of(database, connections, sessions, &run, memory_mb))
+    let used = Used {
+        memory_mb: stack.serve.memory_mb()?,
+        serve_cpu_seconds: stack.serve.cpu_seconds()? - before.0,
+        controller_cpu_seconds: controller.cpu_seconds()? - before.1,
+    };
+    Ok(Figure::of(database, connections, sessions, &run, &used))
 }

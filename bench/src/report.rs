@@ -8,6 +8,17 @@ use serde::Serialize;
 use crate::load::Run;
 use crate::stack::Backend;
 
+/// What a run took of the machine.
+#[derive(Debug)]
+pub struct Used {
+    /// Resident memory of `serve` after it.
+    pub memory_mb: f64,
+    /// Processor time of `serve`.
+    pub serve_cpu_seconds: f64,
+    /// Processor time of the controller.
+    pub controller_cpu_seconds: f64,
+}
+
 /// One row of the table.
 #[derive(Debug, Serialize)]
 pub struct Figure {
@@ -22,12 +33,14 @@ pub struct Figure {
     running_p50_ms: f64,
     running_p99_ms: f64,
     memory_mb: f64,
+    serve_cpu_ms_per_session: f64,
+    controller_cpu_ms_per_session: f64,
 }
 
 impl Figure {
     /// The figures of a run.
     #[must_use]
-    pub fn of(database: Backend, connections: usize, sessions: usize, run: &Run, memory_mb: f64) -> Self {
+    pub fn of(database: Backend, connections: usize, sessions: usize, run: &Run, used: &Used) -> Self {
         Self {
             database,
             durability: database.durability(),
@@ -39,7 +52,9 @@ impl Figure {
             running_per_second: sessions as f64 / run.running_seconds,
             running_p50_ms: percentile(&run.running_ms, 0.50),
             running_p99_ms: percentile(&run.running_ms, 0.99),
-            memory_mb,
+            memory_mb: used.memory_mb,
+            serve_cpu_ms_per_session: used.serve_cpu_seconds * 1e3 / sessions as f64,
+            controller_cpu_ms_per_session: used.controller_cpu_seconds * 1e3 / sessions as f64,
         }
     }
 }
@@ -53,7 +68,7 @@ fn percentile(sorted: &[f64], part: f64) -> f64 {
 #[allow(clippy::print_stdout)] // the figures are this program's output
 pub fn line(f: &Figure) {
     println!(
-        "{:<8} {:<22} {:>3} conn | accept {:>8.0}/s p50 {:>6.1} ms p99 {:>6.1} ms | running {:>7.0}/s p50 {:>6.0} ms p99 {:>6.0} ms | {:>4.0} MB",
+        "{:<8} {:<22} {:>3} conn | accept {:>8.0}/s p50 {:>6.1} ms p99 {:>6.1} ms | running {:>7.0}/s p50 {:>6.0} ms p99 {:>6.0} ms | {:>4.0} MB, cpu/session {:.3} + {:.3} ms",
         format!("{:?}", f.database).to_lowercase(),
         f.durability,
         f.connections,
@@ -64,6 +79,8 @@ pub fn line(f: &Figure) {
         f.running_p50_ms,
         f.running_p99_ms,
         f.memory_mb,
+        f.serve_cpu_ms_per_session,
+        f.controller_cpu_ms_per_session,
     );
 }
 

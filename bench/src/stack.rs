@@ -15,6 +15,9 @@ use streams::testing::Nats;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+/// Of `utime` and `stime` in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that runs programs (proc(5)).
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// A database to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -83,6 +86,18 @@ impl Process {
     /// Where the system does not tell.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
+    }
+
+    /// Processor time that it has used, in seconds.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let pid = self.child.id().context("the process has ended")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields = stat.rsplit_once(')').context("a command in /proc/PID/stat")?.1;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? / TICKS_PER_SECOND)
     }
 
     /// Resident memory, in MB.

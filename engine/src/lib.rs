@@ -18,6 +18,7 @@ mod relay;
 mod replay;
 pub mod request;
 pub mod store;
+mod templates;
 mod timers;
 mod worlds;
 pub mod writer;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use clock::Clock;
 use courier::{Courier, Epochs};
 use parts::Parts;
+use templates::Templates;
 use writer::{Done, TemplateWrite, Wakes, Work, Writer};
 
 pub use courier::Error;
@@ -66,6 +68,7 @@ pub struct Engine {
     parts: Parts,
     publisher: Publisher,
     default_platform: String,
+    templates: Templates,
     cancel: CancellationToken,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     writer_cancel: CancellationToken,
@@ -98,6 +101,7 @@ impl Engine {
             parts,
             publisher,
             default_platform: config.default_platform,
+            templates: Templates::new(),
             cancel,
             tasks: tokio::sync::Mutex::new(tasks),
             writer_cancel,
@@ -135,7 +139,8 @@ impl Engine {
     /// # Errors
     /// [`request::Error`]: invalid fields, or why it could not be written.
     pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
-        let new = request::check(&self.parts.database.reader, &self.default_platform, request).await?;
+        let db = &self.parts.database.reader;
+        let new = request::check(db, &self.templates, &self.default_platform, request).await?;
         match self.parts.writer.submit(Work::Create(Box::new(new))).await? {
             Done::Session(row) => Ok(*row),
             other => Err(request::Error::Unexpected(format!("{other:?}"))),
@@ -160,7 +165,9 @@ impl Engine {
     pub async fn put_template(&self, manifest: Manifest) -> Result<(store::template::Model, &'static str), WriteError> {
         let name = manifest.metadata.name.clone();
         let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: false };
-        match self.parts.writer.submit(Work::Template(write)).await? {
+        let written = self.parts.writer.submit(Work::Template(write)).await;
+        self.templates.forget(&name).await;
+        match written? {
             Done::Template(row, what) => Ok((*row, what)),
             _ => Err(WriteError::NotFound { what: "template", name }),
         }
@@ -172,7 +179,9 @@ impl Engine {
     /// Why it was not done.
     pub async fn delete_template(&self, name: &str) -> Result<(), WriteError> {
         let write = TemplateWrite::Delete { name: name.to_owned() };
-        self.parts.writer.submit(Work::Template(write)).await.map(drop)
+        let written = self.parts.writer.submit(Work::Template(write)).await;
+        self.templates.forget(name).await;
+        written.map(drop)
     }
 
     /// Replays a dead letter; see [`ReplayError`] for when it cannot be.

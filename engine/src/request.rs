@@ -8,7 +8,7 @@ use streams::wire::{Manifest, Object, Resources};
 use streams::{duration, quantity};
 use uuid::Uuid;
 
-use crate::store::template;
+use crate::templates::Templates;
 use crate::writer::{self, NewSession};
 
 /// Platforms of the contract; others are known once a controller of theirs has reported.
@@ -101,6 +101,7 @@ impl Mistakes {
 /// Checks a request against the rules and against what exists.
 pub(crate) async fn check(
     db: &impl ConnectionTrait,
+    templates: &Templates,
     default_platform: &str,
     request: CreateSession,
 ) -> Result<NewSession, Error> {
@@ -111,9 +112,9 @@ pub(crate) async fn check(
     check_extras(&request, &mut mistakes);
     let platform = request.platform.clone().unwrap_or_else(|| default_platform.to_owned());
     check_platform(db, &platform, &mut mistakes).await?;
-    let template = living_template(db, &request.template_id).await?;
-    let manifest = check_template(template, &request.template_id, &platform, &mut mistakes);
-    let resources = check_resources(&request.resources, manifest.as_ref(), &mut mistakes);
+    let manifest = templates.living(db, &request.template_id).await?;
+    check_template(manifest.as_deref(), &request.template_id, &platform, &mut mistakes);
+    check_resources(&request.resources, &mut mistakes);
     if !mistakes.0.is_empty() {
         return Err(Invalid(mistakes.0).into());
     }
@@ -123,7 +124,7 @@ pub(crate) async fn check(
         user_id: request.user_id,
         template_id: request.template_id,
         platform,
-        resources,
+        resources: request.resources,
         persistent_home: request.persistent_home,
         idle_timeout_s,
         max_duration_s,
@@ -165,24 +166,12 @@ async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mu
     Ok(())
 }
 
-async fn living_template(db: &impl ConnectionTrait, name: &str) -> Result<Option<template::Model>, DbErr> {
-    if name.is_empty() || name.len() > 128 || name.contains('\0') {
-        return Ok(None);
-    }
-    Ok(crate::queries::template(db, name).await?.filter(|row| !row.deleted))
-}
-
 /// The template must exist, and the platform must be able to run it.
-fn check_template(
-    template: Option<template::Model>,
-    name: &str,
-    platform: &str,
-    mistakes: &mut Mistakes,
-) -> Option<Manifest> {
-    let Some(manifest) = template.and_then(|row| serde_json::from_value::<Manifest>(row.manifest).ok()) else {
+fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mistakes: &mut Mistakes) {
+    let Some(manifest) = manifest else {
         let rule = format!("there is no template {name:?}");
         mistakes.add("template_id", rule, "GET /api/v1/templates lists them; POST one there first");
-        return None;
+        return;
     };
     let (needs, has) = match platform {
         "local" => ("a `local` block", manifest.spec.local.is_some()),
@@ -196,17 +185,13 @@ fn check_template(
         );
         mistakes.add("template_id", rule, format!("add {needs} to the template's spec, or choose another platform"));
     }
-    Some(manifest)
 }
 
-/// What was asked for, and the template's defaults in the gaps.
-fn check_resources(asked: &Resources, manifest: Option<&Manifest>, mistakes: &mut Mistakes) -> Resources {
+fn check_resources(asked: &Resources, mistakes: &mut Mistakes) {
     if let Some(Err(error)) = asked.memory.as_deref().map(quantity::bytes) {
         mistakes.add("resources.memory", error.to_string(), "write it as 512Mi or 2Gi");
     }
     if let Some(Err(error)) = asked.cpu.as_deref().map(quantity::millicores) {
         mistakes.add("resources.cpu", error.to_string(), "write it as 500m or 2");
     }
-    let defaults = manifest.and_then(|manifest| manifest.spec.default_resources.clone()).unwrap_or_default();
-    Resources { memory: asked.memory.clone().or(defaults.memory), cpu: asked.cpu.clone().or(defaults.cpu) }
 }

@@ -1,126 +1,151 @@
-//! Statements that change many rows at once, on both databases.
+//! Statements that write many rows at once, on both databases.
 //!
-//! The rows travel as one JSON parameter, which SQLite unpacks with `json_each` and PostgreSQL with `jsonb_to_recordset`: a
-//! batch of any size is one statement with one parameter, prepared once.
+//! A statement for n rows is one text with n lists of parameters. It is run in pieces of 32, 16, 8, … rows, so that it has six
+//! texts in all, each prepared once by a connection. (Rows that travel as one JSON parameter cost more than the rest of a
+//! transaction: SQLite reads the whole text again for every column that it takes out of it.)
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
-use serde_json::Value;
+use std::sync::OnceLock;
 
-/// A column of a bulk update and how its value is read from JSON.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    name: &'static str,
-    kind: Type,
-}
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, IntoActiveModel, Iterable, Statement,
+    Value,
+};
 
-#[derive(Debug, Clone, Copy)]
-enum Type {
-    Text,
-    Int,
-    Bool,
-    Uuid,
-    Json,
-    Time,
-}
+/// Powers of two rows that a statement comes in, up to 32.
+const SIZES: usize = 6;
 
-macro_rules! constructors {
-    ($($(#[$doc:meta])* $name:ident => $kind:ident),*) => {
-        $($(#[$doc])*
-        #[must_use]
-        pub const fn $name(name: &'static str) -> Column {
-            Column { name, kind: Type::$kind }
-        })*
-    };
-}
-constructors! {
-    /// A text column.
-    text => Text,
-    /// An integer column.
-    int => Int,
-    /// A boolean column.
-    boolean => Bool,
-    /// A UUID column, in JSON with dashes.
-    uuid => Uuid,
-    /// A JSON column.
-    json => Json,
-    /// A timestamp column, in JSON as RFC 3339 in UTC.
-    time => Time
-}
+/// The texts of a statement: one for each number of rows and each database, made when first needed.
+#[derive(Debug, Default)]
+struct Texts([OnceLock<String>; 2 * SIZES]);
 
-impl Column {
-    /// The expression that reads this column out of one JSON row.
-    fn read(self, backend: DbBackend) -> String {
-        let name = self.name;
-        if backend == DbBackend::Postgres {
-            return format!("v.{name}");
-        }
-        match self.kind {
-            Type::Json => format!("v.value->'{name}'"),
-            Type::Uuid => format!("unhex(replace(v.value->>'{name}','-',''))"),
-            Type::Text | Type::Int | Type::Bool | Type::Time => format!("v.value->>'{name}'"),
-        }
-    }
-
-    fn declare(self) -> String {
-        let kind = match self.kind {
-            Type::Text => "text",
-            Type::Int => "bigint",
-            Type::Bool => "boolean",
-            Type::Uuid => "uuid",
-            Type::Json => "jsonb",
-            Type::Time => "timestamptz",
-        };
-        format!("{} {kind}", self.name)
+impl Texts {
+    fn get(&self, backend: DbBackend, size: usize, make: impl FnOnce() -> String) -> &str {
+        let first = if backend == DbBackend::Postgres { 0 } else { SIZES };
+        self.0[first + size].get_or_init(make)
     }
 }
 
-/// An update of many rows, each found by `key`, where `guard` (SQL over the table's columns and `v`) holds.
+/// An update of many rows, each found by its key.
 #[derive(Debug)]
-pub struct Update<'a> {
-    /// The table.
-    pub table: &'static str,
-    /// What identifies a row.
-    pub key: Column,
-    /// What is set.
-    pub set: &'a [Column],
-    /// More columns that only the guard reads.
-    pub read: &'a [Column],
-    /// A further condition; `{name}` stands for a column of the JSON row.
-    pub guard: &'a str,
+pub struct Update {
+    table: &'static str,
+    key: &'static str,
+    set: Vec<&'static str>,
+    read: Vec<&'static str>,
+    guard: &'static str,
+    texts: Texts,
 }
 
-impl Update<'_> {
-    /// Runs it for rows given as JSON objects; answers how many rows changed.
+impl Update {
+    /// Sets these columns of the row with this key.
+    pub fn new(table: &'static str, key: &'static str, set: impl IntoIterator<Item = &'static str>) -> Self {
+        let set = set.into_iter().collect();
+        Self { table, key, set, read: Vec::new(), guard: "true", texts: Texts::default() }
+    }
+
+    /// The same, only where a condition holds, in SQL over the table's columns and those that came, as `v.<column>`. `read` are
+    /// columns that come for its sake alone.
+    #[must_use]
+    pub fn guarded(self, guard: &'static str, read: &[&'static str]) -> Self {
+        Self { guard, read: read.to_vec(), ..self }
+    }
+
+    /// Runs it for rows of values in the order key, set, read; answers how many rows changed.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn run(&self, db: &impl ConnectionTrait, rows: Vec<Value>) -> Result<u64, DbErr> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
+    pub async fn run(&self, db: &impl ConnectionTrait, rows: Vec<Vec<Value>>) -> Result<u64, DbErr> {
         let backend = db.get_database_backend();
-        let sql = self.sql(backend);
-        let rows = Value::Array(rows);
-        let parameter: sea_orm::Value =
-            if backend == DbBackend::Postgres { rows.into() } else { rows.to_string().into() };
-        Ok(db.execute_raw(Statement::from_sql_and_values(backend, sql, [parameter])).await?.rows_affected())
+        run(db, rows, |size| self.texts.get(backend, size, || self.text(backend, 1 << size))).await
     }
 
-    fn sql(&self, backend: DbBackend) -> String {
-        let table = self.table;
-        let sets: Vec<String> = self.set.iter().map(|c| format!("{} = {}", c.name, c.read(backend))).collect();
-        let mut guard = self.guard.to_owned();
-        for column in self.set.iter().chain(self.read).chain([&self.key]) {
-            guard = guard.replace(&format!("{{{}}}", column.name), &column.read(backend));
-        }
-        let from = if backend == DbBackend::Postgres {
-            let all = self.set.iter().chain(self.read).chain([&self.key]);
-            let columns: Vec<String> = all.map(|c| c.declare()).collect();
-            format!("jsonb_to_recordset($1) AS v({})", columns.join(", "))
-        } else {
-            "json_each(?1) AS v".to_owned()
-        };
-        let key = format!("{table}.{} = {}", self.key.name, self.key.read(backend));
-        format!("UPDATE {table} SET {} FROM {from} WHERE {key} AND ({guard})", sets.join(", "))
+    fn text(&self, backend: DbBackend, rows: usize) -> String {
+        let (table, key) = (self.table, self.key);
+        let came: Vec<&str> =
+            [key].into_iter().chain(self.set.iter().copied()).chain(self.read.iter().copied()).collect();
+        let sets: Vec<String> = self.set.iter().map(|name| format!("{name} = v.{name}")).collect();
+        format!(
+            "WITH v({}) AS (VALUES {}) UPDATE {table} SET {} FROM v WHERE {table}.{key} = v.{key} AND ({})",
+            came.join(", "),
+            lists(backend, rows, came.len()),
+            sets.join(", "),
+            self.guard
+        )
     }
+}
+
+/// An insert of many rows of an entity.
+#[derive(Debug)]
+pub struct Insert<E: EntityTrait> {
+    columns: Vec<E::Column>,
+    table: &'static str,
+    texts: Texts,
+}
+
+impl<E: EntityTrait> Insert<E> {
+    /// Into this table, all columns but those that the database fills.
+    #[must_use]
+    pub fn new(table: &'static str, filled: &[&str]) -> Self {
+        let columns = E::Column::iter().filter(|column| !filled.contains(&column.as_str())).collect();
+        Self { columns, table, texts: Texts::default() }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn run<A>(&self, db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<u64, DbErr>
+    where
+        A: ActiveModelTrait<Entity = E>,
+        E::Model: IntoActiveModel<A>,
+    {
+        let backend = db.get_database_backend();
+        let rows = rows.into_iter().map(|row| values::<E, A>(row, &self.columns)).collect();
+        run(db, rows, |size| self.texts.get(backend, size, || self.text(backend, 1 << size))).await
+    }
+
+    fn text(&self, backend: DbBackend, rows: usize) -> String {
+        let names: Vec<&str> = self.columns.iter().map(IdenStatic::as_str).collect();
+        let lists = lists(backend, rows, names.len());
+        format!("INSERT INTO {} ({}) VALUES {lists}", self.table, names.join(", "))
+    }
+}
+
+/// The values of a row, in the order of the columns.
+pub fn values<E, A>(row: E::Model, columns: &[E::Column]) -> Vec<Value>
+where
+    E: EntityTrait,
+    A: ActiveModelTrait<Entity = E>,
+    E::Model: IntoActiveModel<A>,
+{
+    let mut row = row.into_active_model();
+    let value = |column: &E::Column| row.take(*column).into_value().unwrap_or(Value::String(None));
+    columns.iter().map(value).collect()
+}
+
+async fn run<'a>(
+    db: &impl ConnectionTrait,
+    rows: Vec<Vec<Value>>,
+    text: impl Fn(usize) -> &'a str,
+) -> Result<u64, DbErr> {
+    let (backend, mut changed) = (db.get_database_backend(), 0);
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let size = (rows.len().ilog2() as usize).min(SIZES - 1);
+        let values: Vec<Value> = rows.by_ref().take(1 << size).flatten().collect();
+        let statement = Statement::from_sql_and_values(backend, text(size), values);
+        changed += db.execute_raw(statement).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// `(?, ?), (?, ?)`, in the database's spelling.
+fn lists(backend: DbBackend, rows: usize, columns: usize) -> String {
+    let numbered = backend == DbBackend::Postgres;
+    let place = |n: usize| if numbered { format!("${n}") } else { "?".to_owned() };
+    let list = |row: usize| {
+        let places: Vec<String> = (1..=columns).map(|column| place(row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(list).collect::<Vec<_>>().join(", ")
 }

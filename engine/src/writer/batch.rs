@@ -1,12 +1,12 @@
 //! One transaction: the rows that it touches, what the work made of them, and how they are written.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 use machine::placement::{Place, choose};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,7 +15,11 @@ use super::commands::Commands;
 use super::controller::Load;
 use super::work::{Done, TemplateWrite, Work};
 use super::{Error, Job, NewDeadLetter};
+use crate::store::bulk::Insert;
 use crate::store::{controller, dead_letter, event, session, stream_epoch, template};
+
+/// The log gives each row its id.
+static LOG: LazyLock<Insert<event::Entity>> = LazyLock::new(|| Insert::new("event_log", &["id"]));
 
 /// A row in the making.
 pub(super) struct Slot<M> {
@@ -61,7 +65,7 @@ pub(super) struct Batch<'a> {
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
     pub(super) letters: Vec<NewDeadLetter>,
     pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
-    pub(super) settled: Vec<Value>,
+    pub(super) settled: Vec<Vec<sea_orm::Value>>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
     pub(super) log: Vec<event::Model>,
@@ -108,6 +112,14 @@ impl Needs {
     }
 }
 
+/// The same ids, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
+fn padded(mut ids: Vec<Uuid>) -> Vec<Uuid> {
+    if let Some(last) = ids.last().copied() {
+        ids.resize(ids.len().next_power_of_two(), last);
+    }
+    ids
+}
+
 fn clean<M>(row: M) -> Slot<M> {
     Slot { row, state: State::Clean }
 }
@@ -124,7 +136,7 @@ impl<'a> Batch<'a> {
         let mut batch = Self::empty(now_ms, load);
         if !needs.sessions.is_empty() {
             let rows = session::Entity::find()
-                .filter(session::Column::SessionId.is_in(needs.sessions))
+                .filter(session::Column::SessionId.is_in(padded(needs.sessions)))
                 .order_by_asc(session::Column::SessionId)
                 .lock_exclusive()
                 .all(tx)
@@ -177,7 +189,7 @@ impl<'a> Batch<'a> {
             .select_only()
             .column(event::Column::EventId)
             .column(event::Column::Payload)
-            .filter(event::Column::EventId.is_in(reports))
+            .filter(event::Column::EventId.is_in(padded(reports)))
             .filter(event::Column::Direction.eq(event::Kind::Report.direction()))
             .into_tuple()
             .all(tx)
@@ -256,13 +268,7 @@ impl<'a> Batch<'a> {
         }
         self.commands.fold_into(&mut rows, self.now_ms);
         self.outcome.outbox |= rows.iter().any(|row| row.status.as_deref() == Some("pending") && row.ready);
-        let rows = rows.into_iter().map(|row| {
-            let mut row = row.into_active_model();
-            row.id = ActiveValue::NotSet;
-            row
-        });
-        event::Entity::insert_many(rows).exec_without_returning(tx).await?;
-        Ok(())
+        LOG.run(tx, rows).await.map(drop)
     }
 
     async fn flush_epochs(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {

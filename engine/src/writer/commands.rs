@@ -1,14 +1,36 @@
 //! What becomes of commands that are in the outbox already: published, begun, ended, or to be sent again.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use sea_orm::{DatabaseTransaction, DbErr};
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseTransaction, DbErr, Value};
 use uuid::Uuid;
 
 use super::work::Mark;
-use crate::store::bulk::{self, Update};
+use crate::store::bulk::Update;
 use crate::store::event;
+
+/// `published` only where the row is still `pending` in the attempt that was published.
+static PUBLISHED: LazyLock<Update> = LazyLock::new(|| {
+    let pending = "event_log.direction = 'out' AND event_log.status = 'pending' AND event_log.attempt = v.attempt";
+    let set = ["status", "published_at", "stream_epoch", "stream_seq"];
+    Update::new("event_log", "event_id", set).guarded(pending, &["attempt"])
+});
+
+/// An end is final.
+const OPEN: &str = "event_log.direction = 'out' AND event_log.status NOT IN ('completed', 'failed')";
+
+static ENDED: LazyLock<Update> = LazyLock::new(|| {
+    let set = ["status", "processed_by", "error_message", "processed_ms", "processed_at"];
+    Update::new("event_log", "event_id", set).guarded(OPEN, &[])
+});
+
+static AGAIN: LazyLock<Update> = LazyLock::new(|| {
+    let set = ["status", "subject", "ready", "controller_id", "lane", "attempt"];
+    let unset = ["claimed_until_ms", "stream_epoch", "stream_seq"];
+    Update::new("event_log", "event_id", set.into_iter().chain(unset)).guarded(OPEN, &[])
+});
 
 /// The columns that a command's end or restart may set.
 #[derive(Debug, Clone, Default)]
@@ -32,15 +54,12 @@ struct Again {
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     changes: HashMap<Uuid, Change>,
-    marks: Vec<Value>,
+    marks: Vec<Mark>,
 }
 
 impl Commands {
     pub(super) fn published(&mut self, marks: &[Mark]) {
-        self.marks.extend(marks.iter().map(|mark| {
-            json!({ "event_id": mark.event_id, "status": "published", "attempt": mark.attempt,
-                "stream_epoch": mark.epoch, "stream_seq": mark.seq })
-        }));
+        self.marks.extend_from_slice(marks);
     }
 
     pub(super) fn started(&mut self, event_id: Uuid) {
@@ -91,26 +110,13 @@ impl Commands {
         Ok(any)
     }
 
-    /// `published` only where the row is still `pending` in the attempt that was published.
     async fn flush_marks(&mut self, tx: &DatabaseTransaction, now_ms: i64) -> Result<(), DbErr> {
-        let at = timestamp(now_ms);
-        let rows = std::mem::take(&mut self.marks).into_iter().map(|mut row| {
-            row["published_at"] = json!(at);
-            row
+        let rows = std::mem::take(&mut self.marks).into_iter().map(|mark| {
+            let at = timestamp(now_ms);
+            let Mark { event_id, attempt, epoch, seq } = mark;
+            vec![event_id.into(), "published".into(), at.into(), epoch.into(), seq.into(), attempt.into()]
         });
-        let update = Update {
-            table: "event_log",
-            key: bulk::uuid("event_id"),
-            set: &[
-                bulk::text("status"),
-                bulk::time("published_at"),
-                bulk::int("stream_epoch"),
-                bulk::int("stream_seq"),
-            ],
-            read: &[bulk::int("attempt")],
-            guard: "event_log.direction = 'out' AND event_log.status = 'pending' AND event_log.attempt = {attempt}",
-        };
-        update.run(tx, rows.collect()).await.map(drop)
+        PUBLISHED.run(tx, rows.collect()).await.map(drop)
     }
 }
 
@@ -121,7 +127,7 @@ impl Change {
         if matches!(self.status, "completed" | "failed") {
             row.processed_by = self.processed_by;
             row.processed_ms = Some(now_ms);
-            row.processed_at = chrono::DateTime::from_timestamp_millis(now_ms);
+            row.processed_at = timestamp(now_ms);
         }
         if let Some(again) = self.again {
             row.subject = again.subject;
@@ -133,56 +139,43 @@ impl Change {
     }
 }
 
-fn timestamp(now_ms: i64) -> String {
-    chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default().to_rfc3339()
+fn timestamp(now_ms: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(now_ms)
 }
 
 async fn flush_ends(tx: &DatabaseTransaction, now_ms: i64, changes: Vec<(Uuid, Change)>) -> Result<(), DbErr> {
-    let rows = changes.into_iter().map(|(event_id, change)| {
-        let ended = matches!(change.status, "completed" | "failed");
-        json!({ "event_id": event_id, "status": change.status, "processed_by": change.processed_by,
-            "error_message": change.error, "processed_ms": ended.then_some(now_ms),
-            "processed_at": ended.then(|| timestamp(now_ms)) })
-    });
-    let update = Update {
-        table: "event_log",
-        key: bulk::uuid("event_id"),
-        set: &[
-            bulk::text("status"),
-            bulk::text("processed_by"),
-            bulk::text("error_message"),
-            bulk::int("processed_ms"),
-            bulk::time("processed_at"),
-        ],
-        read: &[],
-        guard: "event_log.direction = 'out' AND event_log.status NOT IN ('completed', 'failed')",
+    let row = |(event_id, change): (Uuid, Change)| -> Vec<Value> {
+        let ended = matches!(change.status, "completed" | "failed").then_some(now_ms);
+        let at = ended.and_then(timestamp);
+        vec![
+            event_id.into(),
+            change.status.into(),
+            change.processed_by.into(),
+            change.error.into(),
+            ended.into(),
+            at.into(),
+        ]
     };
-    update.run(tx, rows.collect()).await.map(drop)
+    ENDED.run(tx, changes.into_iter().map(row).collect()).await.map(drop)
 }
 
 async fn flush_again(tx: &DatabaseTransaction, changes: Vec<(Uuid, Change)>) -> Result<(), DbErr> {
-    let rows = changes.into_iter().filter_map(|(event_id, change)| {
+    let row = |(event_id, change): (Uuid, Change)| -> Option<Vec<Value>> {
         let again = change.again?;
-        Some(json!({ "event_id": event_id, "status": "pending", "subject": again.subject, "ready": true,
-            "controller_id": again.controller_id, "lane": again.lane, "attempt": again.attempt,
-            "claimed_until_ms": null, "stream_epoch": null, "stream_seq": null }))
-    });
-    let update = Update {
-        table: "event_log",
-        key: bulk::uuid("event_id"),
-        set: &[
-            bulk::text("status"),
-            bulk::text("subject"),
-            bulk::boolean("ready"),
-            bulk::text("controller_id"),
-            bulk::text("lane"),
-            bulk::int("attempt"),
-            bulk::int("claimed_until_ms"),
-            bulk::int("stream_epoch"),
-            bulk::int("stream_seq"),
-        ],
-        read: &[],
-        guard: "event_log.direction = 'out' AND event_log.status NOT IN ('completed', 'failed')",
+        let lane = again.lane.map(str::to_owned);
+        let unknown = None::<i64>;
+        Some(vec![
+            event_id.into(),
+            "pending".into(),
+            again.subject.into(),
+            true.into(),
+            again.controller_id.into(),
+            lane.into(),
+            again.attempt.into(),
+            unknown.into(),
+            unknown.into(),
+            unknown.into(),
+        ])
     };
-    update.run(tx, rows.collect()).await.map(drop)
+    AGAIN.run(tx, changes.into_iter().filter_map(row).collect()).await.map(drop)
 }

@@ -1,8 +1,9 @@
 //! What happens to what could not be processed: it becomes a row, once, whatever parks it how often.
 
+use std::sync::LazyLock;
+
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
@@ -10,8 +11,11 @@ use uuid::Uuid;
 use super::Error;
 use super::batch::Batch;
 use super::work::{Done, NewDeadLetter};
-use crate::store::bulk::{self, Update};
+use crate::store::bulk::Update;
 use crate::store::dead_letter;
+
+static SETTLED: LazyLock<Update> =
+    LazyLock::new(|| Update::new("dead_letters", "id", ["status", "note", "updated_ms"]));
 
 impl Batch<'_> {
     pub(super) fn settle(&mut self, id: Uuid, status: &str, note: Option<String>) -> Result<Done, Error> {
@@ -23,7 +27,7 @@ impl Batch<'_> {
         row.status = status.to_owned();
         row.note = note;
         row.updated_ms = self.now_ms;
-        self.settled.push(json!({ "id": id, "status": row.status, "note": row.note, "updated_ms": self.now_ms }));
+        self.settled.push(vec![id.into(), row.status.clone().into(), row.note.clone().into(), self.now_ms.into()]);
         Ok(Done::DeadLetter(Box::new(row.clone())))
     }
 
@@ -37,14 +41,7 @@ impl Batch<'_> {
             dead_letter::Entity::insert_many(rows).on_conflict(once).try_insert().exec_without_returning(tx).await?;
             point("deadletter.record", Moment::During);
         }
-        let update = Update {
-            table: "dead_letters",
-            key: bulk::uuid("id"),
-            set: &[bulk::text("status"), bulk::text("note"), bulk::int("updated_ms")],
-            read: &[],
-            guard: "true",
-        };
-        update.run(tx, std::mem::take(&mut self.settled)).await?;
+        SETTLED.run(tx, std::mem::take(&mut self.settled)).await?;
         let copied = std::mem::take(&mut self.copied);
         if !copied.is_empty() {
             dead_letter::Entity::update_many()

@@ -3,7 +3,7 @@
 use machine::placement::Place;
 use machine::session::{Decision, Effect, Event, Session, create, decide};
 use machine::{Context, Lane};
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::{Map, Value, json};
 use streams::crash::{Moment, point};
 use streams::ids::{ControllerId, Platform};
@@ -11,7 +11,7 @@ use streams::subject::{self, Verb};
 use uuid::Uuid;
 
 use super::batch::{Batch, Slot, State};
-use super::session_row::{UPDATE, command_payload, first_row, update_row};
+use super::session_row::{command_payload, first_row, insert, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
 use super::{Error, NewDeadLetter};
 use crate::store::{event, session};
@@ -94,7 +94,7 @@ impl Batch<'_> {
         let row = self.report_row(report);
         self.seen.insert(report.event_id, report.payload.clone());
         self.record(report.session_id, Some(&before), decision, vec![row], trace)?;
-        self.session(report.session_id)
+        Ok(Done::Written)
     }
 
     /// What a report says about its controller: failures that no user caused open the breaker, successes close it.
@@ -308,14 +308,16 @@ impl Batch<'_> {
     }
 
     pub(super) async fn flush_sessions(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        let rows = std::mem::take(&mut self.sessions).into_values();
-        let (new, old): (Vec<_>, Vec<_>) = rows.partition(|slot| slot.state == State::New);
-        if !new.is_empty() {
-            let new = new.into_iter().map(|slot| slot.row.into_active_model());
-            session::Entity::insert_many(new).exec_without_returning(tx).await?;
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for slot in std::mem::take(&mut self.sessions).into_values() {
+            match slot.state {
+                State::New => new.push(slot.row),
+                State::Changed => changed.push(slot.row),
+                State::Clean => {}
+            }
         }
-        let changed = old.iter().filter(|slot| slot.state == State::Changed).map(|slot| update_row(&slot.row));
-        UPDATE.run(tx, changed.collect()).await.map(drop)
+        insert(tx, new).await?;
+        update(tx, changed).await
     }
 }
 

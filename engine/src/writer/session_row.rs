@@ -1,23 +1,27 @@
 //! A session's row as it is first written, as it is updated, and as its commands' payloads.
 
+use std::sync::LazyLock;
+
 use machine::session::Session;
+use sea_orm::{DatabaseTransaction, DbErr, IdenStatic};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::subject::Verb;
-use streams::wire::{Manifest, SessionCommand, SessionCreate};
+use streams::wire::{Resources, SessionCommand, SessionCreate};
 use uuid::Uuid;
 
 use super::work::NewSession;
-use crate::store::bulk::{self, Update};
-use crate::store::session;
+use crate::store::bulk::{self, Insert, Update};
+use crate::store::session::{self, Column as C};
 
 pub(super) fn first_row(new: &NewSession, manifest: Value, facts: &Session, now_ms: i64) -> session::Model {
     let mut row = session::Model {
         session_id: new.session_id,
         user_id: new.user_id.clone(),
         template_id: new.template_id.clone(),
+        resources: json!(filled(&new.resources, &manifest)),
         template: manifest,
         platform: new.platform.clone(),
-        resources: json!(new.resources),
         persistent_home: new.persistent_home,
         tags: json!(new.tags),
         metadata: Value::Object(new.metadata.clone()),
@@ -26,6 +30,12 @@ pub(super) fn first_row(new: &NewSession, manifest: Value, facts: &Session, now_
     };
     row.assume(facts.clone(), now_ms);
     row
+}
+
+/// What was asked for, and the template's defaults in the gaps.
+fn filled(asked: &Resources, manifest: &Value) -> Resources {
+    let defaults = Resources::deserialize(&manifest["spec"]["defaultResources"]).unwrap_or_default();
+    Resources { memory: asked.memory.clone().or(defaults.memory), cpu: asked.cpu.clone().or(defaults.cpu) }
 }
 
 fn empty_row(session_id: Uuid) -> session::Model {
@@ -101,7 +111,7 @@ pub(super) fn command_payload(
         });
     }
     let idle = row.idle_timeout_s.and_then(|s| u64::try_from(s).ok()).map(std::time::Duration::from_secs);
-    json!(SessionCreate {
+    let mut payload = json!(SessionCreate {
         event_id,
         timestamp,
         session_id,
@@ -112,66 +122,63 @@ pub(super) fn command_payload(
         persistent_home: row.persistent_home,
         idle_timeout: idle.map(streams::duration::format),
         metadata: row.metadata.as_object().cloned().unwrap_or_default(),
-        template: serde_json::from_value::<Manifest>(row.template.clone()).ok(),
+        template: None,
         generation,
         attempt,
-    })
+    });
+    payload["template"] = row.template.clone(); // it was a manifest when it was stored
+    payload
 }
 
-/// Every column that a decision may change.
-pub(super) const UPDATE: Update<'_> = Update {
-    table: "sessions",
-    key: bulk::uuid("session_id"),
-    set: &[
-        bulk::text("controller_id"),
-        bulk::text("lane"),
-        bulk::text("status"),
-        bulk::text("desired"),
-        bulk::int("generation"),
-        bulk::json("tags"),
-        bulk::int("idle_timeout_s"),
-        bulk::text("reason"),
-        bulk::text("message"),
-        bulk::text("phase"),
-        bulk::text("url"),
-        bulk::text("pod_name"),
-        bulk::uuid("command_id"),
-        bulk::text("command_verb"),
-        bulk::int("attempt"),
-        bulk::int("starts"),
-        bulk::uuid("starter"),
-        bulk::int("next_attempt_ms"),
-        bulk::int("deadline_ms"),
-        bulk::int("expires_ms"),
-        bulk::int("seen_generation"),
-        bulk::int("seen_epoch"),
-        bulk::int("seen_seq"),
-        bulk::json("failures"),
-        bulk::boolean("debt"),
-        bulk::int("entity_seq"),
-        bulk::int("updated_ms"),
-        bulk::int("idle_ms"),
-        bulk::int("wake_ms"),
-        bulk::int("last_activity_ms"),
-        bulk::int("connections"),
-        bulk::json("resource_usage"),
-    ],
-    read: &[],
-    guard: "true",
-};
+/// Every column that a decision may change, after the key.
+const CHANGED: [C; 33] = [
+    C::SessionId,
+    C::ControllerId,
+    C::Lane,
+    C::Status,
+    C::Desired,
+    C::Generation,
+    C::Tags,
+    C::IdleTimeoutS,
+    C::Reason,
+    C::Message,
+    C::Phase,
+    C::Url,
+    C::PodName,
+    C::CommandId,
+    C::CommandVerb,
+    C::Attempt,
+    C::Starts,
+    C::Starter,
+    C::NextAttemptMs,
+    C::DeadlineMs,
+    C::ExpiresMs,
+    C::SeenGeneration,
+    C::SeenEpoch,
+    C::SeenSeq,
+    C::Failures,
+    C::Debt,
+    C::EntitySeq,
+    C::UpdatedMs,
+    C::IdleMs,
+    C::WakeMs,
+    C::LastActivityMs,
+    C::Connections,
+    C::ResourceUsage,
+];
 
-/// The same columns of one row.
-pub(super) fn update_row(row: &session::Model) -> Value {
-    json!({
-        "session_id": row.session_id, "controller_id": row.controller_id, "lane": row.lane, "status": row.status,
-        "desired": row.desired, "generation": row.generation, "tags": row.tags, "idle_timeout_s": row.idle_timeout_s,
-        "reason": row.reason, "message": row.message, "phase": row.phase, "url": row.url, "pod_name": row.pod_name,
-        "command_id": row.command_id, "command_verb": row.command_verb, "attempt": row.attempt, "starts": row.starts,
-        "starter": row.starter, "next_attempt_ms": row.next_attempt_ms, "deadline_ms": row.deadline_ms,
-        "expires_ms": row.expires_ms, "seen_generation": row.seen_generation, "seen_epoch": row.seen_epoch,
-        "seen_seq": row.seen_seq, "failures": row.failures, "debt": row.debt, "entity_seq": row.entity_seq,
-        "updated_ms": row.updated_ms, "idle_ms": row.idle_ms, "wake_ms": row.wake_ms,
-        "last_activity_ms": row.last_activity_ms, "connections": row.connections,
-        "resource_usage": row.resource_usage,
-    })
+static INSERT: LazyLock<Insert<session::Entity>> = LazyLock::new(|| Insert::new("sessions", &[]));
+
+static UPDATE: LazyLock<Update> = LazyLock::new(|| {
+    let [key, set @ ..] = CHANGED;
+    Update::new("sessions", key.as_str(), set.iter().map(IdenStatic::as_str))
+});
+
+pub(super) async fn insert(tx: &DatabaseTransaction, rows: Vec<session::Model>) -> Result<(), DbErr> {
+    INSERT.run(tx, rows).await.map(drop)
+}
+
+pub(super) async fn update(tx: &DatabaseTransaction, rows: Vec<session::Model>) -> Result<(), DbErr> {
+    let rows = rows.into_iter().map(|row| bulk::values::<session::Entity, _>(row, &CHANGED)).collect();
+    UPDATE.run(tx, rows).await.map(drop)
 }

@@ -20,7 +20,7 @@ pub struct NewSession {
     pub template_id: String,
     /// Where it is to run.
     pub platform: String,
-    /// What it may use; the template's defaults fill the gaps.
+    /// What it may use, as it was asked; the template's defaults fill the gaps.
     pub resources: Resources,
     /// Whether the home outlives hibernation.
     pub persistent_home: bool,

@@ -1,6 +1,8 @@
 //! The group commit: many at once, each answered for itself.
 
 use engine::clock::Clock;
+use engine::fold::fold;
+use engine::store::session;
 use engine::writer::Ask;
 use futures::future::join_all;
 use migrations::testing::TestDatabase;
@@ -45,4 +47,32 @@ async fn two_engines_may_start_at_once_on_a_fresh_database() {
     let (one, other) = tokio::join!(start(&database, &nats, &clock), start(&database, &nats, &clock));
     one.stop().await;
     other.stop().await;
+}
+
+/// 77 is 32 + 32 + 8 + 4 + 1: every way in which a statement is cut into pieces, but two.
+async fn crowd(rig: Rig) {
+    let mut controller = rig.controller().await;
+    let created: Vec<Uuid> =
+        join_all((0..77).map(|_| rig.create())).await.into_iter().map(|row| row.session_id).collect();
+    let mut commands = Vec::new();
+    for _ in &created {
+        commands.push(controller.take().await);
+    }
+    join_all(commands.iter().map(|command| controller.report(command, "running"))).await;
+    for id in created {
+        let row = rig.until(id, "running").await;
+        let facts = fold(rig.engine.reader(), &session::Model::entity(id)).await.expect("the fold order has no gaps");
+        assert_eq!(facts, row.facts().expect("readable").hard());
+        assert_eq!(rig.commands(id).await, [("session.create".to_owned(), "completed".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_together_is_written_whole_on_sqlite() {
+    crowd(Rig::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn what_is_written_together_is_written_whole_on_postgresql() {
+    crowd(Rig::postgres().await).await;
 }

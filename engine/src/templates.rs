@@ -1,0 +1,45 @@
+//! The templates that requests are checked against, kept in memory for a moment.
+//!
+//! This spares each request a read. It decides nothing: what a session gets is read again in the transaction that accepts it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use sea_orm::{ConnectionTrait, DbErr};
+use streams::wire::Manifest;
+
+/// How long a change that another engine made may stay unseen here. What changes here is seen at once.
+const AGE: Duration = Duration::from_secs(1);
+const KEPT: u64 = 1_024;
+
+/// Manifests of templates that exist, by name. Those that do not exist are asked for each time.
+#[derive(Debug, Clone)]
+pub(crate) struct Templates(Cache<String, Arc<Manifest>>);
+
+impl Templates {
+    pub(crate) fn new() -> Self {
+        Self(Cache::builder().max_capacity(KEPT).time_to_live(AGE).build())
+    }
+
+    /// The manifest of a template that exists and is not deleted.
+    pub(crate) async fn living(&self, db: &impl ConnectionTrait, name: &str) -> Result<Option<Arc<Manifest>>, DbErr> {
+        if name.is_empty() || name.len() > 128 || name.contains('\0') {
+            return Ok(None);
+        }
+        if let Some(manifest) = self.0.get(name).await {
+            return Ok(Some(manifest));
+        }
+        let row = crate::queries::template(db, name).await?.filter(|row| !row.deleted);
+        let manifest = row.and_then(|row| serde_json::from_value::<Manifest>(row.manifest).ok()).map(Arc::new);
+        if let Some(manifest) = &manifest {
+            self.0.insert(name.to_owned(), manifest.clone()).await;
+        }
+        Ok(manifest)
+    }
+
+    /// A template was written.
+    pub(crate) async fn forget(&self, name: &str) {
+        self.0.invalidate(name).await;
+    }
+}

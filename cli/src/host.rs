@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) migrate: bool,
     pub(crate) admin_token: String,
     pub(crate) default_platform: String,
+    pub(crate) outbox_limit: i64,
 }
 
 /// Both, running.
@@ -44,6 +45,7 @@ impl Host {
             link,
             streams: streams::topology::Settings::default(),
             default_platform: settings.default_platform,
+            outbox_limit: settings.outbox_limit,
             clock: Clock::default(),
         };
         let engine = Engine::start(config).await.map_err(|e| Failure::because(Kind::Unavailable, "engine", &e))?;

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// The platform of sessions that name none [default: kubernetes]
     #[arg(long, value_name = "PLATFORM")]
     default_platform: Option<String>,
+    /// Commands that may wait to be carried out; beyond it what would start more is answered 503 [default: 200000]
+    #[arg(long, value_name = "COUNT")]
+    outbox_limit: Option<String>,
     /// Whether to apply what the schema lacks; without it such a database is refused [default: true]
     #[arg(long, value_name = "BOOL")]
     migrate: Option<String>,
@@ -46,6 +49,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
         ("nats_url", args.nats_url),
         ("admin_token_file", args.admin_token_file),
         ("default_platform", args.default_platform),
+        ("outbox_limit", args.outbox_limit),
         ("migrate", args.migrate),
     ];
     let mut settings = Settings::load(args.config.as_deref(), flags);
@@ -61,10 +65,12 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     }
     let platform: Option<streams::ids::Platform> = settings.optional("default_platform");
     let default_platform = platform.map_or_else(|| "kubernetes".into(), String::from);
+    let outbox_limit: Option<std::num::NonZeroU32> = settings.optional("outbox_limit");
+    let outbox_limit = outbox_limit.map_or(engine::OUTBOX_LIMIT, |limit| i64::from(limit.get()));
     let migrate = settings.switch("migrate", true);
     let read = match (database_url, nats, admin_token) {
         (Some(database_url), Some(nats), Some(admin_token)) => {
-            Some((address, nats, host::Settings { database_url, migrate, admin_token, default_platform }))
+            Some((address, nats, host::Settings { database_url, migrate, admin_token, default_platform, outbox_limit }))
         }
         _ => None,
     };

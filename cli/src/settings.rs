@@ -25,7 +25,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "admin_token",
     "admin_token_file",
     "data_dir",
@@ -34,6 +34,7 @@ const OURS: [&str; 10] = [
     "installation",
     "migrate",
     "nats_server",
+    "outbox_limit",
     "sessions_max",
     "state_dir",
 ];

@@ -17,11 +17,25 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
             Ok(count) => parts.metrics.unaccounted(count),
             Err(error) => tracing::warn!(%error, "commands cannot be accounted for now"),
         }
+        match waiting(&parts.database.reader).await {
+            Ok(count) => {
+                parts.writer.backlog().set(count);
+                parts.metrics.waiting(count);
+            }
+            Err(error) => tracing::warn!(%error, "the outbox cannot be counted now"),
+        }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = cancel.cancelled() => return,
         }
     }
+}
+
+/// Commands that are accepted and not yet handed to NATS.
+async fn waiting(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let sql = "SELECT count(*) AS n FROM event_log WHERE status = 'pending'";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "n"))
 }
 
 /// Commands that are open in the log and that no session owns up to.

@@ -47,6 +47,9 @@ pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
 pub use writer::Error as WriteError;
 
+/// Commands that may wait to be carried out, unless a configuration says otherwise.
+pub const OUTBOX_LIMIT: i64 = 200_000;
+
 /// What an engine is made of.
 #[derive(Debug)]
 pub struct Config {
@@ -58,6 +61,8 @@ pub struct Config {
     pub streams: topology::Settings,
     /// The platform of a session that names none.
     pub default_platform: String,
+    /// Commands that may wait to be carried out; beyond it nothing new is started.
+    pub outbox_limit: i64,
     /// The clock; tests keep a copy and move it.
     pub clock: Clock,
 }
@@ -69,6 +74,7 @@ pub struct Engine {
     publisher: Publisher,
     default_platform: String,
     templates: Templates,
+    outbox_limit: i64,
     cancel: CancellationToken,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     writer_cancel: CancellationToken,
@@ -102,6 +108,7 @@ impl Engine {
             publisher,
             default_platform: config.default_platform,
             templates: Templates::new(),
+            outbox_limit: config.outbox_limit,
             cancel,
             tasks: tokio::sync::Mutex::new(tasks),
             writer_cancel,
@@ -139,6 +146,7 @@ impl Engine {
     /// # Errors
     /// [`request::Error`]: invalid fields, or why it could not be written.
     pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
+        self.room()?;
         let db = &self.parts.database.reader;
         let new = request::check(db, &self.templates, &self.default_platform, request).await?;
         match self.parts.writer.submit(Work::Create(Box::new(new))).await? {
@@ -152,10 +160,19 @@ impl Engine {
     /// # Errors
     /// Why it was refused or not written.
     pub async fn ask(&self, id: uuid::Uuid, ask: writer::Ask) -> Result<store::session::Model, WriteError> {
+        if ask == writer::Ask::Wake {
+            self.room()?;
+        }
         match self.parts.writer.submit(Work::Ask(id, ask)).await? {
             Done::Session(row) => Ok(*row),
             _ => Err(WriteError::NotFound { what: "session", name: id.to_string() }),
         }
+    }
+
+    /// Whether more may be started. What stops and deletes is always taken.
+    fn room(&self) -> Result<(), WriteError> {
+        let (waiting, limit) = (self.parts.writer.backlog().get(), self.outbox_limit);
+        if waiting >= limit { Err(WriteError::Backlog { waiting, limit }) } else { Ok(()) }
     }
 
     /// Creates or replaces a template that was checked; says `created`, `updated` or `unchanged`.

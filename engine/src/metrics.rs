@@ -39,6 +39,7 @@ pub struct Metrics {
     latency: Histogram,
     health: Family<ControllerOnPlatform, Gauge>,
     unaccounted: Gauge,
+    waiting: Gauge,
     batch_size: Histogram,
     batch_seconds: Histogram,
 }
@@ -55,6 +56,7 @@ impl Default for Metrics {
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             health: Family::default(),
             unaccounted: Gauge::default(),
+            waiting: Gauge::default(),
             batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
         };
@@ -75,6 +77,8 @@ impl Metrics {
         registry.register("streamspace_controller_health", help, self.health.clone());
         let help = "Commands that are neither ended nor visibly on their way; anything but 0 is a defect";
         registry.register("streamspace_events_unaccounted", help, self.unaccounted.clone());
+        let help = "Commands that are accepted and not yet handed to NATS";
+        registry.register("streamspace_outbox_waiting", help, self.waiting.clone());
         let help = "Pieces of work in one transaction";
         registry.register("streamspace_writer_batch_size", help, self.batch_size.clone());
         let help = "Seconds that one transaction took";
@@ -100,6 +104,15 @@ impl Metrics {
             self.health.get_or_create(&labels).set(i64::from(*ready));
         }
         outcome.latencies.iter().for_each(|seconds| self.latency.observe(*seconds));
+    }
+
+    /// Reports of a controller that this engine applied.
+    pub(crate) fn processed_by(&self, controller: &str) -> u64 {
+        self.processed.get_or_create(&Controller { controller: controller.to_owned() }).get()
+    }
+
+    pub(crate) fn waiting(&self, commands: i64) {
+        self.waiting.set(commands);
     }
 
     pub(crate) fn unaccounted(&self, count: i64) {

@@ -1,5 +1,7 @@
 //! Which error is which problem. The only place in the API that knows.
 
+use std::time::Duration;
+
 use engine::{ReplayError, WriteError, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
@@ -26,6 +28,7 @@ impl From<WriteError> for Problem {
             WriteError::NotFound { what, name } => Self::not_found(what, name),
             WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
             WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
+            WriteError::Backlog { .. } => Self::new(Kind::Unavailable, error.to_string()).after(Duration::from_secs(5)),
             WriteError::Busy => Self::new(Kind::Unavailable, error.to_string()),
             WriteError::Unavailable(_) => database(error),
             WriteError::Unreadable(_) => internal(&error),

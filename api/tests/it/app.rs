@@ -62,6 +62,7 @@ impl App {
             link: nats.link().await?,
             streams: streams::topology::Settings::default(),
             default_platform: "local".into(),
+            outbox_limit: engine::OUTBOX_LIMIT,
             clock: Clock::default(),
         })
         .await?;

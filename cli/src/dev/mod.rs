@@ -169,6 +169,7 @@ impl Run {
             migrate: true,
             admin_token: endpoints.admin_token.clone(),
             default_platform: self.config.default_platform.clone(),
+            outbox_limit: engine::OUTBOX_LIMIT,
         };
         Host::start(settings, link, listener).await
     }

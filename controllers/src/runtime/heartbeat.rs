@@ -9,7 +9,7 @@ use chrono::Utc;
 use streams::{
     connect::Link,
     subject,
-    wire::{ControllerHealth, Heartbeat},
+    wire::{Capacity, ControllerHealth, Heartbeat},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,7 @@ impl Controller {
             protocol: Some(PROTOCOL),
             instance_id: Some(self.reporter.instance_id),
             world_id: Some(self.driver.world_id()),
-            capacity: Some(self.driver.capacity().await),
+            capacity: Some(Capacity { slots: self.config.slots as u32, ..self.driver.capacity().await }),
             interval_seconds: Some(self.config.heartbeat_interval.as_secs().max(1) as u32),
             labels: self.config.labels.clone(),
             sealing_key: None,

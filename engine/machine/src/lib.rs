@@ -9,6 +9,7 @@ pub mod controller;
 pub mod placement;
 pub mod retry;
 pub mod session;
+pub mod turn;
 
 use uuid::Uuid;
 

@@ -69,6 +69,7 @@ pub struct Model {
     pub stream_seq: Option<i64>,
     pub claimed_until_ms: Option<i64>,
     pub ready: bool,
+    pub turn: i64,
     pub created_ms: i64,
     pub processed_ms: Option<i64>,
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::commands::Commands;
 use super::controller::Load;
+use super::turns::Turns;
 use super::work::{Done, TemplateWrite, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::store::bulk::Insert;
@@ -46,6 +47,10 @@ impl<M> Slot<M> {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) outbox: bool,
+    /// Commands ended, so that their controllers have room again.
+    pub(crate) ended: bool,
+    /// Commands that came to wait for the relay, less those that it published.
+    pub(crate) queued: i64,
     pub(crate) timers: bool,
     pub(crate) placement: bool,
     /// A row by which the commit can be recognised.
@@ -73,6 +78,7 @@ pub(super) struct Batch<'a> {
     pub(super) next_catalog_id: i64,
     epochs: Vec<stream_epoch::Model>,
     pub(super) load: &'a mut Load,
+    pub(super) turns: &'a mut Turns,
     pub(super) outcome: Outcome,
 }
 
@@ -131,9 +137,10 @@ impl<'a> Batch<'a> {
         jobs: &[Job],
         now_ms: i64,
         load: &'a mut Load,
+        turns: &'a mut Turns,
     ) -> Result<Self, DbErr> {
         let needs = Needs::of(jobs);
-        let mut batch = Self::empty(now_ms, load);
+        let mut batch = Self::empty(now_ms, load, turns);
         if !needs.sessions.is_empty() {
             let rows = session::Entity::find()
                 .filter(session::Column::SessionId.is_in(padded(needs.sessions)))
@@ -161,7 +168,7 @@ impl<'a> Batch<'a> {
         Ok(batch)
     }
 
-    fn empty(now_ms: i64, load: &'a mut Load) -> Self {
+    fn empty(now_ms: i64, load: &'a mut Load, turns: &'a mut Turns) -> Self {
         Self {
             now_ms,
             sessions: BTreeMap::new(),
@@ -177,6 +184,7 @@ impl<'a> Batch<'a> {
             next_catalog_id: 1,
             epochs: Vec::new(),
             load,
+            turns,
             outcome: Outcome::default(),
         }
     }
@@ -255,6 +263,8 @@ impl<'a> Batch<'a> {
         self.flush_templates(tx).await?;
         self.flush_sessions(tx).await?;
         self.flush_log(tx).await?;
+        self.outcome.ended = self.commands.any_ended();
+        self.outcome.queued -= self.commands.marked();
         self.outcome.outbox |= self.commands.flush(tx, self.now_ms).await?;
         self.flush_letters(tx).await?;
         self.flush_epochs(tx).await?;
@@ -267,7 +277,10 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         self.commands.fold_into(&mut rows, self.now_ms);
-        self.outcome.outbox |= rows.iter().any(|row| row.status.as_deref() == Some("pending") && row.ready);
+        let pending = rows.iter().filter(|row| row.status.as_deref() == Some("pending"));
+        let ready: Vec<bool> = pending.map(|row| row.ready).collect();
+        self.outcome.outbox |= ready.contains(&true);
+        self.outcome.queued += ready.len() as i64;
         LOG.run(tx, rows).await.map(drop)
     }
 
@@ -309,6 +322,7 @@ impl<'a> Batch<'a> {
             stream_seq: None,
             claimed_until_ms: None,
             ready: true,
+            turn: 0,
             created_ms: self.now_ms,
             processed_ms: (!command).then_some(self.now_ms),
         }

@@ -83,6 +83,15 @@ impl Commands {
         self.change(event_id, Change { status: "pending", again, ..Change::default() });
     }
 
+    pub(super) fn any_ended(&self) -> bool {
+        self.changes.values().any(|change| matches!(change.status, "completed" | "failed"))
+    }
+
+    /// How many were published.
+    pub(super) fn marked(&self) -> i64 {
+        self.marks.len() as i64
+    }
+
     fn change(&mut self, event_id: Uuid, change: Change) {
         let ended = self.changes.get(&event_id).is_some_and(|old| matches!(old.status, "completed" | "failed"));
         if !ended {

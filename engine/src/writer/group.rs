@@ -1,6 +1,7 @@
 //! The group commit: from the queue to the answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use migrations::connect::Database;
@@ -13,7 +14,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Outcome};
-use super::{BATCH, Done, Error, Job, Wakes};
+use super::turns::Turns;
+use super::{BATCH, Backlog, Done, Error, Job, Wakes};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::event;
@@ -26,6 +28,8 @@ pub(super) struct Group {
     metrics: Metrics,
     committed: watch::Sender<u64>,
     load: super::controller::Load,
+    turns: Turns,
+    backlog: Backlog,
 }
 
 /// Tries at a transaction that another engine crossed, before the last one.
@@ -63,8 +67,10 @@ impl Group {
         wakes: Arc<Wakes>,
         metrics: Metrics,
         committed: watch::Sender<u64>,
+        backlog: Backlog,
     ) -> Self {
-        Self { database, clock, wakes, metrics, committed, load: super::controller::Load::default() }
+        let (load, turns) = (super::controller::Load::default(), Turns::default());
+        Self { database, clock, wakes, metrics, committed, load, turns, backlog }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -131,7 +137,7 @@ impl Group {
 
     async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
         let now_ms = self.clock.now_ms(&tx).await?;
-        let mut batch = Batch::load(&tx, jobs, now_ms, &mut self.load).await?;
+        let mut batch = Batch::load(&tx, jobs, now_ms, &mut self.load, &mut self.turns).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         point("writer.commit", Moment::Before);
         let outcome = batch.flush(&tx).await?;
@@ -161,7 +167,8 @@ impl Group {
     fn announce(&self, outcome: &Outcome) {
         self.metrics.committed(outcome);
         self.committed.send_modify(|count| *count += 1);
-        if outcome.outbox {
+        self.backlog.add(outcome.queued);
+        if outcome.outbox || outcome.ended && self.wakes.held_back.load(Ordering::SeqCst) {
             self.wakes.outbox.notify_one();
         }
         if outcome.timers {

@@ -12,9 +12,11 @@ mod group;
 mod session;
 mod session_row;
 mod template;
+mod turns;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use migrations::connect::Database;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,6 +55,14 @@ pub enum Error {
     /// The queue is full.
     #[error("too much is waiting to be written; try again shortly")]
     Busy,
+    /// The outbox is full.
+    #[error("{waiting} commands wait to be carried out, and no more than {limit} may; try again later")]
+    Backlog {
+        /// How many wait.
+        waiting: i64,
+        /// How many may.
+        limit: i64,
+    },
     /// The database does not take it now.
     #[error("the database does not accept changes now: {0}")]
     Unavailable(Arc<str>),
@@ -79,6 +89,8 @@ struct Job {
 pub struct Wakes {
     /// Commands wait to be published.
     pub outbox: tokio::sync::Notify,
+    /// A controller has as many commands as it may: the relay looks again when one of them ends.
+    pub held_back: AtomicBool,
     /// A timer may be due earlier than was thought.
     pub timers: tokio::sync::Notify,
     /// Sessions may find a place now, or their owners take work again.
@@ -90,6 +102,26 @@ pub struct Wakes {
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
     commits: watch::Receiver<u64>,
+    backlog: Backlog,
+}
+
+/// About how many commands are accepted and not yet handed to NATS: counted along with each commit of this engine, and counted
+/// anew now and then, because others write too.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Backlog(Arc<AtomicI64>);
+
+impl Backlog {
+    pub(crate) fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, waiting: i64) {
+        self.0.store(waiting, Ordering::Relaxed);
+    }
+
+    fn add(&self, more: i64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Job {
@@ -110,9 +142,10 @@ impl Writer {
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
-        let group = group::Group::new(database, clock, wakes, metrics, committed);
+        let backlog = Backlog::default();
+        let group = group::Group::new(database, clock, wakes, metrics, committed, backlog.clone());
         let task = tokio::spawn(group.run(queue, cancel));
-        (Self { jobs, commits }, task)
+        (Self { jobs, commits, backlog }, task)
     }
 
     /// Hands in one piece of work and waits until it is committed.
@@ -135,6 +168,11 @@ impl Writer {
         let stopped = || Error::Unavailable("the writer has stopped".into());
         self.jobs.send(Job { work, traceparent, answer }).await.map_err(|_| stopped())?;
         receive.await.map_err(|_| stopped())?
+    }
+
+    /// About how many commands wait to be published.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Grows with every commit: what watchers wait on before they read again.

@@ -232,7 +232,7 @@ impl Batch<'_> {
     }
 
     fn command_row(
-        &self,
+        &mut self,
         id: Uuid,
         after: &Session,
         event_id: Uuid,
@@ -244,6 +244,9 @@ impl Batch<'_> {
         let mut row = self.log_row(event::Kind::Command, event_id, self.command_subject(id, after, verb), entity);
         if let Some(slot) = self.sessions.get(&id) {
             row.payload = command_payload(&slot.row, after, event_id, verb, force, self.now_ms);
+        }
+        if let Some(slot) = self.sessions.get(&id) {
+            row.turn = self.turns.take(&slot.row.user_id, verb, self.now_ms);
         }
         row.generation = after.generation;
         row.attempt = after.attempt;

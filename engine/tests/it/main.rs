@@ -8,5 +8,6 @@ mod durable_lane;
 mod fold;
 mod parked;
 mod rig;
+mod turns;
 mod waiting;
 mod writer;

@@ -65,6 +65,13 @@ impl Rig {
         self.engine = start(&self.database, &self.nats, &self.clock).await;
     }
 
+    /// Starts another engine in its place, which lets no more commands wait than this.
+    pub(crate) async fn limit(&mut self, outbox_limit: i64) {
+        self.engine.stop().await;
+        let config = Config { outbox_limit, ..config(&self.database, &self.nats, &self.clock).await };
+        self.engine = Engine::start(config).await.expect("started");
+    }
+
     pub(crate) async fn create(&self) -> session::Model {
         self.engine.create_session(request()).await.expect("accepted")
     }
@@ -128,14 +135,18 @@ impl Rig {
 }
 
 pub(crate) async fn start(database: &TestDatabase, nats: &streams::testing::Nats, clock: &Clock) -> Arc<Engine> {
-    let config = Config {
+    Engine::start(config(database, nats, clock).await).await.expect("started")
+}
+
+async fn config(database: &TestDatabase, nats: &streams::testing::Nats, clock: &Clock) -> Config {
+    Config {
         database: database.database.clone(),
         link: nats.link().await.expect("connected"),
         streams: streams::topology::Settings::default(),
         default_platform: PLATFORM.into(),
+        outbox_limit: engine::OUTBOX_LIMIT,
         clock: clock.clone(),
-    };
-    Engine::start(config).await.expect("started")
+    }
 }
 
 pub(crate) fn request() -> CreateSession {

@@ -182,11 +182,12 @@ async fn an_event_is_logged_once_for_each_direction() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_outbox_is_read_through_its_index() -> anyhow::Result<()> {
     let test = TestDatabase::sqlite().await?;
-    let sql = "EXPLAIN QUERY PLAN SELECT * FROM event_log WHERE status = 'pending' AND ready ORDER BY id LIMIT 100";
+    let sql = "EXPLAIN QUERY PLAN SELECT * FROM event_log INDEXED BY idx_event_log_outbox \
+               WHERE controller_id = 'a' AND status = 'pending' AND ready ORDER BY turn, id LIMIT 100";
     let rows = test.database.reader.query_all_raw(Statement::from_string(test.backend(), sql)).await?;
     let plan = rows.iter().map(|r| r.try_get::<String>("", "detail")).collect::<Result<Vec<_>, _>>()?.join("\n");
     assert_eq!(
-        plan, "SEARCH event_log USING INDEX idx_event_log_outbox (status=?)",
+        plan, "SEARCH event_log USING INDEX idx_event_log_outbox (controller_id=?)",
         "nothing else read, nothing sorted"
     );
     Ok(())

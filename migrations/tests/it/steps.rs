@@ -56,10 +56,10 @@ async fn a_second_run_finds_nothing_to_do() -> anyhow::Result<()> {
 #[tokio::test]
 async fn one_step_down_is_one_step_behind() -> anyhow::Result<()> {
     TestDatabase::each(async |test| {
-        assert_eq!(down(&test.database, 1).await?, ["m20260101_000008_applications"]);
+        assert_eq!(down(&test.database, 1).await?, ["m20260102_000006_turns"]);
         let behind = schema::require_current(&test.database).await;
         assert!(matches!(behind, Err(Error::Behind { missing: 1 })), "{behind:?}");
-        assert_eq!(migrate(&test.database).await?.steps, ["m20260101_000008_applications"]);
+        assert_eq!(migrate(&test.database).await?.steps, ["m20260102_000006_turns"]);
         anyhow::Ok(())
     })
     .await

@@ -44,6 +44,9 @@ pub struct Capacity {
     /// Thousandths of a core in all, 0 where unknown.
     #[serde(default)]
     pub cpu_millis: u64,
+    /// Commands that it carries out at the same time, 0 where unknown.
+    #[serde(default)]
+    pub slots: u32,
 }
 
 /// `controller.heartbeat`. It has no `event_id`: a newer one replaces an older one.

@@ -204,6 +204,7 @@ impl Driver for Local {
             memory_bytes: memory("MemTotal:"),
             memory_free_bytes: memory("MemAvailable:"),
             cpu_millis: cores as u64 * 1000,
+            ..Capacity::default()
         }
     }
 

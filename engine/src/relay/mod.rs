@@ -1,13 +1,15 @@
 //! What happens between a commit and the courier: committed commands are published, and marked once JetStream has them.
 //!
 //! The relay is woken by commits and by a slow poll. A row stays `pending` until its PubAck, so that a crash anywhere here
-//! only publishes again, under the same message id.
+//! only publishes again, under the same message id. `claim` says which commands go, and in which order.
+
+mod claim;
 
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use sea_orm::{DbBackend, DbErr, FromQueryResult, Statement};
+use sea_orm::FromQueryResult;
 use serde_json::Value;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};
@@ -15,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use claim::Windows;
+
 use crate::courier::Epochs;
 use crate::parts::Parts;
 use crate::writer::{Mark, Work};
 
-/// Commands that are claimed and published together.
+/// Commands of one controller that are claimed and published together at most.
 const BATCH: i64 = 512;
-/// How long a claim keeps other engines away, in milliseconds.
-const CLAIM_MS: i64 = 15_000;
 /// The slow poll behind the wake-ups.
 const POLL: Duration = Duration::from_secs(5);
 /// The pause after a round in which something could not be published.
@@ -31,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A pending command.
 #[derive(Debug, FromQueryResult)]
 struct Pending {
+    id: i64,
+    turn: i64,
     event_id: Uuid,
     subject: String,
     payload: Value,
@@ -48,6 +52,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn run(self, cancel: CancellationToken) {
+        let mut windows = Windows::default();
         loop {
             tokio::select! {
                 () = self.parts.wakes.outbox.notified() => {}
@@ -55,7 +60,7 @@ impl Relay {
                 () = cancel.cancelled() => return,
             }
             while !cancel.is_cancelled() {
-                match self.round().await {
+                match self.round(&mut windows).await {
                     Ok(0) => break,
                     Ok(_) => {}
                     Err(Failed) => tokio::time::sleep(PAUSE).await,
@@ -65,11 +70,11 @@ impl Relay {
     }
 
     /// Publishes one batch; answers how many commands it had.
-    async fn round(&self) -> Result<usize, Failed> {
+    async fn round(&self, windows: &mut Windows) -> Result<usize, Failed> {
         if !self.parts.link.state.borrow().connected {
             return Err(Failed);
         }
-        let rows = self.claim().await.map_err(|error| {
+        let rows = claim::claim(&self.parts, windows).await.map_err(|error| {
             tracing::warn!(%error, "the outbox cannot be read");
             Failed
         })?;
@@ -132,26 +137,6 @@ impl Relay {
             Ok(()) => marks,
             Err(_) => Vec::new(),
         }
-    }
-
-    async fn claim(&self) -> Result<Vec<Pending>, DbErr> {
-        let db = &self.parts.database.reader;
-        let columns = "event_id, subject, payload, attempt, lane, traceparent";
-        let pending = "status = 'pending' AND ready";
-        if db.get_database_backend() != DbBackend::Postgres {
-            // one process owns a SQLite file, and this is its only relay: nobody to be kept away
-            let sql = format!("SELECT {columns} FROM event_log WHERE {pending} ORDER BY id LIMIT {BATCH}");
-            return Pending::find_by_statement(Statement::from_string(DbBackend::Sqlite, sql)).all(db).await;
-        }
-        let now_ms = self.parts.clock.now_ms(db).await?;
-        let sql = format!(
-            "UPDATE event_log SET claimed_until_ms = $1 WHERE id IN (SELECT id FROM event_log WHERE {pending} \
-             AND (claimed_until_ms IS NULL OR claimed_until_ms < $2) ORDER BY id LIMIT {BATCH} FOR UPDATE SKIP LOCKED) \
-             RETURNING {columns}"
-        );
-        let values = [(now_ms + CLAIM_MS).into(), now_ms.into()];
-        let claim = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        Pending::find_by_statement(claim).all(&self.parts.database.writer).await
     }
 
     /// The public copies of dead letters that were decided here.

@@ -1,0 +1,64 @@
+//! In which order commands leave the outbox, so that nobody's crowd stands before everybody else.
+//!
+//! Each command gets a turn, a time by which the outbox is ordered. A user's commands are spaced out: the first is due now, each
+//! further one a little after the one before. So a user who asks for ten thousand sessions has ten thousand turns spread over a
+//! day, and another user's one is before nearly all of them. Who is alone waits for nobody: turns order commands, they do not
+//! delay them. (Zhang, "VirtualClock: a new traffic control algorithm for packet switching networks", 1990.)
+//!
+//! What deletes comes before what creates: it gives back what others wait for.
+
+/// Between two turns of one user, in milliseconds. It is longer than a platform takes for a command, so that order does not
+/// depend on how fast a platform is.
+pub const SPACING_MS: i64 = 10_000;
+/// The farthest turn, in milliseconds from now: whoever had more than that is served in order of arrival.
+pub const HORIZON_MS: i64 = 86_400_000;
+/// How far ahead of everything else a delete is, in milliseconds: a year.
+pub const URGENT_MS: i64 = 31_536_000_000;
+
+/// The turn of a user's next command, in milliseconds since the epoch; `last` is the turn that the user got before.
+#[must_use]
+pub fn next(last: Option<i64>, now_ms: i64) -> i64 {
+    last.map_or(now_ms, |last| (last + SPACING_MS).clamp(now_ms, now_ms + HORIZON_MS))
+}
+
+/// The turn of a delete.
+#[must_use]
+pub const fn urgent(now_ms: i64) -> i64 {
+    now_ms - URGENT_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_crowd_of_one_user_leaves_the_next_turn_to_another() {
+        let mut crowd = vec![next(None, 0)];
+        for _ in 1..10_000 {
+            crowd.push(next(crowd.last().copied(), 0));
+        }
+        let after_a_minute = next(None, 60_000);
+        assert_eq!(crowd.iter().filter(|turn| **turn < after_a_minute).count(), 6);
+        assert!(urgent(60_000) < crowd[0], "a delete is before all of them");
+    }
+
+    #[test]
+    fn who_asks_rarely_is_always_due_now() {
+        assert_eq!(next(Some(1_000), 60_000), 60_000);
+    }
+
+    proptest! {
+        #[test]
+        fn turns_of_a_user_never_go_back_and_never_beyond_the_horizon(steps in prop::collection::vec(0_i64..100_000, 1..500)) {
+            let (mut now, mut last) = (0, None);
+            for step in steps {
+                now += step;
+                let turn = next(last, now);
+                prop_assert!(turn >= now && turn <= now + HORIZON_MS && last.is_none_or(|last| turn >= last));
+                last = Some(turn);
+            }
+        }
+    }
+}

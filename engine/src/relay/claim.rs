@@ -1,0 +1,131 @@
+//! Which commands go next: each controller's in the order of their turns, and no more than it can do soon.
+//!
+//! What is handed to JetStream is served in the order in which it came. So the rest waits here, where a newer command of
+//! somebody else, or a delete, can still go before it.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use sea_orm::{DbBackend, DbErr, FromQueryResult, Statement};
+use serde::Deserialize;
+use serde_json::Value;
+use streams::wire::Capacity;
+
+use super::{BATCH, Pending};
+use crate::parts::Parts;
+
+/// How long a claim keeps other engines away, in milliseconds.
+const CLAIM_MS: i64 = 15_000;
+/// Commands that a controller may have at a time before anything is known of its pace, in number.
+const LEAST: i64 = 64;
+/// The most that a controller may have at a time, in number.
+const MOST: i64 = 4_096;
+/// What a controller may have at a time, as the time that it takes for it.
+const AHEAD: Duration = Duration::from_secs(2);
+/// Over how long a pace is measured at least.
+const MEASURED: Duration = Duration::from_millis(250);
+
+const PENDING: &str = "status = 'pending' AND ready";
+const COLUMNS: &str = "id, turn, event_id, subject, payload, attempt, lane, traceparent";
+
+/// A controller whose outbox is not empty.
+#[derive(Debug, FromQueryResult)]
+struct Waiting {
+    controller_id: String,
+    capacity: Value,
+    under_way: i64,
+}
+
+/// How fast a controller ends commands, as this engine sees it.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    ended: u64,
+    per_second: f64,
+}
+
+/// What was learnt of each controller's pace.
+#[derive(Debug, Default)]
+pub(super) struct Windows(HashMap<String, Pace>);
+
+impl Windows {
+    /// Commands that a controller may have at a time: what it does soon, and enough to keep all its slots busy.
+    fn of(&mut self, controller_id: &str, slots: u32, ended: u64, now: Instant) -> i64 {
+        let pace = self.0.entry(controller_id.to_owned()).or_insert(Pace { since: now, ended, per_second: 0.0 });
+        let took = now.duration_since(pace.since);
+        if took >= MEASURED {
+            let per_second = ended.saturating_sub(pace.ended) as f64 / took.as_secs_f64();
+            *pace = Pace { since: now, ended, per_second };
+        }
+        let soon = (pace.per_second * AHEAD.as_secs_f64()) as i64;
+        soon.clamp(LEAST, MOST).max(2 * i64::from(slots))
+    }
+}
+
+/// The commands that go next, in order.
+pub(super) async fn claim(parts: &Parts, windows: &mut Windows) -> Result<Vec<Pending>, DbErr> {
+    let held_back = &parts.wakes.held_back;
+    held_back.store(true, Ordering::SeqCst); // so that an end that is committed from here on is not missed
+    let db = &parts.database.reader;
+    let sql = format!(
+        "SELECT c.controller_id, c.capacity, (SELECT count(*) FROM event_log WHERE controller_id = c.controller_id \
+         AND kind = 'command' AND status IN ('published', 'processing')) AS under_way FROM platform_controllers c \
+         WHERE EXISTS (SELECT 1 FROM event_log WHERE controller_id = c.controller_id AND {PENDING})"
+    );
+    let waiting = Waiting::find_by_statement(Statement::from_string(parts.database.backend, sql)).all(db).await?;
+    let now_ms = parts.clock.now_ms(db).await?;
+    let (mut rows, mut full) = (Vec::new(), false);
+    for Waiting { controller_id, capacity, under_way } in waiting {
+        let slots = Capacity::deserialize(capacity).map_or(0, |capacity| capacity.slots);
+        let window = windows.of(&controller_id, slots, parts.metrics.processed_by(&controller_id), Instant::now());
+        let room = (window - under_way).clamp(0, BATCH);
+        if room > 0 {
+            let next = of_controller(parts, &controller_id, room, now_ms).await?;
+            full |= next.len() as i64 == room;
+            rows.extend(next);
+        } else {
+            full = true;
+        }
+    }
+    held_back.store(full, Ordering::SeqCst);
+    rows.sort_unstable_by_key(|row| (row.turn, row.id));
+    Ok(rows)
+}
+
+async fn of_controller(parts: &Parts, controller_id: &str, room: i64, now_ms: i64) -> Result<Vec<Pending>, DbErr> {
+    let first = format!("controller_id = $1 AND {PENDING}");
+    if parts.database.backend != DbBackend::Postgres {
+        // one process owns a SQLite file, and this is its only relay: nobody to be kept away
+        let sql = format!(
+            "SELECT {COLUMNS} FROM event_log INDEXED BY idx_event_log_outbox WHERE {first} ORDER BY turn, id LIMIT $2"
+        );
+        let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [controller_id.into(), room.into()]);
+        return Pending::find_by_statement(select).all(&parts.database.reader).await;
+    }
+    let sql = format!(
+        "UPDATE event_log SET claimed_until_ms = $2 WHERE id IN (SELECT id FROM event_log WHERE {first} \
+         AND (claimed_until_ms IS NULL OR claimed_until_ms < $3) ORDER BY turn, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+         RETURNING {COLUMNS}"
+    );
+    let values = [controller_id.into(), (now_ms + CLAIM_MS).into(), now_ms.into(), room.into()];
+    let claim = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    Pending::find_by_statement(claim).all(&parts.database.writer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_gets_what_it_does_in_two_seconds() {
+        let (mut windows, begun) = (Windows::default(), Instant::now());
+        let mut of = |slots, ended, ms| windows.of("a", slots, ended, begun + Duration::from_millis(ms));
+        assert_eq!(of(0, 1_000, 0), LEAST, "nothing is known yet");
+        assert_eq!(of(100, 1_000, 0), 200, "but that it does so many at a time");
+        assert_eq!(of(0, 1_500, 500), 2_000, "a thousand a second");
+        assert_eq!(of(0, 1_600, 600), 2_000, "too early to measure again");
+        assert_eq!(of(0, 90_000, 1_000), MOST);
+        assert_eq!(of(0, 90_000, 9_000), LEAST, "it has stopped");
+    }
+}

@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::cursor::{Page, Wanted};
+use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::problem::{Listing, Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
@@ -128,7 +128,7 @@ impl Controllers {
         /// Those of this platform.
         platform: Query<Option<String>>,
         /// Items on a page: 1 to 200, 50 unless given.
-        limit: Query<Option<u32>>,
+        limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Controller>>, Refused<Listing>> {

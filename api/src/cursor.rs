@@ -3,10 +3,13 @@
 //! A cursor holds the position of the last row that was shown, in the order of its list, so pages neither skip nor repeat
 //! while others write. It is opaque: only the list that gave it out can read it.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem_openapi::Object;
-use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,50 @@ use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
+
+/// How many items a page may have. Only described here; [`Wanted::new`] refuses what is out of range in its own words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(u32);
+
+impl From<Limit> for u32 {
+    fn from(limit: Limit) -> Self {
+        limit.0
+    }
+}
+
+impl Type for Limit {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "limit".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            minimum: Some(1.0),
+            maximum: Some(f64::from(MAX_LIMIT)),
+            default: Some(DEFAULT_LIMIT.into()),
+            ..MetaSchema::new_with_format("integer", "uint32")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromParameter for Limit {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let whole = value.parse().map(Self);
+        whole.map_err(|_| ParseError::custom(format!("must be from 1 to {MAX_LIMIT}, not {value:?}")))
+    }
+}
 
 /// One page of a list.
 #[derive(Debug, Object)]
@@ -40,8 +87,12 @@ pub(crate) struct Wanted<P> {
 
 impl<P: Serialize + DeserializeOwned> Wanted<P> {
     /// Reads `limit` and `cursor` for the list of this name.
-    pub(crate) fn new(list: &'static str, limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
-        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    pub(crate) fn new(
+        list: &'static str,
+        limit: Option<impl Into<u32>>,
+        cursor: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let limit = limit.map_or(DEFAULT_LIMIT, Into::into);
         if !(1..=MAX_LIMIT).contains(&limit) {
             let rule = format!("must be from 1 to {MAX_LIMIT}, not {limit}");
             return Err(Problem::parameter("limit", rule, "ask for a smaller page, and follow next_cursor"));

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
+use crate::dialect;
 use crate::events::Events;
 use crate::platforms::Platforms;
 use crate::routes::PREFIX;
@@ -61,7 +62,7 @@ pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, (
 #[must_use]
 pub fn document(version: &str) -> String {
     let value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
-    serde_json::to_string_pretty(&sorted(value)).unwrap_or_default()
+    serde_json::to_string_pretty(&sorted(dialect::modern(value))).unwrap_or_default()
 }
 
 /// The operations without an engine behind them: enough to be described.

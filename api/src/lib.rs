@@ -8,6 +8,7 @@ mod body;
 mod controllers;
 mod cursor;
 mod dead_letters;
+mod dialect;
 mod document;
 mod events;
 mod gate;
@@ -102,14 +103,15 @@ pub async fn serve(
 /// Everything that is served, as one endpoint.
 pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Response> + 'static {
     let service = document::service(document::apis(&engine), &config.version);
+    let document = document::document(&config.version);
     let gate = gate::Gate::new(&config);
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
         .at("/metrics", outside::metrics(engine))
         .at("/problems/:name", poem::get(outside::problem_page))
-        .at("/openapi.json", outside::openapi(document::document(&config.version)))
-        .nest("/docs", service.swagger_ui())
+        .at("/openapi.json", outside::openapi(document.clone()))
+        .nest("/docs", outside::docs(&service.swagger_ui_html(), &service.spec(), &document))
         .nest(routes::PREFIX, service);
     route.around(move |next, request| {
         let gate = gate.clone();

@@ -61,6 +61,12 @@ pub(crate) fn openapi(document: String) -> impl Endpoint + 'static {
     make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
 }
 
+/// The API document as a page; `page` was made with `raw`, which the real document replaces.
+pub(crate) fn docs(page: &str, raw: &str, document: &str) -> impl Endpoint + 'static {
+    let page = page.replacen(raw, document, 1);
+    make_sync(move |_| poem::web::Html(page.clone()))
+}
+
 /// What a type of problem means, for people.
 #[handler]
 pub(crate) fn problem_page(Path(name): Path<String>) -> poem::Result<Response> {

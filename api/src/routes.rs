@@ -12,16 +12,7 @@ use poem_openapi::registry::{MetaOperation, MetaParamIn};
 pub(crate) const PREFIX: &str = "/api/v1";
 
 /// What is served besides the resources.
-const OUTSIDE: [&str; 8] = [
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/docs",
-    "/docs/",
-    "/docs/oauth-receiver.html",
-    "/problems/{name}",
-];
+const OUTSIDE: [&str; 7] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/", "/problems/{name}"];
 
 /// One path and what can be done there.
 #[derive(Debug)]

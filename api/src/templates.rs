@@ -13,7 +13,7 @@ use serde_json::Value;
 use streams::wire::Manifest;
 
 use crate::auth::Caller;
-use crate::cursor::{Page, Wanted};
+use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::manifests::Manifests;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
@@ -133,7 +133,7 @@ impl Templates {
         /// Those of this category.
         category: Query<Option<String>>,
         /// Items on a page: 1 to 200, 50 unless given.
-        limit: Query<Option<u32>>,
+        limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Template>>, Refused<Listing>> {

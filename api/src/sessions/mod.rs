@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::cursor::{Page, Wanted};
+use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
 use crate::routes::PREFIX;
@@ -110,7 +110,7 @@ impl Sessions {
         /// Those with this tag.
         tag: Query<Option<String>>,
         /// Items on a page: 1 to 200, 50 unless given.
-        limit: Query<Option<u32>>,
+        limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Session>>, Refused<Listing>> {

@@ -20,8 +20,10 @@ use crate::timestamp::Timestamp;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resources {
     /// Bytes of memory, as `512Mi` or `2Gi`.
+    #[oai(validator(pattern = "^[0-9.]+([KMGTPE]i?|[mk])?$"))]
     memory: Option<String>,
     /// Cores, as `500m` or `2`.
+    #[oai(validator(pattern = "^[0-9.]+([KMGTPE]i?|[mk])?$"))]
     cpu: Option<String>,
 }
 
@@ -31,20 +33,26 @@ pub(crate) struct Resources {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSession {
     /// Name of the template.
+    #[oai(validator(min_length = 1, max_length = 128))]
     template_id: String,
     /// Where it is to run; the server's default unless given.
+    #[oai(validator(pattern = "^[a-z0-9-]{1,32}$"))]
     platform: Option<String>,
     /// Who it is for; the caller unless given.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"))]
     user_id: Option<String>,
     /// What it may use; the template's defaults fill the gaps.
     resources: Option<Resources>,
     /// Whether its home outlives hibernation; no unless given.
     persistent_home: Option<bool>,
     /// Idle time after which it is hibernated, as `30m`.
+    #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
     idle_timeout: Option<String>,
     /// The longest time that it may run without a break, as `8h`.
+    #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
     max_duration: Option<String>,
     /// For filters; at most 32.
+    #[oai(validator(max_items = 32, min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"))]
     tags: Option<Vec<String>>,
     /// Anything that the caller wants to find again; at most 16 KiB.
     metadata: Option<HashMap<String, Value>>,

@@ -6,7 +6,7 @@ DATA_DIR ?= ./data
 HTTP_ADDR ?= 127.0.0.1:8080
 folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: run build test bench lint fmt tools
+.PHONY: run build test clients bench lint fmt tools
 
 run: tools build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
 	exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
@@ -16,6 +16,10 @@ build:
 
 test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL
 	scripts/with-postgres.sh cargo test --locked --workspace --all-features
+	$(MAKE) clients
+
+clients: tools ## Generated TypeScript and Python clients, and schemathesis, against a running server; SEED=1 repeats
+	scripts/check-clients.sh
 
 bench: tools ## Measures; ARGS="--help" says what
 	cargo build --locked --workspace --release

@@ -49,15 +49,13 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
     }
 }
 
+/// The shape is looked at even where decoding succeeds: for serde, an array of a struct's fields is that struct.
 fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).or_else(|error| {
-        let value: Value = json(bytes)?;
-        let mistakes = schema::mistakes::<T>(&value);
-        if mistakes.is_empty() {
-            return Err(Problem::new(Kind::InvalidFields, error.to_string()));
-        }
-        Err(Problem::invalid(mistakes))
-    })
+    let mistakes = schema::mistakes::<T>(&json(bytes)?);
+    if !mistakes.is_empty() {
+        return Err(Problem::invalid(mistakes));
+    }
+    serde_json::from_slice(bytes).map_err(|error| Problem::new(Kind::InvalidFields, error.to_string()))
 }
 
 /// Any JSON.

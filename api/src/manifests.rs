@@ -3,9 +3,11 @@
 //! The text is split where YAML itself splits it (a line that begins with `---`), so that each mistake can be placed: which
 //! document, which line of the whole text, which field.
 
+mod schema;
+
 use engine::FieldError;
 use poem::{Request, RequestBody};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::{Value, json};
@@ -30,9 +32,13 @@ impl<'a> ApiExtractor<'a> for Manifests {
     type ParamType = ();
     type ParamRawType = ();
 
+    fn register(registry: &mut Registry) {
+        schema::register(registry);
+    }
+
     fn request_meta() -> Option<MetaRequest> {
         let yaml = MetaMediaType { content_type: "application/yaml", schema: String::schema_ref() };
-        let json = MetaMediaType { content_type: "application/json", schema: schema() };
+        let json = MetaMediaType { content_type: "application/json", schema: schema::reference() };
         Some(MetaRequest { description: None, content: vec![json, yaml], required: true })
     }
 
@@ -54,28 +60,12 @@ impl<'a> ApiExtractor<'a> for Manifests {
     }
 }
 
-fn schema() -> MetaSchemaRef {
-    MetaSchemaRef::Inline(Box::new(MetaSchema {
-        description: Some("A template manifest. Fields that this version does not know are kept, and warned about."),
-        example: Some(json!({
-            "apiVersion": "stream.space/v1alpha1",
-            "kind": "Template",
-            "metadata": { "name": "firefox" },
-            "spec": {
-                "displayName": "Firefox",
-                "category": "Web Browsers",
-                "baseImage": "lscr.io/linuxserver/firefox:latest",
-                "defaultResources": { "memory": "2Gi", "cpu": "1000m" },
-                "ports": [{ "name": "vnc", "containerPort": 3000 }],
-                "vnc": { "enabled": true, "port": 3000 },
-            },
-        })),
-        ..MetaSchema::new("object")
-    }))
-}
-
 fn from_json(bytes: &[u8]) -> Result<Manifest, Problem> {
-    let manifest: Manifest = serde_json::from_value(body::json(bytes)?)
+    let value = body::json(bytes)?;
+    if !value.is_object() {
+        return Err(Problem::invalid(vec![mistake("manifest".into(), "must be an object".into())]));
+    }
+    let manifest: Manifest = serde_json::from_value(value)
         .map_err(|error| Problem::invalid(vec![mistake("manifest".into(), error.to_string())]))?;
     manifest.check().map_err(|error| Problem::invalid(vec![placed(&error, None)]))?;
     Ok(manifest)

@@ -141,9 +141,10 @@ check_python() {
 check_schemathesis() {
     say "schemathesis, seed $seed (SEED=$seed repeats it)"
     local log=$out/schemathesis.log begun=$SECONDS
-    cd "$clients/schemathesis"
+    # in a fresh folder: it keeps what it found there, and a run must be that of its seed alone
+    rm -rf "$out/schemathesis" && mkdir -p "$out/schemathesis" && cd "$out/schemathesis"
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$clients/schemathesis SCHEMATHESIS_HOOKS=references \
-        "$venv/bin/schemathesis" --config-file schemathesis.toml --no-color run "$STREAMSPACE_DOCUMENT" \
+        "$venv/bin/schemathesis" --config-file "$clients/schemathesis/schemathesis.toml" --no-color run "$STREAMSPACE_DOCUMENT" \
         --url "$STREAMSPACE_URL/api/v1" --header "Authorization: Bearer $STREAMSPACE_TOKEN" --checks all \
         --phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed "$seed" --continue-on-failure \
         --generation-database none >"$log" 2>&1 || { cat "$log" >&2; fail "schemathesis found the above; SEED=$seed repeats it"; }

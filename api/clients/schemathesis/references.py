@@ -23,7 +23,8 @@ spec: {displayName: Written, category: Tests, baseImage: "example/image:1"}
 
 
 # a text is a document already, not one quoted YAML scalar
-@schemathesis.serializer("application/yaml")
+# (a name of the family is found by the first that is registered)
+@schemathesis.serializer("text/yaml", "application/yaml")
 def as_it_is(context, value):
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")
 

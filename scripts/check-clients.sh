@@ -159,7 +159,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-[ -z "${BUILD-1}" ] || cargo build --locked --package cli
+# as the tests build it, so that after them nothing is compiled again; BUILD= takes what is there
+[ -z "${BUILD-1}" ] || cargo build --locked --workspace --all-features
 case " $* " in *" typescript "*) install_node ;; esac
 case " $* " in *" python "* | *" schemathesis "*) install_python ;; esac
 start_server

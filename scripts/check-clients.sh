@@ -145,7 +145,7 @@ check_schemathesis() {
     rm -rf "$out/schemathesis" && mkdir -p "$out/schemathesis" && cd "$out/schemathesis"
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$clients/schemathesis SCHEMATHESIS_HOOKS=references \
         "$venv/bin/schemathesis" --config-file "$clients/schemathesis/schemathesis.toml" --no-color run "$STREAMSPACE_DOCUMENT" \
-        --url "$STREAMSPACE_URL/api/v1" --header "Authorization: Bearer $STREAMSPACE_TOKEN" --checks all \
+        --url "$STREAMSPACE_URL/api/v1" --header "Authorization: Bearer $STREAMSPACE_TOKEN" --checks all --exclude-checks use_after_free \
         --phases examples,coverage,fuzzing,stateful --max-examples "$examples" --seed "$seed" --continue-on-failure \
         --generation-database none >"$log" 2>&1 || { cat "$log" >&2; fail "schemathesis found the above; SEED=$seed repeats it"; }
     cd "$root"

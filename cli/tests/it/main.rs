@@ -2,8 +2,14 @@
 
 mod arguments;
 mod children;
+mod contexts;
 mod dev;
+mod exits;
+mod fake;
+mod help;
 mod program;
 mod readme;
 mod scratchpad;
+mod server;
+mod terminal;
 mod traces;

@@ -13,9 +13,8 @@ const NO_PATH: &str = "there is nothing at this path";
 pub(super) fn failure(status: StatusCode, body: &[u8], method: &Method, url: &Url) -> Failure {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let failure = if older(status, &problem) {
-        let version = env!("CARGO_PKG_VERSION");
         Failure::new(Kind::Older, format!("this server is older than this program, and has no {method} {}", url.path()))
-            .hint(format!("a server of version {version} or newer, or --server with another address"))
+            .hint("a newer server, or --server with another address")
     } else {
         let failure = Failure::new(kind(status), message(status, &problem));
         match hint(status, &problem) {

@@ -106,13 +106,17 @@ impl Goal {
 
     /// Somebody does not want to wait any more.
     pub(super) fn interrupted(&self, row: &Value) -> Failure {
-        let message = format!("{}, and goes on without us", self.still(row));
+        let message = format!("{}; it goes on without us", self.still(row));
         Failure::new(Kind::Interrupted, message).hint(format!("`{} {}` to go on watching", self.watch, self.id(row)))
     }
 
     fn still(&self, row: &Value) -> String {
+        let (noun, id, state) = (self.resource.noun, self.id(row), (self.resource.state)(row));
+        if state.is_empty() {
+            return format!("nothing was heard of {noun} {id} yet");
+        }
         let why = why(row).map(|why| format!(" ({why})")).unwrap_or_default();
-        format!("{} {} is still {}{why}", self.resource.noun, self.id(row), (self.resource.state)(row))
+        format!("{noun} {id} is still {state}{why}")
     }
 }
 

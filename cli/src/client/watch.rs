@@ -67,8 +67,11 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
     tokio::select! {
         ended = watch(&args, &console, &mut last) => ended,
         _ = tokio::signal::ctrl_c() => {
-            let on = last.map(|last| format!(" --after {last}")).unwrap_or_default();
-            Err(Failure::new(Kind::Interrupted, "not watching any more").hint(format!("`streamspace watch{on}` to go on")))
+            let failure = Failure::new(Kind::Interrupted, "not watching any more");
+            Err(match last {
+                Some(last) => failure.hint(format!("the same with `--after {last}`, to go on from here")),
+                None => failure,
+            })
         }
     }
 }

@@ -52,8 +52,10 @@ impl Drop for Fake {
     }
 }
 
+type Answer = Box<dyn Fn(&Asked, usize) -> Response + Send + Sync>;
+
 struct Answers {
-    answer: Box<dyn Fn(&Asked, usize) -> Response + Send + Sync>,
+    answer: Answer,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 

@@ -7,8 +7,8 @@
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    Statement,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,7 +36,11 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, BadPattern> {
         let stem = text.strip_suffix(".*").or_else(|| text.strip_suffix(".>")).unwrap_or(&text);
         let token = |token: &str| !token.is_empty() && !token.contains(|c: char| "*>".contains(c) || c.is_whitespace());
-        if text.len() <= 255 && !text.contains('\0') && stem.split('.').all(token) { Ok(Self(text)) } else { Err(BadPattern) }
+        if text.len() <= 255 && !text.contains('\0') && stem.split('.').all(token) {
+            Ok(Self(text))
+        } else {
+            Err(BadPattern)
+        }
     }
 }
 
@@ -135,7 +139,8 @@ pub async fn select(
 /// A column among values, so that its index may be used for it, or so that on SQLite it cannot.
 fn one_of(db: &impl ConnectionTrait, column: C, bare: bool, values: Vec<String>) -> Expr {
     let hidden = !bare && db.get_database_backend() == DbBackend::Sqlite;
-    let column = if hidden { Expr::cust(format!("+{}", sea_orm::IdenStatic::as_str(&column))) } else { Expr::col(column) };
+    let column =
+        if hidden { Expr::cust(format!("+{}", sea_orm::IdenStatic::as_str(&column))) } else { Expr::col(column) };
     match <[String; 1]>::try_from(values) {
         Ok([one]) => column.eq(one),
         Err(many) => column.is_in(many),

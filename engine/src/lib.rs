@@ -4,6 +4,7 @@
 //! "what happens when …"; ARCHITECTURE.md walks the whole trip.
 
 pub mod account;
+pub mod attempts;
 pub mod clock;
 mod courier;
 mod dead_letters;

@@ -4,10 +4,10 @@ use sea_orm::PaginatorTrait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::Engine;
 use crate::queries::{self, LetterFilter, SessionFilter};
 use crate::store::job;
 use crate::writer::{self, Done, JobWrite, Work};
-use crate::Engine;
 
 /// What a job does to each of its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

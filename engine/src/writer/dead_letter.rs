@@ -95,7 +95,8 @@ impl Batch<'_> {
         let entity = format!("dead_letter:{}", row.id);
         let mut log =
             self.log_row(event::Kind::Decision, Uuid::now_v7(), format!("streamspace.decision.{what}"), entity);
-        log.payload = json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note });
+        log.payload =
+            json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note });
         log.changes = Some(json!({ "status": row.status, "note": row.note, "settled_by": by }));
         log.entity_seq = row.entity_seq;
         log.causation_id = row.event_id;
@@ -107,7 +108,8 @@ impl Batch<'_> {
     fn caused_by(&mut self, session: Uuid, event_id: Option<Uuid>) {
         let command = self.sessions.get(&session).and_then(|slot| slot.row.command_id);
         let mut issued = self.log.iter_mut().rev();
-        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command.as_str()) {
+        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command.as_str())
+        {
             row.causation_id = event_id;
         }
     }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
+use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::work::{Done, Failure, Item, JobStep, JobWrite};
-use super::Error;
 use crate::store::{event, job};
 
 /// How long a runner that says nothing keeps its job.

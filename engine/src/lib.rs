@@ -105,7 +105,7 @@ impl Engine {
             renewed: Arc::new(Notify::new()),
         };
         courier.look().await?;
-        let tasks = spawn(&parts, &publisher, courier, &cancel);
+        let tasks = spawn(&parts, &publisher, courier, config.outbox_limit, &cancel);
         let engine = Arc::new(Self {
             parts,
             publisher,
@@ -259,7 +259,13 @@ impl Engine {
     }
 }
 
-fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &CancellationToken) -> Vec<JoinHandle<()>> {
+fn spawn(
+    parts: &Parts,
+    publisher: &Publisher,
+    courier: Courier,
+    outbox_limit: i64,
+    cancel: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
     let (epochs, renewed) = (courier.epochs.clone(), courier.renewed.clone());
     let parker = Parker::new(publisher.clone());
     let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epochs: epochs.clone() };
@@ -272,7 +278,7 @@ fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &Cancel
         tokio::spawn(timers::run(parts.clone(), cancel.clone())),
         tokio::spawn(placement::run(parts.clone(), cancel.clone())),
         tokio::spawn(account::run(parts.clone(), cancel.clone())),
-        tokio::spawn(jobs::run(parts.clone(), publisher.clone(), cancel.clone())),
+        tokio::spawn(jobs::run(parts.clone(), publisher.clone(), outbox_limit, cancel.clone())),
         tokio::spawn(consume_reports(parts.clone(), parker.clone(), projector, cancel.clone())),
         tokio::spawn(consume_dead_letters(parts.clone(), parker, cancel.clone())),
     ]

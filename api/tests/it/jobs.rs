@@ -69,7 +69,7 @@ async fn a_dead_letter_is_found_by_its_filters_discarded_with_a_reason_and_skipp
     let print = letter["fingerprint"].as_str().unwrap();
     for (query, count) in [
         ("reason=undecodable&platform=noop&controller_id=noop-1".to_owned(), 1),
-        (format!("fingerprint={print}&subject=streamspace.session.>"), 1),
+        (format!("fingerprint={print}&subject=streamspace.session.%3E"), 1),
         ("subject=streamspace.session.*".to_owned(), 0),
         ("entity=session:x".to_owned(), 0),
         ("since=2000-01-01T00:00:00Z".to_owned(), 1),

@@ -62,11 +62,13 @@ enum Moved {
 struct Runner {
     parts: Parts,
     publisher: Publisher,
+    /// Commands that may wait; while there are as many, no job starts more.
+    outbox_limit: i64,
     me: Uuid,
 }
 
-pub(crate) async fn run(parts: Parts, publisher: Publisher, cancel: CancellationToken) {
-    let runner = Runner { parts, publisher, me: Uuid::now_v7() };
+pub(crate) async fn run(parts: Parts, publisher: Publisher, outbox_limit: i64, cancel: CancellationToken) {
+    let runner = Runner { parts, publisher, outbox_limit, me: Uuid::now_v7() };
     loop {
         let pause = match runner.round().await {
             Ok(pause) => pause,
@@ -130,6 +132,10 @@ impl Runner {
     }
 
     async fn step(&self, job: &job::Model) -> Result<Moved, Error> {
+        let starts = Kind::from_name(&job.kind).is_some_and(Kind::starts);
+        if starts && !job.dry_run && self.parts.writer.backlog().get() >= self.outbox_limit {
+            return Ok(Moved::Wait(1_000));
+        }
         point("job.step", Moment::Before);
         let page = self.page(job).await?;
         let last = page.items.len() < STEP as usize;

@@ -51,6 +51,11 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
+    /// Whether it starts what takes room; what stops and deletes is always taken.
+    pub(super) const fn starts(self) -> bool {
+        matches!(self, Self::Wake | Self::Replay)
+    }
+
     /// What a kept filter of a job of this kind means.
     pub(super) fn what(self, filter: Value) -> Result<What, serde_json::Error> {
         Ok(match self {

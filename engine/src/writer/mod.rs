@@ -92,7 +92,7 @@ impl Error {
             Self::Refused(_) | Self::Conflict(_) | Self::SameIdOtherContent(_) => "conflict",
             Self::NotFound { .. } => "not-found",
             Self::Superseded(_) => "superseded",
-            Self::Busy | Self::Unavailable(_) => "unavailable",
+            Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) => "unavailable",
             Self::Unreadable(_) => "internal",
         }
     }

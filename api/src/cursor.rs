@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use engine::events::{BadPattern, Pattern};
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 use serde::de::DeserializeOwned;
@@ -65,6 +66,12 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
         let last = rows.last().filter(|_| more).map(key);
         Page { next_cursor: last.map(|after| write(self.list, after)), items: rows.into_iter().map(show).collect() }
     }
+}
+
+/// A subject that a list is narrowed by.
+pub(crate) fn subject(text: Option<String>) -> Result<Option<Pattern>, Problem> {
+    let wrong = |bad: BadPattern| Problem::parameter("subject", bad.to_string(), "write it as streamspace.session.>");
+    text.map(Pattern::try_from).transpose().map_err(wrong)
 }
 
 fn write<P: Serialize>(list: &str, after: P) -> String {

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::events::Events;
+use crate::jobs::Jobs;
 use crate::platforms::Platforms;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
@@ -28,12 +29,16 @@ pub(crate) enum Tag {
     Templates,
     /// Who runs them, and where.
     Controllers,
+    /// Every command, report and decision.
+    Events,
+    /// Actions on many things at once.
+    Jobs,
     /// What could not be processed.
     DeadLetters,
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters);
+pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters, Jobs);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
@@ -45,6 +50,7 @@ pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
         Controllers(engine()),
         Platforms(engine()),
         DeadLetters(engine()),
+        Jobs(engine()),
     )
 }
 

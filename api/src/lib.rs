@@ -11,6 +11,7 @@ mod dead_letters;
 mod document;
 mod events;
 mod gate;
+mod jobs;
 mod manifests;
 mod outside;
 mod platforms;

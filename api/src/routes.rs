@@ -101,8 +101,9 @@ impl Routes {
         Self(routes)
     }
 
+    /// The route of a path; one that names it wins over one that has a placeholder there.
     pub(crate) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.matches(path))
+        self.0.iter().filter(|route| route.matches(path)).min_by_key(|route| route.path.matches('{').count())
     }
 }
 

@@ -4,11 +4,14 @@
 //! "what happens when …"; ARCHITECTURE.md walks the whole trip.
 
 pub mod account;
+pub mod attempts;
 pub mod clock;
 mod courier;
 mod dead_letters;
+pub mod events;
 pub mod fold;
 mod heartbeats;
+pub mod jobs;
 pub mod metrics;
 mod parts;
 mod placement;
@@ -102,7 +105,7 @@ impl Engine {
             renewed: Arc::new(Notify::new()),
         };
         courier.look().await?;
-        let tasks = spawn(&parts, &publisher, courier, &cancel);
+        let tasks = spawn(&parts, &publisher, courier, config.outbox_limit, &cancel);
         let engine = Arc::new(Self {
             parts,
             publisher,
@@ -201,12 +204,28 @@ impl Engine {
         written.map(drop)
     }
 
-    /// Replays a dead letter; see [`ReplayError`] for when it cannot be.
+    /// Replays a dead letter in the name of `by`; see [`ReplayError`] for when it cannot be.
     ///
     /// # Errors
     /// Why it was not replayed.
-    pub async fn replay(&self, id: uuid::Uuid) -> Result<store::dead_letter::Model, ReplayError> {
-        replay::replay(&self.parts, &self.publisher, id).await
+    pub async fn replay(&self, id: uuid::Uuid, by: String) -> Result<store::dead_letter::Model, ReplayError> {
+        replay::replay(&self.parts, &self.publisher, id, by).await
+    }
+
+    /// Closes a dead letter for good, in the name of `by`, and says why.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn discard(
+        &self,
+        id: uuid::Uuid,
+        why: String,
+        by: String,
+    ) -> Result<store::dead_letter::Model, WriteError> {
+        match self.parts.writer.submit(Work::Discard { letter: id, why, by }).await? {
+            Done::DeadLetter(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "dead letter", name: id.to_string() }),
+        }
     }
 
     /// Where reads go.
@@ -240,7 +259,13 @@ impl Engine {
     }
 }
 
-fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &CancellationToken) -> Vec<JoinHandle<()>> {
+fn spawn(
+    parts: &Parts,
+    publisher: &Publisher,
+    courier: Courier,
+    outbox_limit: i64,
+    cancel: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
     let (epochs, renewed) = (courier.epochs.clone(), courier.renewed.clone());
     let parker = Parker::new(publisher.clone());
     let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epochs: epochs.clone() };
@@ -253,6 +278,7 @@ fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &Cancel
         tokio::spawn(timers::run(parts.clone(), cancel.clone())),
         tokio::spawn(placement::run(parts.clone(), cancel.clone())),
         tokio::spawn(account::run(parts.clone(), cancel.clone())),
+        tokio::spawn(jobs::run(parts.clone(), publisher.clone(), outbox_limit, cancel.clone())),
         tokio::spawn(consume_reports(parts.clone(), parker.clone(), projector, cancel.clone())),
         tokio::spawn(consume_dead_letters(parts.clone(), parker, cancel.clone())),
     ]

@@ -4,15 +4,18 @@ use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::store::{controller, dead_letter, event, session, template};
+use crate::events::Pattern;
+use crate::store::{controller, dead_letter, event, job, session, template};
 
 /// Where a page begins: after the row with this creation time and id.
 pub type Position = (i64, Uuid);
 
 /// What a list of sessions is narrowed by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)] // the fields are those of the API
 pub struct SessionFilter {
     pub user_id: Option<String>,
@@ -22,6 +25,22 @@ pub struct SessionFilter {
     pub controller_id: Option<String>,
     pub template_id: Option<String>,
     pub tag: Option<String>,
+}
+
+/// What a list of dead letters is narrowed by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct LetterFilter {
+    pub status: Option<String>,
+    pub reason: Option<String>,
+    pub subject: Option<Pattern>,
+    pub platform: Option<String>,
+    pub controller_id: Option<String>,
+    pub entity: Option<String>,
+    pub fingerprint: Option<String>,
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
 }
 
 /// One session.
@@ -41,6 +60,18 @@ pub async fn sessions(
     limit: u64,
 ) -> Result<Vec<session::Model>, DbErr> {
     use session::Column as C;
+    let mut select = narrowed(db, filter);
+    if let Some((created_ms, id)) = after {
+        let earlier = C::CreatedMs.lt(created_ms);
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::SessionId.lt(id));
+        select = select.filter(Condition::any().add(earlier).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::SessionId).limit(limit).all(db).await
+}
+
+/// Those of the sessions that a filter means.
+pub(crate) fn narrowed(db: &impl ConnectionTrait, filter: &SessionFilter) -> Select<session::Entity> {
+    use session::Column as C;
     let mut select = session::Entity::find();
     let equal =
         [(C::UserId, &filter.user_id), (C::Platform, &filter.platform), (C::ControllerId, &filter.controller_id)];
@@ -54,15 +85,10 @@ pub async fn sessions(
         Some("all") => select,
         Some(status) => select.filter(C::Status.eq(status)),
     };
-    if let Some(tag) = &filter.tag {
-        select = with_tag(select, db, tag);
+    match &filter.tag {
+        Some(tag) => with_tag(select, db, tag),
+        None => select,
     }
-    if let Some((created_ms, id)) = after {
-        let earlier = C::CreatedMs.lt(created_ms);
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::SessionId.lt(id));
-        select = select.filter(Condition::any().add(earlier).add(same));
-    }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::SessionId).limit(limit).all(db).await
 }
 
 fn with_tag(select: Select<session::Entity>, db: &impl ConnectionTrait, tag: &str) -> Select<session::Entity> {
@@ -142,24 +168,79 @@ pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result
     Ok(controller::Entity::find().filter(controller::Column::Platform.eq(platform)).count(db).await? > 0)
 }
 
-/// A page of dead letters, newest first; by status where given.
+/// A page of dead letters, newest first.
 #[allow(clippy::missing_errors_doc)]
 pub async fn dead_letters(
     db: &impl ConnectionTrait,
-    status: Option<&str>,
+    filter: &LetterFilter,
     after: Option<Position>,
     limit: u64,
 ) -> Result<Vec<dead_letter::Model>, DbErr> {
     use dead_letter::Column as C;
-    let mut select = dead_letter::Entity::find();
-    if let Some(status) = status {
-        select = select.filter(C::Status.eq(status));
-    }
+    let mut select = letters(filter);
     if let Some((created_ms, id)) = after {
         let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::Id.lt(id));
         select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
     }
     select.order_by_desc(C::CreatedMs).order_by_desc(C::Id).limit(limit).all(db).await
+}
+
+/// Those of the dead letters that a filter means.
+pub(crate) fn letters(filter: &LetterFilter) -> Select<dead_letter::Entity> {
+    use dead_letter::Column as C;
+    let equal = [
+        (C::Status, &filter.status),
+        (C::Reason, &filter.reason),
+        (C::Platform, &filter.platform),
+        (C::ControllerId, &filter.controller_id),
+        (C::Entity, &filter.entity),
+        (C::Fingerprint, &filter.fingerprint),
+    ];
+    let mut select = dead_letter::Entity::find();
+    for (column, value) in equal {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    if let Some(pattern) = &filter.subject {
+        select = select.filter(pattern.matching(C::Subject));
+    }
+    if let Some(since_ms) = filter.since_ms {
+        select = select.filter(C::CreatedMs.gte(since_ms));
+    }
+    if let Some(until_ms) = filter.until_ms {
+        select = select.filter(C::CreatedMs.lt(until_ms));
+    }
+    select
+}
+
+/// One job.
+#[allow(clippy::missing_errors_doc)]
+pub async fn job(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<job::Model>, DbErr> {
+    job::Entity::find_by_id(id).one(db).await
+}
+
+/// A page of jobs, newest first; by status and kind where given.
+#[allow(clippy::missing_errors_doc)]
+pub async fn jobs(
+    db: &impl ConnectionTrait,
+    status: Option<&str>,
+    kind: Option<&str>,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<job::Model>, DbErr> {
+    use job::Column as C;
+    let mut select = job::Entity::find();
+    for (column, value) in [(C::Status, status), (C::Kind, kind)] {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    if let Some((created_ms, id)) = after {
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::JobId.lt(id));
+        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::JobId).limit(limit).all(db).await
 }
 
 /// One dead letter.

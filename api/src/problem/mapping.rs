@@ -26,6 +26,7 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::Refused(error) => error.into(),
             WriteError::NotFound { what, name } => Self::not_found(what, name),
+            WriteError::Superseded(why) => Self::new(Kind::Superseded, why),
             WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
             WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
             WriteError::Backlog { .. } => Self::new(Kind::Unavailable, error.to_string()).after(Duration::from_secs(5)),

@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::commands::Commands;
 use super::controller::Load;
 use super::turns::Turns;
-use super::work::{Done, TemplateWrite, Work};
+use super::work::{Done, Item, JobWrite, Replay, TemplateWrite, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::store::bulk::Insert;
-use crate::store::{controller, dead_letter, event, session, stream_epoch, template};
+use crate::store::{controller, dead_letter, event, job, session, stream_epoch, template};
 
 /// The log gives each row its id.
 static LOG: LazyLock<Insert<event::Entity>> = LazyLock::new(|| Insert::new("event_log", &["id"]));
@@ -53,6 +53,7 @@ pub(crate) struct Outcome {
     pub(crate) queued: i64,
     pub(crate) timers: bool,
     pub(crate) placement: bool,
+    pub(crate) jobs: bool,
     /// A row by which the commit can be recognised.
     pub(crate) witness: Option<(Uuid, &'static str)>,
     /// Reports by controller.
@@ -71,6 +72,7 @@ pub(super) struct Batch<'a> {
     pub(super) letters: Vec<NewDeadLetter>,
     pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
     pub(super) settled: Vec<Vec<sea_orm::Value>>,
+    pub(super) jobs: BTreeMap<Uuid, Slot<job::Model>>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
     pub(super) log: Vec<event::Model>,
@@ -89,6 +91,7 @@ struct Needs {
     templates: Vec<String>,
     reports: Vec<Uuid>,
     letters: Vec<Uuid>,
+    jobs: Vec<Uuid>,
     all_templates: bool,
 }
 
@@ -108,13 +111,38 @@ impl Needs {
                     needs.templates.push(manifest.metadata.name.clone());
                 }
                 Work::Template(TemplateWrite::Delete { name }) => needs.templates.push(name.clone()),
-                Work::Settle { id, .. } => needs.letters.push(*id),
+                Work::Replay { letter, how, .. } => needs.replay(*letter, how),
+                Work::Discard { letter, .. } => needs.letters.push(*letter),
+                Work::Job(write) => needs.job(write),
                 _ => {}
             }
         }
         needs.sessions.sort_unstable();
         needs.sessions.dedup();
         needs
+    }
+
+    fn replay(&mut self, letter: Uuid, how: &Replay) {
+        self.letters.push(letter);
+        if let Replay::Ask { session, .. } = how {
+            self.sessions.push(*session);
+        }
+    }
+
+    fn job(&mut self, write: &JobWrite) {
+        self.jobs.push(match write {
+            JobWrite::Create(row) => row.job_id,
+            JobWrite::Step(step) => step.id,
+            JobWrite::Claim { id, .. } | JobWrite::Release { id, .. } | JobWrite::Cancel { id, .. } => *id,
+        });
+        let JobWrite::Step(step) = write else { return };
+        for item in &step.items {
+            match item {
+                Item::Session(id, _) => self.sessions.push(*id),
+                Item::Letter(id, how) => self.replay(*id, how),
+                Item::Refused(_) => {}
+            }
+        }
     }
 }
 
@@ -161,10 +189,7 @@ impl<'a> Batch<'a> {
             batch.next_catalog_id = newest.map_or(1, |row| row.catalog_template_id + 1);
         }
         batch.load_seen(tx, needs.reports).await?;
-        if !needs.letters.is_empty() {
-            let rows = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(needs.letters)).all(tx).await?;
-            batch.known_letters = rows.into_iter().map(|row| (row.id, row)).collect();
-        }
+        batch.load_operators(tx, needs.letters, needs.jobs).await?;
         Ok(batch)
     }
 
@@ -177,6 +202,7 @@ impl<'a> Batch<'a> {
             letters: Vec::new(),
             known_letters: HashMap::new(),
             settled: Vec::new(),
+            jobs: BTreeMap::new(),
             copied: Vec::new(),
             seen: HashMap::new(),
             log: Vec::new(),
@@ -206,6 +232,26 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// What operators deal with: dead letters and jobs.
+    async fn load_operators(
+        &mut self,
+        tx: &DatabaseTransaction,
+        letters: Vec<Uuid>,
+        jobs: Vec<Uuid>,
+    ) -> Result<(), DbErr> {
+        if !letters.is_empty() {
+            let find = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(letters));
+            let rows = find.order_by_asc(dead_letter::Column::Id).lock_exclusive().all(tx).await?;
+            self.known_letters = rows.into_iter().map(|row| (row.id, row)).collect();
+        }
+        if !jobs.is_empty() {
+            let find = job::Entity::find().filter(job::Column::JobId.is_in(jobs));
+            let rows = find.order_by_asc(job::Column::JobId).lock_exclusive().all(tx).await?;
+            self.jobs = rows.into_iter().map(|row| (row.job_id, clean(row))).collect();
+        }
+        Ok(())
+    }
+
     /// Does one piece of work to the rows in memory.
     pub(super) fn apply(&mut self, job: &Job) -> Result<Done, Error> {
         let trace = job.traceparent.as_deref();
@@ -231,7 +277,9 @@ impl<'a> Batch<'a> {
                 self.copied.extend(ids);
                 Ok(Done::Written)
             }
-            Work::Settle { id, status, note } => self.settle(*id, status, note.clone()),
+            Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
+            Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
+            Work::Job(write) => self.job(write, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {
                 let (name, created_at) = ((*name).to_owned(), created_at.clone());
                 self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
@@ -267,6 +315,7 @@ impl<'a> Batch<'a> {
         self.outcome.queued -= self.commands.marked();
         self.outcome.outbox |= self.commands.flush(tx, self.now_ms).await?;
         self.flush_letters(tx).await?;
+        self.flush_jobs(tx).await?;
         self.flush_epochs(tx).await?;
         Ok(self.outcome)
     }

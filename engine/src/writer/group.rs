@@ -177,5 +177,8 @@ impl Group {
         if outcome.placement {
             self.wakes.placement.notify_one();
         }
+        if outcome.jobs {
+            self.wakes.jobs.notify_one();
+        }
     }
 }

@@ -9,6 +9,7 @@ mod commands;
 mod controller;
 mod dead_letter;
 mod group;
+mod job;
 mod session;
 mod session_row;
 mod template;
@@ -25,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 pub(crate) use batch::Outcome;
-pub use work::{Ask, Done, Mark, NewDeadLetter, NewSession, ReportIn, TemplateWrite, Work};
+pub use work::{
+    Ask, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, TemplateWrite, Work,
+};
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.
 pub const QUEUE: usize = 8_192;
@@ -41,7 +44,7 @@ pub enum Error {
     /// There is no such thing.
     #[error("there is no {what} {name}")]
     NotFound {
-        /// `session`, `template`, `controller` or `dead letter`.
+        /// `session`, `template`, `controller`, `dead letter` or `job`.
         what: &'static str,
         /// Which.
         name: String,
@@ -49,6 +52,9 @@ pub enum Error {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// Something newer has happened since.
+    #[error("{0}")]
+    Superseded(String),
     /// The same id was used for something else.
     #[error("event {0} was already received with other content")]
     SameIdOtherContent(uuid::Uuid),
@@ -77,6 +83,21 @@ impl From<sea_orm::DbErr> for Error {
     }
 }
 
+impl Error {
+    /// The stable word for its sort, as the types of problems of the API are named.
+    #[must_use]
+    pub fn problem(&self) -> &'static str {
+        match self {
+            Self::Refused(machine::session::Error::Illegal { .. }) => "illegal-transition",
+            Self::Refused(_) | Self::Conflict(_) | Self::SameIdOtherContent(_) => "conflict",
+            Self::NotFound { .. } => "not-found",
+            Self::Superseded(_) => "superseded",
+            Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) => "unavailable",
+            Self::Unreadable(_) => "internal",
+        }
+    }
+}
+
 /// One piece of work on its way through the writer.
 struct Job {
     work: Work,
@@ -95,6 +116,8 @@ pub struct Wakes {
     pub timers: tokio::sync::Notify,
     /// Sessions may find a place now, or their owners take work again.
     pub placement: tokio::sync::Notify,
+    /// A job waits to be walked.
+    pub jobs: tokio::sync::Notify,
 }
 
 /// The way to the writer; cheap to clone.

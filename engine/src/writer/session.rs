@@ -47,17 +47,40 @@ impl Batch<'_> {
     }
 
     pub(super) fn ask(&mut self, id: Uuid, ask: Ask, trace: Option<&str>) -> Result<Done, Error> {
+        let event = self.asked(id, ask)?;
+        self.happened(id, &event, trace)
+    }
+
+    /// The same as one of many; says whether there is anything to do, and with `dry_run` only that.
+    pub(super) fn ask_item(&mut self, id: Uuid, ask: Ask, dry_run: bool, trace: Option<&str>) -> Result<bool, Error> {
+        let event = self.asked(id, ask)?;
+        let (before, decision) = self.decided(id, &event)?;
+        if decision.effects.is_empty() {
+            return Ok(false); // what is asked holds, or is under way
+        }
+        if !dry_run {
+            self.record(id, Some(&before), decision, Vec::new(), trace)?;
+        }
+        Ok(true)
+    }
+
+    fn asked(&self, id: Uuid, ask: Ask) -> Result<Event, Error> {
         let slot = self.slot(id)?;
-        let unplaced = slot.row.controller_id.is_none();
-        let event = match ask {
+        Ok(match ask {
             Ask::Hibernate => Event::Hibernate,
             Ask::Delete { force } => Event::Delete { force },
             Ask::Activity => Event::Activity,
             Ask::Again => Event::Again,
-            Ask::Wake if unplaced => Event::Wake(self.choose(&slot.row.platform)),
+            Ask::Wake if slot.row.controller_id.is_none() => Event::Wake(self.choose(&slot.row.platform)),
             Ask::Wake => Event::Wake(Place::Wait(String::new())),
-        };
-        self.happened(id, &event, trace)
+        })
+    }
+
+    fn decided(&self, id: Uuid, event: &Event) -> Result<(Session, Decision), Error> {
+        let before = self.facts(id)?;
+        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let decision = decide(&before, event, &context)?;
+        Ok((before, decision))
     }
 
     pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
@@ -70,9 +93,7 @@ impl Batch<'_> {
     }
 
     pub(super) fn happened(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
-        let before = self.facts(id)?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
-        let decision = decide(&before, event, &context)?;
+        let (before, decision) = self.decided(id, event)?;
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         self.session(id)
     }

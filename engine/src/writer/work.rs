@@ -1,11 +1,13 @@
 //! The pieces of work that the writer takes.
 
 use machine::session::{Event, Observation};
+use serde::Serialize;
 use serde_json::Value;
 use streams::wire::{Heartbeat, Manifest, Object, Resources};
 use uuid::Uuid;
 
-use crate::store::{controller, dead_letter, session, template};
+use super::Error;
+use crate::store::{controller, dead_letter, job, session, template};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -128,6 +130,100 @@ pub struct NewDeadLetter {
     pub copied: bool,
 }
 
+/// How a dead letter is replayed.
+#[derive(Debug, Clone)]
+pub enum Replay {
+    /// A failed command: what its session desires is tried once more.
+    Ask {
+        /// Whose command it was.
+        session: Uuid,
+        /// The generation that it belonged to.
+        generation: i64,
+    },
+    /// A message that was published again.
+    Sent {
+        /// As what.
+        note: String,
+    },
+}
+
+/// What happens to a job.
+#[derive(Debug, Clone)]
+pub enum JobWrite {
+    /// It is asked for.
+    Create(Box<job::Model>),
+    /// A run of an engine wants to walk it.
+    Claim {
+        /// Which.
+        id: Uuid,
+        /// The run.
+        runner: Uuid,
+    },
+    /// The run stops, and leaves it to others.
+    Release {
+        /// Which.
+        id: Uuid,
+        /// The run.
+        runner: Uuid,
+    },
+    /// Its next items.
+    Step(Box<JobStep>),
+    /// Nobody wants it any more.
+    Cancel {
+        /// Which.
+        id: Uuid,
+        /// Who says so.
+        by: String,
+    },
+}
+
+/// The next items of a job.
+#[derive(Debug, Clone)]
+pub struct JobStep {
+    /// The job.
+    pub id: Uuid,
+    /// Who walks it.
+    pub runner: Uuid,
+    /// Where it was read to stand.
+    pub from: Option<(i64, Uuid)>,
+    /// What is to be done.
+    pub items: Vec<Item>,
+    /// Where it stands then; `None` where there were no items.
+    pub to: Option<(i64, Uuid)>,
+    /// Whether nothing comes after.
+    pub last: bool,
+}
+
+/// One item of a job.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// Something asked of a session.
+    Session(Uuid, Ask),
+    /// A dead letter to replay.
+    Letter(Uuid, Replay),
+    /// It cannot be done, as was found before it came here.
+    Refused(Failure),
+}
+
+/// Why an item of a job was not done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The item.
+    pub id: Uuid,
+    /// The type of problem that a request for it alone would have been answered with.
+    pub r#type: &'static str,
+    /// What happened.
+    pub detail: String,
+}
+
+impl Failure {
+    /// The failure of an item that the writer refused.
+    #[must_use]
+    pub fn of(id: Uuid, error: &Error) -> Self {
+        Self { id, r#type: error.problem(), detail: error.to_string() }
+    }
+}
+
 /// One piece of work.
 #[derive(Debug, Clone)]
 pub enum Work {
@@ -160,15 +256,26 @@ pub enum Work {
     Park(Box<NewDeadLetter>),
     /// Dead letters whose public copy is in the stream.
     Copied(Vec<Uuid>),
-    /// An operator dealt with a dead letter.
-    Settle {
+    /// An operator replays a dead letter.
+    Replay {
         /// Which.
-        id: Uuid,
-        /// `replayed` or `discarded`.
-        status: &'static str,
-        /// Why, or what came of it.
-        note: Option<String>,
+        letter: Uuid,
+        /// How.
+        how: Replay,
+        /// Who.
+        by: String,
     },
+    /// An operator has done with a dead letter.
+    Discard {
+        /// Which.
+        letter: Uuid,
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+    },
+    /// A job, or its next step.
+    Job(JobWrite),
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.
@@ -193,6 +300,8 @@ pub enum Done {
     Controller(Box<controller::Model>),
     /// The dead letter as it is now.
     DeadLetter(Box<dead_letter::Model>),
+    /// The job as it is now.
+    Job(Box<job::Model>),
     /// It was known already; nothing changed.
     Duplicate,
     /// Written.

@@ -5,7 +5,9 @@
 mod core_lane;
 mod courier;
 mod durable_lane;
+mod events;
 mod fold;
+mod jobs;
 mod parked;
 mod rig;
 mod turns;

@@ -52,6 +52,10 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_sessions_unplaced", &["(platform)", "WHERE", "controller_id IS NULL", "'deleted'"]),
     ("idx_dead_letters_status", &["(status, created_ms, id)"]),
     ("idx_dead_letters_uncopied", &["WHERE", "NOT copied"]),
+    ("idx_dead_letters_created", &["(created_ms, id)"]),
+    ("idx_event_log_decisions", &["(id)", "WHERE", "'decision'"]),
+    ("idx_jobs_created", &["(created_ms, job_id)"]),
+    ("idx_jobs_running", &["(created_ms)", "WHERE", "'running'"]),
     ("idx_idempotency_keys_created", &["(created_ms)"]),
 ];
 

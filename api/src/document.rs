@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::events::Events;
+use crate::feed::Live;
 use crate::platforms::Platforms;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
@@ -30,13 +31,15 @@ pub(crate) enum Tag {
     Controllers,
     /// What could not be processed.
     DeadLetters,
+    /// Everything that happens, as it happens.
+    Feed,
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters);
+pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters, Live);
 
 /// All operations, of this engine.
-pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
+pub(crate) fn apis(engine: &Arc<Engine>, live: Live) -> Apis {
     let engine = || engine.clone();
     (
         Sessions(engine()),
@@ -45,6 +48,7 @@ pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
         Controllers(engine()),
         Platforms(engine()),
         DeadLetters(engine()),
+        live,
     )
 }
 

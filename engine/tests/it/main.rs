@@ -5,6 +5,7 @@
 mod core_lane;
 mod courier;
 mod durable_lane;
+mod feed;
 mod fold;
 mod parked;
 mod rig;

@@ -1,8 +1,9 @@
 //! The live feed: every row of the log, once, in an order in which nothing appears behind a reader.
 //!
 //! One tail a process reads new rows, woken by commits, and puts them into a ring that all watchers read; without a watcher it
-//! rests. A watcher from the past reads pages from SQL until it has reached the ring ([`Watcher`]). Who is slower than the ring
-//! is long is cut, with a position to go on from: nobody is skipped, and memory is the ring, however many watch.
+//! rests. A watcher from the past reads pages from SQL until it has reached the ring ([`Watcher`]). Who is left behind by
+//! the ring reads from SQL again, and who is left far behind is cut, with a position to go on from: nothing is skipped, and
+//! memory is the ring, however many watch.
 //!
 //! `position` is where a reader stands, `log` the order and the pages, `filter` what is wanted, `owners` whose a row is.
 
@@ -32,7 +33,7 @@ pub use watcher::{Cut, Told, Watcher};
 use crate::signal::Wakes;
 use log::Log;
 
-/// Rows that the ring holds: as far as a watcher may fall behind.
+/// Rows that the ring holds. A watcher that is four rings behind is cut.
 pub const RING: usize = 4_096;
 /// The slow poll behind the wake-ups.
 const POLL: Duration = Duration::from_secs(2);

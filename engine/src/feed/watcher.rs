@@ -10,7 +10,10 @@ use super::filter::Filter;
 use super::item::Item;
 use super::log::Error;
 use super::position::Position;
-use super::{Feed, Joined};
+use super::{Feed, Joined, RING};
+
+/// Rows that a watcher may have missed of the ring without being cut: a burst, which a reader makes up for.
+const BURST: u64 = 3 * RING as u64;
 
 /// What a watcher is told.
 #[derive(Debug)]
@@ -118,7 +121,10 @@ impl Watcher {
             match ring.try_recv() {
                 Ok(item) => self.waiting.push_back(item),
                 Err(TryRecvError::Empty) => return None,
-                Err(TryRecvError::Lagged(_)) => return Some(self.cut(Cut::Slow)),
+                Err(TryRecvError::Lagged(rows)) => match self.fall_back(rows) {
+                    Ok(()) => return None,
+                    Err(cut) => return Some(self.cut(cut)),
+                },
                 Err(TryRecvError::Closed) => return Some(self.cut(self.feed.why_closed())),
             }
         }
@@ -132,11 +138,11 @@ impl Watcher {
     /// Waits until there is more, at the ring or in the past.
     async fn wait(&mut self) -> Result<(), Cut> {
         if let Phase::Live(ring) = &mut self.phase {
-            let item = ring.recv().await.map_err(|error| match error {
-                RecvError::Lagged(_) => Cut::Slow,
-                RecvError::Closed => self.feed.why_closed(),
-            })?;
-            self.waiting.push_back(item);
+            match ring.recv().await {
+                Ok(item) => self.waiting.push_back(item),
+                Err(RecvError::Lagged(rows)) => self.fall_back(rows)?,
+                Err(RecvError::Closed) => return Err(self.feed.why_closed()),
+            }
             return Ok(());
         }
         self.read_on().await.map_err(|error| match error {
@@ -146,6 +152,16 @@ impl Watcher {
             }
             Error::Gone | Error::Unknown(_) => Cut::Gone,
         })
+    }
+
+    /// The ring has gone on without it. After a burst it reads the missing rows from SQL, as it would if it were cut and came
+    /// back; who is much further behind does not read, and is told so.
+    fn fall_back(&mut self, missed: u64) -> Result<(), Cut> {
+        if missed > BURST {
+            return Err(Cut::Slow);
+        }
+        self.phase = Phase::Past;
+        Ok(())
     }
 
     /// One page of the past, and the step towards the ring where it was the last.

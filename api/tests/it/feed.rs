@@ -92,8 +92,8 @@ impl Sse {
     /// The next event with data: its name and data.
     async fn next(&mut self) -> Result<(String, Value)> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())) {
-                self.text = rest;
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
                 if let Some(id) = field("id") {
                     self.last = id.to_owned();
@@ -225,25 +225,31 @@ async fn who_does_not_read_is_cut_and_comes_back_whole() -> Result<()> {
     flood(&database, rows).await?;
     let through = format!("streamspace_feed_rows_total {rows}");
     until("the ring has had them all", async || server.engine.metrics().contains(&through)).await;
-    let mut seen = 0;
-    let farewell = loop {
-        let (name, data) = sse.next().await?;
-        if name == "cut" {
-            break data;
+    let over_sse = async {
+        let mut seen = 0;
+        loop {
+            let (name, data) = sse.next().await?;
+            if name == "cut" {
+                assert_eq!(data["reason"], "slow");
+                break;
+            }
+            seen += 1;
+            assert_eq!(data["entity_seq"], seen);
         }
-        seen += 1;
-        assert_eq!(data["entity_seq"], seen);
+        let mut back = server.stream("", &sse.last).await?;
+        for seq in seen + 1..=rows {
+            assert_eq!(back.item().await?["entity_seq"], seq);
+        }
+        Ok(())
     };
-    assert_eq!(farewell["reason"], "slow");
-    let mut back = server.stream("", &sse.last).await?;
-    for seq in seen + 1..=rows {
-        assert_eq!(back.item().await?["entity_seq"], seq);
-    }
-    let close = loop {
-        if let Message::Close(frame) = message(&mut socket).await? {
-            break frame.context("a reason")?;
+    let over_ws = async {
+        loop {
+            if let Message::Close(frame) = message(&mut socket).await? {
+                return frame.context("a reason");
+            }
         }
     };
+    let ((), close) = tokio::try_join!(over_sse, over_ws)?;
     assert_eq!(u16::from(close.code), 4008);
     assert!(close.reason.as_str().starts_with("slow; after="), "{close:?}");
     server.stop().await

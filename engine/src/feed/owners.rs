@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect,
+};
 use uuid::Uuid;
 
 use crate::store::{controller, session};
@@ -32,6 +35,7 @@ impl Owners {
         let mut found = self.known(entities);
         let unknown: Vec<&str> = entities.iter().copied().filter(|entity| !found.contains_key(*entity)).collect();
         let mut read = sessions(db, &unknown).await?;
+        read.extend(applications(db, &unknown).await?);
         read.extend(controllers(db, &unknown).await?);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() + read.len() > KEPT {
@@ -52,8 +56,12 @@ fn names<'a>(entities: &[&'a str], noun: &str) -> Vec<&'a str> {
     entities.iter().filter_map(|entity| entity.strip_prefix(noun)?.strip_prefix(':')).collect()
 }
 
+fn ids(entities: &[&str], noun: &str) -> Vec<Uuid> {
+    names(entities, noun).into_iter().filter_map(|id| Uuid::try_parse(id).ok()).collect()
+}
+
 async fn sessions(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {
-    let ids: Vec<Uuid> = names(entities, "session").into_iter().filter_map(|id| Uuid::try_parse(id).ok()).collect();
+    let ids = ids(entities, "session");
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -63,6 +71,21 @@ async fn sessions(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(Str
     let owner =
         |(id, user, platform)| (session::Model::entity(id), Owner { user_id: Some(user), platform: Some(platform) });
     Ok(rows.all(db).await?.into_iter().map(owner).collect())
+}
+
+async fn applications(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {
+    let ids = ids(entities, "application");
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = Query::select();
+    select.columns(["install_id", "installed_by", "platform"]).from("installed_applications");
+    let rows = db.query_all(select.and_where(Expr::col("install_id").is_in(ids))).await?;
+    let owner = |row: QueryResult| {
+        let owner = Owner { user_id: row.try_get("", "installed_by")?, platform: row.try_get("", "platform")? };
+        Ok((format!("application:{}", row.try_get::<Uuid>("", "install_id")?), owner))
+    };
+    rows.into_iter().map(owner).collect()
 }
 
 async fn controllers(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {

@@ -394,3 +394,18 @@ async fn a_thousand_watchers_are_told_everything() {
     assert!(engine.metrics().lines().any(|line| line == "streamspace_feed_watchers 0"));
     engine.stop().await;
 }
+
+#[tokio::test]
+async fn an_application_belongs_to_who_installed_it() {
+    for rig in both().await {
+        let (db, id) = (&rig.database.database.writer, Uuid::now_v7());
+        let sql = "INSERT INTO installed_applications (install_id, catalog_template_id, template_name, display_name, manifest,
+            installed_by, platform, created_ms, updated_ms) VALUES ($1, 1, 'a', 'A', '', 'eve', 'docker', 0, 0)";
+        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into()])).await.unwrap();
+        let eve = Filter { user_id: Some("eve".into()), platform: Some("docker".into()), ..Filter::default() };
+        log(db, "test:nobody", 1).await;
+        log(db, &format!("application:{id}"), 1).await;
+        let watcher = rig.engine.feed().watch(eve, Some(After::Position(Position::START))).await;
+        assert_eq!(item(&mut watcher.expect("watches")).await.0, format!("application:{id}"));
+    }
+}

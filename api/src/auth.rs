@@ -2,7 +2,10 @@
 //!
 //! Both sides are hashed and the hashes compared in constant time, so that a stopwatch tells nothing about the token.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::Request;
+use poem::http::{HeaderValue, header};
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
 use sha2::{Digest, Sha256};
@@ -39,6 +42,24 @@ pub(crate) fn recognise(request: &Request, admin: &Token) -> Option<Principal> {
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") && admin.matches(token.trim());
     known.then(|| Principal { name: "admin".to_owned() })
+}
+
+/// Makes a header of the token that a browser's WebSocket brings as the protocol `bearer.<base64url of the token>`, because
+/// browsers cannot set headers on one. A header that is there wins.
+pub(crate) fn unwrap_protocol(request: &mut Request) {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        return;
+    }
+    let offered = request.header(header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+    let token = offered.split(',').find_map(|protocol| {
+        let text = protocol.trim().strip_prefix("bearer.")?;
+        String::from_utf8(URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?).ok()
+    });
+    let value = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    if let Some(mut value) = value {
+        value.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
 }
 
 /// The administrator's token, as `Authorization: Bearer <token>`.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::events::Events;
+use crate::feed::Live;
 use crate::jobs::Jobs;
 use crate::platforms::Platforms;
 use crate::routes::PREFIX;
@@ -35,13 +36,15 @@ pub(crate) enum Tag {
     Jobs,
     /// What could not be processed.
     DeadLetters,
+    /// Everything that happens, as it happens.
+    Feed,
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters, Jobs);
+pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
-pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
+pub(crate) fn apis(engine: &Arc<Engine>, live: Live) -> Apis {
     let engine = || engine.clone();
     (
         Sessions(engine()),
@@ -51,6 +54,7 @@ pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
         Platforms(engine()),
         DeadLetters(engine()),
         Jobs(engine()),
+        live,
     )
 }
 

@@ -89,6 +89,7 @@ impl Gate {
         if path != PREFIX && !path.starts_with(&format!("{PREFIX}/")) {
             return Ok(());
         }
+        auth::unwrap_protocol(request);
         let principal = auth::recognise(request, &self.admin).ok_or_else(|| {
             Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token> with a valid token")
         })?;

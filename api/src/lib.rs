@@ -10,6 +10,7 @@ mod cursor;
 mod dead_letters;
 mod document;
 mod events;
+mod feed;
 mod gate;
 mod jobs;
 mod manifests;
@@ -51,12 +52,14 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests that one principal may make at once before the average counts.
     pub burst: u32,
+    /// Watchers of the live feed at a time; beyond it they are told to come back, or to ask another server.
+    pub max_watchers: usize,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
 
 impl Config {
-    /// The defaults, for this token: 1 MiB bodies, 4 MiB of templates, no rate limit.
+    /// The defaults, for this token: 1 MiB bodies, 4 MiB of templates, no rate limit, 5,000 watchers.
     #[must_use]
     pub fn new(admin_token: Secret) -> Self {
         Self {
@@ -65,6 +68,7 @@ impl Config {
             max_template_bytes: 4 << 20,
             requests_per_second: 0,
             burst: 100,
+            max_watchers: 5_000,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -81,7 +85,8 @@ pub enum Error {
     Server(#[from] std::io::Error),
 }
 
-/// Serves until `cancel` fires, and then for five seconds at most what was begun.
+/// Serves until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are told at once where
+/// to go on, so that they do so at another server.
 ///
 /// # Errors
 /// [`Error`].
@@ -95,14 +100,21 @@ pub async fn serve(
         return Err(Error::NoToken);
     }
     let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
+    let live = feed::Live::new(engine.clone(), config.max_watchers, cancel.clone());
     let stop = async move { cancel.cancelled().await };
-    server.run_with_graceful_shutdown(router(config, engine), stop, Some(DRAIN)).await?;
+    server.run_with_graceful_shutdown(routed(config, engine, live.clone()), stop, Some(DRAIN)).await?;
+    let _ = tokio::time::timeout(DRAIN, live.deserted()).await; // sockets outlive their requests
     Ok(())
 }
 
 /// Everything that is served, as one endpoint.
 pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Response> + 'static {
-    let service = document::service(document::apis(&engine), &config.version);
+    let live = feed::Live::new(engine.clone(), config.max_watchers, CancellationToken::new());
+    routed(config, engine, live)
+}
+
+fn routed(config: Config, engine: Arc<Engine>, live: feed::Live) -> impl Endpoint<Output = Response> + 'static {
+    let service = document::service(document::apis(&engine, live), &config.version);
     let gate = gate::Gate::new(&config);
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))

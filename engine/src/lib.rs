@@ -9,6 +9,7 @@ pub mod clock;
 mod courier;
 mod dead_letters;
 pub mod events;
+pub mod feed;
 pub mod fold;
 mod heartbeats;
 pub mod jobs;
@@ -20,6 +21,7 @@ pub mod queries;
 mod relay;
 mod replay;
 pub mod request;
+mod signal;
 pub mod store;
 mod templates;
 mod timers;
@@ -41,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use clock::Clock;
 use courier::{Courier, Epochs};
+use feed::Feed;
 use parts::Parts;
 use templates::Templates;
 use writer::{Done, TemplateWrite, Wakes, Work, Writer};
@@ -75,6 +78,7 @@ pub struct Config {
 pub struct Engine {
     parts: Parts,
     publisher: Publisher,
+    feed: Feed,
     default_platform: String,
     templates: Templates,
     outbox_limit: i64,
@@ -105,10 +109,14 @@ impl Engine {
             renewed: Arc::new(Notify::new()),
         };
         courier.look().await?;
-        let tasks = spawn(&parts, &publisher, courier, config.outbox_limit, &cancel);
+        let feed = Feed::new(parts.database.reader.clone(), parts.metrics.feed.clone());
+        let mut tasks = spawn(&parts, &publisher, courier, config.outbox_limit, &cancel);
+        tasks.push(tokio::spawn(feed.clone().run(parts.wakes.clone(), cancel.clone())));
+        tasks.push(tokio::spawn(signal::listen(parts.clone(), cancel.clone())));
         let engine = Arc::new(Self {
             parts,
             publisher,
+            feed,
             default_platform: config.default_platform,
             templates: Templates::new(),
             outbox_limit: config.outbox_limit,
@@ -234,7 +242,13 @@ impl Engine {
         &self.parts.database.reader
     }
 
-    /// Grows with every commit of this process.
+    /// Every change of the log, to watch.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Grows with every commit of this process, and with those of other engines on the same database.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.parts.writer.commits()

@@ -13,9 +13,11 @@ pub(crate) enum Kind {
     IllegalTransition,
     Superseded,
     Conflict,
+    Gone,
     TooLarge,
     UnsupportedMediaType,
     InvalidFields,
+    UpgradeRequired,
     TooManyRequests,
     Unavailable,
     Internal,
@@ -35,7 +37,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -44,9 +46,11 @@ impl Kind {
         Self::IllegalTransition,
         Self::Superseded,
         Self::Conflict,
+        Self::Gone,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidFields,
+        Self::UpgradeRequired,
         Self::TooManyRequests,
         Self::Unavailable,
         Self::Internal,
@@ -103,6 +107,12 @@ impl Kind {
                 S::CONFLICT,
                 "What was asked contradicts what exists. `detail` says what. Read the resource again and decide anew.",
             ),
+            Self::Gone => about(
+                "gone",
+                "The feed cannot be gone on with from there",
+                S::GONE,
+                "What followed that position is not kept any more, or the database was restored to a state without it. Read the lists for what is true now, and watch again without `after`.",
+            ),
             Self::TooLarge => about(
                 "too-large",
                 "The body is too large",
@@ -120,6 +130,12 @@ impl Kind {
                 "Fields are wrong",
                 S::UNPROCESSABLE_ENTITY,
                 "The body is well-formed, but fields of it break rules. `errors` names each, its rule, and the way out.",
+            ),
+            Self::UpgradeRequired => about(
+                "upgrade-required",
+                "This is a WebSocket",
+                S::UPGRADE_REQUIRED,
+                "This path speaks WebSocket (RFC 6455, version 13). Ask with its handshake, or read the same over SSE at /api/v1/stream.",
             ),
             Self::TooManyRequests => about(
                 "too-many-requests",

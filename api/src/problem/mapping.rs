@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{ReplayError, WriteError, request};
+use engine::{ReplayError, WriteError, feed, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
@@ -65,6 +65,18 @@ impl From<ReplayError> for Problem {
                 tracing::warn!(%error, "a dead letter could not be published");
                 Self::new(Kind::Unavailable, "NATS does not take the message now; the dead letter is still open")
             }
+        }
+    }
+}
+
+impl From<feed::Error> for Problem {
+    fn from(error: feed::Error) -> Self {
+        match error {
+            feed::Error::Gone => {
+                Self::new(Kind::Gone, format!("{error}; read the lists for what is true now, and watch without after"))
+            }
+            feed::Error::Unknown(id) => Self::not_found("event", id),
+            feed::Error::Database(error) => database(error),
         }
     }
 }

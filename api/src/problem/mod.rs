@@ -15,7 +15,7 @@ use poem_openapi::types::{Example, ToJSON};
 
 pub(crate) use kind::Kind;
 pub(crate) use mapping::{database, foreign};
-pub(crate) use refused::{Change, Creation, Listing, Lookup, Refused};
+pub(crate) use refused::{Change, Creation, Listing, Lookup, Refused, Watching, WatchingSocket};
 
 /// The media type of RFC 9457.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -91,6 +91,9 @@ impl Problem {
         let _ = set(header::CONTENT_TYPE, MEDIA_TYPE); // all of these values are plain ASCII
         if self.kind == Kind::Unauthorized {
             let _ = set(header::WWW_AUTHENTICATE, "Bearer realm=\"streamspace\"");
+        }
+        if self.kind == Kind::UpgradeRequired {
+            let _ = set(header::UPGRADE, "websocket");
         }
         if let Some(allow) = &self.allow {
             let _ = set(header::ALLOW, allow);

@@ -33,6 +33,10 @@ sorts! {
     Lookup: NotFound;
     /// Changes one.
     Change: NotFound, IllegalTransition, Superseded, Conflict;
+    /// Watches the feed.
+    Watching: NotFound, Gone;
+    /// Watches the feed over a WebSocket.
+    WatchingSocket: NotFound, Gone, UpgradeRequired;
     /// Takes a body.
     Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, Conflict;
 }
@@ -72,9 +76,11 @@ fn response(status: u16) -> MetaResponse {
         401 => ("A token is needed.", Some("WWW-Authenticate")),
         404 => ("There is no such thing.", None),
         409 => ("The present state does not permit it.", None),
+        410 => ("What followed that position is not kept any more.", None),
         413 => ("The body is too large.", None),
         415 => ("The body has the wrong type.", None),
         422 => ("Fields are wrong; `errors` names each.", None),
+        426 => ("This is a WebSocket.", Some("Upgrade")),
         429 => ("Too many requests.", Some("Retry-After")),
         503 => ("Nothing was accepted; ask again.", Some("Retry-After")),
         _ => ("A defect.", None),

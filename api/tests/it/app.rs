@@ -80,6 +80,11 @@ impl App {
         Answer { status, headers, text, json }
     }
 
+    /// A response whose body does not end; it is dropped with it.
+    pub(crate) async fn watch(&self, path: &str) -> Response {
+        self.endpoint.get_response(request(Method::GET, path).finish()).await
+    }
+
     /// A request without a body, with the token.
     pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {
         self.send(request(method, path).finish()).await

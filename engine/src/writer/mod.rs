@@ -17,7 +17,7 @@ mod turns;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use migrations::connect::Database;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+pub use crate::signal::Wakes;
 pub(crate) use batch::Outcome;
 pub use work::{
     Ask, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, TemplateWrite, Work,
@@ -105,21 +106,6 @@ struct Job {
     answer: oneshot::Sender<Result<Done, Error>>,
 }
 
-/// What a commit may have made work for.
-#[derive(Debug, Default)]
-pub struct Wakes {
-    /// Commands wait to be published.
-    pub outbox: tokio::sync::Notify,
-    /// A controller has as many commands as it may: the relay looks again when one of them ends.
-    pub held_back: AtomicBool,
-    /// A timer may be due earlier than was thought.
-    pub timers: tokio::sync::Notify,
-    /// Sessions may find a place now, or their owners take work again.
-    pub placement: tokio::sync::Notify,
-    /// A job waits to be walked.
-    pub jobs: tokio::sync::Notify,
-}
-
 /// The way to the writer; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Writer {
@@ -164,9 +150,8 @@ impl Writer {
         cancel: CancellationToken,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (committed, commits) = watch::channel(0);
-        let backlog = Backlog::default();
-        let group = group::Group::new(database, clock, wakes, metrics, committed, backlog.clone());
+        let (commits, backlog) = (wakes.commits.subscribe(), Backlog::default());
+        let group = group::Group::new(database, clock, wakes, metrics, backlog.clone());
         let task = tokio::spawn(group.run(queue, cancel));
         (Self { jobs, commits, backlog }, task)
     }
@@ -198,7 +183,7 @@ impl Writer {
         &self.backlog
     }
 
-    /// Grows with every commit: what watchers wait on before they read again.
+    /// Grows with every commit, also of another engine: what watchers wait on before they read again.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()

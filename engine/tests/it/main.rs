@@ -6,6 +6,7 @@ mod core_lane;
 mod courier;
 mod durable_lane;
 mod events;
+mod feed;
 mod fold;
 mod jobs;
 mod parked;

@@ -1,9 +1,11 @@
 //! What can be asked of the tables. Everything here only reads, by an index.
 
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::store::{controller, dead_letter, event, session, template};
@@ -12,12 +14,12 @@ use crate::store::{controller, dead_letter, event, session, template};
 pub type Position = (i64, Uuid);
 
 /// What a list of sessions is narrowed by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[allow(missing_docs)] // the fields are those of the API
 pub struct SessionFilter {
     pub user_id: Option<String>,
-    /// One state, or `all`; none of them: all but deleted.
-    pub status: Option<String>,
+    /// States, or `all`; none of them: all but deleted.
+    pub status: Vec<String>,
     pub platform: Option<String>,
     pub controller_id: Option<String>,
     pub template_id: Option<String>,
@@ -32,14 +34,48 @@ pub async fn session(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<sessi
     session::Entity::find_by_id(id).one(db).await
 }
 
-/// A page of sessions, newest first, stable while others are written.
+/// The order of a list of sessions: by what never changes, so that a page ends where the next begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SessionSort {
+    /// By user and then by creation, rather than by creation alone.
+    pub by_user: bool,
+    /// The least first.
+    pub ascending: bool,
+}
+
+/// Where a page of sessions begins: after the row with this user (where they are the order), creation time and id.
+pub type SessionPosition = (Option<String>, i64, Uuid);
+
+impl SessionSort {
+    /// The place of a row in this order.
+    #[must_use]
+    pub fn position(self, row: &session::Model) -> SessionPosition {
+        (self.by_user.then(|| row.user_id.clone()), row.created_ms, row.session_id)
+    }
+}
+
+/// A page of sessions, stable while others are written.
 #[allow(clippy::missing_errors_doc)] // as above
 pub async fn sessions(
     db: &impl ConnectionTrait,
     filter: &SessionFilter,
-    after: Option<Position>,
+    sort: SessionSort,
+    after: Option<SessionPosition>,
     limit: u64,
 ) -> Result<Vec<session::Model>, DbErr> {
+    use session::Column as C;
+    let mut select = narrowed(filter, db);
+    if let Some(after) = after {
+        select = select.filter(beyond(sort, after));
+    }
+    let order = if sort.ascending { Order::Asc } else { Order::Desc };
+    if sort.by_user {
+        select = select.order_by(C::UserId, order.clone());
+    }
+    select.order_by(C::CreatedMs, order.clone()).order_by(C::SessionId, order).limit(limit).all(db).await
+}
+
+fn narrowed(filter: &SessionFilter, db: &impl ConnectionTrait) -> Select<session::Entity> {
     use session::Column as C;
     let mut select = session::Entity::find();
     let equal =
@@ -49,26 +85,35 @@ pub async fn sessions(
             select = select.filter(column.eq(value));
         }
     }
-    select = match filter.status.as_deref() {
-        None => select.filter(C::Status.ne("deleted")),
-        Some("all") => select,
-        Some(status) => select.filter(C::Status.eq(status)),
+    select = match filter.status.as_slice() {
+        [] => select.filter(Expr::cust("status <> 'deleted'")), // literally as in the partial index
+        [one] if one == "all" => select,
+        states => select.filter(C::Status.is_in(states)),
     };
-    if let Some(tag) = &filter.tag {
-        select = with_tag(select, db, tag);
+    match &filter.tag {
+        Some(tag) => with_tag(select, db, tag),
+        None => select,
     }
-    if let Some((created_ms, id)) = after {
-        let earlier = C::CreatedMs.lt(created_ms);
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::SessionId.lt(id));
-        select = select.filter(Condition::any().add(earlier).add(same));
+}
+
+/// Rows after a position, as a comparison of rows, which both databases answer from the index of the order.
+fn beyond(sort: SessionSort, (user_id, created_ms, id): SessionPosition) -> Expr {
+    use session::Column as C;
+    let mut columns: Vec<Expr> = vec![Expr::col(C::CreatedMs), Expr::col(C::SessionId)];
+    let mut values: Vec<Expr> = vec![created_ms.into(), id.into()];
+    if sort.by_user {
+        columns.insert(0, Expr::col(C::UserId));
+        values.insert(0, user_id.unwrap_or_default().into());
     }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::SessionId).limit(limit).all(db).await
+    let (row, position) = (Expr::tuple(columns), Expr::tuple(values));
+    if sort.ascending { row.gt(position) } else { row.lt(position) }
 }
 
 fn with_tag(select: Select<session::Entity>, db: &impl ConnectionTrait, tag: &str) -> Select<session::Entity> {
     if db.get_database_backend() == sea_orm::DbBackend::Postgres {
         let tags = serde_json::json!([tag]);
-        return select.filter(Expr::cust_with_values("tags @> $1", [tags]));
+        // the second half literally as in the partial index
+        return select.filter(Expr::cust_with_values("tags @> $1 AND tags <> '[]'::jsonb", [tags]));
     }
     select.filter(Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) AS t WHERE t.value = ?)", [tag]))
 }

@@ -8,8 +8,8 @@ use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{dead_letter, event, session};
-use crate::writer::{self, Ask, Done, Work};
+use crate::store::{dead_letter, event};
+use crate::writer::{self, Done, Work};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -32,45 +32,35 @@ pub enum Error {
 }
 
 pub(crate) async fn replay(parts: &Parts, publisher: &Publisher, id: Uuid) -> Result<dead_letter::Model, Error> {
-    let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
-    if letter.status != "open" {
-        return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
-    }
-    let note = if letter.source.starts_with("command:") {
-        ask_again(parts, &letter).await?
-    } else {
-        publish_again(publisher, &letter).await?
-    };
-    match parts.writer.submit(Work::Settle { id, status: "replayed", note: Some(note) }).await? {
+    match parts.writer.once(prepare(parts, publisher, id)).await? {
         Done::DeadLetter(row) => Ok(*row),
         _ => Err(Error::NotFound(id)),
     }
 }
 
-async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<String, Error> {
+async fn prepare(parts: &Parts, publisher: &Publisher, id: Uuid) -> Result<Work, Error> {
+    let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
+    if letter.status != "open" {
+        return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
+    }
+    if letter.source.starts_with("command:") {
+        return ask_again(parts, &letter).await;
+    }
+    let note = publish_again(publisher, &letter).await?;
+    Ok(Work::Settle { id, status: "replayed", note: Some(note) })
+}
+
+async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Work, Error> {
     let event_id = letter.event_id.unwrap_or_default();
-    let db = &parts.database.reader;
-    let moved_on = |why: String| Error::Superseded(format!("the command was overtaken: {why}"));
-    let command = crate::queries::command(db, event_id).await?.ok_or_else(|| moved_on("it left the log".into()))?;
-    let session_id = session_of(&command).ok_or_else(|| moved_on("it belongs to no session".into()))?;
-    let row = crate::queries::session(db, session_id).await?.ok_or_else(|| moved_on("its session is gone".into()))?;
-    if row.generation != command.generation {
-        let (now, then) = (row.generation, command.generation);
-        return Err(moved_on(format!("session {session_id} is at generation {now}, the command at {then}")));
-    }
-    match parts.writer.submit(Work::Ask(session_id, Ask::Again)).await? {
-        Done::Session(row) => Ok(replayed_as(&row)),
-        _ => Err(Error::NotFound(letter.id)),
-    }
+    let moved_on = |why: &str| Error::Superseded(format!("the command was overtaken: {why}"));
+    let command = crate::queries::command(&parts.database.reader, event_id).await?;
+    let command = command.ok_or_else(|| moved_on("it left the log"))?;
+    let session = session_of(&command).ok_or_else(|| moved_on("it belongs to no session"))?;
+    Ok(Work::Replay { letter: letter.id, session, generation: command.generation })
 }
 
 fn session_of(command: &event::Model) -> Option<Uuid> {
     command.entity.strip_prefix("session:")?.parse().ok()
-}
-
-fn replayed_as(row: &session::Model) -> String {
-    let command = row.command_id.map(|id| id.to_string()).unwrap_or_default();
-    format!("replayed as command {command} at generation {}", row.generation)
 }
 
 async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::batch::Batch;
-use super::work::{Done, NewDeadLetter};
+use super::work::{Ask, Done, NewDeadLetter};
 use crate::store::bulk::Update;
 use crate::store::dead_letter;
 
@@ -29,6 +29,31 @@ impl Batch<'_> {
         row.updated_ms = self.now_ms;
         self.settled.push(vec![id.into(), row.status.clone().into(), row.note.clone().into(), self.now_ms.into()]);
         Ok(Done::DeadLetter(Box::new(row.clone())))
+    }
+
+    /// Asks the session anew and closes the letter, both or neither.
+    pub(super) fn replay(
+        &mut self,
+        letter: Uuid,
+        session: Uuid,
+        generation: i64,
+        trace: Option<&str>,
+    ) -> Result<Done, Error> {
+        let missing = || Error::NotFound { what: "dead letter", name: letter.to_string() };
+        let status = &self.known_letters.get(&letter).ok_or_else(missing)?.status;
+        if status != "open" {
+            return Err(Error::Superseded(format!("dead letter {letter} is {status} already")));
+        }
+        let now = self.slot(session)?.row.generation;
+        if now != generation {
+            let why = format!("session {session} is at generation {now}, the command at {generation}");
+            return Err(Error::Superseded(format!("the command was overtaken: {why}")));
+        }
+        self.ask(session, Ask::Again, trace)?;
+        let row = &self.slot(session)?.row;
+        let command = row.command_id.map(|id| id.to_string()).unwrap_or_default();
+        let note = format!("replayed as command {command} at generation {}", row.generation);
+        self.settle(letter, "replayed", Some(note))
     }
 
     pub(super) async fn flush_letters(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {

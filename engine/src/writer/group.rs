@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Outcome};
 use super::turns::Turns;
-use super::{BATCH, Backlog, Done, Error, Job, Wakes};
+use super::{BATCH, Backlog, Done, Error, Job, Wakes, keys};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::event;
@@ -30,6 +30,7 @@ pub(super) struct Group {
     load: super::controller::Load,
     turns: Turns,
     backlog: Backlog,
+    sweep: keys::Sweep,
 }
 
 /// Tries at a transaction that another engine crossed, before the last one.
@@ -70,7 +71,8 @@ impl Group {
         backlog: Backlog,
     ) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
-        Self { database, clock, wakes, metrics, committed, load, turns, backlog }
+        let sweep = keys::Sweep::default();
+        Self { database, clock, wakes, metrics, committed, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -141,6 +143,7 @@ impl Group {
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         point("writer.commit", Moment::Before);
         let outcome = batch.flush(&tx).await?;
+        self.sweep.run(&tx, now_ms).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
             self.read_back(&outcome, error).await?;

@@ -139,8 +139,8 @@ impl DeadLetters {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<DeadLetter>>, Refused<Listing>> {
-        let wanted = Wanted::<Position>::new("dead letters", limit.0, cursor.as_deref())?;
         let status = status.map(Status::name);
+        let wanted = Wanted::<Position>::new("dead letters", &status, limit.0, cursor.as_deref())?;
         let rows =
             queries::dead_letters(self.0.reader(), status, wanted.after, wanted.fetch()).await.map_err(database)?;
         Ok(Json(wanted.page(rows, |row| (row.created_ms, row.id), Into::into)))

@@ -103,7 +103,7 @@ impl Events {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
-        let wanted = Wanted::<i64>::new("events", limit.0, cursor.as_deref())?;
+        let wanted = Wanted::<i64>::new("events", &id.0, limit.0, cursor.as_deref())?;
         let (reader, entity) = (self.0.reader(), session::Model::entity(id.0));
         let rows =
             queries::events(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await.map_err(database)?;

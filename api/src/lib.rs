@@ -8,9 +8,12 @@ mod body;
 mod controllers;
 mod cursor;
 mod dead_letters;
+mod deprecation;
 mod document;
 mod events;
+mod examples;
 mod gate;
+mod idempotency;
 mod manifests;
 mod outside;
 mod platforms;
@@ -18,24 +21,20 @@ mod problem;
 mod rate;
 mod routes;
 mod schema;
+mod server;
 mod sessions;
 mod templates;
 mod timestamp;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Engine;
-use poem::listener::TcpAcceptor;
-use poem::{Endpoint, EndpointExt, Response, Route, Server};
+use poem::{Endpoint, EndpointExt, Response, Route};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use document::document;
 pub use streams::connect::Secret;
-
-/// How long requests that were begun may take after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How the API behaves.
 #[derive(Debug, Clone)]
@@ -50,6 +49,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests that one principal may make at once before the average counts.
     pub burst: u32,
+    /// Requests that may wait at once for a session to get somewhere (`?wait=`).
+    pub max_waiting: usize,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
@@ -64,6 +65,7 @@ impl Config {
             max_template_bytes: 4 << 20,
             requests_per_second: 0,
             burst: 100,
+            max_waiting: 256,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -75,9 +77,6 @@ pub enum Error {
     /// Whoever starts it must choose a token.
     #[error("the admin token is empty; set one, or nobody can use the API")]
     NoToken,
-    /// The socket failed.
-    #[error("the HTTP server failed")]
-    Server(#[from] std::io::Error),
 }
 
 /// Serves until `cancel` fires, and then for five seconds at most what was begun.
@@ -93,20 +92,19 @@ pub async fn serve(
     if config.admin_token.expose().is_empty() {
         return Err(Error::NoToken);
     }
-    let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
-    let stop = async move { cancel.cancelled().await };
-    server.run_with_graceful_shutdown(router(config, engine), stop, Some(DRAIN)).await?;
+    server::serve(listener, router(config, engine), cancel).await;
     Ok(())
 }
 
 /// Everything that is served, as one endpoint.
 pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Response> + 'static {
-    let service = document::service(document::apis(&engine), &config.version);
+    let service = document::service(document::apis(&engine, &config), &config.version);
     let gate = gate::Gate::new(&config);
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
         .at("/metrics", outside::metrics(engine))
+        .at("/problems", poem::get(outside::problem_index))
         .at("/problems/:name", poem::get(outside::problem_page))
         .at("/openapi.json", outside::openapi(document::document(&config.version)))
         .nest("/docs", service.swagger_ui())

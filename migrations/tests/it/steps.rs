@@ -57,7 +57,7 @@ async fn a_second_run_finds_nothing_to_do() -> anyhow::Result<()> {
 async fn one_step_down_is_one_step_behind() -> anyhow::Result<()> {
     TestDatabase::each(async |test| {
         let last = status(&test.database).await?.pop().expect("a step").name;
-        assert_eq!(down(&test.database, 1).await?, [last.clone()]);
+        assert_eq!(down(&test.database, 1).await?, std::slice::from_ref(&last));
         let behind = schema::require_current(&test.database).await;
         assert!(matches!(behind, Err(Error::Behind { missing: 1 })), "{behind:?}");
         assert_eq!(migrate(&test.database).await?.steps, [last]);

@@ -132,7 +132,7 @@ impl Controllers {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Controller>>, Refused<Listing>> {
-        let wanted = Wanted::<String>::new("controllers", limit.0, cursor.as_deref())?;
+        let wanted = Wanted::<String>::new("controllers", &platform.0, limit.0, cursor.as_deref())?;
         // there are few: the query has no pages of its own
         let mut rows = queries::controllers(self.0.reader()).await.map_err(database)?;
         rows.retain(|row| platform.as_ref().is_none_or(|platform| row.platform == *platform));

@@ -163,7 +163,6 @@ impl DeadLetters {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<DeadLetter>>, Refused<Listing>> {
-        let wanted = Wanted::<Position>::new("dead letters", limit.0, cursor.as_deref())?;
         let filter = LetterFilter {
             status: status.map(|status| status.name().to_owned()),
             reason: reason.0,
@@ -175,6 +174,7 @@ impl DeadLetters {
             since_ms: since.map(|at| at.timestamp_millis()),
             until_ms: until.map(|at| at.timestamp_millis()),
         };
+        let wanted = Wanted::<Position>::new("dead letters", &filter, limit.0, cursor.as_deref())?;
         let rows =
             queries::dead_letters(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
         Ok(Json(wanted.page(rows, |row| (row.created_ms, row.id), Into::into)))

@@ -9,11 +9,13 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::Config;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::events::Events;
+use crate::examples;
 use crate::feed::Live;
 use crate::jobs::Jobs;
 use crate::platforms::Platforms;
@@ -44,10 +46,10 @@ pub(crate) enum Tag {
 pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
-pub(crate) fn apis(engine: &Arc<Engine>, live: Live) -> Apis {
+pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
     let engine = || engine.clone();
     (
-        Sessions(engine()),
+        Sessions::new(engine(), config.max_waiting),
         Events(engine()),
         Templates(engine()),
         Controllers(engine()),
@@ -62,7 +64,9 @@ pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, (
     OpenApiService::new(apis, "StreamSpace", version)
         .description(
             "Runs the lifecycles of streamed sessions. 202 means that the intent is durable and will be carried out; \
-             read the resource to see it happen. Every refusal is a problem document (RFC 9457).",
+             read the resource to see it happen, or ask with `wait`. Every refusal is a problem document (RFC 9457) whose \
+             `type` can be opened on the server. A request with an `Idempotency-Key` can be sent again without a second \
+             effect; `If-Match` asks only where nobody else has meanwhile. Lists come in pages that neither skip nor repeat.",
         )
         .server(PREFIX)
 }
@@ -70,7 +74,9 @@ pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, (
 /// The API document as JSON, its keys in order.
 #[must_use]
 pub fn document(version: &str) -> String {
-    let value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
+    let mut value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
+    nullable(&mut value);
+    examples::complete(&mut value);
     serde_json::to_string_pretty(&sorted(value)).unwrap_or_default()
 }
 
@@ -87,6 +93,21 @@ impl OpenApi for Described {
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// The framework knows which fields may be missing, and forgets to say that they may be null.
+fn nullable(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { continue };
+        for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(&json!(name))) {
+            if property.get("$ref").is_some() {
+                *property = json!({ "allOf": [property.take()] });
+            }
+            property["nullable"] = json!(true);
+        }
+    }
 }
 
 fn sorted(value: Value) -> Value {

@@ -163,7 +163,7 @@ impl Events {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
-        let wanted = Wanted::<i64>::new("events", limit.0, cursor.as_deref())?;
+        let wanted = Wanted::<i64>::new("events", &id.0, limit.0, cursor.as_deref())?;
         let (reader, entity) = (self.0.reader(), session::Model::entity(id.0));
         let rows =
             queries::events(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await.map_err(database)?;
@@ -198,7 +198,6 @@ impl Events {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Listing>> {
-        let wanted = Wanted::<i64>::new("all events", limit.0, cursor.as_deref())?;
         let filter = EventFilter {
             subject: self::subject(subject.0)?,
             kind: kind.map(|kind| format!("{kind:?}").to_lowercase()),
@@ -207,6 +206,7 @@ impl Events {
             since_ms: since.map(|at| at.timestamp_millis()),
             until_ms: until.map(|at| at.timestamp_millis()),
         };
+        let wanted = Wanted::<i64>::new("all events", &filter, limit.0, cursor.as_deref())?;
         let rows = engine::events::list(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
         Ok(Json(wanted.page(rows.map_err(database)?, |row| row.id, Into::into)))
     }

@@ -14,12 +14,13 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::Config;
-use crate::auth::{self, Token};
+use crate::auth::{self, Principal, Token};
 use crate::body::Limits;
 use crate::document::Apis;
 use crate::problem::{self, Kind, Problem};
 use crate::rate::Rate;
 use crate::routes::{PREFIX, Route, Routes};
+use crate::{deprecation, idempotency};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -71,11 +72,28 @@ impl Gate {
         mut request: Request,
         route: Option<&Route>,
     ) -> Result<Response, Problem> {
-        self.admit(&mut request)?;
+        let principal = self.admit(&mut request)?;
         check_route(&request, route)?;
         request.set_data(self.limits);
-        match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-            Ok(answer) => answer.map_err(|error| problem::foreign(error, route)),
+        let key = match &principal {
+            Some(principal) => idempotency::key(&mut request, &principal.name, self.limits).await?,
+            None => None,
+        };
+        let deprecated = route.and_then(|route| route.deprecated(request.method()));
+        let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+        let answer = match &key {
+            Some(key) => key.scope(answer).await,
+            None => answer.await,
+        };
+        match answer {
+            Ok(Ok(mut response)) => {
+                if key.is_some_and(|key| key.replayed()) {
+                    response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+                }
+                deprecation::tell(deprecated, response.headers_mut());
+                Ok(response)
+            }
+            Ok(Err(error)) => Err(problem::foreign(error, route)),
             Err(_) => {
                 tracing::error!("a request panicked");
                 Err(Problem::new(Kind::Internal, "the server met a defect; its log has the reason"))
@@ -84,10 +102,10 @@ impl Gate {
     }
 
     /// Who asks, and whether not too often.
-    fn admit(&self, request: &mut Request) -> Result<(), Problem> {
+    fn admit(&self, request: &mut Request) -> Result<Option<Principal>, Problem> {
         let path = request.uri().path();
         if path != PREFIX && !path.starts_with(&format!("{PREFIX}/")) {
-            return Ok(());
+            return Ok(None);
         }
         auth::unwrap_protocol(request);
         let principal = auth::recognise(request, &self.admin).ok_or_else(|| {
@@ -96,8 +114,8 @@ impl Gate {
         self.rate.admit(&principal.name).map_err(|wait| {
             Problem::new(Kind::TooManyRequests, "this principal asks more often than is permitted").after(wait)
         })?;
-        request.set_data(principal);
-        Ok(())
+        request.set_data(principal.clone());
+        Ok(Some(principal))
     }
 }
 

@@ -8,10 +8,13 @@ mod body;
 mod controllers;
 mod cursor;
 mod dead_letters;
+mod deprecation;
 mod document;
 mod events;
+mod examples;
 mod feed;
 mod gate;
+mod idempotency;
 mod jobs;
 mod manifests;
 mod outside;
@@ -20,24 +23,20 @@ mod problem;
 mod rate;
 mod routes;
 mod schema;
+mod server;
 mod sessions;
 mod templates;
 mod timestamp;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Engine;
-use poem::listener::TcpAcceptor;
-use poem::{Endpoint, EndpointExt, Response, Route, Server};
+use poem::{Endpoint, EndpointExt, Response, Route};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use document::document;
 pub use streams::connect::Secret;
-
-/// How long requests that were begun may take after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How the API behaves.
 #[derive(Debug, Clone)]
@@ -54,6 +53,8 @@ pub struct Config {
     pub burst: u32,
     /// Watchers of the live feed at a time; beyond it they are told to come back, or to ask another server.
     pub max_watchers: usize,
+    /// Requests that may wait at once for a session to get somewhere (`?wait=`).
+    pub max_waiting: usize,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
@@ -69,6 +70,7 @@ impl Config {
             requests_per_second: 0,
             burst: 100,
             max_watchers: 5_000,
+            max_waiting: 256,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -80,9 +82,6 @@ pub enum Error {
     /// Whoever starts it must choose a token.
     #[error("the admin token is empty; set one, or nobody can use the API")]
     NoToken,
-    /// The socket failed.
-    #[error("the HTTP server failed")]
-    Server(#[from] std::io::Error),
 }
 
 /// Serves until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are told at once where
@@ -99,11 +98,9 @@ pub async fn serve(
     if config.admin_token.expose().is_empty() {
         return Err(Error::NoToken);
     }
-    let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
     let live = feed::Live::new(engine.clone(), config.max_watchers, cancel.clone());
-    let stop = async move { cancel.cancelled().await };
-    server.run_with_graceful_shutdown(routed(config, engine, live.clone()), stop, Some(DRAIN)).await?;
-    let _ = tokio::time::timeout(DRAIN, live.deserted()).await; // sockets outlive their requests
+    server::serve(listener, routed(config, engine, live.clone()), cancel).await;
+    let _ = tokio::time::timeout(server::DRAIN, live.deserted()).await; // sockets outlive their requests
     Ok(())
 }
 
@@ -114,12 +111,13 @@ pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Res
 }
 
 fn routed(config: Config, engine: Arc<Engine>, live: feed::Live) -> impl Endpoint<Output = Response> + 'static {
-    let service = document::service(document::apis(&engine, live), &config.version);
+    let service = document::service(document::apis(&engine, &config, live), &config.version);
     let gate = gate::Gate::new(&config);
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
         .at("/metrics", outside::metrics(engine))
+        .at("/problems", poem::get(outside::problem_index))
         .at("/problems/:name", poem::get(outside::problem_page))
         .at("/openapi.json", outside::openapi(document::document(&config.version)))
         .nest("/docs", service.swagger_ui())

@@ -61,6 +61,14 @@ pub(crate) fn openapi(document: String) -> impl Endpoint + 'static {
     make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
 }
 
+/// All types of problems, one a line.
+#[handler]
+pub(crate) fn problem_index() -> Response {
+    let line = |kind: Kind| format!("{} {} {}\n", kind.status().as_u16(), kind.path(), kind.title());
+    let text: String = Kind::ALL.into_iter().map(line).collect();
+    Response::builder().content_type("text/plain; charset=utf-8").body(text)
+}
+
 /// What a type of problem means, for people.
 #[handler]
 pub(crate) fn problem_page(Path(name): Path<String>) -> poem::Result<Response> {

@@ -12,7 +12,7 @@ use poem_openapi::registry::{MetaOperation, MetaParamIn};
 pub(crate) const PREFIX: &str = "/api/v1";
 
 /// What is served besides the resources.
-const OUTSIDE: [&str; 8] = [
+const OUTSIDE: [&str; 9] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -20,6 +20,7 @@ const OUTSIDE: [&str; 8] = [
     "/docs",
     "/docs/",
     "/docs/oauth-receiver.html",
+    "/problems",
     "/problems/{name}",
 ];
 
@@ -37,6 +38,8 @@ struct Operation {
     method: Method,
     /// `None`: any parameter is let through.
     query: Option<Vec<String>>,
+    /// The `operationId`, where the operation is deprecated.
+    deprecated: Option<&'static str>,
 }
 
 impl Route {
@@ -57,6 +60,11 @@ impl Route {
     /// The query parameters that a method reads; `None` where it does not matter.
     pub(crate) fn query(&self, method: &Method) -> Option<&[String]> {
         self.operation(method)?.query.as_deref()
+    }
+
+    /// The `operationId` of a method that is deprecated.
+    pub(crate) fn deprecated(&self, method: &Method) -> Option<&'static str> {
+        self.operation(method)?.deprecated
     }
 
     /// The name of the nth placeholder.
@@ -85,7 +93,7 @@ impl Routes {
     pub(crate) fn of<A: OpenApi>() -> Self {
         let outside = OUTSIDE.iter().map(|path| Route {
             path: (*path).to_owned(),
-            operations: vec![Operation { method: Method::GET, query: None }],
+            operations: vec![Operation { method: Method::GET, query: None, deprecated: None }],
         });
         let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| Route {
             path: format!("{PREFIX}{}", path.path),
@@ -109,5 +117,6 @@ impl Routes {
 
 fn operation(meta: MetaOperation) -> Operation {
     let query = meta.params.into_iter().filter(|param| param.in_type == MetaParamIn::Query);
-    Operation { method: meta.method, query: Some(query.map(|param| param.name).collect()) }
+    let deprecated = meta.operation_id.filter(|_| meta.deprecated);
+    Operation { method: meta.method, query: Some(query.map(|param| param.name).collect()), deprecated }
 }

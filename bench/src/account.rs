@@ -15,7 +15,7 @@ pub async fn check(database: &Database) -> Result<()> {
     ensure!(unaccounted == 0, "{unaccounted} commands are unaccounted for");
     for row in session::Entity::find().all(&database.reader).await? {
         let folded = fold(&database.reader, &session::Model::entity(row.session_id)).await?;
-        let stored = row.facts()?.hard();
+        let stored = row.hard()?;
         ensure!(folded == stored, "the log of {} folds to {folded:?}, its row is {stored:?}", row.session_id);
     }
     Ok(())

@@ -76,7 +76,7 @@ impl Pattern {
 }
 
 /// What a list of events is narrowed by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[allow(missing_docs)] // the fields are those of the API
 pub struct EventFilter {
     pub subject: Option<Pattern>,

@@ -4,6 +4,7 @@
 //! "what happens when …"; ARCHITECTURE.md walks the whole trip.
 
 pub mod account;
+pub mod amendment;
 pub mod attempts;
 pub mod clock;
 mod courier;
@@ -46,8 +47,9 @@ use courier::{Courier, Epochs};
 use feed::Feed;
 use parts::Parts;
 use templates::Templates;
-use writer::{Done, TemplateWrite, Wakes, Work, Writer};
+use writer::{Done, Stands, TemplateWrite, Wakes, Work, Writer, WrittenTemplate};
 
+pub use amendment::{AmendSession, Amendment};
 pub use courier::Error;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
@@ -133,10 +135,8 @@ impl Engine {
         let Ok(manifests) = Manifest::parse_all(include_str!("built_in.yaml")) else {
             return Ok(()); // a test keeps the file well-formed
         };
-        for manifest in manifests {
-            let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: true };
-            self.parts.writer.enqueue(Work::Template(write), None).await?;
-        }
+        let write = TemplateWrite::Put { manifests, built_in: true };
+        self.parts.writer.enqueue(Work::Template(write), None).await?;
         Ok(())
     }
 
@@ -157,10 +157,13 @@ impl Engine {
     /// # Errors
     /// [`request::Error`]: invalid fields, or why it could not be written.
     pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
-        self.room()?;
-        let db = &self.parts.database.reader;
-        let new = request::check(db, &self.templates, &self.default_platform, request).await?;
-        match self.parts.writer.submit(Work::Create(Box::new(new))).await? {
+        let new = async {
+            self.room()?;
+            let db = &self.parts.database.reader;
+            let new = request::check(db, &self.templates, &self.default_platform, request).await?;
+            Ok::<_, request::Error>(Work::Create(Box::new(new)))
+        };
+        match self.parts.writer.once(new).await? {
             Done::Session(row) => Ok(*row),
             other => Err(request::Error::Unexpected(format!("{other:?}"))),
         }
@@ -171,12 +174,51 @@ impl Engine {
     /// # Errors
     /// Why it was refused or not written.
     pub async fn ask(&self, id: uuid::Uuid, ask: writer::Ask) -> Result<store::session::Model, WriteError> {
-        if ask == writer::Ask::Wake {
-            self.room()?;
-        }
-        match self.parts.writer.submit(Work::Ask(id, ask)).await? {
+        self.change(id, None, Work::Ask(id, ask)).await
+    }
+
+    /// Asks something of a session where it stands as is believed.
+    ///
+    /// # Errors
+    /// [`WriteError::Moved`] where it does not, else as for [`Engine::ask`].
+    pub async fn ask_if(
+        &self,
+        id: uuid::Uuid,
+        stands: Option<Stands>,
+        ask: writer::Ask,
+    ) -> Result<store::session::Model, WriteError> {
+        self.change(id, stands, Work::Ask(id, ask)).await
+    }
+
+    /// Changes what is attached to a session, where it stands as is believed; answers once it is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn amend_session(
+        &self,
+        id: uuid::Uuid,
+        stands: Option<Stands>,
+        change: AmendSession,
+    ) -> Result<store::session::Model, WriteError> {
+        let change = amendment::check(change)?;
+        self.change(id, stands, Work::Amend(id, Box::new(change))).await
+    }
+
+    async fn change(
+        &self,
+        session: uuid::Uuid,
+        stands: Option<Stands>,
+        work: Work,
+    ) -> Result<store::session::Model, WriteError> {
+        let starts = matches!(&work, Work::Ask(_, writer::Ask::Wake));
+        let work = match stands {
+            Some(stands) => Work::If { session, stands, then: Box::new(work) },
+            None => work,
+        };
+        let prepared = async { if starts { self.room().map(|()| work) } else { Ok(work) } };
+        match self.parts.writer.once(prepared).await? {
             Done::Session(row) => Ok(*row),
-            _ => Err(WriteError::NotFound { what: "session", name: id.to_string() }),
+            _ => Err(WriteError::NotFound { what: "session", name: session.to_string() }),
         }
     }
 
@@ -186,18 +228,20 @@ impl Engine {
         if waiting >= limit { Err(WriteError::Backlog { waiting, limit }) } else { Ok(()) }
     }
 
-    /// Creates or replaces a template that was checked; says `created`, `updated` or `unchanged`.
+    /// Creates or replaces templates that were checked: either all of them or none.
     ///
     /// # Errors
-    /// Why it was not written.
-    pub async fn put_template(&self, manifest: Manifest) -> Result<(store::template::Model, &'static str), WriteError> {
-        let name = manifest.metadata.name.clone();
-        let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: false };
+    /// Why they were not written.
+    pub async fn put_templates(&self, manifests: Vec<Manifest>) -> Result<Vec<WrittenTemplate>, WriteError> {
+        let names: Vec<String> = manifests.iter().map(|manifest| manifest.metadata.name.clone()).collect();
+        let write = TemplateWrite::Put { manifests, built_in: false };
         let written = self.parts.writer.submit(Work::Template(write)).await;
-        self.templates.forget(&name).await;
+        for name in &names {
+            self.templates.forget(name).await;
+        }
         match written? {
-            Done::Template(row, what) => Ok((*row, what)),
-            _ => Err(WriteError::NotFound { what: "template", name }),
+            Done::Templates(written) => Ok(written),
+            other => Err(WriteError::Conflict(format!("unexpected answer of the writer: {other:?}"))),
         }
     }
 

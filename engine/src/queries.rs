@@ -1,8 +1,9 @@
 //! What can be asked of the tables. Everything here only reads, by an index.
 
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,8 +20,8 @@ pub type Position = (i64, Uuid);
 #[allow(missing_docs)] // the fields are those of the API
 pub struct SessionFilter {
     pub user_id: Option<String>,
-    /// One state, or `all`; none of them: all but deleted.
-    pub status: Option<String>,
+    /// States, or `all`; none of them: all but deleted.
+    pub status: Vec<String>,
     pub platform: Option<String>,
     pub controller_id: Option<String>,
     pub template_id: Option<String>,
@@ -51,22 +52,45 @@ pub async fn session(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<sessi
     session::Entity::find_by_id(id).one(db).await
 }
 
-/// A page of sessions, newest first, stable while others are written.
+/// The order of a list of sessions: by what never changes, so that a page ends where the next begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SessionSort {
+    /// By user and then by creation, rather than by creation alone.
+    pub by_user: bool,
+    /// The least first.
+    pub ascending: bool,
+}
+
+/// Where a page of sessions begins: after the row with this user (where they are the order), creation time and id.
+pub type SessionPosition = (Option<String>, i64, Uuid);
+
+impl SessionSort {
+    /// The place of a row in this order.
+    #[must_use]
+    pub fn position(self, row: &session::Model) -> SessionPosition {
+        (self.by_user.then(|| row.user_id.clone()), row.created_ms, row.session_id)
+    }
+}
+
+/// A page of sessions, stable while others are written.
 #[allow(clippy::missing_errors_doc)] // as above
 pub async fn sessions(
     db: &impl ConnectionTrait,
     filter: &SessionFilter,
-    after: Option<Position>,
+    sort: SessionSort,
+    after: Option<SessionPosition>,
     limit: u64,
 ) -> Result<Vec<session::Model>, DbErr> {
     use session::Column as C;
     let mut select = narrowed(db, filter);
-    if let Some((created_ms, id)) = after {
-        let earlier = C::CreatedMs.lt(created_ms);
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::SessionId.lt(id));
-        select = select.filter(Condition::any().add(earlier).add(same));
+    if let Some(after) = after {
+        select = select.filter(beyond(sort, after));
     }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::SessionId).limit(limit).all(db).await
+    let order = if sort.ascending { Order::Asc } else { Order::Desc };
+    if sort.by_user {
+        select = select.order_by(C::UserId, order.clone());
+    }
+    select.order_by(C::CreatedMs, order.clone()).order_by(C::SessionId, order).limit(limit).all(db).await
 }
 
 /// Those of the sessions that a filter means.
@@ -80,10 +104,10 @@ pub(crate) fn narrowed(db: &impl ConnectionTrait, filter: &SessionFilter) -> Sel
             select = select.filter(column.eq(value));
         }
     }
-    select = match filter.status.as_deref() {
-        None => select.filter(C::Status.ne("deleted")),
-        Some("all") => select,
-        Some(status) => select.filter(C::Status.eq(status)),
+    select = match filter.status.as_slice() {
+        [] => select.filter(Expr::cust("status <> 'deleted'")), // literally as in the partial index
+        [one] if one == "all" => select,
+        states => select.filter(C::Status.is_in(states)),
     };
     match &filter.tag {
         Some(tag) => with_tag(select, db, tag),
@@ -91,10 +115,24 @@ pub(crate) fn narrowed(db: &impl ConnectionTrait, filter: &SessionFilter) -> Sel
     }
 }
 
+/// Rows after a position, as a comparison of rows, which both databases answer from the index of the order.
+fn beyond(sort: SessionSort, (user_id, created_ms, id): SessionPosition) -> Expr {
+    use session::Column as C;
+    let mut columns: Vec<Expr> = vec![Expr::col(C::CreatedMs), Expr::col(C::SessionId)];
+    let mut values: Vec<Expr> = vec![created_ms.into(), id.into()];
+    if sort.by_user {
+        columns.insert(0, Expr::col(C::UserId));
+        values.insert(0, user_id.unwrap_or_default().into());
+    }
+    let (row, position) = (Expr::tuple(columns), Expr::tuple(values));
+    if sort.ascending { row.gt(position) } else { row.lt(position) }
+}
+
 fn with_tag(select: Select<session::Entity>, db: &impl ConnectionTrait, tag: &str) -> Select<session::Entity> {
     if db.get_database_backend() == sea_orm::DbBackend::Postgres {
         let tags = serde_json::json!([tag]);
-        return select.filter(Expr::cust_with_values("tags @> $1", [tags]));
+        // the second half literally as in the partial index
+        return select.filter(Expr::cust_with_values("tags @> $1 AND tags <> '[]'::jsonb", [tags]));
     }
     select.filter(Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) AS t WHERE t.value = ?)", [tag]))
 }

@@ -50,12 +50,15 @@ pub(crate) async fn replay(
     id: Uuid,
     by: String,
 ) -> Result<dead_letter::Model, Error> {
-    let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
-    if letter.status != "open" {
-        return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
-    }
-    let how = prepare(parts, Some(publisher), &letter).await?;
-    match parts.writer.submit(Work::Replay { letter: id, how, by }).await? {
+    let work = async {
+        let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
+        if letter.status != "open" {
+            return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
+        }
+        let how = prepare(parts, Some(publisher), &letter).await?;
+        Ok(Work::Replay { letter: id, how, by })
+    };
+    match parts.writer.once(work).await? {
         Done::DeadLetter(row) => Ok(*row),
         _ => Err(Error::NotFound(id)),
     }

@@ -16,6 +16,7 @@ mod m20260101_000007_streams;
 mod m20260101_000008_applications;
 mod m20260102_000002_feed;
 mod m20260102_000003_jobs;
+mod m20260102_000004_letter;
 mod m20260102_000006_turns;
 mod restored;
 pub mod schema;

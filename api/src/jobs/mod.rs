@@ -191,8 +191,8 @@ impl Jobs {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Job>>, Refused<Listing>> {
-        let wanted = Wanted::<Position>::new("jobs", limit.0, cursor.as_deref())?;
         let (status, kind) = (status.map(Status::name), kind.map(Kind::name));
+        let wanted = Wanted::<Position>::new("jobs", &(status, kind), limit.0, cursor.as_deref())?;
         let rows =
             queries::jobs(self.0.reader(), status, kind, wanted.after, wanted.fetch()).await.map_err(database)?;
         Ok(Json(wanted.page(rows, |row| (row.created_ms, row.job_id), Into::into)))

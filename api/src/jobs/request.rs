@@ -125,7 +125,7 @@ impl SessionsMeant {
         }
         SessionFilter {
             user_id: check.text("filter.user_id", self.user_id),
-            status,
+            status: status.into_iter().collect(),
             platform: check.text("filter.platform", self.platform),
             controller_id: check.text("filter.controller_id", self.controller_id),
             template_id: check.text("filter.template_id", self.template_id),

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     UnsupportedMediaType,
     InvalidFields,
     UpgradeRequired,
+    IdempotencyKeyReused,
+    PreconditionFailed,
     TooManyRequests,
     Unavailable,
     Internal,
@@ -37,7 +39,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -51,6 +53,8 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::InvalidFields,
         Self::UpgradeRequired,
+        Self::IdempotencyKeyReused,
+        Self::PreconditionFailed,
         Self::TooManyRequests,
         Self::Unavailable,
         Self::Internal,
@@ -75,7 +79,7 @@ impl Kind {
                 "unauthorized",
                 "A token is needed",
                 S::UNAUTHORIZED,
-                "Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+                "The request came without a valid token. Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
             ),
             Self::NotFound => about(
                 "not-found",
@@ -137,6 +141,20 @@ impl Kind {
                 S::UPGRADE_REQUIRED,
                 "This path speaks WebSocket (RFC 6455, version 13). Ask with its handshake, or read the same over SSE at /api/v1/stream.",
             ),
+            Self::IdempotencyKeyReused => about(
+                "idempotency-key-reused",
+                "The idempotency key was used for another request",
+                S::UNPROCESSABLE_ENTITY,
+                "Within the last 24 hours the same `Idempotency-Key` came with another method, path or body. Nothing was done. A key \
+                 belongs to one request: make a new one, or send the first request again as it was.",
+            ),
+            Self::PreconditionFailed => about(
+                "precondition-failed",
+                "It is not any more as you believe",
+                S::PRECONDITION_FAILED,
+                "The header `If-Match` names a state that has been left: somebody asked for something else, or changed it. Nothing \
+                 was done. The header `ETag` tells the present state. Read the resource again, decide anew, and send the new ETag.",
+            ),
             Self::TooManyRequests => about(
                 "too-many-requests",
                 "Too many requests",
@@ -164,6 +182,11 @@ impl Kind {
 
     pub(crate) const fn name(self) -> &'static str {
         self.about().name
+    }
+
+    /// Where it is explained.
+    pub(crate) fn path(self) -> String {
+        format!("/problems/{}", self.name())
     }
 
     pub(crate) const fn title(self) -> &'static str {

@@ -9,6 +9,7 @@ use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, Par
 
 use super::{Kind, Problem, Stands};
 use crate::routes::Route;
+use crate::sessions::etag;
 
 impl From<request::Error> for Problem {
     fn from(error: request::Error) -> Self {
@@ -30,6 +31,9 @@ impl From<WriteError> for Problem {
             WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
             WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
             WriteError::Backlog { .. } => Self::new(Kind::Unavailable, error.to_string()).after(Duration::from_secs(5)),
+            WriteError::Moved { generation, revision } => Self::precondition(etag::format(generation, revision)),
+            WriteError::Invalid(invalid) => Self::invalid(invalid.0),
+            WriteError::KeyReused(_) => Self::new(Kind::IdempotencyKeyReused, error.to_string()),
             WriteError::Busy => Self::new(Kind::Unavailable, error.to_string()),
             WriteError::Unavailable(_) => database(error),
             WriteError::Unreadable(_) => internal(&error),

@@ -103,6 +103,9 @@ pub(crate) struct Session {
     desired: String,
     /// Grows with every change of what is desired.
     generation: i64,
+    /// Grows with everything that happens to it, and with every change of what is attached to it. With the generation it is
+    /// the `ETag`.
+    revision: i64,
     /// Why it waits, or why the engine moved it.
     reason: Option<String>,
     /// The last word of whoever runs it.
@@ -152,6 +155,7 @@ impl From<session::Model> for Session {
             status: row.status,
             desired: row.desired,
             generation: row.generation,
+            revision: row.entity_seq,
             reason: row.reason,
             message: row.message,
             phase: row.phase,
@@ -195,6 +199,7 @@ impl Example for Session {
             status: "running".into(),
             desired: "running".into(),
             generation: 1,
+            revision: 4,
             reason: None,
             message: None,
             phase: Some("healthy".into()),

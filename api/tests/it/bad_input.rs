@@ -212,8 +212,8 @@ async fn a_body_that_is_too_large_is_413_whether_or_not_it_says_so() -> Result<(
 #[tokio::test]
 async fn a_path_asked_with_a_wrong_method_lists_the_right_ones() -> Result<()> {
     let app = App::start().await?;
-    let answer = app.call(Method::PATCH, &format!("{SESSIONS}/{UUID}")).await;
-    assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", "GET, DELETE"));
+    let answer = app.call(Method::PUT, &format!("{SESSIONS}/{UUID}")).await;
+    assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", "GET, PATCH, DELETE"));
     assert_eq!(app.call(Method::HEAD, SESSIONS).await.status, 200);
     Ok(())
 }

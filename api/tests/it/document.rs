@@ -58,7 +58,10 @@ fn every_operation_says_that_it_needs_a_token_and_what_it_may_be_refused_with() 
         for (method, operation) in operations.as_object().unwrap() {
             assert_eq!(operation["security"][0]["token"], Value::Array(Vec::new()), "{method} {path}");
             let responses = operation["responses"].as_object().unwrap();
-            assert!(["401", "429", "503"].iter().all(|status| responses.contains_key(*status)), "{method} {path}");
+            assert!(
+                ["400", "401", "429", "500", "503"].iter().all(|status| responses.contains_key(*status)),
+                "{method} {path}"
+            );
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{method} {path}");
         }
     }
@@ -72,5 +75,161 @@ async fn what_is_answered_has_the_fields_that_the_document_lists() -> Result<()>
     let listed = document["components"]["schemas"]["Session"]["properties"].as_object().unwrap();
     let answered = created.as_object().unwrap();
     assert_eq!(listed.keys().collect::<std::collections::BTreeSet<_>>(), answered.keys().collect());
+    Ok(())
+}
+
+/// Every place of the document where a value of some schema is shown: where it is, the schema, the example.
+fn shown(document: &Value) -> Vec<(String, Value, Value)> {
+    let mut all = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let at = format!("{method} {path}");
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let at = format!("{at} parameter {}", parameter["name"]);
+                assert!(parameter["description"].is_string() || parameter["in"] == "path", "{at} is not described");
+                all.push((at, parameter["schema"].clone(), parameter["example"].clone()));
+            }
+            contents(&format!("{at} request"), &operation["requestBody"], &mut all);
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                contents(&format!("{at} {status}"), response, &mut all);
+                for (name, header) in response["headers"].as_object().into_iter().flatten() {
+                    let at = format!("{at} {status} header {name}");
+                    assert!(
+                        header["description"].as_str().is_some_and(|text| !text.is_empty()),
+                        "{at} is not described"
+                    );
+                    all.push((at, header["schema"].clone(), header["example"].clone()));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn contents(at: &str, holder: &Value, all: &mut Vec<(String, Value, Value)>) {
+    for (media_type, content) in holder["content"].as_object().into_iter().flatten() {
+        let at = format!("{at} {media_type}");
+        let examples: Vec<Value> = match content["examples"].as_object() {
+            Some(examples) => examples.values().map(|example| example["value"].clone()).collect(),
+            None => vec![content["example"].clone()],
+        };
+        assert!(!examples.is_empty(), "{at} has no examples");
+        all.extend(examples.into_iter().map(|example| (at.clone(), content["schema"].clone(), example)));
+    }
+}
+
+#[test]
+fn every_parameter_header_request_and_answer_has_an_example_that_fits_its_schema() {
+    let document = described();
+    let all = shown(&document);
+    assert!(all.len() > 200, "only {} places", all.len());
+    for (at, schema, example) in &all {
+        assert!(!example.is_null(), "{at} has no example");
+        if let Err(why) = check(&document, schema, example) {
+            panic!("{at}: {why}");
+        }
+    }
+}
+
+/// What the document's dialect (OpenAPI 3.0) asks of a value, as far as the document uses it.
+fn check(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/components/schemas/")) {
+        return check(document, &document["components"]["schemas"][name], value);
+    }
+    if value.is_null() && schema["nullable"] == true {
+        return Ok(());
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        check(document, part, value)?;
+    }
+    if schema["enum"].as_array().is_some_and(|choices| !choices.contains(value)) {
+        return Err(format!("{value} is none of {}", schema["enum"]));
+    }
+    let text = || value.as_str().unwrap_or_default();
+    let fits = match (schema["type"].as_str(), schema["format"].as_str()) {
+        (Some("string"), Some("uuid")) => uuid::Uuid::parse_str(text()).is_ok(),
+        (Some("string"), Some("date-time")) => chrono::DateTime::parse_from_rfc3339(text()).is_ok(),
+        (Some("string"), _) => value.is_string(),
+        (Some("integer"), _) => value.is_i64() || value.is_u64(),
+        (Some("number"), _) => value.is_number(),
+        (Some("boolean"), _) => value.is_boolean(),
+        (Some("array"), _) => value.is_array(),
+        (Some("object"), _) => value.is_object(),
+        _ => true,
+    };
+    if !fits {
+        return Err(format!("{value} is no {}", schema["type"]));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        check(document, &schema["items"], item)?;
+    }
+    let (Some(object), Some(properties)) = (value.as_object(), schema["properties"].as_object()) else { return Ok(()) };
+    let missing = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(name) = missing.into_iter().find(|name| !object.contains_key(*name)) {
+        return Err(format!("{name} is missing in {value}"));
+    }
+    for (name, value) in object {
+        let schema = properties.get(name).ok_or_else(|| format!("{name} is not a property"))?;
+        check(document, schema, value).map_err(|why| format!("{name}: {why}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn every_refusal_names_its_types_and_shows_each() {
+    let mut known = std::collections::BTreeSet::new();
+    for (path, operations) in described()["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let at = format!("{method} {path} {status}");
+                let Some(content) = response["content"].get("application/problem+json") else {
+                    assert!(status.as_str() < "400", "{at} is no problem");
+                    continue;
+                };
+                for (name, example) in content["examples"].as_object().unwrap() {
+                    assert!(response["description"].as_str().unwrap().contains(&format!("`{name}`")), "{at} {name}");
+                    assert_eq!(example["value"]["type"], format!("/problems/{name}"), "{at}");
+                    assert_eq!(example["value"]["status"].to_string(), *status, "{at}");
+                    known.insert(name.clone());
+                }
+                let waits = matches!(status.as_str(), "429" | "503");
+                assert_eq!(waits, response["headers"].get("Retry-After").is_some(), "{at} Retry-After");
+            }
+            let posts = method != "get";
+            let keyed = operation["parameters"].to_string().contains("\"Idempotency-Key\"");
+            assert_eq!(posts, keyed, "{method} {path} takes a key");
+        }
+    }
+    assert!(known.len() >= 13, "{known:?}");
+}
+
+#[test]
+fn the_document_says_where_the_server_is_what_it_is_and_what_its_groups_are() {
+    let document = described();
+    assert_eq!(document["servers"][0]["url"], "/api/v1");
+    assert!(document["info"]["description"].as_str().unwrap().contains("Idempotency-Key"));
+    for tag in document["tags"].as_array().unwrap() {
+        assert!(tag["description"].as_str().is_some_and(|text| text.len() > 10), "{tag}");
+    }
+    let token = &document["components"]["securitySchemes"]["token"];
+    assert_eq!((&token["type"], &token["scheme"]), (&"http".into(), &"bearer".into()));
+    assert!(token["description"].is_string(), "{token}");
+}
+
+/// The types are what clients decide by: `problems.txt` changes only on purpose, and nothing is ever taken from it.
+#[tokio::test]
+async fn the_types_of_problems_are_the_snapshot_and_each_is_explained() -> Result<()> {
+    let app = App::start().await?;
+    let index = app.send(Request::builder().uri_str("/problems").finish()).await.text;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("problems.txt");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &index)?;
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), index, "UPDATE_SNAPSHOTS=1 cargo test -p api");
+    for line in index.lines() {
+        let page = app.send(Request::builder().uri_str(line.split(' ').nth(1).unwrap()).finish()).await;
+        let sentences = page.text.matches(". ").count() + page.text.matches(".\n").count();
+        assert!(page.status == 200 && sentences >= 2, "a cause and a way out: {}", page.text);
+    }
     Ok(())
 }

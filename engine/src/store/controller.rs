@@ -5,12 +5,12 @@ use machine::breaker::{Breaker, State};
 use machine::controller::Controller;
 use machine::placement::Candidate;
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use streams::wire::{Capacity, ControllerHealth};
 
 /// A controller's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "platform_controllers")]
 #[allow(missing_docs)] // the columns are described in the contract
 pub struct Model {

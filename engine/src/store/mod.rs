@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod controller;
 pub mod dead_letter;
 pub mod event;
+pub mod idempotency_key;
 pub mod job;
 pub mod session;
 pub mod stream_epoch;

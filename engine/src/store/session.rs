@@ -3,12 +3,13 @@
 use machine::Lane;
 use machine::session::{Attempt, Desired, Session};
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use streams::wire::SessionState;
 
 /// A session's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "sessions")]
 #[allow(missing_docs)] // the columns are described in the contract and in `machine::session::Session`
 pub struct Model {
@@ -53,6 +54,8 @@ pub struct Model {
     pub failures: Json,
     pub debt: bool,
     pub entity_seq: i64,
+    #[serde(default)]
+    pub amended_seq: i64,
     pub created_ms: i64,
     pub updated_ms: i64,
     pub idle_ms: Option<i64>,
@@ -120,6 +123,18 @@ impl Model {
             last_activity_ms: self.last_activity_ms,
             connections: self.connections,
         })
+    }
+
+    /// The columns that are logged and folded: the machine's facts, and what is amended beside them.
+    ///
+    /// # Errors
+    /// As for [`Model::facts`].
+    pub fn hard(&self) -> Result<Map<String, Json>, Unreadable> {
+        let mut hard = self.facts()?.hard();
+        hard.insert("tags".into(), self.tags.clone());
+        hard.insert("metadata".into(), self.metadata.clone());
+        hard.insert("amended_seq".into(), self.amended_seq.into());
+        Ok(hard)
     }
 
     /// Takes over decided facts.

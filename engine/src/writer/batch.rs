@@ -1,6 +1,6 @@
 //! One transaction: the rows that it touches, what the work made of them, and how they are written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use machine::placement::{Place, choose};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::commands::Commands;
 use super::controller::Load;
+use super::keys::Keys;
 use super::turns::Turns;
 use super::work::{Done, Item, JobWrite, Replay, TemplateWrite, Work};
 use super::{Error, Job, NewDeadLetter};
@@ -66,7 +67,9 @@ pub(crate) struct Outcome {
 
 pub(super) struct Batch<'a> {
     pub(super) now_ms: i64,
+    keys: Keys,
     pub(super) sessions: BTreeMap<Uuid, Slot<session::Model>>,
+    pub(super) amended: BTreeSet<Uuid>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
     pub(super) letters: Vec<NewDeadLetter>,
@@ -98,25 +101,7 @@ struct Needs {
 impl Needs {
     fn of(jobs: &[Job]) -> Self {
         let mut needs = Self::default();
-        for job in jobs {
-            match &job.work {
-                Work::Create(new) => needs.templates.push(new.template_id.clone()),
-                Work::Ask(id, _) | Work::Place(id) | Work::Happened(id, _) => needs.sessions.push(*id),
-                Work::Report(report) => {
-                    needs.sessions.push(report.session_id);
-                    needs.reports.push(report.event_id);
-                }
-                Work::Template(TemplateWrite::Put { manifest, .. }) => {
-                    needs.all_templates = true;
-                    needs.templates.push(manifest.metadata.name.clone());
-                }
-                Work::Template(TemplateWrite::Delete { name }) => needs.templates.push(name.clone()),
-                Work::Replay { letter, how, .. } => needs.replay(*letter, how),
-                Work::Discard { letter, .. } => needs.letters.push(*letter),
-                Work::Job(write) => needs.job(write),
-                _ => {}
-            }
-        }
+        jobs.iter().for_each(|job| needs.add(&job.work));
         needs.sessions.sort_unstable();
         needs.sessions.dedup();
         needs
@@ -144,6 +129,27 @@ impl Needs {
             }
         }
     }
+
+    fn add(&mut self, work: &Work) {
+        match work {
+            Work::If { then, .. } => self.add(then),
+            Work::Create(new) => self.templates.push(new.template_id.clone()),
+            Work::Ask(id, _) | Work::Amend(id, _) | Work::Place(id) | Work::Happened(id, _) => self.sessions.push(*id),
+            Work::Report(report) => {
+                self.sessions.push(report.session_id);
+                self.reports.push(report.event_id);
+            }
+            Work::Template(TemplateWrite::Put { manifests, .. }) => {
+                self.all_templates = true;
+                self.templates.extend(manifests.iter().map(|manifest| manifest.metadata.name.clone()));
+            }
+            Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
+            Work::Replay { letter, how, .. } => self.replay(*letter, how),
+            Work::Discard { letter, .. } => self.letters.push(*letter),
+            Work::Job(write) => self.job(write),
+            _ => {}
+        }
+    }
 }
 
 /// The same ids, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
@@ -169,6 +175,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, DbErr> {
         let needs = Needs::of(jobs);
         let mut batch = Self::empty(now_ms, load, turns);
+        batch.keys = Keys::load(tx, jobs, now_ms).await?;
         if !needs.sessions.is_empty() {
             let rows = session::Entity::find()
                 .filter(session::Column::SessionId.is_in(padded(needs.sessions)))
@@ -196,7 +203,9 @@ impl<'a> Batch<'a> {
     fn empty(now_ms: i64, load: &'a mut Load, turns: &'a mut Turns) -> Self {
         Self {
             now_ms,
+            keys: Keys::default(),
             sessions: BTreeMap::new(),
+            amended: BTreeSet::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
             letters: Vec::new(),
@@ -252,10 +261,25 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Does one piece of work to the rows in memory.
+    /// Does one piece of work to the rows in memory; where its request was answered before, that is the answer.
     pub(super) fn apply(&mut self, job: &Job) -> Result<Done, Error> {
         let trace = job.traceparent.as_deref();
-        match &job.work {
+        let Some(key) = &job.key else { return self.carry_out(&job.work, trace) };
+        if let Some(answer) = self.keys.answer(key)? {
+            return Ok(answer);
+        }
+        let done = self.carry_out(&job.work, trace)?;
+        self.keys.keep(key, &done, self.now_ms)?;
+        Ok(done)
+    }
+
+    fn carry_out(&mut self, work: &Work, trace: Option<&str>) -> Result<Done, Error> {
+        match work {
+            Work::If { session, stands, then } => {
+                self.check(*session, stands)?;
+                self.carry_out(then, trace)
+            }
+            Work::Amend(id, change) => self.amend(*id, change, trace),
             Work::Create(new) => self.create(new, trace),
             Work::Ask(id, ask) => self.ask(*id, *ask, trace),
             Work::Report(report) => self.report(report, trace),
@@ -307,8 +331,10 @@ impl<'a> Batch<'a> {
             let found = direction.into_iter().find(|kind| kind.as_str() == row.kind);
             (row.event_id, found.unwrap_or(event::Kind::Decision).direction())
         });
+        self.keys.flush(tx).await?;
         self.flush_controllers(tx).await?;
         self.flush_templates(tx).await?;
+        self.flush_amended(tx).await?;
         self.flush_sessions(tx).await?;
         self.flush_log(tx).await?;
         self.outcome.ended = self.commands.any_ended();

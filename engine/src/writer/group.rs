@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Outcome};
 use super::turns::Turns;
-use super::{BATCH, Backlog, Done, Error, Job, Wakes};
+use super::{BATCH, Backlog, Done, Error, Job, Wakes, keys};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::signal::Signal;
@@ -29,6 +29,7 @@ pub(super) struct Group {
     load: super::controller::Load,
     turns: Turns,
     backlog: Backlog,
+    sweep: keys::Sweep,
 }
 
 /// Tries at a transaction that another engine crossed, before the last one.
@@ -62,7 +63,8 @@ impl Failed {
 impl Group {
     pub(super) fn new(database: Database, clock: Clock, wakes: Arc<Wakes>, metrics: Metrics, backlog: Backlog) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
-        Self { database, clock, wakes, metrics, load, turns, backlog }
+        let sweep = keys::Sweep::default();
+        Self { database, clock, wakes, metrics, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -134,6 +136,7 @@ impl Group {
         point("writer.commit", Moment::Before);
         let outcome = batch.flush(&tx).await?;
         self.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
+        self.sweep.run(&tx, now_ms).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
             self.read_back(&outcome, error).await?;

@@ -4,12 +4,14 @@
 //! work in turn, writes each row once together with the log, commits, and only then answers each caller. One bad piece of work
 //! fails alone. A commit whose answer was lost is read back before anything is tried again.
 
+mod amend;
 mod batch;
 mod commands;
 mod controller;
 mod dead_letter;
 mod group;
 mod job;
+mod keys;
 mod session;
 mod session_row;
 mod template;
@@ -27,8 +29,10 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 pub use crate::signal::Wakes;
 pub(crate) use batch::Outcome;
+pub use keys::{KEPT_MS, Key};
 pub use work::{
-    Ask, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, TemplateWrite, Work,
+    Ask, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
+    TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.
@@ -59,6 +63,20 @@ pub enum Error {
     /// The same id was used for something else.
     #[error("event {0} was already received with other content")]
     SameIdOtherContent(uuid::Uuid),
+    /// The session is not where the asker believes it to stand.
+    #[error("the session has moved on: it is at generation {generation}, revision {revision}")]
+    Moved {
+        /// Its generation now.
+        generation: i64,
+        /// Where its log stands now.
+        revision: i64,
+    },
+    /// What it would become breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] crate::request::Invalid),
+    /// The same key came with another request.
+    #[error("the idempotency key {0:?} was used for another request")]
+    KeyReused(String),
     /// The queue is full.
     #[error("too much is waiting to be written; try again shortly")]
     Busy,
@@ -93,6 +111,9 @@ impl Error {
             Self::Refused(_) | Self::Conflict(_) | Self::SameIdOtherContent(_) => "conflict",
             Self::NotFound { .. } => "not-found",
             Self::Superseded(_) => "superseded",
+            Self::Moved { .. } => "precondition-failed",
+            Self::Invalid(_) => "invalid-fields",
+            Self::KeyReused(_) => "idempotency-key-reused",
             Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) => "unavailable",
             Self::Unreadable(_) => "internal",
         }
@@ -103,6 +124,7 @@ impl Error {
 struct Job {
     work: Work,
     traceparent: Option<String>,
+    key: Option<Key>,
     answer: oneshot::Sender<Result<Done, Error>>,
 }
 
@@ -112,6 +134,8 @@ pub struct Writer {
     jobs: mpsc::Sender<Job>,
     commits: watch::Receiver<u64>,
     backlog: Backlog,
+    reader: sea_orm::DatabaseConnection,
+    clock: Clock,
 }
 
 /// About how many commands are accepted and not yet handed to NATS: counted along with each commit of this engine, and counted
@@ -151,18 +175,34 @@ impl Writer {
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (commits, backlog) = (wakes.commits.subscribe(), Backlog::default());
+        let (reader, read_clock) = (database.reader.clone(), clock.clone());
         let group = group::Group::new(database, clock, wakes, metrics, backlog.clone());
         let task = tokio::spawn(group.run(queue, cancel));
-        (Self { jobs, commits, backlog }, task)
+        (Self { jobs, commits, backlog, reader, clock: read_clock }, task)
     }
 
-    /// Hands in one piece of work and waits until it is committed.
+    /// Hands in the work that a request becomes, unless the request was answered before: then that is the answer, and nothing
+    /// is prepared. For requests whose preparation depends on what may have changed since.
+    ///
+    /// # Errors
+    /// Why it was not prepared or not done.
+    pub async fn once<E: From<Error>>(&self, prepare: impl Future<Output = Result<Work, E>>) -> Result<Done, E> {
+        if Key::is_given() {
+            let now_ms = self.clock.now_ms(&self.reader).await.map_err(Error::from)?;
+            if let Some(done) = Key::answered(&self.reader, now_ms).await? {
+                return Ok(done);
+            }
+        }
+        Ok(self.submit(prepare.await?).await?)
+    }
+
+    /// Hands in one piece of work and waits until it is committed. It takes the key of the request that it is part of.
     ///
     /// # Errors
     /// [`Error::Busy`] at once where the queue is full; else why it was not done.
     pub async fn submit(&self, work: Work) -> Result<Done, Error> {
         let (answer, receive) = oneshot::channel();
-        let job = Job { work, traceparent: streams::trace::current_traceparent(), answer };
+        let job = Job { work, traceparent: streams::trace::current_traceparent(), key: Key::take(), answer };
         self.jobs.try_send(job).map_err(|_| Error::Busy)?;
         receive.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
     }
@@ -174,7 +214,7 @@ impl Writer {
     pub async fn enqueue(&self, work: Work, traceparent: Option<String>) -> Result<Done, Error> {
         let (answer, receive) = oneshot::channel();
         let stopped = || Error::Unavailable("the writer has stopped".into());
-        self.jobs.send(Job { work, traceparent, answer }).await.map_err(|_| stopped())?;
+        self.jobs.send(Job { work, traceparent, key: None, answer }).await.map_err(|_| stopped())?;
         receive.await.map_err(|_| stopped())?
     }
 

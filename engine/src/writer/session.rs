@@ -11,7 +11,7 @@ use streams::subject::{self, Verb};
 use uuid::Uuid;
 
 use super::batch::{Batch, Slot, State};
-use super::session_row::{command_payload, first_row, insert, update};
+use super::session_row::{command_payload, first_notes, first_row, insert, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
 use super::{Error, NewDeadLetter};
 use crate::store::{event, session};
@@ -20,7 +20,7 @@ use crate::store::{event, session};
 const FENCE: [&str; 3] = ["seen_generation", "seen_epoch", "seen_seq"];
 
 impl Batch<'_> {
-    fn context(&self, owner: Option<&str>, fresh_id: Uuid) -> Context {
+    pub(super) fn context(&self, owner: Option<&str>, fresh_id: Uuid) -> Context {
         let jitter = f64::from(rand::random::<u32>()) / f64::from(u32::MAX);
         Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready: self.owner_ready(owner) }
     }
@@ -43,6 +43,7 @@ impl Batch<'_> {
         let row = first_row(new, manifest, &decision.session, self.now_ms);
         self.sessions.insert(new.session_id, Slot { row, state: State::New });
         self.record(new.session_id, None, decision, Vec::new(), trace)?;
+        self.note(first_notes(new));
         self.session(new.session_id)
     }
 
@@ -149,7 +150,7 @@ impl Batch<'_> {
     }
 
     /// Turns a decision into the row, its log and the commands' changes. `rows` begins with the report, where there is one.
-    fn record(
+    pub(super) fn record(
         &mut self,
         id: Uuid,
         before: Option<&Session>,
@@ -323,11 +324,11 @@ impl Batch<'_> {
         self.sessions.get(&id).ok_or_else(|| missing(id))
     }
 
-    fn facts(&self, id: Uuid) -> Result<Session, Error> {
+    pub(super) fn facts(&self, id: Uuid) -> Result<Session, Error> {
         self.slot(id)?.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))
     }
 
-    fn session(&self, id: Uuid) -> Result<Done, Error> {
+    pub(super) fn session(&self, id: Uuid) -> Result<Done, Error> {
         Ok(Done::Session(Box::new(self.slot(id)?.row.clone())))
     }
 
@@ -345,7 +346,7 @@ impl Batch<'_> {
     }
 }
 
-fn missing(id: Uuid) -> Error {
+pub(super) fn missing(id: Uuid) -> Error {
     Error::NotFound { what: "session", name: id.to_string() }
 }
 

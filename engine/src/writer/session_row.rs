@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use machine::session::Session;
 use sea_orm::{DatabaseTransaction, DbErr, IdenStatic};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use streams::subject::Verb;
 use streams::wire::{Resources, SessionCommand, SessionCreate};
 use uuid::Uuid;
@@ -36,6 +36,12 @@ pub(super) fn first_row(new: &NewSession, manifest: Value, facts: &Session, now_
 fn filled(asked: &Resources, manifest: &Value) -> Resources {
     let defaults = Resources::deserialize(&manifest["spec"]["defaultResources"]).unwrap_or_default();
     Resources { memory: asked.memory.clone().or(defaults.memory), cpu: asked.cpu.clone().or(defaults.cpu) }
+}
+
+/// The first values of the columns that are folded though the machine knows nothing of them.
+pub(super) fn first_notes(new: &NewSession) -> Map<String, Value> {
+    let noted = [("tags", json!(new.tags)), ("metadata", json!(new.metadata)), ("amended_seq", json!(0))];
+    noted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn empty_row(session_id: Uuid) -> session::Model {
@@ -75,6 +81,7 @@ fn empty_row(session_id: Uuid) -> session::Model {
         failures: json!([]),
         debt: false,
         entity_seq: 0,
+        amended_seq: 0,
         created_ms: 0,
         updated_ms: 0,
         idle_ms: None,
@@ -131,14 +138,13 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 33] = [
+const CHANGED: [C; 32] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
     C::Status,
     C::Desired,
     C::Generation,
-    C::Tags,
     C::IdleTimeoutS,
     C::Reason,
     C::Message,

@@ -1,13 +1,14 @@
 //! The pieces of work that the writer takes.
 
 use machine::session::{Event, Observation};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use streams::wire::{Heartbeat, Manifest, Object, Resources};
 use uuid::Uuid;
 
 use super::Error;
-use crate::store::{controller, dead_letter, job, session, template};
+use crate::amendment::Amendment;
+use crate::store::{controller, dead_letter, job, session};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -76,8 +77,8 @@ pub struct ReportIn {
 pub enum TemplateWrite {
     /// Create it, or replace it where it differs.
     Put {
-        /// As it came, checked.
-        manifest: Box<Manifest>,
+        /// As they came, checked. Either all are written or none.
+        manifests: Vec<Manifest>,
         /// Shipped with this binary.
         built_in: bool,
     },
@@ -224,6 +225,27 @@ impl Failure {
     }
 }
 
+/// Where a session is believed to stand, by whoever asks on that condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stands {
+    /// Anywhere, as long as it exists.
+    Anywhere,
+    /// At one of these: a generation, and the revision that was read, where it matters.
+    At(Vec<(i64, Option<i64>)>),
+}
+
+impl Stands {
+    /// Whether it does. What its owner reported since is no hindrance; what somebody asked for or amended since is.
+    #[must_use]
+    pub fn holds(&self, row: &session::Model) -> bool {
+        let Self::At(places) = self else { return true };
+        places.iter().any(|(generation, revision)| {
+            let seen = revision.is_none_or(|revision| (row.amended_seq..=row.entity_seq).contains(&revision));
+            *generation == row.generation && seen
+        })
+    }
+}
+
 /// One piece of work.
 #[derive(Debug, Clone)]
 pub enum Work {
@@ -231,6 +253,17 @@ pub enum Work {
     Create(Box<NewSession>),
     /// Something asked of a session.
     Ask(Uuid, Ask),
+    /// A change of what is attached to a session.
+    Amend(Uuid, Box<Amendment>),
+    /// Work on a session, where it stands as is believed.
+    If {
+        /// Which.
+        session: Uuid,
+        /// The condition.
+        stands: Stands,
+        /// What is done where it holds.
+        then: Box<Work>,
+    },
     /// A report of a session's owner.
     Report(Box<ReportIn>),
     /// Look again for a place.
@@ -289,13 +322,53 @@ pub enum Work {
     },
 }
 
-/// What came of it.
-#[derive(Debug, Clone)]
+/// What came of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Written {
+    /// It is new, or was deleted before.
+    Created,
+    /// It differed.
+    Updated,
+    /// It was the same.
+    Unchanged,
+    /// It is gone.
+    Deleted,
+}
+
+impl Written {
+    /// The spelling on the wire and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A template that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its number in the catalog.
+    pub catalog_template_id: i64,
+    /// What came of it.
+    pub written: Written,
+    /// The category that it had before, where it lived.
+    pub category_before: Option<String>,
+}
+
+/// What came of it. It is kept as JSON under the request's idempotency key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Done {
     /// The session as it is now.
     Session(Box<session::Model>),
-    /// The template as it is now, and whether it was `created`, `updated` or `unchanged`.
-    Template(Box<template::Model>, &'static str),
+    /// The templates, in the order in which they came.
+    Templates(Vec<WrittenTemplate>),
     /// The controller as it is now.
     Controller(Box<controller::Model>),
     /// The dead letter as it is now.

@@ -55,7 +55,7 @@ impl Rig {
         let manifest = Manifest::parse_all(
             "{apiVersion: stream.space/v1alpha1, kind: Template, metadata: {name: app}, spec: {displayName: App}}",
         );
-        rig.engine.put_template(manifest.expect("a manifest").remove(0)).await.expect("written");
+        rig.engine.put_templates(manifest.expect("a manifest")).await.expect("written");
         rig
     }
 

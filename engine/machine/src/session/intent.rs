@@ -175,6 +175,20 @@ impl Step<'_> {
         }
     }
 
+    /// Whatever is under way stays so; a session that runs is looked at anew when the new time is over.
+    pub(super) fn amend(&mut self, idle_timeout_s: Option<i64>) -> Result<(), Error> {
+        if self.session.status == S::Deleted {
+            return Err(self.illegal("amend"));
+        }
+        if self.session.idle_timeout_s != idle_timeout_s {
+            self.session.idle_timeout_s = idle_timeout_s;
+            let running = self.session.status == S::Running;
+            let idle_ms = idle_timeout_s.map(|seconds| self.session.last_activity_ms + seconds * 1000);
+            self.session.idle_ms = idle_ms.filter(|_| running);
+        }
+        Ok(())
+    }
+
     /// A delete that is already open is issued anew, for something that must not exist but does.
     pub(super) fn delete_again(&mut self) {
         debug_assert_eq!(self.session.desired, Desired::Deleted);

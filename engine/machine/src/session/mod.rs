@@ -44,6 +44,11 @@ pub enum Event {
     Again,
     /// Someone uses it.
     Activity,
+    /// Someone changes what is attached to it, and how long it may be idle.
+    Amend {
+        /// Seconds; `None`: as long as it likes.
+        idle_timeout_s: Option<i64>,
+    },
     /// Placement looked again for a session that waits.
     Placed(Place),
     /// The owner takes work again.
@@ -156,6 +161,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
         Event::Delete { force } => step.delete(*force),
         Event::Again => step.again()?,
         Event::Activity => step.activity()?,
+        Event::Amend { idle_timeout_s } => step.amend(*idle_timeout_s)?,
         Event::Placed(place) => step.placed(place),
         Event::OwnerReady => step.owner_ready(),
         Event::Report(observation) => step.report(observation)?,

@@ -232,3 +232,20 @@ fn after_a_restore_from_backup_generations_are_raised_above_what_the_owner_knows
     let decision = after(&session, said(report), &at(50_000, 900));
     assert_eq!((decision.session.generation, decision.session.status), (42, S::Waking));
 }
+
+#[test]
+fn an_amendment_leaves_alone_what_is_under_way_and_arms_idleness_only_where_it_runs() {
+    for state in S::ALL {
+        let before = in_state(state);
+        match decide(&before, &Event::Amend { idle_timeout_s: Some(60) }, &at(50_000, 900)) {
+            Ok(decision) => {
+                let after = decision.session;
+                assert_eq!(decision.effects, vec![], "{state:?}");
+                assert_eq!((after.status, after.generation), (before.status, before.generation));
+                assert_eq!((after.command_id, after.deadline_ms), (before.command_id, before.deadline_ms));
+                assert_eq!(after.idle_ms.is_some(), state == S::Running, "{state:?}");
+            }
+            Err(error) => assert!(state == S::Deleted && matches!(error, Error::Illegal { .. }), "{error}"),
+        }
+    }
+}

@@ -101,7 +101,12 @@ async fn a_full_disk_stops_the_migration_and_leaves_nothing_behind() -> anyhow::
     let full = migrate(&test.database).await;
     assert!(matches!(full, Err(Error::DiskFull { .. })), "{full:?}");
     test.database.writer.execute_unprepared("PRAGMA max_page_count = 1073741823").await?;
-    assert_eq!(migrate(&test.database).await?.steps.len(), 9, "after room was made it goes on as if nothing had been");
+    let all = migrations::status(&test.database).await?.len();
+    assert_eq!(
+        migrate(&test.database).await?.steps.len(),
+        all,
+        "after room was made it goes on as if nothing had been"
+    );
     Ok(())
 }
 

@@ -73,14 +73,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
         (Some(database_url), Some(nats), Some(admin_token)) => Some((
             address,
             nats,
-            host::Settings {
-                database_url,
-                migrate,
-                admin_token,
-                default_platform,
-                outbox_limit,
-                feed_watchers_max,
-            },
+            host::Settings { database_url, migrate, admin_token, default_platform, outbox_limit, feed_watchers_max },
         )),
         _ => None,
     };

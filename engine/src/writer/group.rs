@@ -60,13 +60,7 @@ impl Failed {
 }
 
 impl Group {
-    pub(super) fn new(
-        database: Database,
-        clock: Clock,
-        wakes: Arc<Wakes>,
-        metrics: Metrics,
-        backlog: Backlog,
-    ) -> Self {
+    pub(super) fn new(database: Database, clock: Clock, wakes: Arc<Wakes>, metrics: Metrics, backlog: Backlog) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
         Self { database, clock, wakes, metrics, load, turns, backlog }
     }

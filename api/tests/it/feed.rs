@@ -36,6 +36,7 @@ impl Server {
             link: nats.link().await?,
             streams: streams::topology::Settings::default(),
             default_platform: "local".into(),
+            outbox_limit: engine::OUTBOX_LIMIT,
             clock: Clock::default(),
         })
         .await?;

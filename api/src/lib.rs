@@ -1,8 +1,9 @@
-//! The HTTP side of the engine: resources, who may ask for them, and what an error looks like.
+//! The front of the engine: resources, who may ask for them, and what an error looks like. Over HTTP, and over NATS (`intake`).
 //!
 //! One file per noun holds its resource and its operations. `gate` is what every request passes through, `problem` the one
 //! place where errors become responses, `routes` the table of what exists. See the README of this folder.
 
+mod access;
 mod auth;
 mod body;
 mod controllers;
@@ -11,6 +12,7 @@ mod dead_letters;
 mod document;
 mod events;
 mod gate;
+pub mod intake;
 mod manifests;
 mod outside;
 mod platforms;
@@ -50,6 +52,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests that one principal may make at once before the average counts.
     pub burst: u32,
+    /// Requests over NATS that are worked on at once; more are refused until there is room.
+    pub max_intake: usize,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
@@ -64,6 +68,7 @@ impl Config {
             max_template_bytes: 4 << 20,
             requests_per_second: 0,
             burst: 100,
+            max_intake: 256,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -80,7 +85,7 @@ pub enum Error {
     Server(#[from] std::io::Error),
 }
 
-/// Serves until `cancel` fires, and then for five seconds at most what was begun.
+/// Serves over HTTP and NATS until `cancel` fires, and then for five seconds at most what was begun.
 ///
 /// # Errors
 /// [`Error`].
@@ -94,21 +99,28 @@ pub async fn serve(
         return Err(Error::NoToken);
     }
     let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
+    let client = engine.link().client.clone();
+    let router = Arc::new(router(config.clone(), engine));
+    let ended = cancel.child_token();
+    let intake = tokio::spawn(intake::serve(router.clone(), config, client, ended.clone()));
     let stop = async move { cancel.cancelled().await };
-    server.run_with_graceful_shutdown(router(config, engine), stop, Some(DRAIN)).await?;
-    Ok(())
+    let served = server.run_with_graceful_shutdown(router, stop, Some(DRAIN)).await;
+    ended.cancel(); // also where HTTP ended by itself
+    let _ = intake.await; // a task that panicked was logged by the runtime
+    Ok(served?)
 }
 
 /// Everything that is served, as one endpoint.
 pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Response> + 'static {
     let service = document::service(document::apis(&engine), &config.version);
-    let gate = gate::Gate::new(&config);
+    let gate = gate::Gate::new(&config, engine.clone());
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
         .at("/metrics", outside::metrics(engine))
         .at("/problems/:name", poem::get(outside::problem_page))
-        .at("/openapi.json", outside::openapi(document::document(&config.version)))
+        .at("/openapi.json", outside::json(document::document(&config.version)))
+        .at("/asyncapi.json", outside::json(streams::asyncapi::document(&config.version)))
         .nest("/docs", service.swagger_ui())
         .nest(routes::PREFIX, service);
     route.around(move |next, request| {

@@ -8,6 +8,7 @@ pub(crate) enum Kind {
     MalformedBody,
     InvalidParameter,
     Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     IllegalTransition,
@@ -35,10 +36,11 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::IllegalTransition,
@@ -72,6 +74,13 @@ impl Kind {
                 "A token is needed",
                 S::UNAUTHORIZED,
                 "Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+            ),
+            Self::Forbidden => about(
+                "forbidden",
+                "Not for this principal",
+                S::FORBIDDEN,
+                "Whoever asks is known, but may not do this: a user sees and changes their own sessions, and reads templates, \
+                 controllers and platforms. Ask an administrator.",
             ),
             Self::NotFound => about(
                 "not-found",

@@ -84,7 +84,7 @@ impl Sessions {
     /// 202 means that it is durable: it will be carried out, whatever is restarted meanwhile.
     #[oai(path = "/sessions", method = "post", operation_id = "create_session")]
     async fn create(&self, caller: Caller, body: Body<NewSession>) -> Result<Accepted, Refused<Creation>> {
-        let row = self.0.create_session(body.0.into_request(caller)).await?;
+        let row = self.0.create_session(body.0.into_request(caller)?).await?;
         let location = format!("{PREFIX}/sessions/{}", row.session_id);
         Ok(Accepted::Session(Json(row.into()), location))
     }
@@ -96,7 +96,7 @@ impl Sessions {
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Those of this user.
         user_id: Query<Option<String>>,
         /// Those in this state; `all` for every one.
@@ -116,7 +116,7 @@ impl Sessions {
     ) -> Result<Json<Page<Session>>, Refused<Listing>> {
         let wanted = Wanted::<Position>::new("sessions", limit.0, cursor.as_deref())?;
         let filter = SessionFilter {
-            user_id: user_id.0,
+            user_id: caller.0.owner(user_id.0)?,
             status: status.map(StatusFilter::name),
             platform: platform.0,
             controller_id: controller_id.0,

@@ -18,7 +18,8 @@ pub(crate) const TOKEN: &str = "a-token-for-tests";
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) nats: Nats,
-    endpoint: BoxEndpoint<'static, Response>,
+    pub(crate) config: api::Config,
+    pub(crate) endpoint: Arc<BoxEndpoint<'static, Response>>,
     _database: TestDatabase,
 }
 
@@ -68,8 +69,8 @@ impl App {
         .await?;
         let mut config = config();
         change(&mut config);
-        let endpoint = api::router(config, engine.clone()).boxed();
-        Ok(Self { engine, nats, endpoint, _database: database })
+        let endpoint = Arc::new(api::router(config.clone(), engine.clone()).boxed());
+        Ok(Self { engine, nats, config, endpoint, _database: database })
     }
 
     pub(crate) async fn send(&self, request: Request) -> Answer {

@@ -74,3 +74,12 @@ async fn what_is_answered_has_the_fields_that_the_document_lists() -> Result<()>
     assert_eq!(listed.keys().collect::<std::collections::BTreeSet<_>>(), answered.keys().collect());
     Ok(())
 }
+
+#[tokio::test]
+async fn the_wires_document_is_served_to_anybody() -> Result<()> {
+    let app = App::start().await?;
+    let answer = app.send(Request::builder().uri_str("/asyncapi.json").finish()).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.text, streams::asyncapi::document(env!("CARGO_PKG_VERSION")));
+    Ok(())
+}

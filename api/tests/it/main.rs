@@ -4,6 +4,7 @@
 mod app;
 mod bad_input;
 mod document;
+mod intake;
 mod lists;
 mod outside;
 mod sessions;

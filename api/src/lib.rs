@@ -1,8 +1,9 @@
-//! The HTTP side of the engine: resources, who may ask for them, and what an error looks like.
+//! The front of the engine: resources, who may ask for them, and what an error looks like. Over HTTP, and over NATS (`intake`).
 //!
 //! One file per noun holds its resource and its operations. `gate` is what every request passes through, `problem` the one
 //! place where errors become responses, `routes` the table of what exists. See the README of this folder.
 
+mod access;
 mod auth;
 mod body;
 mod controllers;
@@ -15,6 +16,7 @@ mod examples;
 mod feed;
 mod gate;
 mod idempotency;
+pub mod intake;
 mod jobs;
 mod manifests;
 mod outside;
@@ -55,6 +57,8 @@ pub struct Config {
     pub max_watchers: usize,
     /// Requests that may wait at once for a session to get somewhere (`?wait=`).
     pub max_waiting: usize,
+    /// Requests over NATS that are worked on at once; more are refused until there is room.
+    pub max_intake: usize,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
@@ -71,6 +75,7 @@ impl Config {
             burst: 100,
             max_watchers: 5_000,
             max_waiting: 256,
+            max_intake: 256,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -84,8 +89,8 @@ pub enum Error {
     NoToken,
 }
 
-/// Serves until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are told at once where
-/// to go on, so that they do so at another server.
+/// Serves over HTTP and NATS until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are
+/// told at once where to go on, so that they do so at another server.
 ///
 /// # Errors
 /// [`Error`].
@@ -99,7 +104,13 @@ pub async fn serve(
         return Err(Error::NoToken);
     }
     let live = feed::Live::new(engine.clone(), config.max_watchers, cancel.clone());
-    server::serve(listener, routed(config, engine, live.clone()), cancel).await;
+    let client = engine.link().client.clone();
+    let router = Arc::new(routed(config.clone(), engine, live.clone()));
+    let ended = cancel.child_token();
+    let intake = tokio::spawn(intake::serve(router.clone(), config, client, ended.clone()));
+    server::serve(listener, router, cancel).await;
+    ended.cancel(); // also where HTTP ended by itself
+    let _ = intake.await; // a task that panicked was logged by the runtime
     let _ = tokio::time::timeout(server::DRAIN, live.deserted()).await; // sockets outlive their requests
     Ok(())
 }
@@ -112,14 +123,15 @@ pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Res
 
 fn routed(config: Config, engine: Arc<Engine>, live: feed::Live) -> impl Endpoint<Output = Response> + 'static {
     let service = document::service(document::apis(&engine, &config, live), &config.version);
-    let gate = gate::Gate::new(&config);
+    let gate = gate::Gate::new(&config, engine.clone());
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
         .at("/metrics", outside::metrics(engine))
         .at("/problems", poem::get(outside::problem_index))
         .at("/problems/:name", poem::get(outside::problem_page))
-        .at("/openapi.json", outside::openapi(document::document(&config.version)))
+        .at("/openapi.json", outside::json(document::document(&config.version)))
+        .at("/asyncapi.json", outside::json(streams::asyncapi::document(&config.version)))
         .nest("/docs", service.swagger_ui())
         .nest(routes::PREFIX, service);
     route.around(move |next, request| {

@@ -1,4 +1,4 @@
-//! What is served besides the resources, to anybody: probes, metrics, the API document, and what problems mean.
+//! What is served besides the resources, to anybody: probes, metrics, the documents of API and wire, and what problems mean.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +56,8 @@ pub(crate) fn metrics(engine: Arc<Engine>) -> impl Endpoint + 'static {
     })
 }
 
-/// The API document.
-pub(crate) fn openapi(document: String) -> impl Endpoint + 'static {
+/// A document: that of the API, or that of the wire.
+pub(crate) fn json(document: String) -> impl Endpoint + 'static {
     make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
 }
 

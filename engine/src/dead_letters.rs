@@ -4,6 +4,7 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
+use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::parking::{ATTEMPTS, ERROR, REASON};
 use streams::publisher::Outgoing;
@@ -97,12 +98,14 @@ pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<
 }
 
 fn copy(row: dead_letter::Model) -> Outgoing {
-    let headers = vec![
+    let about = row.entity.map(|entity| (cloudevents::SUBJECT.to_owned(), entity));
+    let headers = [
         (COPY_HEADER.to_owned(), row.id.to_string()),
         (REASON.to_owned(), row.reason),
         (ERROR.to_owned(), row.error.replace(['\r', '\n', '\0'], " ")),
         (ATTEMPTS.to_owned(), row.attempts.to_string()),
     ];
+    let headers = headers.into_iter().chain(about).collect();
     Outgoing {
         subject: subject::dead_letter(&row.subject),
         message_id: format!("copy:{}", row.id),

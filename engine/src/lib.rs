@@ -298,6 +298,12 @@ impl Engine {
         self.parts.writer.commits()
     }
 
+    /// The connection to NATS.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.parts.link
+    }
+
     /// Whether JetStream can be reached, and since when that is so.
     #[must_use]
     pub fn courier_state(&self) -> State {

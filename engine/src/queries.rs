@@ -21,6 +21,7 @@ pub type Position = (i64, Uuid);
 pub struct SessionFilter {
     pub user_id: Option<String>,
     /// States, or `all`; none of them: all but deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<String>,
     pub platform: Option<String>,
     pub controller_id: Option<String>,

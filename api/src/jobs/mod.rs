@@ -170,7 +170,7 @@ impl Jobs {
     ///
     /// Goes through those that the filter means now, oldest first, each as if it had been replayed alone. Without `status`, the
     /// open ones. Those that were overtaken stay open and are told among the failures.
-    #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "replay_dead_letters")]
+    #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
     }

@@ -8,6 +8,7 @@ pub(crate) enum Kind {
     MalformedBody,
     InvalidParameter,
     Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     IllegalTransition,
@@ -39,10 +40,11 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::IllegalTransition,
@@ -80,6 +82,13 @@ impl Kind {
                 "A token is needed",
                 S::UNAUTHORIZED,
                 "The request came without a valid token. Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+            ),
+            Self::Forbidden => about(
+                "forbidden",
+                "Not for this principal",
+                S::FORBIDDEN,
+                "Whoever asks is known, but may not do this: a user sees and changes their own sessions, and reads templates, \
+                 controllers and platforms. Ask an administrator.",
             ),
             Self::NotFound => about(
                 "not-found",

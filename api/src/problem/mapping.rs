@@ -105,7 +105,7 @@ pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
         // the framework names placeholders param0, param1, ...
         let n = error.name.trim_start_matches("param").parse().unwrap_or(0);
         let field = route.and_then(|route| route.placeholder(n)).unwrap_or(error.name);
-        return Problem::parameter(field, reason(&error.reason), "take it from a list, unchanged");
+        return Problem::placeholder(field, reason(&error.reason));
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
         return Problem::parameter(error.name, reason(&error.reason), "see /docs for what it may be, or leave it out");

@@ -57,6 +57,11 @@ impl Problem {
         Self { errors: vec![FieldError { field, rule, hint }], ..Self::new(Kind::InvalidParameter, detail) }
     }
 
+    /// A part of the path that cannot be what it stands for.
+    pub(crate) fn placeholder(field: &str, rule: impl Into<String>) -> Self {
+        Self::parameter(field, rule, "take it from a list, unchanged")
+    }
+
     /// A body whose fields are wrong.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail =

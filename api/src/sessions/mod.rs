@@ -85,7 +85,7 @@ impl Sessions {
         body: Body<NewSession>,
     ) -> Result<Accepted, Refused<Creation>> {
         let wait = self.waiters.enter(wait.map(WaitRunning::goal), timeout.as_deref())?;
-        let row = self.engine.create_session(body.0.into_request(caller)).await?;
+        let row = self.engine.create_session(body.0.into_request(caller)?).await?;
         let Some(wait) = wait else { return Ok(Accepted::new(row, false)) };
         let row = wait.until(&self.engine, row).await?;
         let reached = wait.reached(&row);
@@ -98,7 +98,7 @@ impl Sessions {
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Those of this user.
         user_id: Query<Option<String>>,
         /// Those in this state, or in one of several separated by commas; `all` for every one.
@@ -119,7 +119,7 @@ impl Sessions {
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Session>>, Refused<Listing>> {
         let filter = SessionFilter {
-            user_id: user_id.0,
+            user_id: caller.0.owner(user_id.0)?,
             status: filter::states(status.as_deref())?,
             platform: platform.0,
             controller_id: controller_id.0,

@@ -12,6 +12,7 @@ use streams::wire;
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// What a session may use, or uses, as Kubernetes quantities.
@@ -67,11 +68,11 @@ impl Example for NewSession {
 }
 
 impl NewSession {
-    pub(super) fn into_request(self, caller: Caller) -> CreateSession {
+    pub(super) fn into_request(self, caller: Caller) -> Result<CreateSession, Problem> {
         let resources = self.resources.unwrap_or_default();
-        CreateSession {
+        Ok(CreateSession {
             template_id: self.template_id,
-            user_id: self.user_id.unwrap_or(caller.0.name),
+            user_id: caller.0.owner(self.user_id)?.unwrap_or(caller.0.name),
             platform: self.platform,
             resources: wire::Resources { memory: resources.memory, cpu: resources.cpu },
             persistent_home: self.persistent_home.unwrap_or_default(),
@@ -79,7 +80,7 @@ impl NewSession {
             max_duration: self.max_duration,
             tags: self.tags.unwrap_or_default(),
             metadata: self.metadata.unwrap_or_default().into_iter().collect(),
-        }
+        })
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) nats: Nats,
     pub(crate) clock: Clock,
-    endpoint: BoxEndpoint<'static, Response>,
+    pub(crate) config: api::Config,
+    pub(crate) endpoint: Arc<BoxEndpoint<'static, Response>>,
     database: Database,
     _own: Option<TestDatabase>,
 }
@@ -86,8 +87,8 @@ impl App {
         .await?;
         let mut config = config();
         change(&mut config);
-        let endpoint = api::router(config, engine.clone()).boxed();
-        Ok(Self { engine, nats, clock, endpoint, database, _own: None })
+        let endpoint = Arc::new(api::router(config.clone(), engine.clone()).boxed());
+        Ok(Self { engine, nats, clock, config, endpoint, database, _own: None })
     }
 
     /// The idempotency keys that are kept.

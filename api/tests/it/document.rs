@@ -123,12 +123,13 @@ fn every_parameter_header_request_and_answer_has_an_example_that_fits_its_schema
     let document = described();
     let all = shown(&document);
     assert!(all.len() > 200, "only {} places", all.len());
-    for (at, schema, example) in &all {
-        assert!(!example.is_null(), "{at} has no example");
-        if let Err(why) = check(&document, schema, example) {
-            panic!("{at}: {why}");
-        }
-    }
+    let wrong = |(at, schema, example): &(String, Value, Value)| match check(&document, schema, example) {
+        _ if example.is_null() => Some(format!("{at} has no example")),
+        Ok(()) => None,
+        Err(why) => Some(format!("{at}: {why}")),
+    };
+    let wrong: Vec<String> = all.iter().filter_map(wrong).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// What the document's dialect (OpenAPI 3.0) asks of a value, as far as the document uses it.
@@ -231,5 +232,14 @@ async fn the_types_of_problems_are_the_snapshot_and_each_is_explained() -> Resul
         let sentences = page.text.matches(". ").count() + page.text.matches(".\n").count();
         assert!(page.status == 200 && sentences >= 2, "a cause and a way out: {}", page.text);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_wires_document_is_served_to_anybody() -> Result<()> {
+    let app = App::start().await?;
+    let answer = app.send(Request::builder().uri_str("/asyncapi.json").finish()).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.text, streams::asyncapi::document(env!("CARGO_PKG_VERSION")));
     Ok(())
 }

@@ -6,6 +6,7 @@ mod app;
 mod bad_input;
 mod document;
 mod feed;
+mod intake;
 mod jobs;
 mod letter;
 mod lists;

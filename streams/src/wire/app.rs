@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// Where an application stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names are the contract's
 pub enum AppState {
@@ -19,6 +20,7 @@ pub enum AppState {
 
 /// `app.install`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's sample
 pub struct AppInstall {
     pub event_id: Uuid,
@@ -35,6 +37,7 @@ pub struct AppInstall {
 
 /// `app.uninstall`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's table
 pub struct AppUninstall {
     pub event_id: Uuid,
@@ -46,6 +49,7 @@ pub struct AppUninstall {
 
 /// `app.status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's sample
 pub struct AppStatus {
     pub event_id: Uuid,
@@ -61,6 +65,7 @@ pub struct AppStatus {
 
 /// `template.create`: a controller registers a template that it can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's table
 pub struct TemplateCreate {
     pub event_id: Uuid,
@@ -78,6 +83,7 @@ pub struct TemplateCreate {
 
 /// `template.delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's table
 pub struct TemplateDelete {
     pub event_id: Uuid,

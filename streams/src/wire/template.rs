@@ -10,6 +10,7 @@ pub const API_VERSION: &str = "stream.space/v1alpha1";
 
 /// A whole manifest document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// [`API_VERSION`].
@@ -24,6 +25,7 @@ pub struct Manifest {
 
 /// A manifest's name; other fields (`namespace`, labels) are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct ManifestMetadata {
     /// The template's name: what sessions refer to as `template_id`.
     pub name: String,
@@ -34,6 +36,7 @@ pub struct ManifestMetadata {
 
 /// A manifest's `spec`. Unknown fields are kept in `extra` and warned about, never refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct TemplateSpec {
@@ -73,6 +76,7 @@ pub struct TemplateSpec {
 
 /// A port of the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct Port {
@@ -89,6 +93,7 @@ fn tcp() -> String {
 
 /// One variable of the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct EnvVar {
     pub name: String,
@@ -98,6 +103,7 @@ pub struct EnvVar {
 
 /// A volume and where it goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct VolumeMount {
@@ -109,6 +115,7 @@ pub struct VolumeMount {
 
 /// A remote desktop in the container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct Vnc {
     #[serde(default)]
@@ -125,6 +132,7 @@ pub struct Vnc {
 
 /// A web application in the container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct Webapp {
@@ -142,6 +150,7 @@ pub struct Webapp {
 
 /// How the platform `local` runs a template: a process on the controller's machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Local {
     /// Program and arguments; `${PORT}`, `${HOME}` and `${STREAMSPACE_BIN}` are replaced.
@@ -156,6 +165,7 @@ pub struct Local {
 
 /// A process is ready when its port answers; with a path, when that path answers below 500.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Readiness {
     /// HTTP path to ask for.

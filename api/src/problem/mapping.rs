@@ -48,6 +48,7 @@ impl From<machine::session::Error> for Problem {
                 })),
                 ..Self::new(Kind::IllegalTransition, detail)
             },
+            Error::TooFar { left_s, .. } => Self::field("by", detail, later(left_s)),
             Error::NotOwner { .. } | Error::Nonsense(_) => Self::new(Kind::Conflict, detail),
         }
     }
@@ -64,6 +65,17 @@ impl From<ReplayError> for Problem {
                 tracing::warn!(%error, "a dead letter could not be published");
                 Self::new(Kind::Unavailable, "NATS does not take the message now; the dead letter is still open")
             }
+        }
+    }
+}
+
+/// What whoever asked for too much extension may do.
+fn later(left_s: i64) -> String {
+    match u64::try_from(left_s).unwrap_or(0) {
+        0 => "hibernate it and wake it again: a new run has its extensions before it".into(),
+        left => {
+            let left = streams::duration::format(std::time::Duration::from_secs(left));
+            format!("ask for at most {left}, or hibernate it and wake it again: a new run has its extensions before it")
         }
     }
 }

@@ -15,7 +15,7 @@ use poem_openapi::types::{Example, ToJSON};
 
 pub(crate) use kind::Kind;
 pub(crate) use mapping::{database, foreign};
-pub(crate) use refused::{Change, Creation, Listing, Lookup, Refused};
+pub(crate) use refused::{Change, Creation, Extending, Listing, Lookup, Refused};
 
 /// The media type of RFC 9457.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -51,6 +51,11 @@ impl Problem {
         let (field, rule, hint) = (field.to_owned(), rule.into(), hint.into());
         let detail = format!("{field}: {rule}");
         Self { errors: vec![FieldError { field, rule, hint }], ..Self::new(Kind::InvalidParameter, detail) }
+    }
+
+    /// A body with one wrong field.
+    pub(crate) fn field(field: &str, rule: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into(), hint: hint.into() }])
     }
 
     /// A body whose fields are wrong.

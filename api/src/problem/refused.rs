@@ -33,6 +33,8 @@ sorts! {
     Lookup: NotFound;
     /// Changes one.
     Change: NotFound, IllegalTransition, Superseded, Conflict;
+    /// Extends a session.
+    Extending: NotFound, IllegalTransition, Superseded, Conflict, MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields;
     /// Takes a body.
     Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, Conflict;
 }

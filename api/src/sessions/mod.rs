@@ -1,5 +1,6 @@
 //! Sessions: what can be asked of them. Their shape is in `resource`.
 
+mod awake;
 mod resource;
 
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::cursor::{Page, Wanted};
 use crate::document::Tag;
-use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
+use crate::problem::{Change, Creation, Extending, Listing, Lookup, Problem, Refused, database};
 use crate::routes::PREFIX;
+use awake::Extension;
 use resource::{NewSession, Session};
 
 /// A state to filter by.
@@ -169,6 +171,21 @@ impl Sessions {
     #[oai(path = "/sessions/:id/activity", method = "post", operation_id = "touch_session")]
     async fn activity(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Session>, Refused<Change>> {
         let row = self.0.ask(id.0, Ask::Activity).await?;
+        Ok(Json(row.into()))
+    }
+
+    /// Keep a session awake for longer
+    ///
+    /// Its coming idle stop and the end of its maximum duration are pushed. The extensions of one run add up to its maximum
+    /// duration at most, but to 8 hours at least and to 24 hours at most; what goes beyond is refused.
+    #[oai(path = "/sessions/:id/extend", method = "post", operation_id = "extend_session")]
+    async fn extend(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        body: Body<Extension>,
+    ) -> Result<Json<Session>, Refused<Extending>> {
+        let row = self.0.ask(id.0, Ask::Extend { by_s: body.0.seconds()? }).await?;
         Ok(Json(row.into()))
     }
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod children;
 mod dev;
+mod idleness;
 mod program;
 mod readme;
 mod scratchpad;

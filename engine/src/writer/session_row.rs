@@ -68,7 +68,13 @@ fn empty_row(session_id: Uuid) -> session::Model {
         starter: None,
         next_attempt_ms: None,
         deadline_ms: None,
+        run_ms: None,
         expires_ms: None,
+        awake_until_ms: None,
+        extended_s: 0,
+        extended_at_ms: None,
+        idle_warned_ms: None,
+        expiry_warned_ms: None,
         seen_generation: 0,
         seen_epoch: 0,
         seen_seq: 0,
@@ -80,7 +86,9 @@ fn empty_row(session_id: Uuid) -> session::Model {
         idle_ms: None,
         wake_ms: None,
         last_activity_ms: 0,
+        last_sign: String::new(),
         connections: None,
+        connected_ms: None,
         resource_usage: None,
     }
 }
@@ -131,7 +139,7 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 33] = [
+const CHANGED: [C; 41] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
@@ -152,7 +160,13 @@ const CHANGED: [C; 33] = [
     C::Starter,
     C::NextAttemptMs,
     C::DeadlineMs,
+    C::RunMs,
     C::ExpiresMs,
+    C::AwakeUntilMs,
+    C::ExtendedS,
+    C::ExtendedAtMs,
+    C::IdleWarnedMs,
+    C::ExpiryWarnedMs,
     C::SeenGeneration,
     C::SeenEpoch,
     C::SeenSeq,
@@ -163,7 +177,9 @@ const CHANGED: [C; 33] = [
     C::IdleMs,
     C::WakeMs,
     C::LastActivityMs,
+    C::LastSign,
     C::Connections,
+    C::ConnectedMs,
     C::ResourceUsage,
 ];
 

@@ -6,6 +6,7 @@ mod core_lane;
 mod courier;
 mod durable_lane;
 mod fold;
+mod idleness;
 mod parked;
 mod rig;
 mod turns;

@@ -137,6 +137,7 @@ pub(crate) fn report_in(
         phase: status.phase.clone(),
         message: status.message.clone(),
         connections: status.connections.and_then(|count| i32::try_from(count).ok()),
+        in_use: false, // what it may use is in its row: the writer knows
     };
     ReportIn {
         event_id: status.event_id,

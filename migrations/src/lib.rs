@@ -17,6 +17,7 @@ mod m20260101_000008_applications;
 mod m20260102_000002_feed;
 mod m20260102_000003_jobs;
 mod m20260102_000004_letter;
+mod m20260102_000005_idle;
 mod m20260102_000006_turns;
 mod restored;
 pub mod schema;

@@ -23,6 +23,7 @@ pub mod subject;
 pub mod testing;
 pub mod topology;
 pub mod trace;
+pub mod usage;
 pub mod version;
 pub mod wire;
 pub mod worker;

@@ -53,6 +53,7 @@ impl From<machine::session::Error> for Problem {
                 })),
                 ..Self::new(Kind::IllegalTransition, detail)
             },
+            Error::TooFar { left_s, .. } => Self::field("by", detail, later(left_s)),
             Error::NotOwner { .. } | Error::Nonsense(_) => Self::new(Kind::Conflict, detail),
         }
     }
@@ -81,6 +82,17 @@ impl From<feed::Error> for Problem {
             }
             feed::Error::Unknown(id) => Self::not_found("event", id),
             feed::Error::Database(error) => database(error),
+        }
+    }
+}
+
+/// What whoever asked for too much extension may do.
+fn later(left_s: i64) -> String {
+    match u64::try_from(left_s).unwrap_or(0) {
+        0 => "hibernate it and wake it again: a new run has its extensions before it".into(),
+        left => {
+            let left = streams::duration::format(std::time::Duration::from_secs(left));
+            format!("ask for at most {left}, or hibernate it and wake it again: a new run has its extensions before it")
         }
     }
 }

@@ -17,7 +17,7 @@ use poem_openapi::types::{Example, ToJSON};
 pub(crate) use kind::Kind;
 pub(crate) use mapping::{database, foreign};
 pub(crate) use refused::{
-    Amendment, Change, Conditional, Creation, Listing, Lookup, Refused, Watching, WatchingSocket,
+    Amendment, Change, Conditional, Creation, Extending, Listing, Lookup, Refused, Watching, WatchingSocket,
 };
 
 /// The media type of RFC 9457.
@@ -60,6 +60,11 @@ impl Problem {
     /// A part of the path that cannot be what it stands for.
     pub(crate) fn placeholder(field: &str, rule: impl Into<String>) -> Self {
         Self::parameter(field, rule, "take it from a list, unchanged")
+    }
+
+    /// A body with one wrong field.
+    pub(crate) fn field(field: &str, rule: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into(), hint: hint.into() }])
     }
 
     /// A body whose fields are wrong.

@@ -40,6 +40,9 @@ sorts! {
     /// Changes what is attached to a session, perhaps on a condition.
     Amendment: NotFound, IllegalTransition, PreconditionFailed, MalformedBody, TooLarge, UnsupportedMediaType,
         InvalidFields, IdempotencyKeyReused;
+    /// Extends a session, perhaps on a condition.
+    Extending: NotFound, IllegalTransition, Conflict, PreconditionFailed, MalformedBody, TooLarge, UnsupportedMediaType,
+        InvalidFields, IdempotencyKeyReused;
     /// Watches the feed.
     Watching: NotFound, Gone;
     /// Watches the feed over a WebSocket.

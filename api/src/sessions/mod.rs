@@ -1,6 +1,7 @@
 //! Sessions: what can be asked of them. Their shape is in `resource`, their versions in `etag`, waiting for them in `wait`.
 
 mod answers;
+mod awake;
 pub(crate) mod etag;
 mod filter;
 mod patch;
@@ -21,8 +22,11 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::cursor::{Page, Wanted};
 use crate::document::Tag;
-use crate::problem::{Amendment, Change, Conditional, Creation, Listing, Lookup, Problem, Refused, database};
+use crate::problem::{
+    Amendment, Change, Conditional, Creation, Extending, Listing, Lookup, Problem, Refused, database,
+};
 use answers::{Accepted, Asked, Changed, Read};
+use awake::Extension;
 use filter::Sort;
 use patch::Patch;
 use resource::{NewSession, Session};
@@ -235,6 +239,24 @@ impl Sessions {
     #[oai(path = "/sessions/:id/activity", method = "post", operation_id = "touch_session")]
     async fn activity(&self, _caller: Caller, id: Path<Uuid>) -> Result<Changed, Refused<Change>> {
         Ok(self.engine.ask(id.0, Ask::Activity).await?.into())
+    }
+
+    /// Keep a session awake for longer
+    ///
+    /// Its coming idle stop and the end of its maximum duration are pushed. The extensions of one run add up to its maximum
+    /// duration at most, but to 8 hours at least and to 24 hours at most; what goes beyond is refused.
+    #[oai(path = "/sessions/:id/extend", method = "post", operation_id = "extend_session")]
+    async fn extend(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<Extension>,
+    ) -> Result<Changed, Refused<Extending>> {
+        let stands = etag::if_match(if_match.as_deref())?;
+        Ok(self.engine.ask_if(id.0, stands, Ask::Extend { by_s: body.0.seconds()? }).await?.into())
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use streams::wire;
 use uuid::Uuid;
 
+use super::awake::Awake;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::timestamp::Timestamp;
@@ -137,6 +138,8 @@ pub(crate) struct Session {
     connections: Option<i32>,
     /// What it uses now.
     resource_usage: Option<Resources>,
+    /// Why it is awake and when it is stopped; null where it does not run.
+    awake: Option<Awake>,
     /// The last sign of use.
     last_activity: Timestamp,
     /// When it was accepted.
@@ -147,7 +150,9 @@ pub(crate) struct Session {
 
 impl From<session::Model> for Session {
     fn from(row: session::Model) -> Self {
+        let awake = row.facts().ok().and_then(|facts| machine::session::awake(&facts));
         Self {
+            awake: awake.map(Into::into),
             session_id: row.session_id,
             user_id: row.user_id,
             template_id: row.template_id,
@@ -216,6 +221,7 @@ impl Example for Session {
             next_attempt_at: None,
             connections: Some(1),
             resource_usage: Some(Resources { memory: Some("640Mi".into()), cpu: Some("120m".into()) }),
+            awake: Some(Awake::example()),
             last_activity: Timestamp::from_ms(1_767_258_000_000),
             created_at: Timestamp::from_ms(1_767_254_400_000),
             updated_at: Timestamp::from_ms(1_767_254_409_000),

@@ -8,6 +8,7 @@ mod dev;
 mod exits;
 mod fake;
 mod help;
+mod idleness;
 mod program;
 mod readme;
 mod scratchpad;

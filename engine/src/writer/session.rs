@@ -1,13 +1,15 @@
 //! What happens to a session: the machine decides, and this file turns its effects into rows.
 
 use machine::placement::Place;
-use machine::session::{Decision, Effect, Event, Session, create, decide};
+use machine::session::{Decision, Effect, Event, Observation, Session, create, decide};
 use machine::{Context, Lane};
 use sea_orm::{DatabaseTransaction, DbErr};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use streams::crash::{Moment, point};
 use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Verb};
+use streams::wire::Resources;
 use uuid::Uuid;
 
 use super::batch::{Batch, Slot, State};
@@ -71,6 +73,7 @@ impl Batch<'_> {
             Ask::Hibernate => Event::Hibernate,
             Ask::Delete { force } => Event::Delete { force },
             Ask::Activity => Event::Activity,
+            Ask::Extend { by_s } => Event::Extend { by_s },
             Ask::Again => Event::Again,
             Ask::Wake if slot.row.controller_id.is_none() => Event::Wake(self.choose(&slot.row.platform)),
             Ask::Wake => Event::Wake(Place::Wait(String::new())),
@@ -106,7 +109,8 @@ impl Batch<'_> {
         }
         let before = self.facts(report.session_id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
-        let decision = decide(&before, &Event::Report(Box::new(report.observation.clone())), &context)?;
+        let observation = Observation { in_use: self.in_use(report), ..report.observation.clone() };
+        let decision = decide(&before, &Event::Report(Box::new(observation)), &context)?;
         self.judge_owner(&before, report, &decision);
         *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
         if let (Some(usage), Some(slot)) = (&report.resource_usage, self.sessions.get_mut(&report.session_id)) {
@@ -117,6 +121,16 @@ impl Batch<'_> {
         self.seen.insert(report.event_id, report.payload.clone());
         self.record(report.session_id, Some(&before), decision, vec![row], trace)?;
         Ok(Done::Written)
+    }
+
+    /// Whether the usage in a report counts as use, by what the session may use and by its template.
+    fn in_use(&self, report: &ReportIn) -> bool {
+        let usage = report.resource_usage.as_ref().and_then(|usage| Resources::deserialize(usage).ok());
+        let (Some(usage), Some(slot)) = (usage, self.sessions.get(&report.session_id)) else { return false };
+        let may_use = Resources::deserialize(&slot.row.resources).unwrap_or_default();
+        let percent =
+            slot.row.template["spec"]["useCpuPercent"].as_u64().and_then(|percent| u8::try_from(percent).ok());
+        streams::usage::is_use(&usage, &may_use, percent)
     }
 
     /// What a report says about its controller: failures that no user caused open the breaker, successes close it.
@@ -227,6 +241,13 @@ impl Batch<'_> {
                 rows.push(self.decision_row(id, "dead_lettered", after));
             }
             Effect::Decide(what) => rows.push(self.decision_row(id, what, after)),
+            Effect::Warn(warning) => {
+                let mut row = self.decision_row(id, warning.name(), after);
+                let at = chrono::DateTime::from_timestamp_millis(warning.stops_at_ms).unwrap_or_default();
+                row.payload["stops_at"] = json!(at);
+                row.payload["prevent"] = warning.way_out().into();
+                rows.push(row);
+            }
             Effect::Superseded => {
                 if let Some(report) = rows.first_mut() {
                     report.error_message = Some("superseded: not newer than what was applied".into());

@@ -74,7 +74,13 @@ fn empty_row(session_id: Uuid) -> session::Model {
         starter: None,
         next_attempt_ms: None,
         deadline_ms: None,
+        run_ms: None,
         expires_ms: None,
+        awake_until_ms: None,
+        extended_s: 0,
+        extended_at_ms: None,
+        idle_warned_ms: None,
+        expiry_warned_ms: None,
         seen_generation: 0,
         seen_epoch: 0,
         seen_seq: 0,
@@ -87,7 +93,9 @@ fn empty_row(session_id: Uuid) -> session::Model {
         idle_ms: None,
         wake_ms: None,
         last_activity_ms: 0,
+        last_sign: String::new(),
         connections: None,
+        connected_ms: None,
         resource_usage: None,
     }
 }
@@ -138,7 +146,7 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 32] = [
+const CHANGED: [C; 40] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
@@ -158,7 +166,13 @@ const CHANGED: [C; 32] = [
     C::Starter,
     C::NextAttemptMs,
     C::DeadlineMs,
+    C::RunMs,
     C::ExpiresMs,
+    C::AwakeUntilMs,
+    C::ExtendedS,
+    C::ExtendedAtMs,
+    C::IdleWarnedMs,
+    C::ExpiryWarnedMs,
     C::SeenGeneration,
     C::SeenEpoch,
     C::SeenSeq,
@@ -169,7 +183,9 @@ const CHANGED: [C; 32] = [
     C::IdleMs,
     C::WakeMs,
     C::LastActivityMs,
+    C::LastSign,
     C::Connections,
+    C::ConnectedMs,
     C::ResourceUsage,
 ];
 

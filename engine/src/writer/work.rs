@@ -51,6 +51,11 @@ pub enum Ask {
     },
     /// It is being used.
     Activity,
+    /// Later stops, by so many seconds.
+    Extend {
+        /// How much later.
+        by_s: i64,
+    },
     /// Its dead letter is replayed.
     Again,
 }

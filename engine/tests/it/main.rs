@@ -8,6 +8,7 @@ mod durable_lane;
 mod events;
 mod feed;
 mod fold;
+mod idleness;
 mod jobs;
 mod parked;
 mod rig;

@@ -66,6 +66,9 @@ pub struct TemplateSpec {
     pub capabilities: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Percent of its CPU from which on a session counts as in use; 0: it never does. See [`crate::usage`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_cpu_percent: Option<u8>,
     /// How the platform `local` runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
@@ -230,6 +233,9 @@ impl Manifest {
         }
         if let Some(resources) = &self.spec.default_resources {
             check_resources(resources)?;
+        }
+        if self.spec.use_cpu_percent.is_some_and(|percent| percent > 100) {
+            return refuse("spec.useCpuPercent", "must be between 0 and 100");
         }
         self.spec.local.as_ref().map_or(Ok(()), check_local)
     }

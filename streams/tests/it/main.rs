@@ -15,6 +15,7 @@ mod server;
 mod subjects;
 mod topology;
 mod tracing_context;
+mod usage;
 mod worker;
 
 use std::time::Duration;

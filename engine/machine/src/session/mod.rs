@@ -1,9 +1,11 @@
 //! The life of a session: facts, events, effects, and one decision for each pair of state and event.
 //!
-//! `intent` is what people ask for, `report` what the owner says, `timer` what time does, `place` who gets it. The invariant
+//! `intent` is what people ask for, `report` what the owner says, `timer` what time does, `idleness` why it is awake and when
+//! it is stopped, `place` who gets it. The invariant
 //! that holds them together: a session has at most one open command, of its present generation; a newer intent supersedes it.
 
 mod facts;
+mod idleness;
 mod intent;
 mod place;
 mod report;
@@ -16,6 +18,9 @@ use uuid::Uuid;
 use crate::{Context, Lane, placement::Place};
 
 pub use facts::{Attempt, Desired, SOFT, Session};
+pub use idleness::{
+    Awake, Limit, MAX_EXTENSIONS_S, MAX_LEAD_MS, MIN_EXTENSIONS_S, Reason, Sign, Stop, Warning, awake, due, next_stop,
+};
 pub use report::{Observation, Source};
 
 /// How long a durable command may take before the engine looks after it, in milliseconds. Longer than a controller's own
@@ -48,6 +53,11 @@ pub enum Event {
     Amend {
         /// Seconds; `None`: as long as it likes.
         idle_timeout_s: Option<i64>,
+    },
+    /// Someone wants its coming stops pushed.
+    Extend {
+        /// How far, in seconds.
+        by_s: i64,
     },
     /// Placement looked again for a session that waits.
     Placed(Place),
@@ -110,6 +120,8 @@ pub enum Effect {
     },
     /// Write down a decision of the engine's own, named for people and for folding.
     Decide(&'static str),
+    /// Write down a warning of a coming stop.
+    Warn(Warning),
     /// The report is older than what was applied: log it so.
     Superseded,
 }
@@ -144,6 +156,16 @@ pub enum Error {
         /// Who reported.
         reporter: String,
     },
+    /// More extension than one run gets.
+    #[error("{by_s} s more are asked for, and {left_s} s of the {total_s} s that one run may be extended by are left")]
+    TooFar {
+        /// Asked for, in seconds.
+        by_s: i64,
+        /// Left for this run, in seconds.
+        left_s: i64,
+        /// What a run of this session may be extended by, in seconds.
+        total_s: i64,
+    },
     /// A report that makes no sense.
     #[error("{0}")]
     Nonsense(String),
@@ -162,6 +184,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
         Event::Again => step.again()?,
         Event::Activity => step.activity()?,
         Event::Amend { idle_timeout_s } => step.amend(*idle_timeout_s)?,
+        Event::Extend { by_s } => step.extend(*by_s)?,
         Event::Placed(place) => step.placed(place),
         Event::OwnerReady => step.owner_ready(),
         Event::Report(observation) => step.report(observation)?,
@@ -172,6 +195,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
     if step.session.reason.is_none() {
         step.explain_wait();
     }
+    step.session.idle_ms = due(&step.session);
     Ok(Decision { session: step.session, effects: step.effects })
 }
 
@@ -182,7 +206,7 @@ pub use intent::create;
 pub fn allowed(state: SessionState) -> Vec<&'static str> {
     use SessionState as S;
     match state {
-        S::Running | S::Creating | S::Waking => vec!["hibernate", "delete", "activity"],
+        S::Running | S::Creating | S::Waking => vec!["hibernate", "delete", "activity", "extend"],
         S::Hibernating | S::Hibernated | S::Failed => vec!["wake", "delete"],
         S::Pending | S::Deleting => vec!["delete"],
         S::Deleted => vec![],
@@ -275,8 +299,7 @@ impl Step<'_> {
         }
         self.session.reason = Some(format!("{cause}: {}", error.code));
         self.session.message = Some(error.message.clone());
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         if let Some(event_id) = self.close() {
             self.effects.push(Effect::Fail { event_id, cause, error: error.message.clone(), attempts });
         }

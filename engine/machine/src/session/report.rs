@@ -47,6 +47,8 @@ pub struct Observation {
     pub message: Option<String>,
     /// Open connections.
     pub connections: Option<i32>,
+    /// It uses enough CPU to count as in use; see [`streams::usage`].
+    pub in_use: bool,
 }
 
 impl Observation {
@@ -97,6 +99,7 @@ impl Step<'_> {
         if generation > self.session.generation.saturating_add(1_000_000_000) {
             return Err(Error::Nonsense(format!("generation {generation} is beyond anything that was ever issued")));
         }
+        self.end_run();
         self.session.generation = generation;
         (self.session.seen_epoch, self.session.seen_seq) = (seen.source.epoch, seen.source.seq);
         self.session.seen_generation = generation;
@@ -165,8 +168,7 @@ impl Step<'_> {
     fn start_again_after(&mut self, delay_ms: i64, code: &str) {
         let failures = std::mem::take(&mut self.session.failures);
         self.session.status = S::Waking;
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         self.session.generation += 1;
         let event_id = self.context.fresh_id;
         self.session.command_id = Some(event_id);
@@ -202,12 +204,7 @@ impl Step<'_> {
         keep(&seen.message, &mut s.message);
         if seen.status == S::Running && s.desired == Desired::Running {
             keep(&seen.url, &mut s.url);
-        }
-        if let Some(connections) = seen.connections {
-            s.connections = Some(connections);
-            if connections > 0 {
-                s.last_activity_ms = self.context.now_ms;
-            }
+            self.signs(seen);
         }
     }
 
@@ -247,20 +244,16 @@ impl Step<'_> {
 
     /// What is desired holds.
     fn settle(&mut self) {
-        let now = self.context.now_ms;
         let s = &mut self.session;
         s.status = s.desired.goal();
         match s.desired {
             Desired::Running => {
                 s.reason = None;
-                s.last_activity_ms = now;
-                s.expires_ms = s.max_duration_s.map(|seconds| now + seconds * 1000);
-                s.idle_ms = s.idle_timeout_s.map(|seconds| now + seconds * 1000);
+                self.begin_run();
             }
             Desired::Hibernated => {
                 s.url = None;
                 s.failures.clear();
-                s.connections = None;
             }
             Desired::Deleted => {
                 s.url = None;
@@ -268,7 +261,6 @@ impl Step<'_> {
                 s.reason = None;
                 s.failures.clear();
                 s.debt = false;
-                s.connections = None;
             }
         }
     }
@@ -298,8 +290,7 @@ impl Step<'_> {
     fn set_right(&mut self, status: S) {
         self.session.status = status;
         self.session.url = None;
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         self.effects.push(Effect::Decide("world_moved"));
         self.command(false);
     }

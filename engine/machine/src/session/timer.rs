@@ -1,23 +1,16 @@
-//! What time does: retries, deadlines, idleness, maximum duration.
+//! What time does: retries and deadlines. Idleness and the maximum duration are in `idleness`.
 
-use streams::wire::{Failure, SessionState as S};
+use streams::wire::Failure;
 
 use super::{Attempt, Effect, Step};
 use crate::{Lane, retry};
 
 impl Step<'_> {
     pub(super) fn tick(&mut self) {
-        let now = self.context.now_ms;
-        let due = |at: Option<i64>| at.is_some_and(|at| at <= now);
-        if due(self.session.next_attempt_ms) {
+        if self.session.next_attempt_ms.is_some_and(|at| at <= self.context.now_ms) {
             self.retry();
         }
-        if due(self.session.expires_ms) {
-            self.end_of_duration();
-        }
-        if due(self.session.idle_ms) {
-            self.look_for_idleness();
-        }
+        self.look_at_stops();
     }
 
     fn retry(&mut self) {
@@ -30,37 +23,6 @@ impl Step<'_> {
             self.explain_wait();
             self.effects.push(Effect::Decide("waiting"));
         }
-    }
-
-    fn end_of_duration(&mut self) {
-        self.session.expires_ms = None;
-        if self.session.status == S::Running {
-            self.session.reason = Some("maximum duration reached".into());
-            self.fall_asleep();
-        }
-    }
-
-    /// Use since the timer was armed moves it; a session that nobody uses goes to sleep.
-    fn look_for_idleness(&mut self) {
-        let Some(timeout_ms) = self.session.idle_timeout_s.map(|s| s * 1000) else {
-            self.session.idle_ms = None;
-            return;
-        };
-        if self.session.status != S::Running {
-            self.session.idle_ms = None;
-            return;
-        }
-        let now = self.context.now_ms;
-        if self.session.connections.unwrap_or(0) > 0 {
-            self.session.last_activity_ms = now;
-        }
-        let idle_at = self.session.last_activity_ms + timeout_ms;
-        if idle_at > now {
-            self.session.idle_ms = Some(idle_at);
-            return;
-        }
-        self.session.reason = Some(format!("idle for {} s", (now - self.session.last_activity_ms) / 1000));
-        self.fall_asleep();
     }
 
     /// Silence. While the stream holds the command JetStream owns it; only then is it sent again.

@@ -4,5 +4,6 @@
 
 mod diagram;
 mod histories;
+mod idleness;
 mod table;
 mod world;

@@ -51,7 +51,7 @@ async fn warned(rig: &Rig, id: Uuid, name: &str, times: usize) -> Vec<Value> {
 
 async fn folds(rig: &Rig, id: Uuid) {
     let folded = fold(rig.engine.reader(), &session::Model::entity(id)).await.expect("no gaps");
-    assert_eq!(folded, rig.session(id).await.facts().expect("readable").hard());
+    assert_eq!(folded, rig.session(id).await.hard().expect("readable"));
 }
 
 async fn a_run_of_warnings(mut rig: Rig) {

@@ -11,6 +11,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
+use crate::applications::Applications;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::events::Events;
@@ -26,6 +27,8 @@ pub(crate) enum Tag {
     Sessions,
     /// What sessions can be made of.
     Templates,
+    /// What is installed where.
+    Applications,
     /// Who runs them, and where.
     Controllers,
     /// What could not be processed.
@@ -33,7 +36,7 @@ pub(crate) enum Tag {
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters);
+pub(crate) type Apis = (Sessions, Events, Templates, Applications, Controllers, Platforms, DeadLetters);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
@@ -42,6 +45,7 @@ pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
         Sessions(engine()),
         Events(engine()),
         Templates(engine()),
+        Applications(engine()),
         Controllers(engine()),
         Platforms(engine()),
         DeadLetters(engine()),

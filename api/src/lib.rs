@@ -3,6 +3,7 @@
 //! One file per noun holds its resource and its operations. `gate` is what every request passes through, `problem` the one
 //! place where errors become responses, `routes` the table of what exists. See the README of this folder.
 
+mod applications;
 mod auth;
 mod body;
 mod controllers;

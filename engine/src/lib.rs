@@ -4,6 +4,7 @@
 //! "what happens when …"; ARCHITECTURE.md walks the whole trip.
 
 pub mod account;
+mod applications;
 pub mod clock;
 mod courier;
 mod dead_letters;
@@ -40,8 +41,9 @@ use clock::Clock;
 use courier::{Courier, Epochs};
 use parts::Parts;
 use templates::Templates;
-use writer::{Done, TemplateWrite, Wakes, Work, Writer};
+use writer::{ApplicationWork, Done, TemplateWrite, Wakes, Work, Writer};
 
+pub use applications::InstallApplication;
 pub use courier::Error;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
@@ -173,6 +175,32 @@ impl Engine {
     fn room(&self) -> Result<(), WriteError> {
         let (waiting, limit) = (self.parts.writer.backlog().get(), self.outbox_limit);
         if waiting >= limit { Err(WriteError::Backlog { waiting, limit }) } else { Ok(()) }
+    }
+
+    /// Installs an application, or upgrades the one of its name on its platform; answers once that is durable.
+    ///
+    /// # Errors
+    /// [`request::Error`]: invalid fields, or why it could not be written.
+    pub async fn install(&self, request: InstallApplication) -> Result<store::application::Model, request::Error> {
+        self.room()?;
+        let new = applications::check(&self.parts.database.reader, &self.default_platform, request).await?;
+        let work = Work::Application(Box::new(ApplicationWork::Install(Box::new(new))));
+        match self.parts.writer.submit(work).await? {
+            Done::Application(row) => Ok(*row),
+            other => Err(request::Error::Unexpected(format!("{other:?}"))),
+        }
+    }
+
+    /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn uninstall(&self, id: uuid::Uuid, force: bool) -> Result<store::application::Model, WriteError> {
+        let work = Work::Application(Box::new(ApplicationWork::Uninstall { id, force }));
+        match self.parts.writer.submit(work).await? {
+            Done::Application(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "application", name: id.to_string() }),
+        }
     }
 
     /// Creates or replaces a template that was checked; says `created`, `updated` or `unchanged`.

@@ -1,6 +1,6 @@
 //! What happens when an operator replays a dead letter.
 //!
-//! A command that failed is not sent again as it was: its session is asked anew for what is desired now, at a new generation.
+//! A command that failed is not sent again as it was: its session or application is asked anew for what is desired now, at a new generation.
 //! A message that could not be read goes back, byte for byte, to the subject that it was on.
 
 use streams::publisher::{Outgoing, Publisher};
@@ -8,8 +8,8 @@ use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{dead_letter, event, session};
-use crate::writer::{self, Ask, Done, Work};
+use crate::store::dead_letter;
+use crate::writer::{self, ApplicationWork, Ask, Done, Work};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -52,25 +52,31 @@ async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<String,
     let db = &parts.database.reader;
     let moved_on = |why: String| Error::Superseded(format!("the command was overtaken: {why}"));
     let command = crate::queries::command(db, event_id).await?.ok_or_else(|| moved_on("it left the log".into()))?;
-    let session_id = session_of(&command).ok_or_else(|| moved_on("it belongs to no session".into()))?;
-    let row = crate::queries::session(db, session_id).await?.ok_or_else(|| moved_on("its session is gone".into()))?;
-    if row.generation != command.generation {
-        let (now, then) = (row.generation, command.generation);
-        return Err(moved_on(format!("session {session_id} is at generation {now}, the command at {then}")));
+    let (what, generation, work) = match command.entity.split_once(':').map(|(kind, id)| (kind, id.parse::<Uuid>())) {
+        Some(("session", Ok(id))) => {
+            let row = crate::queries::session(db, id).await?;
+            (command.entity.as_str(), row.map(|row| row.generation), Work::Ask(id, Ask::Again))
+        }
+        Some(("application", Ok(id))) => {
+            let row = crate::queries::application(db, id).await?;
+            let again = Work::Application(Box::new(ApplicationWork::Again(id)));
+            (command.entity.as_str(), row.map(|row| row.generation), again)
+        }
+        _ => return Err(moved_on("it belongs to no session and no application".into())),
+    };
+    let now = generation.ok_or_else(|| moved_on(format!("{what} is gone")))?;
+    if now != command.generation {
+        return Err(moved_on(format!("{what} is at generation {now}, the command at {}", command.generation)));
     }
-    match parts.writer.submit(Work::Ask(session_id, Ask::Again)).await? {
-        Done::Session(row) => Ok(replayed_as(&row)),
+    match parts.writer.submit(work).await? {
+        Done::Session(row) => Ok(replayed_as(row.command_id, row.generation)),
+        Done::Application(row) => Ok(replayed_as(row.command_id, row.generation)),
         _ => Err(Error::NotFound(letter.id)),
     }
 }
 
-fn session_of(command: &event::Model) -> Option<Uuid> {
-    command.entity.strip_prefix("session:")?.parse().ok()
-}
-
-fn replayed_as(row: &session::Model) -> String {
-    let command = row.command_id.map(|id| id.to_string()).unwrap_or_default();
-    format!("replayed as command {command} at generation {}", row.generation)
+fn replayed_as(command: Option<Uuid>, generation: i64) -> String {
+    format!("replayed as command {} at generation {generation}", command.unwrap_or_default())
 }
 
 async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {

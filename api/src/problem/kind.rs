@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     IllegalTransition,
     Superseded,
     Conflict,
+    InUse,
     TooLarge,
     UnsupportedMediaType,
     InvalidFields,
@@ -35,7 +36,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -44,6 +45,7 @@ impl Kind {
         Self::IllegalTransition,
         Self::Superseded,
         Self::Conflict,
+        Self::InUse,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidFields,
@@ -102,6 +104,12 @@ impl Kind {
                 "It contradicts what is there",
                 S::CONFLICT,
                 "What was asked contradicts what exists. `detail` says what. Read the resource again and decide anew.",
+            ),
+            Self::InUse => about(
+                "in-use",
+                "Something still uses it",
+                S::CONFLICT,
+                "What was to be taken away is in use. `detail` says by how many and by whom. End those first, or ask with `force=true`.",
             ),
             Self::TooLarge => about(
                 "too-large",

@@ -32,7 +32,7 @@ sorts! {
     /// Reads one.
     Lookup: NotFound;
     /// Changes one.
-    Change: NotFound, IllegalTransition, Superseded, Conflict;
+    Change: NotFound, IllegalTransition, Superseded, Conflict, InUse;
     /// Takes a body.
     Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, Conflict;
 }

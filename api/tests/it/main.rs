@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what it expects by failing
 
 mod app;
+mod applications;
 mod bad_input;
 mod document;
 mod lists;

@@ -4,10 +4,12 @@
 //! work in turn, writes each row once together with the log, commits, and only then answers each caller. One bad piece of work
 //! fails alone. A commit whose answer was lost is read back before anything is tried again.
 
+mod application;
 mod batch;
 mod commands;
 mod controller;
 mod dead_letter;
+mod decided;
 mod group;
 mod session;
 mod session_row;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
 pub(crate) use batch::Outcome;
 pub use work::{Ask, Done, Mark, NewDeadLetter, NewSession, ReportIn, TemplateWrite, Work};
 
@@ -37,11 +40,11 @@ pub const BATCH: usize = 256;
 pub enum Error {
     /// The state machine refused it.
     #[error(transparent)]
-    Refused(#[from] machine::session::Error),
+    Refused(#[from] machine::command::Error),
     /// There is no such thing.
     #[error("there is no {what} {name}")]
     NotFound {
-        /// `session`, `template`, `controller` or `dead letter`.
+        /// `session`, `application`, `template`, `controller` or `dead letter`.
         what: &'static str,
         /// Which.
         name: String,
@@ -49,6 +52,16 @@ pub enum Error {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// Sessions use what was to be taken away.
+    #[error("{name} is used by {count} sessions, first of all {}", list(first))]
+    InUse {
+        /// The template.
+        name: String,
+        /// How many.
+        count: u64,
+        /// The oldest of them.
+        first: Vec<uuid::Uuid>,
+    },
     /// The same id was used for something else.
     #[error("event {0} was already received with other content")]
     SameIdOtherContent(uuid::Uuid),
@@ -69,6 +82,10 @@ pub enum Error {
     /// A row holds what this version does not know.
     #[error("{0}")]
     Unreadable(Arc<str>),
+}
+
+fn list(ids: &[uuid::Uuid]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl From<sea_orm::DbErr> for Error {

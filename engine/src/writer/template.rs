@@ -14,7 +14,9 @@ use crate::store::{event, template};
 impl Batch<'_> {
     pub(super) fn template(&mut self, write: &TemplateWrite, trace: Option<&str>) -> Result<Done, Error> {
         match write {
-            TemplateWrite::Put { manifest, built_in } => self.put_template(manifest, *built_in, trace),
+            TemplateWrite::Put { manifest, built_in } => {
+                self.put_template(manifest, if *built_in { "built_in" } else { "operator" }, None, trace)
+            }
             TemplateWrite::Delete { name } => self.delete_template(name, trace),
         }
     }
@@ -24,16 +26,23 @@ impl Batch<'_> {
         living.ok_or_else(|| missing(name))
     }
 
-    fn put_template(&mut self, manifest: &Manifest, built_in: bool, trace: Option<&str>) -> Result<Done, Error> {
+    /// Writes a template; `source` says who does. A new one gets the next number of the catalog, unless it has one already.
+    pub(super) fn put_template(
+        &mut self,
+        manifest: &Manifest,
+        source: &str,
+        catalog_id: Option<i64>,
+        trace: Option<&str>,
+    ) -> Result<Done, Error> {
         let name = manifest.metadata.name.clone();
         let now_ms = self.now_ms;
         let Some(slot) = self.templates.get_mut(&name) else {
-            let row = row_of(manifest, built_in, self.next_catalog_id, now_ms);
-            self.next_catalog_id += 1;
+            let row = row_of(manifest, source, catalog_id.unwrap_or(self.next_catalog_id), now_ms);
+            self.next_catalog_id += i64::from(catalog_id.is_none());
             self.templates.insert(name.clone(), Slot { row, state: State::New });
             return self.template_changed(&name, "created", trace);
         };
-        let mut next = row_of(manifest, built_in, slot.row.catalog_template_id, slot.row.created_ms);
+        let mut next = row_of(manifest, source, slot.row.catalog_template_id, slot.row.created_ms);
         (next.generation, next.entity_seq, next.updated_ms) =
             (slot.row.generation, slot.row.entity_seq, slot.row.updated_ms);
         if next == slot.row {
@@ -47,7 +56,7 @@ impl Batch<'_> {
         self.template_changed(&name, what, trace)
     }
 
-    fn delete_template(&mut self, name: &str, trace: Option<&str>) -> Result<Done, Error> {
+    pub(super) fn delete_template(&mut self, name: &str, trace: Option<&str>) -> Result<Done, Error> {
         let now_ms = self.now_ms;
         let slot = self.templates.get_mut(name).filter(|slot| !slot.row.deleted).ok_or_else(|| missing(name))?;
         slot.row.deleted = true;
@@ -62,7 +71,7 @@ impl Batch<'_> {
         slot.row.entity_seq += 1;
         let row = slot.row.clone();
         let subject = format!("streamspace.decision.template_{what}");
-        let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, format!("template:{name}"));
+        let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, template::Model::entity(name));
         log.payload = json!({ "decision": format!("template_{what}"), "template_name": name });
         log.changes = serde_json::to_value(&row).ok().map(without_seq);
         log.entity_seq = row.entity_seq;
@@ -96,7 +105,7 @@ fn without_seq(mut row: Value) -> Value {
     row
 }
 
-fn row_of(manifest: &Manifest, built_in: bool, catalog_template_id: i64, now_ms: i64) -> template::Model {
+fn row_of(manifest: &Manifest, source: &str, catalog_template_id: i64, now_ms: i64) -> template::Model {
     let spec = &manifest.spec;
     template::Model {
         name: manifest.metadata.name.clone(),
@@ -109,7 +118,8 @@ fn row_of(manifest: &Manifest, built_in: bool, catalog_template_id: i64, now_ms:
         tags: json!(spec.tags),
         manifest: json!(manifest),
         generation: 1,
-        built_in,
+        built_in: source == "built_in",
+        source: source.to_owned(),
         deleted: false,
         created_ms: now_ms,
         updated_ms: now_ms,

@@ -5,7 +5,8 @@ use serde_json::Value;
 use streams::wire::{Heartbeat, Manifest, Object, Resources};
 use uuid::Uuid;
 
-use crate::store::{controller, dead_letter, session, template};
+use super::application::ApplicationWork;
+use crate::store::{application, controller, dead_letter, session, template};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -141,6 +142,8 @@ pub enum Work {
     Place(Uuid),
     /// Time, a ready owner, or a lost stream.
     Happened(Uuid, Event),
+    /// An application, or what a controller says of a template.
+    Application(Box<ApplicationWork>),
     /// A template.
     Template(TemplateWrite),
     /// A controller spoke.
@@ -187,6 +190,8 @@ pub enum Work {
 pub enum Done {
     /// The session as it is now.
     Session(Box<session::Model>),
+    /// The application as it is now.
+    Application(Box<application::Model>),
     /// The template as it is now, and whether it was `created`, `updated` or `unchanged`.
     Template(Box<template::Model>, &'static str),
     /// The controller as it is now.

@@ -50,6 +50,8 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_sessions_controller", &["(controller_id, status)"]),
     ("idx_sessions_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
     ("idx_sessions_unplaced", &["(platform)", "WHERE", "controller_id IS NULL", "'deleted'"]),
+    ("idx_applications_living", &["UNIQUE", "(platform, template_name)", "WHERE", "'uninstalled'"]),
+    ("idx_applications_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
     ("idx_dead_letters_status", &["(status, created_ms, id)"]),
     ("idx_dead_letters_uncopied", &["WHERE", "NOT copied"]),
     ("idx_idempotency_keys_created", &["(created_ms)"]),

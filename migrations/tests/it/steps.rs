@@ -66,6 +66,7 @@ async fn one_step_down_is_one_step_behind() -> anyhow::Result<()> {
 }
 
 async fn start_together(test: &TestDatabase) -> anyhow::Result<()> {
+    let all = status(&test.database).await?.len();
     let mut starting = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let url = test.url.clone();
@@ -79,7 +80,7 @@ async fn start_together(test: &TestDatabase) -> anyhow::Result<()> {
     let mut worked = 0;
     while let Some(done) = starting.join_next().await {
         let applied = done??;
-        assert!(applied == 0 || applied == 8, "half a schema: {applied} steps");
+        assert!(applied == 0 || applied == all, "half a schema: {applied} steps");
         worked += usize::from(applied > 0);
     }
     assert_eq!(worked, 1, "exactly one of them migrates");

@@ -77,7 +77,7 @@ struct Breaker {
 
 impl From<controller::Model> for Controller {
     fn from(row: controller::Model) -> Self {
-        let candidate = row.candidate(0);
+        let candidate = row.candidate("sessions", 0);
         let capacity = row.capacity();
         let interval = std::time::Duration::from_secs(u64::from(row.interval_seconds.unsigned_abs()));
         Self {

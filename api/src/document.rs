@@ -12,6 +12,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::{Value, json};
 
 use crate::Config;
+use crate::applications::Applications;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::events::Events;
@@ -30,6 +31,8 @@ pub(crate) enum Tag {
     Sessions,
     /// What sessions can be made of.
     Templates,
+    /// What is installed where.
+    Applications,
     /// Who runs them, and where.
     Controllers,
     /// Every command, report and decision.
@@ -43,7 +46,7 @@ pub(crate) enum Tag {
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters, Jobs, Live);
+pub(crate) type Apis = (Sessions, Events, Templates, Applications, Controllers, Platforms, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
@@ -52,6 +55,7 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Sessions::new(engine(), config.max_waiting),
         Events(engine()),
         Templates(engine()),
+        Applications(engine()),
         Controllers(engine()),
         Platforms(engine()),
         DeadLetters(engine()),

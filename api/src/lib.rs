@@ -4,6 +4,7 @@
 //! place where errors become responses, `routes` the table of what exists. See the README of this folder.
 
 mod access;
+mod applications;
 mod auth;
 mod body;
 mod controllers;

@@ -69,7 +69,9 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
         payload: delivery.payload.to_vec(),
         headers: Value::Array(headers),
         attempts: attempts.unwrap_or_else(|| json!([])),
-        entity: id("session_id").map(|id| format!("session:{id}")),
+        entity: id("session_id")
+            .map(|id| format!("session:{id}"))
+            .or_else(|| id("install_id").map(|id| format!("application:{id}"))),
         controller_id,
         platform,
         copied: true,

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod amendment;
+mod applications;
 pub mod attempts;
 pub mod clock;
 mod courier;
@@ -47,9 +48,10 @@ use courier::{Courier, Epochs};
 use feed::Feed;
 use parts::Parts;
 use templates::Templates;
-use writer::{Done, Stands, TemplateWrite, Wakes, Work, Writer, WrittenTemplate};
+use writer::{ApplicationWork, Done, Stands, TemplateWrite, Wakes, Work, Writer, WrittenTemplate};
 
 pub use amendment::{AmendSession, Amendment};
+pub use applications::InstallApplication;
 pub use courier::Error;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
@@ -226,6 +228,34 @@ impl Engine {
     fn room(&self) -> Result<(), WriteError> {
         let (waiting, limit) = (self.parts.writer.backlog().get(), self.outbox_limit);
         if waiting >= limit { Err(WriteError::Backlog { waiting, limit }) } else { Ok(()) }
+    }
+
+    /// Installs an application, or upgrades the one of its name on its platform; answers once that is durable.
+    ///
+    /// # Errors
+    /// [`request::Error`]: invalid fields, or why it could not be written.
+    pub async fn install(&self, request: InstallApplication) -> Result<store::application::Model, request::Error> {
+        let new = async {
+            self.room()?;
+            let new = applications::check(&self.parts.database.reader, &self.default_platform, request).await?;
+            Ok::<_, request::Error>(Work::Application(Box::new(ApplicationWork::Install(Box::new(new)))))
+        };
+        match self.parts.writer.once(new).await? {
+            Done::Application(row) => Ok(*row),
+            other => Err(request::Error::Unexpected(format!("{other:?}"))),
+        }
+    }
+
+    /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn uninstall(&self, id: uuid::Uuid, force: bool) -> Result<store::application::Model, WriteError> {
+        let work = Work::Application(Box::new(ApplicationWork::Uninstall { id, force }));
+        match self.parts.writer.submit(work).await? {
+            Done::Application(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "application", name: id.to_string() }),
+        }
     }
 
     /// Creates or replaces templates that were checked: either all of them or none.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::events::Pattern;
-use crate::store::{controller, dead_letter, event, job, session, template};
+use crate::store::{application, controller, dead_letter, event, job, session, template};
 
 /// Where a page begins: after the row with this creation time and id.
 pub type Position = (i64, Uuid);
@@ -187,6 +187,70 @@ pub async fn templates(
         select = select.filter(template::Column::Name.gt(after));
     }
     select.order_by_asc(template::Column::Name).limit(limit).all(db).await
+}
+
+/// What a list of applications is narrowed by.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct ApplicationFilter {
+    pub platform: Option<String>,
+    /// One state, or `all`; none of them: all but uninstalled.
+    pub status: Option<String>,
+    pub template_name: Option<String>,
+}
+
+/// One application.
+#[allow(clippy::missing_errors_doc)]
+pub async fn application(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<application::Model>, DbErr> {
+    application::Entity::find_by_id(id).one(db).await
+}
+
+/// A page of applications, newest first.
+#[allow(clippy::missing_errors_doc)]
+pub async fn applications(
+    db: &impl ConnectionTrait,
+    filter: &ApplicationFilter,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<application::Model>, DbErr> {
+    use application::Column as C;
+    let mut select = application::Entity::find();
+    for (column, value) in [(C::Platform, &filter.platform), (C::TemplateName, &filter.template_name)] {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    select = match filter.status.as_deref() {
+        None => select.filter(C::InstallStatus.ne("uninstalled")),
+        Some("all") => select,
+        Some(status) => select.filter(C::InstallStatus.eq(status)),
+    };
+    if let Some((created_ms, id)) = after {
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::InstallId.lt(id));
+        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::InstallId).limit(limit).all(db).await
+}
+
+/// How many living sessions use the templates of applications: each a template's name and a platform, with its count.
+#[allow(clippy::missing_errors_doc)]
+pub async fn in_use(
+    db: &impl ConnectionTrait,
+    names: impl IntoIterator<Item = &str>,
+) -> Result<Vec<(String, String, i64)>, DbErr> {
+    use session::Column as C;
+    session::Entity::find()
+        .select_only()
+        .column(C::TemplateId)
+        .column(C::Platform)
+        .column_as(C::SessionId.count(), "count")
+        .filter(C::TemplateId.is_in(names))
+        .filter(C::Status.ne("deleted"))
+        .group_by(C::TemplateId)
+        .group_by(C::Platform)
+        .into_tuple()
+        .all(db)
+        .await
 }
 
 /// Every controller that ever reported.

@@ -1,16 +1,16 @@
 //! What happens when an operator replays a dead letter.
 //!
-//! A command that failed is not sent again as it was: its session is asked anew for what is desired now, at a new generation.
-//! A message that could not be read goes back, byte for byte, to the subject that it was on. One letter and a job over many
-//! take the same way.
+//! A command that failed is not sent again as it was: its session or application is asked anew for what is desired now, at a new
+//! generation. A message that could not be read goes back, byte for byte, to the subject that it was on. One letter and a job
+//! over many take the same way.
 
 use streams::publisher::{Outgoing, Publisher};
 use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{dead_letter, event};
-use crate::writer::{self, Done, Replay, Work};
+use crate::store::dead_letter;
+use crate::writer::{self, Commanded, Done, Replay, Work};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -90,12 +90,8 @@ async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay,
     let moved_on = |why: &str| Error::Superseded(format!("the command was overtaken: {why}"));
     let command = crate::queries::command(&parts.database.reader, event_id).await?;
     let command = command.ok_or_else(|| moved_on("it left the log"))?;
-    let session = session_of(&command).ok_or_else(|| moved_on("it belongs to no session"))?;
-    Ok(Replay::Ask { session, generation: command.generation })
-}
-
-fn session_of(command: &event::Model) -> Option<Uuid> {
-    command.entity.strip_prefix("session:")?.parse().ok()
+    let of = Commanded::of(&command.entity).ok_or_else(|| moved_on("it belongs to no session and no application"))?;
+    Ok(Replay::Ask { of, generation: command.generation })
 }
 
 async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {

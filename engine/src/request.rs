@@ -177,17 +177,22 @@ fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mista
         mistakes.add("template_id", rule, "GET /api/v1/templates lists them; POST one there first");
         return;
     };
-    let (needs, has) = match platform {
-        "local" => ("a `local` block", manifest.spec.local.is_some()),
-        "docker" | "kubernetes" => ("a `baseImage`", manifest.spec.base_image.is_some()),
-        _ => ("", true),
-    };
+    let (needs, has) = needs(manifest, platform);
     if !has {
         let rule = format!(
             "template {name:?} can never run on platform {platform}: it has no {}",
             needs.trim_start_matches("a ")
         );
         mistakes.add("template_id", rule, format!("add {needs} to the template's spec, or choose another platform"));
+    }
+}
+
+/// What a platform needs of a manifest, and whether it has it.
+pub(crate) fn needs(manifest: &Manifest, platform: &str) -> (&'static str, bool) {
+    match platform {
+        "local" => ("a `local` block", manifest.spec.local.is_some()),
+        "docker" | "kubernetes" => ("a `baseImage`", manifest.spec.base_image.is_some()),
+        _ => ("", true),
     }
 }
 

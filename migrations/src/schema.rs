@@ -16,8 +16,8 @@ use crate::connect::Database;
 use crate::{
     Error, m20260101_000001_controllers, m20260101_000002_templates, m20260101_000003_sessions,
     m20260101_000004_event_log, m20260101_000005_dead_letters, m20260101_000006_idempotency, m20260101_000007_streams,
-    m20260101_000008_applications, m20260102_000002_feed, m20260102_000003_jobs, m20260102_000004_letter,
-    m20260102_000005_idle, m20260102_000006_turns, restored,
+    m20260101_000008_applications, m20260102_000001_applications, m20260102_000002_feed, m20260102_000003_jobs,
+    m20260102_000004_letter, m20260102_000005_idle, m20260102_000006_turns, restored,
 };
 
 /// Where sea-orm keeps the names of the steps that were applied.
@@ -41,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000006_idempotency::Migration),
             Box::new(m20260101_000007_streams::Migration),
             Box::new(m20260101_000008_applications::Migration),
+            Box::new(m20260102_000001_applications::Migration),
             Box::new(m20260102_000002_feed::Migration),
             Box::new(m20260102_000003_jobs::Migration),
             Box::new(m20260102_000004_letter::Migration),

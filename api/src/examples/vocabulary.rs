@@ -35,6 +35,7 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "description" => json!("A web browser"),
         "direction" => json!("out"),
         "display_name" => json!("Firefox"),
+        "template_name" => json!("firefox"),
         "entity" => json!("session:0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17"),
         "error" | "error_message" => json!("image_missing: no such image: lscr.io/linuxserver/firefox:latest"),
         "ETag" | "If-Match" | "If-None-Match" => json!("\"1.4\""),
@@ -84,15 +85,15 @@ pub(super) fn sample(name: &str) -> Option<Value> {
 /// What an answer of an operation shows otherwise than the example of its schema.
 pub(super) fn moment(operation_id: &str, status: &str) -> Option<Value> {
     let asleep = |status: &str| {
-        json!({ "status": status, "desired": "hibernated", "generation": 2, "url": null, "phase": null,
+        json!({ "status": status, "desired": "hibernated", "generation": 2, "url": null, "phase": null, "awake": null,
             "connections": null, "resource_usage": null })
     };
     let gone = |status: &str| {
-        json!({ "status": status, "desired": "deleted", "generation": 2, "url": null, "phase": null,
+        json!({ "status": status, "desired": "deleted", "generation": 2, "url": null, "phase": null, "awake": null,
             "connections": null, "resource_usage": null })
     };
     let coming = |status: &str, generation: i64| {
-        json!({ "status": status, "generation": generation, "revision": generation, "url": null, "phase": null,
+        json!({ "status": status, "generation": generation, "revision": generation, "url": null, "phase": null, "awake": null,
             "connections": null, "resource_usage": null, "attempt": 1 })
     };
     Some(match (operation_id, status) {
@@ -102,6 +103,15 @@ pub(super) fn moment(operation_id: &str, status: &str) -> Option<Value> {
         ("wake_session", "202") => coming("waking", 3),
         ("delete_session", "200") => gone("deleted"),
         ("delete_session", "202") => gone("deleting"),
+        ("install_application", "202") => json!({
+            "install_status": "installing", "install_message": "pulls the image", "attempt": 1, "in_use_by": 0,
+        }),
+        ("uninstall_application", "202") => json!({
+            "install_status": "uninstalling", "install_message": null, "generation": 2, "attempt": 1, "in_use_by": 0,
+        }),
+        ("uninstall_application", "200") => json!({
+            "install_status": "uninstalled", "install_message": null, "generation": 2, "in_use_by": 0,
+        }),
         ("replay_dead_letter", "200") => json!({
             "status": "replayed", "note": "replayed as command 0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa at generation 2",
         }),

@@ -14,6 +14,7 @@ pub(crate) enum Kind {
     IllegalTransition,
     Superseded,
     Conflict,
+    InUse,
     Gone,
     TooLarge,
     UnsupportedMediaType,
@@ -40,7 +41,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -50,6 +51,7 @@ impl Kind {
         Self::IllegalTransition,
         Self::Superseded,
         Self::Conflict,
+        Self::InUse,
         Self::Gone,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -119,6 +121,12 @@ impl Kind {
                 "It contradicts what is there",
                 S::CONFLICT,
                 "What was asked contradicts what exists. `detail` says what. Read the resource again and decide anew.",
+            ),
+            Self::InUse => about(
+                "in-use",
+                "Something still uses it",
+                S::CONFLICT,
+                "What was to be taken away is in use. `detail` says by how many and by whom. End those first, or ask with `force=true`.",
             ),
             Self::Gone => about(
                 "gone",

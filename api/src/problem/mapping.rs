@@ -27,6 +27,10 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::Refused(error) => error.into(),
             WriteError::NotFound { what, name } => Self::not_found(what, name),
+            WriteError::InUse { .. } => Self::new(
+                Kind::InUse,
+                format!("{error}; delete them first, or ask with force=true: they keep what they were made of"),
+            ),
             WriteError::Superseded(why) => Self::new(Kind::Superseded, why),
             WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
             WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
@@ -41,14 +45,14 @@ impl From<WriteError> for Problem {
     }
 }
 
-impl From<machine::session::Error> for Problem {
-    fn from(error: machine::session::Error) -> Self {
-        use machine::session::Error;
+impl From<machine::command::Error> for Problem {
+    fn from(error: machine::command::Error) -> Self {
+        use machine::command::Error;
         let detail = error.to_string();
         match error {
             Error::Illegal { state, allowed, .. } => Self {
                 stands: Some(Box::new(Stands {
-                    state: state.as_str().to_owned(),
+                    state: state.to_owned(),
                     allowed: allowed.into_iter().map(str::to_owned).collect(),
                 })),
                 ..Self::new(Kind::IllegalTransition, detail)

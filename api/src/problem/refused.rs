@@ -35,6 +35,8 @@ sorts! {
     Lookup: NotFound;
     /// Changes one.
     Change: NotFound, IllegalTransition, Superseded, Conflict, TooLarge, IdempotencyKeyReused;
+    /// Takes one away that others may use.
+    Removal: NotFound, InUse, Conflict, TooLarge, IdempotencyKeyReused;
     /// Asks something of a session, perhaps on a condition.
     Conditional: NotFound, IllegalTransition, Conflict, PreconditionFailed, TooLarge, IdempotencyKeyReused;
     /// Changes what is attached to a session, perhaps on a condition.

@@ -3,6 +3,7 @@
 
 mod again;
 mod app;
+mod applications;
 mod bad_input;
 mod document;
 mod feed;

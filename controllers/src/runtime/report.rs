@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::application::Asked;
 use super::command::Order;
 use crate::driver::Observed;
 
@@ -86,17 +87,29 @@ impl Reporter {
     /// Says what an application is.
     pub(super) async fn app(
         &self,
-        install_id: Uuid,
-        name: &str,
+        asked: &Asked<'_>,
         status: AppState,
         message: Option<String>,
+        error: Option<Failure>,
     ) -> Result<(), Stopped> {
         let event_id = Uuid::now_v7();
-        let (timestamp, template_name) = (Utc::now(), name.to_owned());
-        let report =
-            AppStatus { event_id, timestamp, install_id, status, template_name, template_namespace: None, message };
-        let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %install_id);
-        let about = format!("application:{install_id}");
+        let report = AppStatus {
+            event_id,
+            timestamp: Utc::now(),
+            install_id: asked.install_id,
+            status,
+            template_name: asked.template_name.to_owned(),
+            template_namespace: None,
+            message,
+            generation: Some(asked.generation).filter(|generation| *generation > 0),
+            causation_id: Some(asked.event_id),
+            attempt: Some(asked.attempt),
+            controller_id: Some(self.controller_id.to_string()),
+            instance_id: Some(self.instance_id),
+            error,
+        };
+        let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %asked.install_id);
+        let about = format!("application:{}", asked.install_id);
         self.send(Report::AppStatus, event_id, about, &report).instrument(span).await
     }
 

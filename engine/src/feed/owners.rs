@@ -3,13 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect,
-};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::store::{controller, session};
+use crate::store::{application, controller, session};
 
 /// Entities that are remembered; beyond it all are forgotten and read again.
 const KEPT: usize = 16_384;
@@ -78,14 +75,11 @@ async fn applications(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let mut select = Query::select();
-    select.columns(["install_id", "installed_by", "platform"]).from("installed_applications");
-    let rows = db.query_all(select.and_where(Expr::col("install_id").is_in(ids))).await?;
-    let owner = |row: QueryResult| {
-        let owner = Owner { user_id: row.try_get("", "installed_by")?, platform: row.try_get("", "platform")? };
-        Ok((format!("application:{}", row.try_get::<Uuid>("", "install_id")?), owner))
-    };
-    rows.into_iter().map(owner).collect()
+    let columns = [application::Column::InstallId, application::Column::Platform];
+    let select = application::Entity::find().select_only().columns(columns);
+    let rows = select.filter(application::Column::InstallId.is_in(ids)).into_tuple::<(Uuid, String)>();
+    let owner = |(id, platform)| (application::Model::entity(id), Owner { user_id: None, platform: Some(platform) });
+    Ok(rows.all(db).await?.into_iter().map(owner).collect())
 }
 
 async fn controllers(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {

@@ -2,7 +2,9 @@
 //!
 //! Only the writer changes anything here; everybody else reads.
 
+pub mod application;
 pub mod bulk;
+pub(crate) mod commanded;
 pub mod controller;
 pub mod dead_letter;
 pub mod event;

@@ -11,14 +11,16 @@ use sea_orm::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::application::Using;
 use super::commands::Commands;
 use super::controller::Load;
 use super::keys::Keys;
+use super::needs::Needs;
 use super::turns::Turns;
-use super::work::{Done, Item, JobWrite, Replay, TemplateWrite, Work};
+use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::store::bulk::Insert;
-use crate::store::{controller, dead_letter, event, job, session, stream_epoch, template};
+use crate::store::{application as app, controller, dead_letter, event, job, session, stream_epoch, template};
 
 /// The log gives each row its id.
 static LOG: LazyLock<Insert<event::Entity>> = LazyLock::new(|| Insert::new("event_log", &["id"]));
@@ -69,6 +71,9 @@ pub(super) struct Batch<'a> {
     pub(super) now_ms: i64,
     keys: Keys,
     pub(super) sessions: BTreeMap<Uuid, Slot<session::Model>>,
+    pub(super) applications: BTreeMap<Uuid, Slot<app::Model>>,
+    /// Of applications that are to be uninstalled.
+    pub(super) using: HashMap<Uuid, Using>,
     pub(super) amended: BTreeSet<Uuid>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
@@ -85,71 +90,6 @@ pub(super) struct Batch<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     pub(super) outcome: Outcome,
-}
-
-/// What a batch must read before it can decide.
-#[derive(Default)]
-struct Needs {
-    sessions: Vec<Uuid>,
-    templates: Vec<String>,
-    reports: Vec<Uuid>,
-    letters: Vec<Uuid>,
-    jobs: Vec<Uuid>,
-    all_templates: bool,
-}
-
-impl Needs {
-    fn of(jobs: &[Job]) -> Self {
-        let mut needs = Self::default();
-        jobs.iter().for_each(|job| needs.add(&job.work));
-        needs.sessions.sort_unstable();
-        needs.sessions.dedup();
-        needs
-    }
-
-    fn replay(&mut self, letter: Uuid, how: &Replay) {
-        self.letters.push(letter);
-        if let Replay::Ask { session, .. } = how {
-            self.sessions.push(*session);
-        }
-    }
-
-    fn job(&mut self, write: &JobWrite) {
-        self.jobs.push(match write {
-            JobWrite::Create(row) => row.job_id,
-            JobWrite::Step(step) => step.id,
-            JobWrite::Claim { id, .. } | JobWrite::Release { id, .. } | JobWrite::Cancel { id, .. } => *id,
-        });
-        let JobWrite::Step(step) = write else { return };
-        for item in &step.items {
-            match item {
-                Item::Session(id, _) => self.sessions.push(*id),
-                Item::Letter(id, how) => self.replay(*id, how),
-                Item::Refused(_) => {}
-            }
-        }
-    }
-
-    fn add(&mut self, work: &Work) {
-        match work {
-            Work::If { then, .. } => self.add(then),
-            Work::Create(new) => self.templates.push(new.template_id.clone()),
-            Work::Ask(id, _) | Work::Amend(id, _) | Work::Place(id) | Work::Happened(id, _) => self.sessions.push(*id),
-            Work::Report(report) => {
-                self.sessions.push(report.session_id);
-                self.reports.push(report.event_id);
-            }
-            Work::Template(TemplateWrite::Put { manifests, .. }) => {
-                self.all_templates = true;
-                self.templates.extend(manifests.iter().map(|manifest| manifest.metadata.name.clone()));
-            }
-            Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
-            Work::Replay { letter, how, .. } => self.replay(*letter, how),
-            Work::Discard { letter, .. } => self.letters.push(*letter),
-            Work::Job(write) => self.job(write),
-            _ => {}
-        }
-    }
 }
 
 /// The same ids, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
@@ -173,7 +113,7 @@ impl<'a> Batch<'a> {
         load: &'a mut Load,
         turns: &'a mut Turns,
     ) -> Result<Self, DbErr> {
-        let needs = Needs::of(jobs);
+        let mut needs = Needs::of(jobs);
         let mut batch = Self::empty(now_ms, load, turns);
         batch.keys = Keys::load(tx, jobs, now_ms).await?;
         if !needs.sessions.is_empty() {
@@ -185,15 +125,17 @@ impl<'a> Batch<'a> {
                 .await?;
             batch.sessions = rows.into_iter().map(|row| (row.session_id, clean(row))).collect();
         }
+        if !needs.applications.is_empty() {
+            needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
+        }
         let rows = controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx).await?;
         batch.controllers = rows.into_iter().map(|row| (row.controller_id.clone(), clean(row))).collect();
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
             batch.templates = rows.into_iter().map(|row| (row.name.clone(), clean(row))).collect();
         }
-        if needs.all_templates {
-            let newest = template::Entity::find().order_by_desc(template::Column::CatalogTemplateId).one(tx).await?;
-            batch.next_catalog_id = newest.map_or(1, |row| row.catalog_template_id + 1);
+        if needs.catalog {
+            batch.next_catalog_id = next_catalog_id(tx).await?;
         }
         batch.load_seen(tx, needs.reports).await?;
         batch.load_operators(tx, needs.letters, needs.jobs).await?;
@@ -205,6 +147,8 @@ impl<'a> Batch<'a> {
             now_ms,
             keys: Keys::default(),
             sessions: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            using: HashMap::new(),
             amended: BTreeSet::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
@@ -285,6 +229,7 @@ impl<'a> Batch<'a> {
             Work::Report(report) => self.report(report, trace),
             Work::Place(id) => self.place_again(*id, trace),
             Work::Happened(id, event) => self.happened(*id, event, trace),
+            Work::Application(work) => self.application(work, trace),
             Work::Template(write) => self.template(write, trace),
             Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Work::Controller(id, event) => self.controller_event(id, *event),
@@ -312,11 +257,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The controller for a platform, by what is known in this transaction.
-    pub(super) fn choose(&self, platform: &str) -> Place {
+    /// The controller of a platform that serves a domain, by what is known in this transaction.
+    pub(super) fn choose(&self, platform: &str, domain: &'static str) -> Place {
         let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
         let candidates: Vec<_> =
-            mine.map(|slot| slot.row.candidate(self.load.given(&slot.row.controller_id))).collect();
+            mine.map(|slot| slot.row.candidate(domain, self.load.given(&slot.row.controller_id))).collect();
         choose(platform, &candidates)
     }
 
@@ -336,6 +281,7 @@ impl<'a> Batch<'a> {
         self.flush_templates(tx).await?;
         self.flush_amended(tx).await?;
         self.flush_sessions(tx).await?;
+        self.flush_applications(tx).await?;
         self.flush_log(tx).await?;
         self.outcome.ended = self.commands.any_ended();
         self.outcome.queued -= self.commands.marked();
@@ -370,36 +316,49 @@ impl<'a> Batch<'a> {
 
     /// A row of the log about `entity`, complete but for what the caller sets.
     pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
-        let now = chrono::DateTime::from_timestamp_millis(self.now_ms).unwrap_or_default();
-        let command = kind == event::Kind::Command;
-        event::Model {
-            id: 0,
-            event_id,
-            subject,
-            payload: json!({}),
-            published_at: (!command).then_some(now),
-            processed_at: (!command).then_some(now),
-            processed_by: (!command).then(|| "engine".to_owned()),
-            status: Some(if command { "pending" } else { "completed" }.to_owned()),
-            error_message: None,
-            entity,
-            entity_seq: 0,
-            kind: kind.as_str().into(),
-            direction: kind.direction().into(),
-            lane: None,
-            generation: 0,
-            attempt: 0,
-            controller_id: None,
-            causation_id: None,
-            changes: None,
-            traceparent: None,
-            stream_epoch: None,
-            stream_seq: None,
-            claimed_until_ms: None,
-            ready: true,
-            turn: 0,
-            created_ms: self.now_ms,
-            processed_ms: (!command).then_some(self.now_ms),
-        }
+        log_row(self.now_ms, kind, event_id, subject, entity)
+    }
+}
+
+/// The first number that neither a template nor an application has.
+async fn next_catalog_id(tx: &DatabaseTransaction) -> Result<i64, DbErr> {
+    let template = template::Entity::find().order_by_desc(template::Column::CatalogTemplateId).one(tx).await?;
+    let app = app::Entity::find().order_by_desc(app::Column::CatalogTemplateId).one(tx).await?;
+    let newest = template.map(|row| row.catalog_template_id).max(app.map(|row| row.catalog_template_id));
+    Ok(newest.map_or(1, |id| id + 1))
+}
+
+/// A row of the log, complete but for what the caller sets.
+pub(super) fn log_row(now_ms: i64, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
+    let now = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
+    let command = kind == event::Kind::Command;
+    event::Model {
+        id: 0,
+        event_id,
+        subject,
+        payload: json!({}),
+        published_at: (!command).then_some(now),
+        processed_at: (!command).then_some(now),
+        processed_by: (!command).then(|| "engine".to_owned()),
+        status: Some(if command { "pending" } else { "completed" }.to_owned()),
+        error_message: None,
+        entity,
+        entity_seq: 0,
+        kind: kind.as_str().into(),
+        direction: kind.direction().into(),
+        lane: None,
+        generation: 0,
+        attempt: 0,
+        controller_id: None,
+        causation_id: None,
+        changes: None,
+        traceparent: None,
+        stream_epoch: None,
+        stream_seq: None,
+        claimed_until_ms: None,
+        ready: true,
+        turn: 0,
+        created_ms: now_ms,
+        processed_ms: (!command).then_some(now_ms),
     }
 }

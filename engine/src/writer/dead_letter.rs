@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
-use super::Error;
 use super::batch::Batch;
-use super::work::{Ask, Done, NewDeadLetter, Replay};
+use super::work::{Ask, Commanded, Done, NewDeadLetter, Replay};
+use super::{ApplicationWork, Error};
 use crate::store::bulk::Update;
 use crate::store::{dead_letter, event};
 
@@ -19,18 +19,20 @@ static SETTLED: LazyLock<Update> =
     LazyLock::new(|| Update::new("dead_letters", "id", ["status", "note", "updated_ms", "settled_by", "entity_seq"]));
 
 impl Batch<'_> {
-    /// Replays a letter: its session is asked anew and the letter closed, both or neither.
+    /// Replays a letter: what failed is asked anew and the letter closed, both or neither.
     pub(super) fn replay(&mut self, id: Uuid, how: &Replay, by: &str, trace: Option<&str>) -> Result<Done, Error> {
         self.is_open(id)?;
         let note = match how {
             Replay::Sent { note } => note.clone(),
-            Replay::Ask { session, generation } => {
-                self.is_current(*session, *generation)?;
-                self.ask(*session, Ask::Again, trace)?;
-                self.caused_by(*session, self.known_letter(id)?.event_id);
-                let row = &self.slot(*session)?.row;
-                let command = row.command_id.map(|id| id.to_string()).unwrap_or_default();
-                format!("replayed as command {command} at generation {}", row.generation)
+            Replay::Ask { of, generation } => {
+                self.is_current(*of, *generation)?;
+                match of {
+                    Commanded::Session(id) => self.ask(*id, Ask::Again, trace)?,
+                    Commanded::Application(id) => self.application(&ApplicationWork::Again(*id), trace)?,
+                };
+                let (generation, command) = self.stands(*of)?;
+                self.caused_by(command, self.known_letter(id)?.event_id);
+                format!("replayed as command {} at generation {generation}", command.unwrap_or_default())
             }
         };
         self.settle(id, "replayed", note, by, trace)
@@ -52,9 +54,12 @@ impl Batch<'_> {
             return self.replay(id, how, by, trace).map(|_| true);
         }
         self.is_open(id)?;
-        if let Replay::Ask { session, generation } = how {
-            self.is_current(*session, *generation)?;
-            self.ask_item(*session, Ask::Again, dry_run, trace)?;
+        if let Replay::Ask { of, generation } = how {
+            self.is_current(*of, *generation)?;
+            match of {
+                Commanded::Session(id) => drop(self.ask_item(*id, Ask::Again, dry_run, trace)?),
+                Commanded::Application(id) => self.application_would_again(*id)?,
+            }
         }
         Ok(true)
     }
@@ -105,8 +110,7 @@ impl Batch<'_> {
     }
 
     /// Notes on the command that was just issued what it goes back to.
-    fn caused_by(&mut self, session: Uuid, event_id: Option<Uuid>) {
-        let command = self.sessions.get(&session).and_then(|slot| slot.row.command_id);
+    fn caused_by(&mut self, command: Option<Uuid>, event_id: Option<Uuid>) {
         let mut issued = self.log.iter_mut().rev();
         if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command.as_str())
         {
@@ -125,13 +129,25 @@ impl Batch<'_> {
         }
     }
 
-    fn is_current(&self, session: Uuid, generation: i64) -> Result<(), Error> {
-        let now = self.slot(session)?.row.generation;
+    fn is_current(&self, of: Commanded, generation: i64) -> Result<(), Error> {
+        let (now, _) = self.stands(of)?;
         if now == generation {
             return Ok(());
         }
-        let why = format!("session {session} is at generation {now}, the command at {generation}");
+        let (what, id) = match of {
+            Commanded::Session(id) => ("session", id),
+            Commanded::Application(id) => ("application", id),
+        };
+        let why = format!("{what} {id} is at generation {now}, the command at {generation}");
         Err(Error::Superseded(format!("the command was overtaken: {why}")))
+    }
+
+    /// The generation and the open command of what has commands.
+    fn stands(&self, of: Commanded) -> Result<(i64, Option<Uuid>), Error> {
+        match of {
+            Commanded::Session(id) => self.slot(id).map(|slot| (slot.row.generation, slot.row.command_id)),
+            Commanded::Application(id) => self.application_stands(id),
+        }
     }
 
     pub(super) async fn flush_letters(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {

@@ -5,13 +5,16 @@
 //! fails alone. A commit whose answer was lost is read back before anything is tried again.
 
 mod amend;
+mod application;
 mod batch;
 mod commands;
 mod controller;
 mod dead_letter;
+mod decided;
 mod group;
 mod job;
 mod keys;
+mod needs;
 mod session;
 mod session_row;
 mod template;
@@ -28,10 +31,11 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 pub use crate::signal::Wakes;
+pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
 pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
 pub use work::{
-    Ask, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
+    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
     TemplateWrite, Work, Written, WrittenTemplate,
 };
 
@@ -45,11 +49,11 @@ pub const BATCH: usize = 256;
 pub enum Error {
     /// The state machine refused it.
     #[error(transparent)]
-    Refused(#[from] machine::session::Error),
+    Refused(#[from] machine::command::Error),
     /// There is no such thing.
     #[error("there is no {what} {name}")]
     NotFound {
-        /// `session`, `template`, `controller`, `dead letter` or `job`.
+        /// `session`, `application`, `template`, `controller`, `dead letter` or `job`.
         what: &'static str,
         /// Which.
         name: String,
@@ -57,6 +61,16 @@ pub enum Error {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// Sessions use what was to be taken away.
+    #[error("{name} is used by {count} sessions, first of all {}", list(first))]
+    InUse {
+        /// The template.
+        name: String,
+        /// How many.
+        count: u64,
+        /// The oldest of them.
+        first: Vec<uuid::Uuid>,
+    },
     /// Something newer has happened since.
     #[error("{0}")]
     Superseded(String),
@@ -96,6 +110,10 @@ pub enum Error {
     Unreadable(Arc<str>),
 }
 
+fn list(ids: &[uuid::Uuid]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl From<sea_orm::DbErr> for Error {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Unavailable(error.to_string().into())
@@ -107,9 +125,10 @@ impl Error {
     #[must_use]
     pub fn problem(&self) -> &'static str {
         match self {
-            Self::Refused(machine::session::Error::Illegal { .. }) => "illegal-transition",
+            Self::Refused(machine::command::Error::Illegal { .. }) => "illegal-transition",
             Self::Refused(_) | Self::Conflict(_) | Self::SameIdOtherContent(_) => "conflict",
             Self::NotFound { .. } => "not-found",
+            Self::InUse { .. } => "in-use",
             Self::Superseded(_) => "superseded",
             Self::Moved { .. } => "precondition-failed",
             Self::Invalid(_) => "invalid-fields",

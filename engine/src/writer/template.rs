@@ -15,7 +15,8 @@ impl Batch<'_> {
     pub(super) fn template(&mut self, write: &TemplateWrite, trace: Option<&str>) -> Result<Done, Error> {
         match write {
             TemplateWrite::Put { manifests, built_in } => {
-                let each = manifests.iter().map(|manifest| self.put_template(manifest, *built_in, trace));
+                let source = if *built_in { "built_in" } else { "operator" };
+                let each = manifests.iter().map(|manifest| self.put_template(manifest, source, None, trace));
                 each.collect::<Result<_, _>>().map(Done::Templates)
             }
             TemplateWrite::Delete { name } => Ok(Done::Templates(vec![self.delete_template(name, trace)?])),
@@ -27,22 +28,24 @@ impl Batch<'_> {
         living.ok_or_else(|| missing(name))
     }
 
-    fn put_template(
+    /// Writes a template; `source` says who does. A new one gets the next number of the catalog, unless it has one already.
+    pub(super) fn put_template(
         &mut self,
         manifest: &Manifest,
-        built_in: bool,
+        source: &str,
+        catalog_id: Option<i64>,
         trace: Option<&str>,
     ) -> Result<WrittenTemplate, Error> {
         let name = manifest.metadata.name.clone();
         let now_ms = self.now_ms;
         let Some(slot) = self.templates.get_mut(&name) else {
-            let row = row_of(manifest, built_in, self.next_catalog_id, now_ms);
-            self.next_catalog_id += 1;
+            let row = row_of(manifest, source, catalog_id.unwrap_or(self.next_catalog_id), now_ms);
+            self.next_catalog_id += i64::from(catalog_id.is_none());
             self.templates.insert(name.clone(), Slot { row, state: State::New });
             return self.template_changed(&name, Written::Created, None, trace);
         };
         let category_before = (!slot.row.deleted).then(|| slot.row.category.clone());
-        let mut next = row_of(manifest, built_in, slot.row.catalog_template_id, slot.row.created_ms);
+        let mut next = row_of(manifest, source, slot.row.catalog_template_id, slot.row.created_ms);
         (next.generation, next.entity_seq, next.updated_ms) =
             (slot.row.generation, slot.row.entity_seq, slot.row.updated_ms);
         if next == slot.row {
@@ -56,7 +59,7 @@ impl Batch<'_> {
         self.template_changed(&name, what, category_before, trace)
     }
 
-    fn delete_template(&mut self, name: &str, trace: Option<&str>) -> Result<WrittenTemplate, Error> {
+    pub(super) fn delete_template(&mut self, name: &str, trace: Option<&str>) -> Result<WrittenTemplate, Error> {
         let now_ms = self.now_ms;
         let slot = self.templates.get_mut(name).filter(|slot| !slot.row.deleted).ok_or_else(|| missing(name))?;
         slot.row.deleted = true;
@@ -77,7 +80,7 @@ impl Batch<'_> {
         slot.row.entity_seq += 1;
         let row = slot.row.clone();
         let subject = format!("streamspace.decision.template_{}", what.as_str());
-        let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, format!("template:{name}"));
+        let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, template::Model::entity(name));
         log.payload = json!({ "decision": format!("template_{}", what.as_str()), "template_name": name });
         log.changes = serde_json::to_value(&row).ok().map(without_seq);
         log.entity_seq = row.entity_seq;
@@ -116,7 +119,7 @@ fn without_seq(mut row: Value) -> Value {
     row
 }
 
-fn row_of(manifest: &Manifest, built_in: bool, catalog_template_id: i64, now_ms: i64) -> template::Model {
+fn row_of(manifest: &Manifest, source: &str, catalog_template_id: i64, now_ms: i64) -> template::Model {
     let spec = &manifest.spec;
     template::Model {
         name: manifest.metadata.name.clone(),
@@ -129,7 +132,8 @@ fn row_of(manifest: &Manifest, built_in: bool, catalog_template_id: i64, now_ms:
         tags: json!(spec.tags),
         manifest: json!(manifest),
         generation: 1,
-        built_in,
+        built_in: source == "built_in",
+        source: source.to_owned(),
         deleted: false,
         created_ms: now_ms,
         updated_ms: now_ms,

@@ -7,8 +7,9 @@ use streams::wire::{Heartbeat, Manifest, Object, Resources};
 use uuid::Uuid;
 
 use super::Error;
+use super::application::ApplicationWork;
 use crate::amendment::Amendment;
-use crate::store::{controller, dead_letter, job, session};
+use crate::store::{application, controller, dead_letter, job, session};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -136,13 +137,36 @@ pub struct NewDeadLetter {
     pub copied: bool,
 }
 
+/// What has commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commanded {
+    /// A session.
+    Session(Uuid),
+    /// An application.
+    Application(Uuid),
+}
+
+impl Commanded {
+    /// By the entity that the log names.
+    #[must_use]
+    pub fn of(entity: &str) -> Option<Self> {
+        let (kind, id) = entity.split_once(':')?;
+        let id = id.parse().ok()?;
+        match kind {
+            "session" => Some(Self::Session(id)),
+            "application" => Some(Self::Application(id)),
+            _ => None,
+        }
+    }
+}
+
 /// How a dead letter is replayed.
 #[derive(Debug, Clone)]
 pub enum Replay {
-    /// A failed command: what its session desires is tried once more.
+    /// A failed command: what is desired of whatever it was for is tried once more.
     Ask {
         /// Whose command it was.
-        session: Uuid,
+        of: Commanded,
         /// The generation that it belonged to.
         generation: i64,
     },
@@ -275,6 +299,8 @@ pub enum Work {
     Place(Uuid),
     /// Time, a ready owner, or a lost stream.
     Happened(Uuid, Event),
+    /// An application, or what a controller says of a template.
+    Application(Box<ApplicationWork>),
     /// A template.
     Template(TemplateWrite),
     /// A controller spoke.
@@ -372,6 +398,8 @@ pub struct WrittenTemplate {
 pub enum Done {
     /// The session as it is now.
     Session(Box<session::Model>),
+    /// The application as it is now.
+    Application(Box<application::Model>),
     /// The templates, in the order in which they came.
     Templates(Vec<WrittenTemplate>),
     /// The controller as it is now.

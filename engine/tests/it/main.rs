@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
+mod applications;
 mod core_lane;
 mod courier;
 mod durable_lane;

@@ -155,7 +155,7 @@ pub(crate) fn request() -> CreateSession {
 
 pub(crate) fn heartbeat(protocol: u32, instance: Uuid) -> Value {
     json!({ "controller_id": OWNER, "platform": PLATFORM, "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
-        "version": "1.0.0", "capabilities": ["sessions"], "cluster_info": {}, "protocol": protocol,
+        "version": "1.0.0", "capabilities": ["sessions", "applications"], "cluster_info": {}, "protocol": protocol,
         "instance_id": instance, "capacity": { "sessions_max": 1000, "sessions": 0 } })
 }
 

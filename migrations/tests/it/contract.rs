@@ -50,6 +50,8 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_sessions_controller", &["(controller_id, status)"]),
     ("idx_sessions_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
     ("idx_sessions_unplaced", &["(platform)", "WHERE", "controller_id IS NULL", "'deleted'"]),
+    ("idx_applications_living", &["UNIQUE", "(platform, template_name)", "WHERE", "'uninstalled'"]),
+    ("idx_applications_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
     ("idx_sessions_living", &["(created_ms, session_id)", "WHERE", "'deleted'"]),
     ("idx_sessions_platform", &["(platform, created_ms, session_id)"]),
     ("idx_sessions_template", &["(template_id, created_ms, session_id)"]),

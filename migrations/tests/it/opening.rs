@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use migrations::connect::{Role, open};
 use migrations::testing::TestDatabase;
-use migrations::{Error, migrate};
+use migrations::{Error, migrate, status};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 async fn pragma(db: &DatabaseConnection, name: &str) -> anyhow::Result<String> {
@@ -101,7 +101,7 @@ async fn a_full_disk_stops_the_migration_and_leaves_nothing_behind() -> anyhow::
     let full = migrate(&test.database).await;
     assert!(matches!(full, Err(Error::DiskFull { .. })), "{full:?}");
     test.database.writer.execute_unprepared("PRAGMA max_page_count = 1073741823").await?;
-    let all = migrations::status(&test.database).await?.len();
+    let all = status(&test.database).await?.len();
     assert_eq!(
         migrate(&test.database).await?.steps.len(),
         all,

@@ -27,6 +27,8 @@ pub(super) fn payload(name: &str) -> Value {
             install_id: OTHER_ID,
             template_name: "firefox-browser".into(),
             platform: "kubernetes".into(),
+            generation: 2,
+            attempt: 1,
         }),
         "template.create" => written(&template()),
         "template.delete" => written(&TemplateDelete {

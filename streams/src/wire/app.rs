@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Failure;
+
 /// Where an application stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
@@ -16,6 +18,31 @@ pub enum AppState {
     Uninstalling,
     Uninstalled,
     Failed,
+}
+
+impl AppState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Installing, Self::Ready, Self::Uninstalling, Self::Uninstalled, Self::Failed];
+
+    /// The contract's spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Installing => "installing",
+            Self::Ready => "ready",
+            Self::Uninstalling => "uninstalling",
+            Self::Uninstalled => "uninstalled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of a spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// `app.install`.
@@ -33,6 +60,12 @@ pub struct AppInstall {
     pub manifest: String,
     pub installed_by: String,
     pub platform: String,
+    /// Grows with every change of what is desired.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: i64,
+    /// Which attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
 }
 
 /// `app.uninstall`.
@@ -45,6 +78,12 @@ pub struct AppUninstall {
     pub install_id: Uuid,
     pub template_name: String,
     pub platform: String,
+    /// Grows with every change of what is desired.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: i64,
+    /// Which attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
 }
 
 /// `app.status`.
@@ -61,6 +100,28 @@ pub struct AppStatus {
     pub template_namespace: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The generation that it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// The command that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// The attempt that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_id: Option<String>,
+    /// The reporting run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<Uuid>,
+    /// Set where an attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+fn is_zero(number: &(impl PartialEq + Default)) -> bool {
+    *number == Default::default()
 }
 
 /// `template.create`: a controller registers a template that it can run.

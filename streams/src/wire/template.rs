@@ -198,6 +198,21 @@ pub enum ManifestError {
     Empty,
 }
 
+impl ManifestError {
+    /// The mistake in one line, with the line of the text that it is on.
+    #[must_use]
+    pub fn in_text(&self, yaml: &str) -> String {
+        match self {
+            Self::Field { field, .. } => match super::line_of(yaml, field) {
+                Some(line) => format!("line {line}: {self}"),
+                None => self.to_string(),
+            },
+            // the first line has the place and the mistake; a drawing of it follows
+            other => other.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        }
+    }
+}
+
 fn refuse<T>(field: &str, rule: impl Into<String>) -> Result<T, ManifestError> {
     Err(ManifestError::Field { field: field.into(), rule: rule.into() })
 }

@@ -32,7 +32,7 @@ use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::driver::{self, Desired, Driver, Goal, Observed, Spec};
+use crate::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec};
 use port::Ports;
 use session::Session;
 use state::State;
@@ -227,10 +227,12 @@ impl Driver for Local {
         self.shared.world_id
     }
 
-    async fn install(&self, app: &AppInstall) -> Result<String, Failure> {
+    async fn install(&self, app: &AppInstall, progress: &Progress) -> Result<String, Failure> {
         let name = app.template_name.clone();
         let spec = Spec { template_id: name, template: Some(driver::manifest(app)?), ..Spec::default() };
-        plan::local(&spec).map(|block| format!("runs {}", block.command.join(" ")))
+        progress.say("looks whether its command can be run");
+        let command = plan::runnable(&spec, &self.shared.config, self.shared.world_id);
+        command.map(|command| format!("runs {command}")).map_err(|failure| plan::in_manifest(failure, &app.manifest))
     }
 }
 

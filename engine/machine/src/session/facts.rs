@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use streams::wire::{Failure, SessionState};
+use streams::wire::SessionState;
 use uuid::Uuid;
 
 use super::Sign;
 use crate::Lane;
+use crate::command::Attempt;
 
 /// What is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,17 +41,6 @@ impl Desired {
             Self::Deleted => SessionState::Deleted,
         }
     }
-}
-
-/// One failed attempt, as the error history keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Which attempt, counted from 1.
-    pub attempt: i32,
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// Why.
-    pub error: Failure,
 }
 
 /// The facts of a session that decisions are made on. Field names are the columns of `sessions`.

@@ -7,6 +7,7 @@ use streams::wire::SessionState as S;
 use uuid::Uuid;
 
 use super::{Decision, Desired, Effect, Error, Session, Sign, Step};
+use crate::command::Commanded as _;
 use crate::{Context, placement::Place};
 
 /// The first facts of a session, and its create command.

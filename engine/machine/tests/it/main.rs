@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
+mod application;
 mod diagram;
 mod histories;
 mod idleness;

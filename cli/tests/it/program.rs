@@ -44,7 +44,13 @@ impl Said {
 /// The binary, in a folder, with nothing set that this machine may have set.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamspace"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.args(arguments);
+    clean(command, folder)
+}
+
+/// A command, in a folder, with nothing set that this machine may have set.
+pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
+    command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let ours = [

@@ -86,7 +86,7 @@ Examples:
         #[arg(long)]
         force: bool,
     },
-    /// Lets a session run longer than its maximum duration
+    /// Pushes the coming stops of a session: idleness, and its maximum duration
     #[command(after_help = "Example:\n  streamspace session extend ID --by 30m")]
     Extend(change::Extend),
     /// Changes what is written on a session: tags, metadata, idle timeout

@@ -1,5 +1,5 @@
 # `make run` for a running system, `make test` for every test. Needs Rust, python3 with pip, and (for tests) PostgreSQL, which
-# is installed with apt-get where it is missing.
+# is installed with apt-get where it is missing; `make lint` needs node 20 with npm, too.
 
 PROFILE ?= dev
 DATA_DIR ?= ./data
@@ -28,6 +28,7 @@ bench: tools ## Measures; ARGS="--help" says what
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	scripts/validate-asyncapi.sh
 	@! grep -nE '^name = "(openssl-sys|native-tls|aws-lc-sys)"' Cargo.lock || { echo "one TLS stack: rustls with ring"; exit 1; }
 
 fmt:

@@ -1,13 +1,23 @@
-//! Who asks. Today there is one principal, the administrator, who shows a bearer token.
+//! Who asks: the administrator, who shows a bearer token over HTTP, or a user, whom NATS has recognised.
 //!
-//! Both sides are hashed and the hashes compared in constant time, so that a stopwatch tells nothing about the token.
+//! Both sides of a token are hashed and the hashes compared in constant time, so that a stopwatch tells nothing about it.
+//! What a user may do is decided in `access`.
 
-use poem::Request;
-use poem_openapi::SecurityScheme;
-use poem_openapi::auth::Bearer;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use poem::http::{HeaderValue, header};
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use sha2::{Digest, Sha256};
 use streams::connect::Secret;
+use streams::ids::User;
 use subtle::ConstantTimeEq;
+
+use crate::problem::{Kind, Problem};
+
+/// The administrator's name. No user has it, so that nobody is taken for him.
+pub(crate) const ADMINISTRATOR: &str = "admin";
 
 /// The administrator's token, as its hash.
 #[derive(Clone)]
@@ -28,27 +38,102 @@ impl Token {
     }
 }
 
+/// How far somebody's word goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// Everything.
+    Administrator,
+    /// Their own sessions.
+    User,
+}
+
 /// Somebody who was recognised. The gate puts one into every request that it lets through to `/api/v1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Principal {
     pub(crate) name: String,
+    pub(crate) scope: Scope,
 }
 
-/// The principal of the token in a request, if it is one.
+impl Principal {
+    /// A user whom NATS has recognised.
+    pub(crate) fn user(user: User) -> Result<Self, Problem> {
+        if user.as_str() == ADMINISTRATOR {
+            return Err(Problem::new(Kind::Forbidden, "no user is called admin; the administrator asks over HTTP"));
+        }
+        Ok(Self { name: user.into(), scope: Scope::User })
+    }
+
+    /// Whose sessions this is about: whoever was named, but a user's own always.
+    pub(crate) fn owner(&self, named: Option<String>) -> Result<Option<String>, Problem> {
+        match (self.scope, named) {
+            (Scope::Administrator, named) => Ok(named),
+            (Scope::User, Some(named)) if named != self.name => {
+                Err(Problem::new(Kind::Forbidden, format!("{} may ask for no other user_id", self.name)))
+            }
+            (Scope::User, _) => Ok(Some(self.name.clone())),
+        }
+    }
+}
+
+/// Who asks: somebody recognised elsewhere, or the principal of the token in a request.
 pub(crate) fn recognise(request: &Request, admin: &Token) -> Option<Principal> {
+    if let Some(principal) = request.data::<Principal>() {
+        return Some(principal.clone()); // only this process can put one there: see `intake`
+    }
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") && admin.matches(token.trim());
-    known.then(|| Principal { name: "admin".to_owned() })
+    known.then(|| Principal { name: ADMINISTRATOR.to_owned(), scope: Scope::Administrator })
+}
+
+/// Makes a header of the token that a browser's WebSocket brings as the protocol `bearer.<base64url of the token>`, because
+/// browsers cannot set headers on one. A header that is there wins.
+pub(crate) fn unwrap_protocol(request: &mut Request) {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        return;
+    }
+    let offered = request.header(header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+    let token = offered.split(',').find_map(|protocol| {
+        let text = protocol.trim().strip_prefix("bearer.")?;
+        String::from_utf8(URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?).ok()
+    });
+    let value = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    if let Some(mut value) = value {
+        value.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
 }
 
 /// The administrator's token, as `Authorization: Bearer <token>`.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "token", checker = "recognised")]
 pub(crate) struct Caller(pub(crate) Principal);
 
-/// The gate has compared the token already.
-async fn recognised(request: &Request, _: Bearer) -> Option<Principal> {
-    request.data::<Principal>().cloned()
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let scheme = MetaSecurityScheme {
+            ty: "http",
+            description: Some("The administrator's token, as `Authorization: Bearer <token>`."),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: None,
+            flows: None,
+            openid_connect_url: None,
+        };
+        registry.create_security_scheme("token", scheme);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec!["token"]
+    }
+
+    /// The gate has recognised them already.
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let stranger = || Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token>");
+        Ok(Self(request.data::<Principal>().cloned().ok_or_else(stranger)?))
+    }
 }
 
 #[cfg(test)]

@@ -95,10 +95,10 @@ pub(crate) async fn read(request: &Request, body: &mut RequestBody, limit: usize
     }
 }
 
-fn too_large(limit: usize) -> Problem {
+pub(crate) fn too_large(limit: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("the body may have at most {limit} bytes"))
 }
 
-fn unreadable(error: poem::error::ReadBodyError) -> Problem {
+pub(crate) fn unreadable(error: poem::error::ReadBodyError) -> Problem {
     Problem::new(Kind::MalformedBody, format!("the body could not be read: {error}"))
 }

@@ -77,7 +77,7 @@ struct Breaker {
 
 impl From<controller::Model> for Controller {
     fn from(row: controller::Model) -> Self {
-        let candidate = row.candidate(0);
+        let candidate = row.candidate("sessions", 0);
         let capacity = row.capacity();
         let interval = std::time::Duration::from_secs(u64::from(row.interval_seconds.unsigned_abs()));
         Self {
@@ -132,7 +132,7 @@ impl Controllers {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Controller>>, Refused<Listing>> {
-        let wanted = Wanted::<String>::new("controllers", limit.0, cursor.as_deref())?;
+        let wanted = Wanted::<String>::new("controllers", &platform.0, limit.0, cursor.as_deref())?;
         // there are few: the query has no pages of its own
         let mut rows = queries::controllers(self.0.reader()).await.map_err(database)?;
         rows.retain(|row| platform.as_ref().is_none_or(|platform| row.platform == *platform));

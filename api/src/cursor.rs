@@ -7,11 +7,13 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use engine::events::{BadPattern, Pattern};
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
 
@@ -21,12 +23,6 @@ const MAX_LIMIT: u32 = 200;
 /// How many items a page may have. Only described here; [`Wanted::new`] refuses what is out of range in its own words.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit(u32);
-
-impl From<Limit> for u32 {
-    fn from(limit: Limit) -> Self {
-        limit.0
-    }
-}
 
 impl Type for Limit {
     const IS_REQUIRED: bool = true;
@@ -74,6 +70,9 @@ pub(crate) struct Page<T: Type + ParseFromJSON + ToJSON> {
 #[derive(Serialize, Deserialize)]
 struct Cursor<P> {
     list: String,
+    /// What the list was narrowed and ordered by.
+    #[serde(default)]
+    of: String,
     after: P,
 }
 
@@ -81,24 +80,27 @@ struct Cursor<P> {
 #[derive(Debug)]
 pub(crate) struct Wanted<P> {
     list: &'static str,
+    of: String,
     limit: usize,
     pub(crate) after: Option<P>,
 }
 
 impl<P: Serialize + DeserializeOwned> Wanted<P> {
-    /// Reads `limit` and `cursor` for the list of this name.
+    /// Reads `limit` and `cursor` for the list of this name, where it is narrowed and ordered like this.
     pub(crate) fn new(
         list: &'static str,
-        limit: Option<impl Into<u32>>,
+        narrowed: &impl Serialize,
+        limit: Option<Limit>,
         cursor: Option<&str>,
     ) -> Result<Self, Problem> {
-        let limit = limit.map_or(DEFAULT_LIMIT, Into::into);
+        let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
         if !(1..=MAX_LIMIT).contains(&limit) {
             let rule = format!("must be from 1 to {MAX_LIMIT}, not {limit}");
             return Err(Problem::parameter("limit", rule, "ask for a smaller page, and follow next_cursor"));
         }
-        let after = cursor.map(|cursor| read(list, cursor)).transpose()?;
-        Ok(Self { list, limit: limit as usize, after })
+        let of = digest(narrowed);
+        let after = cursor.map(|cursor| read(list, &of, cursor)).transpose()?;
+        Ok(Self { list, of, limit: limit as usize, after })
     }
 
     /// Rows to ask the database for: one more than is shown tells whether there is a next page.
@@ -114,22 +116,40 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let last = rows.last().filter(|_| more).map(key);
-        Page { next_cursor: last.map(|after| write(self.list, after)), items: rows.into_iter().map(show).collect() }
+        Page {
+            next_cursor: last.map(|after| write(self.list, &self.of, after)),
+            items: rows.into_iter().map(show).collect(),
+        }
     }
 }
 
-fn write<P: Serialize>(list: &str, after: P) -> String {
-    let cursor = Cursor { list: list.to_owned(), after };
+/// A subject that a list is narrowed by.
+pub(crate) fn subject(text: Option<String>) -> Result<Option<Pattern>, Problem> {
+    let wrong = |bad: BadPattern| Problem::parameter("subject", bad.to_string(), "write it as streamspace.session.>");
+    text.map(Pattern::try_from).transpose().map_err(wrong)
+}
+
+/// A short name for what a list is narrowed by.
+fn digest(narrowed: &impl Serialize) -> String {
+    let digest = Sha256::digest(serde_json::to_vec(narrowed).unwrap_or_default());
+    URL_SAFE_NO_PAD.encode(&digest[..9])
+}
+
+fn write<P: Serialize>(list: &str, of: &str, after: P) -> String {
+    let cursor = Cursor { list: list.to_owned(), of: of.to_owned(), after };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
 }
 
-fn read<P: DeserializeOwned>(list: &str, text: &str) -> Result<P, Problem> {
+fn read<P: DeserializeOwned>(list: &str, of: &str, text: &str) -> Result<P, Problem> {
+    let wrong = |rule: String| {
+        let hint = "use a next_cursor of this list with the same filters and order, or leave cursor out to begin again";
+        Problem::parameter("cursor", rule, hint)
+    };
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     let cursor = bytes.and_then(|bytes| serde_json::from_slice::<Cursor<P>>(&bytes).ok());
-    cursor.filter(|cursor| cursor.list == list).map(|cursor| cursor.after).ok_or_else(|| {
-        let hint = "use a next_cursor of this list unchanged, or leave cursor out to begin again";
-        Problem::parameter("cursor", format!("is not a cursor of the list of {list}"), hint)
-    })
+    let cursor = cursor.filter(|cursor| cursor.list == list);
+    let cursor = cursor.ok_or_else(|| wrong(format!("is not a cursor of the list of {list}")))?;
+    if cursor.of == of { Ok(cursor.after) } else { Err(wrong("belongs to other filters or another order".into())) }
 }
 
 #[cfg(test)]
@@ -137,9 +157,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_back_by_its_own_list_only() {
-        let cursor = write("templates", "firefox".to_owned());
-        assert_eq!(read::<String>("templates", &cursor).ok().as_deref(), Some("firefox"));
-        assert!(read::<String>("controllers", &cursor).is_err() && read::<String>("templates", "x!").is_err());
+    fn a_cursor_is_read_back_by_its_own_list_and_filter_only() {
+        let (all, some) = (digest(&None::<&str>), digest(&Some("Graphics")));
+        let cursor = write("templates", &all, "firefox".to_owned());
+        assert_eq!(read::<String>("templates", &all, &cursor).ok().as_deref(), Some("firefox"));
+        for refused in [("controllers", &all, &*cursor), ("templates", &some, &cursor), ("templates", &all, "x!")] {
+            assert!(read::<String>(refused.0, refused.1, refused.2).is_err(), "{refused:?}");
+        }
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use engine::Engine;
-use engine::queries::{self, Position};
+use engine::queries::{self, LetterFilter, Position};
 use engine::store::dead_letter;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::problem::{Change, Listing, Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
@@ -50,8 +51,12 @@ pub(crate) struct DeadLetter {
     created_at: Timestamp,
     /// `open`, `replayed` or `discarded`.
     status: String,
-    /// What came of its replay.
+    /// What came of its replay, or why it was discarded.
     note: Option<String>,
+    /// Who replayed or discarded it.
+    settled_by: Option<String>,
+    /// The same for letters of one cause: what they can be filtered and replayed by together.
+    fingerprint: String,
 }
 
 /// One attempt that failed.
@@ -84,6 +89,8 @@ impl From<dead_letter::Model> for DeadLetter {
             created_at: Timestamp::from_ms(row.created_ms),
             status: row.status,
             note: row.note,
+            settled_by: row.settled_by,
+            fingerprint: row.fingerprint,
         }
     }
 }
@@ -129,20 +136,47 @@ impl DeadLetters {
     ///
     /// Newest first.
     #[oai(path = "/admin/dlq", method = "get", operation_id = "list_dead_letters")]
+    #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
         _caller: Caller,
         /// Those in this state.
         status: Query<Option<Status>>,
+        /// Those with this reason.
+        reason: Query<Option<String>>,
+        /// Those that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+        subject: Query<Option<String>>,
+        /// Those of this platform.
+        platform: Query<Option<String>>,
+        /// Those of this controller.
+        controller_id: Query<Option<String>>,
+        /// Those about this, as `session:<id>`.
+        entity: Query<Option<String>>,
+        /// Those with this fingerprint.
+        fingerprint: Query<Option<String>>,
+        /// Those parked then (RFC 3339) or later.
+        since: Query<Option<DateTime<Utc>>>,
+        /// Those parked before then (RFC 3339).
+        until: Query<Option<DateTime<Utc>>>,
         /// Items on a page: 1 to 200, 50 unless given.
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<DeadLetter>>, Refused<Listing>> {
-        let wanted = Wanted::<Position>::new("dead letters", limit.0, cursor.as_deref())?;
-        let status = status.map(Status::name);
+        let filter = LetterFilter {
+            status: status.map(|status| status.name().to_owned()),
+            reason: reason.0,
+            subject: self::subject(subject.0)?,
+            platform: platform.0,
+            controller_id: controller_id.0,
+            entity: entity.0,
+            fingerprint: fingerprint.0,
+            since_ms: since.map(|at| at.timestamp_millis()),
+            until_ms: until.map(|at| at.timestamp_millis()),
+        };
+        let wanted = Wanted::<Position>::new("dead letters", &filter, limit.0, cursor.as_deref())?;
         let rows =
-            queries::dead_letters(self.0.reader(), status, wanted.after, wanted.fetch()).await.map_err(database)?;
+            queries::dead_letters(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
         Ok(Json(wanted.page(rows, |row| (row.created_ms, row.id), Into::into)))
     }
 
@@ -158,8 +192,28 @@ impl DeadLetters {
     ///
     /// A failed command becomes a new one, for what is desired now; a message goes back to its subject, byte for byte.
     #[oai(path = "/admin/dlq/:id/replay", method = "post", operation_id = "replay_dead_letter")]
-    async fn replay(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<DeadLetter>, Refused<Change>> {
-        let row = self.0.replay(id.0).await?;
+    async fn replay(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<DeadLetter>, Refused<Change>> {
+        let row = self.0.replay(id.0, caller.0.name).await?;
+        Ok(Json(row.into()))
+    }
+
+    /// Discard a dead letter
+    ///
+    /// It stays as a record, with the reason and who gave it, and is not replayed any more.
+    #[oai(path = "/admin/dlq/:id", method = "delete", operation_id = "discard_dead_letter")]
+    async fn discard(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Why, in 1 to 500 characters.
+        reason: Query<String>,
+    ) -> Result<Json<DeadLetter>, Refused<Change>> {
+        let count = reason.chars().count();
+        if !(1..=500).contains(&count) || reason.contains('\0') || reason.trim().is_empty() {
+            let rule = format!("must have 1 to 500 characters and say something, not {count}");
+            return Err(Problem::parameter("reason", rule, "say why nobody needs it any more").into());
+        }
+        let row = self.0.discard(id.0, reason.0, caller.0.name).await?;
         Ok(Json(row.into()))
     }
 }

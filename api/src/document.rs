@@ -11,10 +11,15 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
 
+use crate::Config;
+use crate::applications::Applications;
 use crate::controllers::Controllers;
 use crate::dead_letters::DeadLetters;
 use crate::dialect;
 use crate::events::Events;
+use crate::examples;
+use crate::feed::Live;
+use crate::jobs::Jobs;
 use crate::platforms::Platforms;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
@@ -27,25 +32,36 @@ pub(crate) enum Tag {
     Sessions,
     /// What sessions can be made of.
     Templates,
+    /// What is installed where.
+    Applications,
     /// Who runs them, and where.
     Controllers,
+    /// Every command, report and decision.
+    Events,
+    /// Actions on many things at once.
+    Jobs,
     /// What could not be processed.
     DeadLetters,
+    /// Everything that happens, as it happens.
+    Feed,
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Controllers, Platforms, DeadLetters);
+pub(crate) type Apis = (Sessions, Events, Templates, Applications, Controllers, Platforms, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
-pub(crate) fn apis(engine: &Arc<Engine>) -> Apis {
+pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
     let engine = || engine.clone();
     (
-        Sessions(engine()),
+        Sessions::new(engine(), config.max_waiting),
         Events(engine()),
         Templates(engine()),
+        Applications(engine()),
         Controllers(engine()),
         Platforms(engine()),
         DeadLetters(engine()),
+        Jobs(engine()),
+        live,
     )
 }
 
@@ -53,7 +69,9 @@ pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, (
     OpenApiService::new(apis, "StreamSpace", version)
         .description(
             "Runs the lifecycles of streamed sessions. 202 means that the intent is durable and will be carried out; \
-             read the resource to see it happen. Every refusal is a problem document (RFC 9457).",
+             read the resource to see it happen, or ask with `wait`. Every refusal is a problem document (RFC 9457) whose \
+             `type` can be opened on the server. A request with an `Idempotency-Key` can be sent again without a second \
+             effect; `If-Match` asks only where nobody else has meanwhile. Lists come in pages that neither skip nor repeat.",
         )
         .server(PREFIX)
 }
@@ -61,7 +79,8 @@ pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, (
 /// The API document as JSON, its keys in order.
 #[must_use]
 pub fn document(version: &str) -> String {
-    let value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
+    let mut value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
+    examples::complete(&mut value);
     serde_json::to_string_pretty(&sorted(dialect::modern(value))).unwrap_or_default()
 }
 

@@ -1,19 +1,23 @@
-//! The log of a session: every command, report and decision, in the order in which they made it what it is.
+//! The log: every command, report and decision. Of a session, in the order in which they made it what it is; of everything,
+//! newest first; and one event with what became of it.
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use engine::attempts::{Tried, attempts};
+use engine::events::EventFilter;
 use engine::store::{event, session};
 use engine::{Engine, queries};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{Enum, Object, OpenApi};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
-use crate::problem::{Lookup, Problem, Refused, database};
+use crate::problem::{Listing, Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
 
 /// A row of the log.
@@ -86,14 +90,70 @@ impl From<event::Model> for Event {
     }
 }
 
+/// An event, and what became of it.
+#[derive(Debug, Object)]
+struct EventStory {
+    #[oai(flatten)]
+    event: Event,
+    /// For a command: each attempt at it.
+    attempts: Vec<EventAttempt>,
+    /// The reports that it caused, in the order in which they came; the first 200.
+    reports: Vec<Event>,
+}
+
+/// One attempt at a command.
+#[derive(Debug, Object)]
+struct EventAttempt {
+    /// Which, from 1.
+    attempt: i64,
+    /// When it was last heard of.
+    at: Timestamp,
+    /// The state that was reported last, `failed`, or how far the command got.
+    outcome: String,
+    /// Why it failed.
+    error: Option<String>,
+    /// Who tried.
+    controller_id: Option<String>,
+}
+
+impl From<Tried> for EventAttempt {
+    fn from(tried: Tried) -> Self {
+        let (attempt, at) = (tried.attempt, Timestamp::from_ms(tried.at_ms));
+        Self { attempt, at, outcome: tried.outcome, error: tried.error, controller_id: tried.controller_id }
+    }
+}
+
+/// A kind to filter by.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "EventKind", rename_all = "lowercase")]
+enum Kind {
+    Command,
+    Report,
+    Decision,
+}
+
+/// A state to filter by.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "EventStatus", rename_all = "lowercase")]
+enum Status {
+    Pending,
+    Published,
+    Processing,
+    Completed,
+    Failed,
+}
+
+/// Reports that are shown with the command that caused them.
+const REPORTS: u64 = 200;
+
 pub(crate) struct Events(pub(crate) Arc<Engine>);
 
-#[OpenApi(tag = "Tag::Sessions")]
+#[OpenApi]
 impl Events {
     /// Read the log of a session
     ///
     /// Oldest first; the last page's rows are followed by newer ones as they happen.
-    #[oai(path = "/sessions/:id/events", method = "get", operation_id = "list_session_events")]
+    #[oai(path = "/sessions/:id/events", method = "get", operation_id = "list_session_events", tag = "Tag::Sessions")]
     async fn list(
         &self,
         _caller: Caller,
@@ -103,7 +163,7 @@ impl Events {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
-        let wanted = Wanted::<i64>::new("events", limit.0, cursor.as_deref())?;
+        let wanted = Wanted::<i64>::new("events", &id.0, limit.0, cursor.as_deref())?;
         let (reader, entity) = (self.0.reader(), session::Model::entity(id.0));
         let rows =
             queries::events(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await.map_err(database)?;
@@ -111,5 +171,60 @@ impl Events {
             return Err(Problem::not_found("session", id.0).into());
         }
         Ok(Json(wanted.page(rows, |row| row.entity_seq, Into::into)))
+    }
+
+    /// List events
+    ///
+    /// The log of everything, newest first.
+    #[oai(path = "/events", method = "get", operation_id = "list_events", tag = "Tag::Events")]
+    #[allow(clippy::too_many_arguments)] // one for each parameter of the query
+    async fn all(
+        &self,
+        _caller: Caller,
+        /// Those on this subject, or with a trailing `.*` (one token) or `.>` (one or more) on those that begin so.
+        subject: Query<Option<String>>,
+        /// Those of this kind.
+        kind: Query<Option<Kind>>,
+        /// Those in this state.
+        status: Query<Option<Status>>,
+        /// Those about this, as `session:<id>`.
+        entity: Query<Option<String>>,
+        /// Those written then (RFC 3339) or later.
+        since: Query<Option<DateTime<Utc>>>,
+        /// Those written before then (RFC 3339).
+        until: Query<Option<DateTime<Utc>>>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<Event>>, Refused<Listing>> {
+        let filter = EventFilter {
+            subject: self::subject(subject.0)?,
+            kind: kind.map(|kind| format!("{kind:?}").to_lowercase()),
+            status: status.map(|status| format!("{status:?}").to_lowercase()),
+            entity: entity.0,
+            since_ms: since.map(|at| at.timestamp_millis()),
+            until_ms: until.map(|at| at.timestamp_millis()),
+        };
+        let wanted = Wanted::<i64>::new("all events", &filter, limit.0, cursor.as_deref())?;
+        let rows = engine::events::list(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
+        Ok(Json(wanted.page(rows.map_err(database)?, |row| row.id, Into::into)))
+    }
+
+    /// Read an event
+    ///
+    /// With each attempt at it, and the reports that it caused.
+    #[oai(path = "/events/:event_id", method = "get", operation_id = "get_event", tag = "Tag::Events")]
+    async fn get(&self, _caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventStory>, Refused<Lookup>> {
+        let db = self.0.reader();
+        let row = engine::events::get(db, event_id.0).await.map_err(database)?;
+        let row = row.ok_or_else(|| Problem::not_found("event", event_id.0))?;
+        let reports = engine::events::reports(db, &row, REPORTS).await.map_err(database)?;
+        let attempts = attempts(db, &row, &reports).await.map_err(database)?;
+        Ok(Json(EventStory {
+            event: row.into(),
+            attempts: attempts.into_iter().map(Into::into).collect(),
+            reports: reports.into_iter().map(Into::into).collect(),
+        }))
     }
 }

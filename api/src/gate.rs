@@ -1,12 +1,13 @@
 //! What every request passes through: it gets a name and a span, is let in or not, and its errors become problems.
 //!
-//! In order: what cannot be meant (NUL characters), who asks, how often, whether what is asked exists. Below `/api/v1`
-//! nobody without a token learns even that.
+//! In order: what cannot be meant (NUL characters), who asks, how often, whether what is asked exists, and whether it is
+//! theirs. Below `/api/v1` nobody without a token learns even that.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use engine::Engine;
 use futures::FutureExt;
 use poem::http::HeaderValue;
 use poem::{Endpoint, Request, Response};
@@ -14,18 +15,21 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::Config;
-use crate::auth::{self, Token};
+use crate::access;
+use crate::auth::{self, Principal, Token};
 use crate::body::Limits;
 use crate::document::Apis;
 use crate::problem::{self, Kind, Problem};
 use crate::rate::Rate;
 use crate::routes::{PREFIX, Route, Routes};
+use crate::{deprecation, idempotency};
 
 const REQUEST_ID: &str = "x-request-id";
 
 /// The gate; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Gate {
+    engine: Arc<Engine>,
     routes: Arc<Routes>,
     admin: Token,
     rate: Rate,
@@ -33,8 +37,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, engine: Arc<Engine>) -> Self {
         Self {
+            engine,
             routes: Arc::new(Routes::of::<Apis>()),
             admin: Token::new(&config.admin_token),
             rate: Rate::new(config),
@@ -71,11 +76,31 @@ impl Gate {
         mut request: Request,
         route: Option<&Route>,
     ) -> Result<Response, Problem> {
-        self.admit(&mut request)?;
-        check_route(&request, route)?;
+        let principal = self.admit(&mut request)?;
+        let route = check_route(&request, route)?;
+        if let Some(principal) = &principal {
+            access::permit(&self.engine, principal, route, &request).await?;
+        }
         request.set_data(self.limits);
-        match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-            Ok(answer) => answer.map_err(|error| problem::foreign(error, route)),
+        let key = match &principal {
+            Some(principal) => idempotency::key(&mut request, &principal.name, self.limits).await?,
+            None => None,
+        };
+        let deprecated = route.deprecated(request.method());
+        let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+        let answer = match &key {
+            Some(key) => key.scope(answer).await,
+            None => answer.await,
+        };
+        match answer {
+            Ok(Ok(mut response)) => {
+                if key.is_some_and(|key| key.replayed()) {
+                    response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+                }
+                deprecation::tell(deprecated, response.headers_mut());
+                Ok(response)
+            }
+            Ok(Err(error)) => Err(problem::foreign(error, Some(route))),
             Err(_) => {
                 tracing::error!("a request panicked");
                 Err(Problem::new(Kind::Internal, "the server met a defect; its log has the reason"))
@@ -83,25 +108,26 @@ impl Gate {
         }
     }
 
-    /// Who asks, and whether not too often.
-    fn admit(&self, request: &mut Request) -> Result<(), Problem> {
+    /// Who asks for a resource, and whether not too often.
+    fn admit(&self, request: &mut Request) -> Result<Option<Principal>, Problem> {
         let path = request.uri().path();
         if path != PREFIX && !path.starts_with(&format!("{PREFIX}/")) {
-            return Ok(());
+            return Ok(None);
         }
+        auth::unwrap_protocol(request);
         let principal = auth::recognise(request, &self.admin).ok_or_else(|| {
             Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token> with a valid token")
         })?;
-        self.rate.admit(&principal.name).map_err(|wait| {
+        self.rate.admit(&principal).map_err(|wait| {
             Problem::new(Kind::TooManyRequests, "this principal asks more often than is permitted").after(wait)
         })?;
-        request.set_data(principal);
-        Ok(())
+        request.set_data(principal.clone());
+        Ok(Some(principal))
     }
 }
 
 /// Whether what is asked exists, and is spelt as it must be.
-fn check_route(request: &Request, route: Option<&Route>) -> Result<(), Problem> {
+fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Route, Problem> {
     let uri = request.uri();
     for (field, text) in [("path", uri.path()), ("query", uri.query().unwrap_or_default())] {
         let rule = "must be UTF-8 without NUL characters, percent-encoded where it must be";
@@ -114,7 +140,7 @@ fn check_route(request: &Request, route: Option<&Route>) -> Result<(), Problem> 
     if !route.has(request.method()) {
         return Err(Problem::method(route.allow()));
     }
-    let Some(known) = route.query(request.method()) else { return Ok(()) };
+    let Some(known) = route.query(request.method()) else { return Ok(route) };
     let pairs: Vec<(String, String)> = request
         .params()
         .map_err(|_| Problem::parameter("query", "is not well-formed", "write it as name=value&name=value"))?;
@@ -128,7 +154,7 @@ fn check_route(request: &Request, route: Option<&Route>) -> Result<(), Problem> 
             return Err(Problem::parameter(name, "is given twice", "give it once"));
         }
     }
-    Ok(())
+    Ok(route)
 }
 
 /// Whether something percent-encoded is text that both databases can compare with.

@@ -1,17 +1,25 @@
-//! The HTTP side of the engine: resources, who may ask for them, and what an error looks like.
+//! The front of the engine: resources, who may ask for them, and what an error looks like. Over HTTP, and over NATS (`intake`).
 //!
 //! One file per noun holds its resource and its operations. `gate` is what every request passes through, `problem` the one
 //! place where errors become responses, `routes` the table of what exists. See the README of this folder.
 
+mod access;
+mod applications;
 mod auth;
 mod body;
 mod controllers;
 mod cursor;
 mod dead_letters;
+mod deprecation;
 mod dialect;
 mod document;
 mod events;
+mod examples;
+mod feed;
 mod gate;
+mod idempotency;
+pub mod intake;
+mod jobs;
 mod manifests;
 mod outside;
 mod platforms;
@@ -19,24 +27,20 @@ mod problem;
 mod rate;
 mod routes;
 mod schema;
+mod server;
 mod sessions;
 mod templates;
 mod timestamp;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Engine;
-use poem::listener::TcpAcceptor;
-use poem::{Endpoint, EndpointExt, Response, Route, Server};
+use poem::{Endpoint, EndpointExt, Response, Route};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use document::document;
 pub use streams::connect::Secret;
-
-/// How long requests that were begun may take after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How the API behaves.
 #[derive(Debug, Clone)]
@@ -51,12 +55,18 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests that one principal may make at once before the average counts.
     pub burst: u32,
+    /// Watchers of the live feed at a time; beyond it they are told to come back, or to ask another server.
+    pub max_watchers: usize,
+    /// Requests that may wait at once for a session to get somewhere (`?wait=`).
+    pub max_waiting: usize,
+    /// Requests over NATS that are worked on at once; more are refused until there is room.
+    pub max_intake: usize,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
 
 impl Config {
-    /// The defaults, for this token: 1 MiB bodies, 4 MiB of templates, no rate limit.
+    /// The defaults, for this token: 1 MiB bodies, 4 MiB of templates, no rate limit, 5,000 watchers.
     #[must_use]
     pub fn new(admin_token: Secret) -> Self {
         Self {
@@ -65,6 +75,9 @@ impl Config {
             max_template_bytes: 4 << 20,
             requests_per_second: 0,
             burst: 100,
+            max_watchers: 5_000,
+            max_waiting: 256,
+            max_intake: 256,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -76,12 +89,10 @@ pub enum Error {
     /// Whoever starts it must choose a token.
     #[error("the admin token is empty; set one, or nobody can use the API")]
     NoToken,
-    /// The socket failed.
-    #[error("the HTTP server failed")]
-    Server(#[from] std::io::Error),
 }
 
-/// Serves until `cancel` fires, and then for five seconds at most what was begun.
+/// Serves over HTTP and NATS until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are
+/// told at once where to go on, so that they do so at another server.
 ///
 /// # Errors
 /// [`Error`].
@@ -94,23 +105,36 @@ pub async fn serve(
     if config.admin_token.expose().is_empty() {
         return Err(Error::NoToken);
     }
-    let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
-    let stop = async move { cancel.cancelled().await };
-    server.run_with_graceful_shutdown(router(config, engine), stop, Some(DRAIN)).await?;
+    let live = feed::Live::new(engine.clone(), config.max_watchers, cancel.clone());
+    let client = engine.link().client.clone();
+    let router = Arc::new(routed(config.clone(), engine, live.clone()));
+    let ended = cancel.child_token();
+    let intake = tokio::spawn(intake::serve(router.clone(), config, client, ended.clone()));
+    server::serve(listener, router, cancel).await;
+    ended.cancel(); // also where HTTP ended by itself
+    let _ = intake.await; // a task that panicked was logged by the runtime
+    let _ = tokio::time::timeout(server::DRAIN, live.deserted()).await; // sockets outlive their requests
     Ok(())
 }
 
 /// Everything that is served, as one endpoint.
 pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Response> + 'static {
-    let service = document::service(document::apis(&engine), &config.version);
+    let live = feed::Live::new(engine.clone(), config.max_watchers, CancellationToken::new());
+    routed(config, engine, live)
+}
+
+fn routed(config: Config, engine: Arc<Engine>, live: feed::Live) -> impl Endpoint<Output = Response> + 'static {
+    let service = document::service(document::apis(&engine, &config, live), &config.version);
     let document = document::document(&config.version);
-    let gate = gate::Gate::new(&config);
+    let gate = gate::Gate::new(&config, engine.clone());
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
         .at("/metrics", outside::metrics(engine))
+        .at("/problems", poem::get(outside::problem_index))
         .at("/problems/:name", poem::get(outside::problem_page))
-        .at("/openapi.json", outside::openapi(document.clone()))
+        .at("/openapi.json", outside::json(document.clone()))
+        .at("/asyncapi.json", outside::json(streams::asyncapi::document(&config.version)))
         .nest("/docs", outside::docs(&service.swagger_ui_html(), &service.spec(), &document))
         .nest(routes::PREFIX, service);
     route.around(move |next, request| {

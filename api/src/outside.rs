@@ -1,4 +1,4 @@
-//! What is served besides the resources, to anybody: probes, metrics, the API document, and what problems mean.
+//! What is served besides the resources, to anybody: probes, metrics, the documents of API and wire, and what problems mean.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +56,8 @@ pub(crate) fn metrics(engine: Arc<Engine>) -> impl Endpoint + 'static {
     })
 }
 
-/// The API document.
-pub(crate) fn openapi(document: String) -> impl Endpoint + 'static {
+/// A document: that of the API, or that of the wire.
+pub(crate) fn json(document: String) -> impl Endpoint + 'static {
     make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
 }
 
@@ -65,6 +65,14 @@ pub(crate) fn openapi(document: String) -> impl Endpoint + 'static {
 pub(crate) fn docs(page: &str, raw: &str, document: &str) -> impl Endpoint + 'static {
     let page = page.replacen(raw, document, 1);
     make_sync(move |_| poem::web::Html(page.clone()))
+}
+
+/// All types of problems, one a line.
+#[handler]
+pub(crate) fn problem_index() -> Response {
+    let line = |kind: Kind| format!("{} {} {}\n", kind.status().as_u16(), kind.path(), kind.title());
+    let text: String = Kind::ALL.into_iter().map(line).collect();
+    Response::builder().content_type("text/plain; charset=utf-8").body(text)
 }
 
 /// What a type of problem means, for people.

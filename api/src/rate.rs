@@ -8,10 +8,11 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::Config;
+use crate::auth::Principal;
 
 /// One bucket a principal; none at all where there is no limit.
 #[derive(Clone)]
-pub(crate) struct Rate(Option<Arc<DefaultKeyedRateLimiter<String>>>);
+pub(crate) struct Rate(Option<Arc<DefaultKeyedRateLimiter<Principal>>>);
 
 impl Rate {
     pub(crate) fn new(config: &Config) -> Self {
@@ -23,9 +24,9 @@ impl Rate {
     }
 
     /// Takes one request from a principal's bucket; says how long to wait where it is empty.
-    pub(crate) fn admit(&self, principal: &str) -> Result<(), Duration> {
+    pub(crate) fn admit(&self, principal: &Principal) -> Result<(), Duration> {
         let Some(limiter) = &self.0 else { return Ok(()) };
-        let admitted = limiter.check_key(&principal.to_owned());
+        let admitted = limiter.check_key(principal);
         admitted.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 }

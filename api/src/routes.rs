@@ -12,7 +12,17 @@ use poem_openapi::registry::{MetaOperation, MetaParamIn};
 pub(crate) const PREFIX: &str = "/api/v1";
 
 /// What is served besides the resources.
-const OUTSIDE: [&str; 7] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/", "/problems/{name}"];
+const OUTSIDE: [&str; 9] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/asyncapi.json",
+    "/docs",
+    "/docs/",
+    "/problems",
+    "/problems/{name}",
+];
 
 /// One path and what can be done there.
 #[derive(Debug)]
@@ -24,10 +34,18 @@ pub(crate) struct Route {
 
 /// One method of a path.
 #[derive(Debug)]
-struct Operation {
-    method: Method,
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    /// Its name in the API document; what is served besides has none.
+    pub(crate) id: Option<&'static str>,
     /// `None`: any parameter is let through.
-    query: Option<Vec<String>>,
+    pub(crate) query: Option<Vec<String>>,
+    /// The `operationId`, where the operation is deprecated.
+    deprecated: Option<&'static str>,
+    /// Whether it reads a body.
+    pub(crate) body: bool,
+    /// Whether its answer has no end.
+    pub(crate) streams: bool,
 }
 
 impl Route {
@@ -50,9 +68,20 @@ impl Route {
         self.operation(method)?.query.as_deref()
     }
 
+    /// The `operationId` of a method that is deprecated.
+    pub(crate) fn deprecated(&self, method: &Method) -> Option<&'static str> {
+        self.operation(method)?.deprecated
+    }
+
     /// The name of the nth placeholder.
     pub(crate) fn placeholder(&self, n: usize) -> Option<&str> {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).nth(n)
+    }
+
+    /// What stands in a path where this one has a placeholder, still encoded.
+    pub(crate) fn value<'a>(&self, placeholder: &str, path: &'a str) -> Option<&'a str> {
+        let is_it = |segment: &str| segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) == Some(placeholder);
+        self.path.split('/').zip(path.split('/')).find(|(own, _)| is_it(own)).map(|(_, asked)| asked)
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -76,7 +105,14 @@ impl Routes {
     pub(crate) fn of<A: OpenApi>() -> Self {
         let outside = OUTSIDE.iter().map(|path| Route {
             path: (*path).to_owned(),
-            operations: vec![Operation { method: Method::GET, query: None }],
+            operations: vec![Operation {
+                method: Method::GET,
+                id: None,
+                query: None,
+                deprecated: None,
+                body: false,
+                streams: false,
+            }],
         });
         let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| Route {
             path: format!("{PREFIX}{}", path.path),
@@ -92,12 +128,28 @@ impl Routes {
         Self(routes)
     }
 
+    /// Every operation of the document, with its path.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = (&Route, &Operation)> {
+        self.0.iter().flat_map(|route| route.operations.iter().map(move |operation| (route, operation)))
+    }
+
+    /// The route of a path; one that names it wins over one that has a placeholder there.
     pub(crate) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.matches(path))
+        self.0.iter().filter(|route| route.matches(path)).min_by_key(|route| route.path.matches('{').count())
     }
 }
 
 fn operation(meta: MetaOperation) -> Operation {
     let query = meta.params.into_iter().filter(|param| param.in_type == MetaParamIn::Query);
-    Operation { method: meta.method, query: Some(query.map(|param| param.name).collect()) }
+    let mut contents = meta.responses.responses.iter().flat_map(|response| &response.content);
+    let streams = contents.any(|content| content.content_type == "text/event-stream")
+        || meta.responses.responses.iter().any(|response| response.status == Some(101));
+    Operation {
+        method: meta.method,
+        id: meta.operation_id,
+        query: Some(query.map(|param| param.name).collect()),
+        deprecated: meta.operation_id.filter(|_| meta.deprecated),
+        body: meta.request.is_some(),
+        streams,
+    }
 }

@@ -47,6 +47,10 @@ impl Check<'_> {
                 let Some(each) = &schema.items else { return };
                 items.iter().enumerate().for_each(|(i, item)| self.value(item, each, &format!("{path}[{i}]")));
             }
+            ("string", Value::String(text)) if !schema.enum_items.is_empty() && !schema.enum_items.contains(value) => {
+                let known: Vec<&str> = schema.enum_items.iter().filter_map(Value::as_str).collect();
+                self.add(path, format!("{text:?} is not a choice"), format!("write one of {}", known.join(", ")));
+            }
             ("", _) | ("string", Value::String(_)) | ("boolean", Value::Bool(_)) => {}
             ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {}
             (wanted, _) => {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::store::template;
+use engine::writer::WrittenTemplate;
 use engine::{Engine, queries};
-use futures::future::join_all;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -112,17 +112,11 @@ impl Templates {
     /// A JSON manifest, or YAML with any number of documents. Either all are accepted or, where one is wrong, none.
     #[oai(path = "/templates", method = "post", operation_id = "put_templates")]
     async fn put(&self, _caller: Caller, manifests: Manifests) -> Result<Json<WrittenAll>, Refused<Creation>> {
-        let before = self.categories(&manifests.0).await?;
-        let warnings = warn(&manifests.0, before);
-        // handed in together, so that they are committed together; the writer takes them in this order
-        let writes = join_all(manifests.0.into_iter().map(|manifest| self.0.put_template(manifest))).await;
-        let mut items = Vec::new();
-        for (write, warnings) in writes.into_iter().zip(warnings) {
-            let (row, outcome) = write?;
-            let catalog_template_id = row.catalog_template_id;
-            items.push(Written { name: row.name, outcome: outcome.to_owned(), catalog_template_id, warnings });
-        }
-        Ok(Json(WrittenAll { items }))
+        let warnings = warn(&manifests.0);
+        let categories: Vec<String> = manifests.0.iter().map(|manifest| manifest.spec.category.clone()).collect();
+        let written = self.0.put_templates(manifests.0).await?;
+        let items = written.into_iter().zip(warnings).zip(categories);
+        Ok(Json(WrittenAll { items: items.map(|((one, warnings), now)| shown(one, warnings, &now)).collect() }))
     }
 
     /// List templates
@@ -137,7 +131,7 @@ impl Templates {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Template>>, Refused<Listing>> {
-        let wanted = Wanted::<String>::new("templates", limit.0, cursor.as_deref())?;
+        let wanted = Wanted::<String>::new("templates", &category.0, limit.0, cursor.as_deref())?;
         let after = wanted.after.as_deref();
         let rows = queries::templates(self.0.reader(), category.as_deref(), after, wanted.fetch()).await;
         Ok(Json(wanted.page(rows.map_err(database)?, |row| row.name.clone(), Template::brief)))
@@ -161,37 +155,26 @@ impl Templates {
     }
 }
 
-impl Templates {
-    /// The categories of those that exist, by name.
-    async fn categories(&self, manifests: &[Manifest]) -> Result<HashMap<String, String>, Problem> {
-        let mut categories = HashMap::new();
-        for manifest in manifests {
-            let name = &manifest.metadata.name;
-            let row = queries::template(self.0.reader(), name).await.map_err(database)?;
-            if let Some(row) = row.filter(|row| !row.deleted) {
-                categories.insert(name.clone(), row.category);
-            }
-        }
-        Ok(categories)
-    }
-}
-
-/// The warnings of each manifest; `categories` are those before it.
-fn warn(manifests: &[Manifest], mut categories: HashMap<String, String>) -> Vec<Vec<String>> {
+/// The warnings of each manifest that can be seen by looking at them.
+fn warn(manifests: &[Manifest]) -> Vec<Vec<String>> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut all = Vec::new();
     for (i, manifest) in manifests.iter().enumerate() {
-        let (name, category) = (manifest.metadata.name.as_str(), &manifest.spec.category);
         let unknown = manifest.unknown_fields().into_iter();
         let mut warnings: Vec<String> =
             unknown.map(|field| format!("{field} is kept, but this version does not act on it")).collect();
-        if let Some(before) = seen.insert(name, i) {
+        if let Some(before) = seen.insert(&manifest.metadata.name, i) {
             warnings.push(format!("documents[{before}] of this request has the same name: this one replaces it"));
-        }
-        if let Some(before) = categories.insert(name.to_owned(), category.clone()).filter(|before| before != category) {
-            warnings.push(format!("the category changes from {before:?} to {category:?}; is it the same application?"));
         }
         all.push(warnings);
     }
     all
+}
+
+fn shown(one: WrittenTemplate, mut warnings: Vec<String>, category: &str) -> Written {
+    if let Some(before) = one.category_before.filter(|before| before != category) {
+        warnings.push(format!("the category changes from {before:?} to {category:?}; is it the same application?"));
+    }
+    let (name, catalog_template_id) = (one.name, one.catalog_template_id);
+    Written { name, outcome: one.written.as_str().to_owned(), catalog_template_id, warnings }
 }

@@ -16,6 +16,11 @@ impl Timestamp {
     pub(crate) fn from_ms(ms: i64) -> Self {
         Self(DateTime::from_timestamp_millis(ms).unwrap_or_default())
     }
+
+    /// As it is written.
+    pub(crate) fn text(self) -> String {
+        self.0.to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
 }
 
 impl From<DateTime<Utc>> for Timestamp {
@@ -54,6 +59,6 @@ impl ParseFromJSON for Timestamp {
 
 impl ToJSON for Timestamp {
     fn to_json(&self) -> Option<Value> {
-        Some(Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true)))
+        Some(Value::String(self.text()))
     }
 }

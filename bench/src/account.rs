@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use engine::fold::fold;
-use engine::store::session;
+use engine::store::{application, session};
 use migrations::connect::Database;
 use sea_orm::EntityTrait;
 
@@ -15,8 +15,19 @@ pub async fn check(database: &Database) -> Result<()> {
     ensure!(unaccounted == 0, "{unaccounted} commands are unaccounted for");
     for row in session::Entity::find().all(&database.reader).await? {
         let folded = fold(&database.reader, &session::Model::entity(row.session_id)).await?;
-        let stored = row.facts()?.hard();
+        let stored = row.hard()?;
         ensure!(folded == stored, "the log of {} folds to {folded:?}, its row is {stored:?}", row.session_id);
+    }
+    for row in application::Entity::find().all(&database.reader).await? {
+        let folded = fold(&database.reader, &application::Model::entity(row.install_id)).await?;
+        for (name, stored) in row.facts()?.hard() {
+            let folded = folded.get(&name);
+            ensure!(
+                folded == Some(&stored),
+                "the log of {} folds to {folded:?} for {name}, not {stored}",
+                row.install_id
+            );
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::feed;
 use crate::load::Run;
 use crate::stack::Backend;
 
@@ -59,6 +60,56 @@ impl Figure {
     }
 }
 
+/// One row of the table of the feed.
+#[derive(Debug, Serialize)]
+pub struct FeedFigure {
+    database: Backend,
+    watchers: usize,
+    rows: usize,
+    sessions_per_second: f64,
+    latency_p50_ms: f64,
+    latency_p99_ms: f64,
+    latency_max_ms: f64,
+    memory_mb: f64,
+    serve_cpu_us_per_row_and_watcher: f64,
+}
+
+impl FeedFigure {
+    /// The figures of a run.
+    #[must_use]
+    pub fn of(database: Backend, plan: feed::Plan, run: &feed::Run, used: &Used) -> Self {
+        let told = run.latency_ms.len() as f64;
+        Self {
+            database,
+            watchers: plan.watchers,
+            rows: run.rows,
+            sessions_per_second: plan.rate,
+            latency_p50_ms: percentile(&run.latency_ms, 0.50),
+            latency_p99_ms: percentile(&run.latency_ms, 0.99),
+            latency_max_ms: percentile(&run.latency_ms, 1.0),
+            memory_mb: used.memory_mb,
+            serve_cpu_us_per_row_and_watcher: used.serve_cpu_seconds * 1e6 / told,
+        }
+    }
+}
+
+/// Prints one row of the feed.
+#[allow(clippy::print_stdout)] // the figures are this program's output
+pub fn feed_line(f: &FeedFigure) {
+    println!(
+        "{:<8} {:>5} watchers, {} rows at {}/s | p50 {:.1} ms p99 {:.1} ms max {:.1} ms | {:.0} MB, {:.1} us of cpu for each row and watcher",
+        format!("{:?}", f.database).to_lowercase(),
+        f.watchers,
+        f.rows,
+        f.sessions_per_second,
+        f.latency_p50_ms,
+        f.latency_p99_ms,
+        f.latency_max_ms,
+        f.memory_mb,
+        f.serve_cpu_us_per_row_and_watcher,
+    );
+}
+
 fn percentile(sorted: &[f64], part: f64) -> f64 {
     let index = ((sorted.len() as f64 - 1.0) * part).round().max(0.0) as usize;
     sorted.get(index).copied().unwrap_or(f64::NAN)
@@ -89,7 +140,7 @@ pub fn line(f: &Figure) {
 /// # Errors
 /// Where they cannot be written.
 #[allow(clippy::print_stdout)] // says where the figures are
-pub fn keep(folder: &Path, figures: &[Figure]) -> Result<()> {
+pub fn keep(folder: &Path, figures: &[impl Serialize]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
     let file = folder.join(format!("{}.json", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")));
     std::fs::write(&file, serde_json::to_string_pretty(figures)?)?;

@@ -2,10 +2,19 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{client, controller, dev, migrate, scratchpad, serve};
+use crate::output::{GLOBAL, Looks};
+use crate::{client, controller, dev, migrate, scratchpad, serve, shell};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage or settings, 3 not found, 4 conflict, 5 unavailable or timed out.
+Exit codes:
+  0    done
+  1    failed, refused, or ended in a failed state
+  2    wrong usage or settings
+  3    not found
+  4    conflict: a state, a version or a lock that does not permit it
+  5    unavailable, or not in time
+  6    no valid token, or not enough rights
+  130  Ctrl-C; what was accepted goes on
 
 Start with `streamspace dev`, then `streamspace session create scratchpad --wait`.";
 
@@ -15,8 +24,21 @@ Start with `streamspace dev`, then `streamspace session create scratchpad --wait
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// How logs look on stderr; text on a terminal and JSON elsewhere, unless said. RUST_LOG says which of them.
-    #[arg(long, global = true, value_name = "FORMAT", env = "STREAMSPACE_LOG_FORMAT", hide_env = true)]
+    #[command(flatten)]
+    pub(crate) looks: Looks,
+    /// The server to ask, by the name that `streamspace context` knows it by
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
+    pub(crate) context: Option<String>,
+    /// How logs look on stderr: text (on a terminal) or json (elsewhere). RUST_LOG says which of them.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "STREAMSPACE_LOG_FORMAT",
+        hide_env = true,
+        hide_possible_values = true,
+        help_heading = GLOBAL
+    )]
     pub(crate) log_format: Option<LogFormat>,
 }
 
@@ -36,12 +58,26 @@ pub(crate) enum Command {
     Controller(controller::Args),
     /// The database's schema.
     Migrate(migrate::Args),
-    /// Sessions: create, list, get, watch, hibernate, wake, delete.
+    /// Sessions: create, list, watch, hibernate, wake, delete, one or many.
     Session(client::session::Args),
+    /// Applications on a platform: install, list, get, watch, uninstall.
+    App(client::app::Args),
     /// Templates: what a session can be made from.
     Template(client::template::Args),
+    /// Jobs: what was asked of many things at once.
+    Job(client::job::Args),
+    /// The log of everything: every command, report and decision.
+    Event(client::event::Args),
     /// Dead letters: what could not be processed, kept until somebody decides.
     Dlq(client::dlq::Args),
+    /// Prints every change as it happens.
+    Watch(client::watch::Args),
+    /// The servers that this program knows, and which of them it asks.
+    Context(client::context::Args),
+    /// Completions for a shell.
+    Completions(shell::Completions),
+    /// The manual, as man pages.
+    Man(shell::Man),
     /// The notes page of the built-in template; the local controller runs it.
     #[command(hide = true)]
     Scratchpad(scratchpad::Args),

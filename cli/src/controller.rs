@@ -67,9 +67,9 @@ enum Drive {
 }
 
 /// Runs a controller, or asks about them.
-pub(crate) async fn dispatch(args: Args) -> Result<(), Failure> {
+pub(crate) async fn dispatch(args: Args, asker: client::Asker) -> Result<(), Failure> {
     match args.ask {
-        Some(command) => client::controllers::run(command).await,
+        Some(command) => client::controllers::run(command, asker).await,
         None => run(args.run).await,
     }
 }

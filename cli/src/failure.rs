@@ -16,16 +16,26 @@ pub(crate) enum Kind {
     Conflict,
     /// Nobody answered, or not in time.
     Unavailable,
+    /// The token is missing, wrong, or not enough.
+    Forbidden,
+    /// It was there, and is not kept any more.
+    Gone,
+    /// The server does not know of what was asked.
+    Older,
+    /// Ctrl-C, while something went on that goes on without us.
+    Interrupted,
 }
 
 impl Kind {
     pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Failed => 1,
+            Self::Failed | Self::Older => 1,
             Self::Usage => 2,
-            Self::NotFound => 3,
+            Self::NotFound | Self::Gone => 3,
             Self::Conflict => 4,
             Self::Unavailable => 5,
+            Self::Forbidden => 6,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -36,11 +46,13 @@ pub(crate) struct Failure {
     pub(crate) kind: Kind,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// What else is known, for those who ask with `--verbose`.
+    pub(crate) details: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, details: Vec::new() }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -55,6 +67,12 @@ impl Failure {
     /// What the reader can do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// What else is known.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
         self
     }
 }

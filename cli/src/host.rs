@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: String,
     pub(crate) default_platform: String,
     pub(crate) outbox_limit: i64,
+    /// Watchers of the live feed at a time; the API's default unless given.
+    pub(crate) feed_watchers_max: Option<usize>,
 }
 
 /// Both, running.
@@ -50,7 +52,8 @@ impl Host {
         };
         let engine = Engine::start(config).await.map_err(|e| Failure::because(Kind::Unavailable, "engine", &e))?;
         let cancel = CancellationToken::new();
-        let api_config = api::Config::new(api::Secret::from(settings.admin_token));
+        let mut api_config = api::Config::new(api::Secret::from(settings.admin_token));
+        api_config.max_watchers = settings.feed_watchers_max.unwrap_or(api_config.max_watchers);
         tracing::info!(http.address = %host_address(&listener), "serves");
         let api = tokio::spawn(api::serve(listener, api_config, engine.clone(), cancel.clone()));
         Ok(Self { engine, database, cancel, api: Some(api) })

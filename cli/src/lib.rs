@@ -16,15 +16,18 @@ mod output;
 mod scratchpad;
 mod serve;
 mod settings;
+mod shell;
 mod shutdown;
 mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
+use client::Asker;
 use failure::Failure;
+use output::Screen;
 
 /// Runs one command; the exit codes are those of `failure::Kind`.
 #[must_use]
@@ -33,30 +36,44 @@ pub fn main() -> ExitCode {
     let chosen = rustls::crypto::ring::default_provider().install_default();
     drop(chosen); // it only fails where one is installed already
     let cli = Cli::parse();
+    let screen = Screen::from(cli.looks);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::failure(&Failure::from(error)),
+        Err(error) => return screen.failure(&Failure::from(error)),
     };
-    let answer = runtime.block_on(run(cli));
+    let answer = runtime.block_on(run(cli, screen));
     // What still blocks (a name look-up, a read of a terminal) must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match answer {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => output::failure(&failure),
+        Err(failure) => screen.failure(&failure),
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
-    let role = cli.command.role();
-    let telemetry = telemetry::start(role, cli.log_format)?;
+/// All that can be said on the command line: what man pages, completions and tests are made of.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
+    let telemetry = telemetry::start(cli.command.role(), cli.log_format)?;
+    let asker = Asker { screen, context: cli.context };
     let answer = match cli.command {
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => serve::run(args).await,
-        Command::Controller(args) => controller::dispatch(args).await,
+        Command::Controller(args) => controller::dispatch(args, asker).await,
         Command::Migrate(args) => migrate::run(args).await,
-        Command::Session(args) => client::session::run(args).await,
-        Command::Template(args) => client::template::run(args).await,
-        Command::Dlq(args) => client::dlq::run(args).await,
+        Command::Session(args) => client::session::run(args, asker).await,
+        Command::App(args) => client::app::run(args, asker).await,
+        Command::Template(args) => client::template::run(args, asker).await,
+        Command::Job(args) => client::job::run(args, asker).await,
+        Command::Event(args) => client::event::run(args, asker).await,
+        Command::Dlq(args) => client::dlq::run(args, asker).await,
+        Command::Watch(args) => client::watch::run(args, asker).await,
+        Command::Context(args) => client::context::run(args, asker),
+        Command::Completions(args) => args.run(),
+        Command::Man(args) => args.run(),
         Command::Scratchpad(args) => scratchpad::run(args).await,
     };
     telemetry.stop().await;

@@ -25,11 +25,12 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "admin_token",
     "admin_token_file",
     "data_dir",
     "default_platform",
+    "feed_watchers_max",
     "http_addr",
     "installation",
     "migrate",

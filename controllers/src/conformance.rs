@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use streams::wire::{Failure, SessionState};
+use streams::wire::{AppInstall, Failure, SessionState};
 use uuid::Uuid;
 
-use crate::driver::{Desired, Driver, Goal, Observed, Spec};
+use crate::driver::{Desired, Driver, Goal, Observed, Progress, Spec};
 
 /// How the suite gets at a platform.
 #[async_trait]
@@ -45,7 +45,7 @@ type Kept<'a> = BoxFuture<'a, Result<(), String>>;
 type Promise = for<'a> fn(&'a dyn Platform) -> Kept<'a>;
 
 /// Every promise, by its name.
-pub const PROMISES: [(&str, Promise); 9] = [
+pub const PROMISES: [(&str, Promise); 11] = [
     ("creating twice is creating once", |p| Box::pin(create_twice_is_once(p))),
     ("a newer generation takes over what runs", |p| Box::pin(newer_generation_adopts(p))),
     ("deleting the unknown is deleted", |p| Box::pin(delete_of_the_unknown(p))),
@@ -54,6 +54,8 @@ pub const PROMISES: [(&str, Promise); 9] = [
     ("the list tells all", |p| Box::pin(list_tells_all(p))),
     ("deleting leaves nothing", |p| Box::pin(delete_leaves_nothing(p))),
     ("a restart adopts what runs", |p| Box::pin(restart_adopts(p))),
+    ("installing twice is installing once, and so is uninstalling", |p| Box::pin(install_and_uninstall(p))),
+    ("a manifest that is none is its author's mistake, and says where", |p| Box::pin(bad_manifest(p))),
     ("an abandoned call is put right by the next", |p| Box::pin(abandoned_call(p))),
 ];
 
@@ -239,6 +241,50 @@ async fn abandoned_call(platform: &dyn Platform) -> Result<(), String> {
     subject.reach(&*driver, Goal::Running, 1).await?;
     same(&platform.traces(subject.id).await, &once, "what exists")?;
     subject.delete(&*driver).await
+}
+
+/// An application of the platform's own template; JSON is YAML.
+fn app(platform: &dyn Platform) -> AppInstall {
+    let spec = platform.spec();
+    AppInstall {
+        event_id: Uuid::new_v4(),
+        timestamp: chrono::Utc::now(),
+        install_id: Uuid::new_v4(),
+        catalog_template_id: 1,
+        manifest: serde_json::to_string(&spec.template).unwrap_or_default(),
+        display_name: spec.template_id.clone(),
+        template_name: spec.template_id,
+        installed_by: "conformance".into(),
+        platform: "conformance".into(),
+        generation: 1,
+        attempt: 1,
+    }
+}
+
+async fn install_and_uninstall(platform: &dyn Platform) -> Result<(), String> {
+    let (driver, app, (progress, _told)) = (platform.open().await, app(platform), Progress::channel());
+    driver.uninstall(&app.template_name).await.map_err(|e| said(&e))?;
+    for _ in 0..2 {
+        driver.install(&app, &progress).await.map_err(|e| said(&e))?;
+    }
+    let subject = Subject::new(platform);
+    subject.reach(&*driver, Goal::Running, 1).await?;
+    for _ in 0..2 {
+        driver.uninstall(&app.template_name).await.map_err(|e| said(&e))?;
+    }
+    let observed = driver.observe(subject.id).await.map_err(|e| said(&e))?;
+    same(&observed.map(|o| o.state), &Some(SessionState::Running), "a session after its application was uninstalled")?;
+    subject.delete(&*driver).await
+}
+
+async fn bad_manifest(platform: &dyn Platform) -> Result<(), String> {
+    let driver = platform.open().await;
+    let app = AppInstall { manifest: "kind: Template\nspec: [\n".into(), ..app(platform) };
+    match driver.install(&app, &Progress::channel().0).await {
+        Ok(message) => Err(format!("it was installed: {message}")),
+        Err(failure) if failure.user_error && !failure.retryable && failure.message.contains("line") => Ok(()),
+        Err(failure) => Err(format!("the failure should be a user's and name the line: {failure:?}")),
+    }
 }
 
 fn said(failure: &Failure) -> String {

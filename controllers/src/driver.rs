@@ -124,6 +124,24 @@ impl Observed {
     }
 }
 
+/// Says how far something is, while it is under way. Nobody has to listen.
+#[derive(Debug, Clone)]
+pub struct Progress(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl Progress {
+    /// A teller and its listener.
+    #[must_use]
+    pub fn channel() -> (Self, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// For people: it is shown as the application's message.
+    pub fn say(&self, what: impl Into<String>) {
+        let _ = self.0.send(what.into()); // nobody listens any more
+    }
+}
+
 /// One platform.
 ///
 /// Promises that every driver keeps (the `conformance` module tests them):
@@ -174,8 +192,9 @@ pub trait Driver: Send + Sync + 'static {
     }
 
     /// Makes an application's template available; the answer is for people. Unless a driver prepares something (pulls an
-    /// image, writes a resource), it is enough that the manifest is one.
-    async fn install(&self, app: &AppInstall) -> Result<String, Failure> {
+    /// image, writes a resource), it is enough that the manifest is one. Installing twice is installing once.
+    async fn install(&self, app: &AppInstall, progress: &Progress) -> Result<String, Failure> {
+        let _ = progress;
         manifest(app).map(|manifest| format!("template {} can be run", manifest.metadata.name))
     }
 
@@ -191,7 +210,8 @@ pub trait Driver: Send + Sync + 'static {
 /// # Errors
 /// A user's mistake where it is none.
 pub fn manifest(app: &AppInstall) -> Result<Manifest, Failure> {
-    let mut all = Manifest::parse_all(&app.manifest).map_err(|e| user_error("bad_manifest", e.to_string()))?;
+    let mut all =
+        Manifest::parse_all(&app.manifest).map_err(|e| user_error("bad_manifest", e.in_text(&app.manifest)))?;
     if all.is_empty() { Err(user_error("bad_manifest", "it holds no template")) } else { Ok(all.swap_remove(0)) }
 }
 

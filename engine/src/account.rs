@@ -1,4 +1,5 @@
-//! Whether every command can be accounted for: it has ended, or is the open command of a session that shows what it waits
+//! Whether every command can be accounted for: it has ended, or is the open command of a session
+//! or an application that shows what it waits
 //! for. The rest is counted in `streamspace_events_unaccounted`, and anything but 0 is a defect.
 
 use std::time::Duration;
@@ -38,22 +39,28 @@ async fn waiting(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
     row.map_or(Ok(0), |row| row.try_get("", "n"))
 }
 
-/// Commands that are open in the log and that no session owns up to.
+/// Commands that are open in the log and that no session or application owns up to.
 ///
 /// # Errors
 /// What the database says.
 pub async fn unaccounted(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let backend = db.get_database_backend();
-    let session = if backend == DbBackend::Postgres {
-        "substring(e.entity from 9)::uuid"
+    let sessions = owned_by(db, "sessions", "session_id", "session:").await?;
+    Ok(sessions + owned_by(db, "installed_applications", "install_id", "application:").await?)
+}
+
+/// Open commands of the entities of one table whose rows do not own up to them.
+async fn owned_by(db: &impl ConnectionTrait, table: &str, key: &str, prefix: &str) -> Result<i64, DbErr> {
+    let (backend, begin) = (db.get_database_backend(), prefix.len() + 1);
+    let id = if backend == DbBackend::Postgres {
+        format!("substring(e.entity from {begin})::uuid")
     } else {
-        "unhex(replace(substr(e.entity, 9), '-', ''))"
+        format!("unhex(replace(substr(e.entity, {begin}), '-', ''))")
     };
     let sql = format!(
         "SELECT count(*) AS n FROM event_log e WHERE e.kind = 'command' \
-         AND e.status IN ('pending', 'published', 'processing') AND e.entity LIKE 'session:%' AND NOT EXISTS (\
-         SELECT 1 FROM sessions s WHERE s.session_id = {session} AND s.command_id = e.event_id \
-         AND (s.deadline_ms IS NOT NULL OR s.next_attempt_ms IS NOT NULL OR s.reason IS NOT NULL))"
+         AND e.status IN ('pending', 'published', 'processing') AND e.entity LIKE '{prefix}%' AND NOT EXISTS (\
+         SELECT 1 FROM {table} t WHERE t.{key} = {id} AND t.command_id = e.event_id \
+         AND (t.deadline_ms IS NOT NULL OR t.next_attempt_ms IS NOT NULL OR t.reason IS NOT NULL))"
     );
     let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
     row.map_or(Ok(0), |row| row.try_get("", "n"))

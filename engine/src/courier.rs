@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use machine::session::Event;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::topology::{self, SS_COMMANDS, SS_REPORTS, Settings, StreamState};
 use tokio::sync::Notify;
@@ -17,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{session, stream_epoch};
+use crate::store::commanded::{Commanded, Word};
+use crate::store::{application, session, stream_epoch};
 use crate::writer::Work;
 
 /// How often the streams are looked at while nothing seems wrong.
 const LOOK: Duration = Duration::from_secs(5);
-/// Sessions that are driven again together.
+/// Rows that are driven again together.
 const BATCH: u64 = 500;
 
 /// The present epochs, shared with those who stamp rows with them.
@@ -110,7 +110,8 @@ impl Courier {
     async fn renew(&self, renewed: &[&StreamState]) -> Result<(), Error> {
         self.renewed.notify_one();
         if renewed.iter().any(|state| state.name == SS_COMMANDS) {
-            let count = self.drive_again().await?;
+            let count =
+                self.drive_again::<session::Entity>().await? + self.drive_again::<application::Entity>().await?;
             tracing::info!(commands = count, "the command stream is new: what was under way is sent again");
         }
         for state in renewed {
@@ -122,25 +123,25 @@ impl Courier {
     }
 
     /// Every command of the durable lane that the lost stream may have held.
-    async fn drive_again(&self) -> Result<usize, Error> {
+    async fn drive_again<E: Commanded>(&self) -> Result<usize, Error> {
         let mut after = Uuid::nil();
         let mut count = 0;
         loop {
-            let page: Vec<Uuid> = session::Entity::find()
+            let page: Vec<Uuid> = E::find()
                 .select_only()
-                .column(session::Column::SessionId)
-                .filter(session::Column::SessionId.gt(after))
-                .filter(session::Column::DeadlineMs.is_not_null())
-                .filter(session::Column::CommandId.is_not_null())
-                .filter(session::Column::Lane.eq(machine::Lane::Durable.as_str()))
-                .order_by_asc(session::Column::SessionId)
+                .column(E::ID)
+                .filter(E::ID.gt(after))
+                .filter(E::DEADLINE_MS.is_not_null())
+                .filter(E::COMMAND_ID.is_not_null())
+                .filter(E::LANE.eq(machine::Lane::Durable.as_str()))
+                .order_by_asc(E::ID)
                 .limit(BATCH)
                 .into_tuple()
                 .all(&self.parts.database.reader)
                 .await?;
             let Some(last) = page.last().copied() else { return Ok(count) };
             count += page.len();
-            let lost = page.into_iter().map(|id| self.parts.writer.enqueue(Work::Happened(id, Event::Lost), None));
+            let lost = page.into_iter().map(|id| self.parts.writer.enqueue(E::work(id, Word::Lost), None));
             for written in join_all(lost).await {
                 written?;
             }

@@ -4,6 +4,7 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
+use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::parking::{ATTEMPTS, ERROR, REASON};
 use streams::publisher::Outgoing;
@@ -68,7 +69,9 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
         payload: delivery.payload.to_vec(),
         headers: Value::Array(headers),
         attempts: attempts.unwrap_or_else(|| json!([])),
-        entity: id("session_id").map(|id| format!("session:{id}")),
+        entity: id("session_id")
+            .map(|id| format!("session:{id}"))
+            .or_else(|| id("install_id").map(|id| format!("application:{id}"))),
         controller_id,
         platform,
         copied: true,
@@ -97,12 +100,14 @@ pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<
 }
 
 fn copy(row: dead_letter::Model) -> Outgoing {
-    let headers = vec![
+    let about = row.entity.map(|entity| (cloudevents::SUBJECT.to_owned(), entity));
+    let headers = [
         (COPY_HEADER.to_owned(), row.id.to_string()),
         (REASON.to_owned(), row.reason),
         (ERROR.to_owned(), row.error.replace(['\r', '\n', '\0'], " ")),
         (ATTEMPTS.to_owned(), row.attempts.to_string()),
     ];
+    let headers = headers.into_iter().chain(about).collect();
     Outgoing {
         subject: subject::dead_letter(&row.subject),
         message_id: format!("copy:{}", row.id),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use machine::controller::{Event, is_silent};
 use sea_orm::{DbErr, EntityTrait};
+use streams::cloudevents;
 use streams::ids::{ControllerId, Platform};
 use streams::parking::{Letter, Parker};
 use streams::subject;
@@ -127,7 +128,10 @@ impl Heartbeats {
         let Some((platform, id)) = names(row) else { return };
         let sync = Sync { event_id: Uuid::now_v7(), timestamp: chrono::Utc::now() };
         let Ok(payload) = serde_json::to_vec(&sync) else { return };
-        if let Err(error) = self.parts.link.client.publish(subject::sync(&platform, &id), payload.into()).await {
+        let subject = subject::sync(&platform, &id);
+        let headers = cloudevents::headers(&subject, &sync.event_id.to_string(), Some(&format!("controller:{id}")));
+        let client = &self.parts.link.client;
+        if let Err(error) = client.publish_with_headers(subject, headers, payload.into()).await {
             tracing::warn!(controller.id = %id, %error, "a controller cannot be asked for its world");
         }
     }

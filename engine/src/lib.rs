@@ -4,11 +4,17 @@
 //! "what happens when …"; ARCHITECTURE.md walks the whole trip.
 
 pub mod account;
+pub mod amendment;
+mod applications;
+pub mod attempts;
 pub mod clock;
 mod courier;
 mod dead_letters;
+pub mod events;
+pub mod feed;
 pub mod fold;
 mod heartbeats;
+pub mod jobs;
 pub mod metrics;
 mod parts;
 mod placement;
@@ -17,6 +23,7 @@ pub mod queries;
 mod relay;
 mod replay;
 pub mod request;
+mod signal;
 pub mod store;
 mod templates;
 mod timers;
@@ -38,10 +45,13 @@ use tokio_util::sync::CancellationToken;
 
 use clock::Clock;
 use courier::{Courier, Epochs};
+use feed::Feed;
 use parts::Parts;
 use templates::Templates;
-use writer::{Done, TemplateWrite, Wakes, Work, Writer};
+use writer::{ApplicationWork, Done, Stands, TemplateWrite, Wakes, Work, Writer, WrittenTemplate};
 
+pub use amendment::{AmendSession, Amendment};
+pub use applications::InstallApplication;
 pub use courier::Error;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
@@ -72,6 +82,7 @@ pub struct Config {
 pub struct Engine {
     parts: Parts,
     publisher: Publisher,
+    feed: Feed,
     default_platform: String,
     templates: Templates,
     outbox_limit: i64,
@@ -102,10 +113,14 @@ impl Engine {
             renewed: Arc::new(Notify::new()),
         };
         courier.look().await?;
-        let tasks = spawn(&parts, &publisher, courier, &cancel);
+        let feed = Feed::new(parts.database.reader.clone(), parts.metrics.feed.clone());
+        let mut tasks = spawn(&parts, &publisher, courier, config.outbox_limit, &cancel);
+        tasks.push(tokio::spawn(feed.clone().run(parts.wakes.clone(), cancel.clone())));
+        tasks.push(tokio::spawn(signal::listen(parts.clone(), cancel.clone())));
         let engine = Arc::new(Self {
             parts,
             publisher,
+            feed,
             default_platform: config.default_platform,
             templates: Templates::new(),
             outbox_limit: config.outbox_limit,
@@ -122,10 +137,8 @@ impl Engine {
         let Ok(manifests) = Manifest::parse_all(include_str!("built_in.yaml")) else {
             return Ok(()); // a test keeps the file well-formed
         };
-        for manifest in manifests {
-            let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: true };
-            self.parts.writer.enqueue(Work::Template(write), None).await?;
-        }
+        let write = TemplateWrite::Put { manifests, built_in: true };
+        self.parts.writer.enqueue(Work::Template(write), None).await?;
         Ok(())
     }
 
@@ -146,10 +159,13 @@ impl Engine {
     /// # Errors
     /// [`request::Error`]: invalid fields, or why it could not be written.
     pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
-        self.room()?;
-        let db = &self.parts.database.reader;
-        let new = request::check(db, &self.templates, &self.default_platform, request).await?;
-        match self.parts.writer.submit(Work::Create(Box::new(new))).await? {
+        let new = async {
+            self.room()?;
+            let db = &self.parts.database.reader;
+            let new = request::check(db, &self.templates, &self.default_platform, request).await?;
+            Ok::<_, request::Error>(Work::Create(Box::new(new)))
+        };
+        match self.parts.writer.once(new).await? {
             Done::Session(row) => Ok(*row),
             other => Err(request::Error::Unexpected(format!("{other:?}"))),
         }
@@ -160,12 +176,51 @@ impl Engine {
     /// # Errors
     /// Why it was refused or not written.
     pub async fn ask(&self, id: uuid::Uuid, ask: writer::Ask) -> Result<store::session::Model, WriteError> {
-        if ask == writer::Ask::Wake {
-            self.room()?;
-        }
-        match self.parts.writer.submit(Work::Ask(id, ask)).await? {
+        self.change(id, None, Work::Ask(id, ask)).await
+    }
+
+    /// Asks something of a session where it stands as is believed.
+    ///
+    /// # Errors
+    /// [`WriteError::Moved`] where it does not, else as for [`Engine::ask`].
+    pub async fn ask_if(
+        &self,
+        id: uuid::Uuid,
+        stands: Option<Stands>,
+        ask: writer::Ask,
+    ) -> Result<store::session::Model, WriteError> {
+        self.change(id, stands, Work::Ask(id, ask)).await
+    }
+
+    /// Changes what is attached to a session, where it stands as is believed; answers once it is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn amend_session(
+        &self,
+        id: uuid::Uuid,
+        stands: Option<Stands>,
+        change: AmendSession,
+    ) -> Result<store::session::Model, WriteError> {
+        let change = amendment::check(change)?;
+        self.change(id, stands, Work::Amend(id, Box::new(change))).await
+    }
+
+    async fn change(
+        &self,
+        session: uuid::Uuid,
+        stands: Option<Stands>,
+        work: Work,
+    ) -> Result<store::session::Model, WriteError> {
+        let starts = matches!(&work, Work::Ask(_, writer::Ask::Wake));
+        let work = match stands {
+            Some(stands) => Work::If { session, stands, then: Box::new(work) },
+            None => work,
+        };
+        let prepared = async { if starts { self.room().map(|()| work) } else { Ok(work) } };
+        match self.parts.writer.once(prepared).await? {
             Done::Session(row) => Ok(*row),
-            _ => Err(WriteError::NotFound { what: "session", name: id.to_string() }),
+            _ => Err(WriteError::NotFound { what: "session", name: session.to_string() }),
         }
     }
 
@@ -175,18 +230,48 @@ impl Engine {
         if waiting >= limit { Err(WriteError::Backlog { waiting, limit }) } else { Ok(()) }
     }
 
-    /// Creates or replaces a template that was checked; says `created`, `updated` or `unchanged`.
+    /// Installs an application, or upgrades the one of its name on its platform; answers once that is durable.
     ///
     /// # Errors
-    /// Why it was not written.
-    pub async fn put_template(&self, manifest: Manifest) -> Result<(store::template::Model, &'static str), WriteError> {
-        let name = manifest.metadata.name.clone();
-        let write = TemplateWrite::Put { manifest: Box::new(manifest), built_in: false };
+    /// [`request::Error`]: invalid fields, or why it could not be written.
+    pub async fn install(&self, request: InstallApplication) -> Result<store::application::Model, request::Error> {
+        let new = async {
+            self.room()?;
+            let new = applications::check(&self.parts.database.reader, &self.default_platform, request).await?;
+            Ok::<_, request::Error>(Work::Application(Box::new(ApplicationWork::Install(Box::new(new)))))
+        };
+        match self.parts.writer.once(new).await? {
+            Done::Application(row) => Ok(*row),
+            other => Err(request::Error::Unexpected(format!("{other:?}"))),
+        }
+    }
+
+    /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn uninstall(&self, id: uuid::Uuid, force: bool) -> Result<store::application::Model, WriteError> {
+        let work = Work::Application(Box::new(ApplicationWork::Uninstall { id, force }));
+        match self.parts.writer.submit(work).await? {
+            Done::Application(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "application", name: id.to_string() }),
+        }
+    }
+
+    /// Creates or replaces templates that were checked: either all of them or none.
+    ///
+    /// # Errors
+    /// Why they were not written.
+    pub async fn put_templates(&self, manifests: Vec<Manifest>) -> Result<Vec<WrittenTemplate>, WriteError> {
+        let names: Vec<String> = manifests.iter().map(|manifest| manifest.metadata.name.clone()).collect();
+        let write = TemplateWrite::Put { manifests, built_in: false };
         let written = self.parts.writer.submit(Work::Template(write)).await;
-        self.templates.forget(&name).await;
+        for name in &names {
+            self.templates.forget(name).await;
+        }
         match written? {
-            Done::Template(row, what) => Ok((*row, what)),
-            _ => Err(WriteError::NotFound { what: "template", name }),
+            Done::Templates(written) => Ok(written),
+            other => Err(WriteError::Conflict(format!("unexpected answer of the writer: {other:?}"))),
         }
     }
 
@@ -201,12 +286,28 @@ impl Engine {
         written.map(drop)
     }
 
-    /// Replays a dead letter; see [`ReplayError`] for when it cannot be.
+    /// Replays a dead letter in the name of `by`; see [`ReplayError`] for when it cannot be.
     ///
     /// # Errors
     /// Why it was not replayed.
-    pub async fn replay(&self, id: uuid::Uuid) -> Result<store::dead_letter::Model, ReplayError> {
-        replay::replay(&self.parts, &self.publisher, id).await
+    pub async fn replay(&self, id: uuid::Uuid, by: String) -> Result<store::dead_letter::Model, ReplayError> {
+        replay::replay(&self.parts, &self.publisher, id, by).await
+    }
+
+    /// Closes a dead letter for good, in the name of `by`, and says why.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn discard(
+        &self,
+        id: uuid::Uuid,
+        why: String,
+        by: String,
+    ) -> Result<store::dead_letter::Model, WriteError> {
+        match self.parts.writer.submit(Work::Discard { letter: id, why, by }).await? {
+            Done::DeadLetter(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "dead letter", name: id.to_string() }),
+        }
     }
 
     /// Where reads go.
@@ -215,10 +316,22 @@ impl Engine {
         &self.parts.database.reader
     }
 
-    /// Grows with every commit of this process.
+    /// Every change of the log, to watch.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Grows with every commit of this process, and with those of other engines on the same database.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.parts.writer.commits()
+    }
+
+    /// The connection to NATS.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.parts.link
     }
 
     /// Whether JetStream can be reached, and since when that is so.
@@ -240,7 +353,13 @@ impl Engine {
     }
 }
 
-fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &CancellationToken) -> Vec<JoinHandle<()>> {
+fn spawn(
+    parts: &Parts,
+    publisher: &Publisher,
+    courier: Courier,
+    outbox_limit: i64,
+    cancel: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
     let (epochs, renewed) = (courier.epochs.clone(), courier.renewed.clone());
     let parker = Parker::new(publisher.clone());
     let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epochs: epochs.clone() };
@@ -253,6 +372,7 @@ fn spawn(parts: &Parts, publisher: &Publisher, courier: Courier, cancel: &Cancel
         tokio::spawn(timers::run(parts.clone(), cancel.clone())),
         tokio::spawn(placement::run(parts.clone(), cancel.clone())),
         tokio::spawn(account::run(parts.clone(), cancel.clone())),
+        tokio::spawn(jobs::run(parts.clone(), publisher.clone(), outbox_limit, cancel.clone())),
         tokio::spawn(consume_reports(parts.clone(), parker.clone(), projector, cancel.clone())),
         tokio::spawn(consume_dead_letters(parts.clone(), parker, cancel.clone())),
     ]

@@ -34,6 +34,7 @@ pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     /// Those of the JetStream parts.
     pub nats: streams::metrics::Metrics,
+    pub(crate) feed: crate::feed::Metrics,
     published: Family<Type, Counter>,
     processed: Family<Controller, Counter>,
     latency: Histogram,
@@ -48,9 +49,11 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let nats = streams::metrics::Metrics::register(&mut registry);
+        let feed = crate::feed::Metrics::register(&mut registry);
         let metrics = Self {
             registry: Arc::new(Mutex::new(Registry::default())),
             nats,
+            feed,
             published: Family::default(),
             processed: Family::default(),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 18)),

@@ -1,10 +1,9 @@
-//! What happens to sessions that wait: when a controller takes work (again), they are tried once more.
+//! What happens to sessions and applications that wait: when a controller takes work (again), they are tried once more.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use machine::placement::{Place, choose};
-use machine::session::Event;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::crash::{Moment, point};
@@ -12,18 +11,19 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{controller, session};
-use crate::writer::{Done, Work};
+use crate::store::commanded::{Commanded, Word, has_owner, is_under_way};
+use crate::store::{application, controller, session};
 
-/// Sessions that are tried together.
+/// Rows that are tried together.
 const BATCH: u64 = 500;
 /// The slow scan behind the wake-ups: room that became free is noticed by then.
 const POLL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     loop {
-        if let Err(error) = round(&parts).await {
-            tracing::warn!(%error, "waiting sessions cannot be read");
+        let rounds = tokio::join!(round::<session::Entity>(&parts), round::<application::Entity>(&parts));
+        if let Err(error) = rounds.0.and(rounds.1) {
+            tracing::warn!(%error, "what waits cannot be read");
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
@@ -33,58 +33,56 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     }
 }
 
-async fn round(parts: &Parts) -> Result<(), DbErr> {
+async fn round<E: Commanded>(parts: &Parts) -> Result<(), DbErr> {
     let controllers = controller::Entity::find().all(&parts.database.reader).await?;
     let mut platforms: Vec<&str> = controllers.iter().map(|row| row.platform.as_str()).collect();
     platforms.sort_unstable();
     platforms.dedup();
-    let candidates: Vec<_> = controllers.iter().map(|row| row.candidate(0)).collect();
+    let candidates: Vec<_> = controllers.iter().map(|row| row.candidate(E::DOMAIN, 0)).collect();
     for platform in platforms {
         if matches!(choose(platform, &candidates), Place::Chosen { .. }) {
-            place_waiting(parts, platform).await?;
+            place_waiting::<E>(parts, platform).await?;
         }
     }
     for row in controllers.iter().filter(|row| row.ready()) {
-        release_waiting(parts, &row.controller_id).await?;
+        release_waiting::<E>(parts, &row.controller_id).await?;
     }
     Ok(())
 }
 
-/// Sessions without an owner, oldest first, until no more find one.
-async fn place_waiting(parts: &Parts, platform: &str) -> Result<(), DbErr> {
+/// Those without an owner, oldest first, until no more find one.
+async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str) -> Result<(), DbErr> {
     loop {
-        let waiting: Vec<Uuid> = session::Entity::find()
+        let waiting: Vec<Uuid> = E::find()
             .select_only()
-            .column(session::Column::SessionId)
-            .filter(session::Column::ControllerId.is_null())
-            .filter(Expr::cust("status <> 'deleted'")) // literally as in the partial index, so that SQLite uses it
-            .filter(session::Column::Status.is_not_in(["deleting", "failed"]))
-            .filter(session::Column::Platform.eq(platform))
-            .order_by_asc(session::Column::CreatedMs)
+            .column(E::ID)
+            .filter(Expr::cust(E::UNPLACED))
+            .filter(E::PLATFORM.eq(platform))
+            .order_by_asc(E::CREATED_MS)
             .limit(BATCH)
             .into_tuple()
             .all(&parts.database.reader)
             .await?;
         point("placement.decide", Moment::Before);
-        let placed = join_all(waiting.into_iter().map(|id| parts.writer.enqueue(Work::Place(id), None))).await;
+        let placed = join_all(waiting.into_iter().map(|id| parts.writer.enqueue(E::work(id, Word::Place), None))).await;
         point("placement.decide", Moment::After);
-        let progress = placed.iter().any(|done| matches!(done, Ok(Done::Session(row)) if row.controller_id.is_some()));
+        let progress = placed.iter().any(|done| done.as_ref().is_ok_and(has_owner));
         if !progress {
             return Ok(());
         }
     }
 }
 
-/// Sessions whose owner takes work again, and whose open command waits for just that.
-async fn release_waiting(parts: &Parts, controller_id: &str) -> Result<(), DbErr> {
+/// Those whose owner takes work again, and whose open command waits for just that.
+async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str) -> Result<(), DbErr> {
     loop {
-        let waiting: Vec<Uuid> = session::Entity::find()
+        let waiting: Vec<Uuid> = E::find()
             .select_only()
-            .column(session::Column::SessionId)
-            .filter(session::Column::ControllerId.eq(controller_id))
-            .filter(session::Column::CommandId.is_not_null())
-            .filter(session::Column::DeadlineMs.is_null())
-            .filter(session::Column::NextAttemptMs.is_null())
+            .column(E::ID)
+            .filter(E::CONTROLLER_ID.eq(controller_id))
+            .filter(E::COMMAND_ID.is_not_null())
+            .filter(E::DEADLINE_MS.is_null())
+            .filter(E::NEXT_ATTEMPT_MS.is_null())
             .limit(BATCH)
             .into_tuple()
             .all(&parts.database.reader)
@@ -93,9 +91,8 @@ async fn release_waiting(parts: &Parts, controller_id: &str) -> Result<(), DbErr
             return Ok(());
         }
         let released =
-            join_all(waiting.into_iter().map(|id| parts.writer.enqueue(Work::Happened(id, Event::OwnerReady), None)));
-        let progress =
-            released.await.iter().any(|done| matches!(done, Ok(Done::Session(row)) if row.deadline_ms.is_some()));
+            join_all(waiting.into_iter().map(|id| parts.writer.enqueue(E::work(id, Word::OwnerReady), None)));
+        let progress = released.await.iter().any(|done| done.as_ref().is_ok_and(is_under_way));
         if !progress {
             return Ok(());
         }

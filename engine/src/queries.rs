@@ -1,27 +1,48 @@
 //! What can be asked of the tables. Everything here only reads, by an index.
 
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::store::{controller, dead_letter, event, session, template};
+use crate::events::Pattern;
+use crate::store::{application, controller, dead_letter, event, job, session, template};
 
 /// Where a page begins: after the row with this creation time and id.
 pub type Position = (i64, Uuid);
 
 /// What a list of sessions is narrowed by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)] // the fields are those of the API
 pub struct SessionFilter {
     pub user_id: Option<String>,
-    /// One state, or `all`; none of them: all but deleted.
-    pub status: Option<String>,
+    /// States, or `all`; none of them: all but deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<String>,
     pub platform: Option<String>,
     pub controller_id: Option<String>,
     pub template_id: Option<String>,
     pub tag: Option<String>,
+}
+
+/// What a list of dead letters is narrowed by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct LetterFilter {
+    pub status: Option<String>,
+    pub reason: Option<String>,
+    pub subject: Option<Pattern>,
+    pub platform: Option<String>,
+    pub controller_id: Option<String>,
+    pub entity: Option<String>,
+    pub fingerprint: Option<String>,
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
 }
 
 /// One session.
@@ -32,14 +53,49 @@ pub async fn session(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<sessi
     session::Entity::find_by_id(id).one(db).await
 }
 
-/// A page of sessions, newest first, stable while others are written.
+/// The order of a list of sessions: by what never changes, so that a page ends where the next begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SessionSort {
+    /// By user and then by creation, rather than by creation alone.
+    pub by_user: bool,
+    /// The least first.
+    pub ascending: bool,
+}
+
+/// Where a page of sessions begins: after the row with this user (where they are the order), creation time and id.
+pub type SessionPosition = (Option<String>, i64, Uuid);
+
+impl SessionSort {
+    /// The place of a row in this order.
+    #[must_use]
+    pub fn position(self, row: &session::Model) -> SessionPosition {
+        (self.by_user.then(|| row.user_id.clone()), row.created_ms, row.session_id)
+    }
+}
+
+/// A page of sessions, stable while others are written.
 #[allow(clippy::missing_errors_doc)] // as above
 pub async fn sessions(
     db: &impl ConnectionTrait,
     filter: &SessionFilter,
-    after: Option<Position>,
+    sort: SessionSort,
+    after: Option<SessionPosition>,
     limit: u64,
 ) -> Result<Vec<session::Model>, DbErr> {
+    use session::Column as C;
+    let mut select = narrowed(db, filter);
+    if let Some(after) = after {
+        select = select.filter(beyond(sort, after));
+    }
+    let order = if sort.ascending { Order::Asc } else { Order::Desc };
+    if sort.by_user {
+        select = select.order_by(C::UserId, order.clone());
+    }
+    select.order_by(C::CreatedMs, order.clone()).order_by(C::SessionId, order).limit(limit).all(db).await
+}
+
+/// Those of the sessions that a filter means.
+pub(crate) fn narrowed(db: &impl ConnectionTrait, filter: &SessionFilter) -> Select<session::Entity> {
     use session::Column as C;
     let mut select = session::Entity::find();
     let equal =
@@ -49,26 +105,35 @@ pub async fn sessions(
             select = select.filter(column.eq(value));
         }
     }
-    select = match filter.status.as_deref() {
-        None => select.filter(C::Status.ne("deleted")),
-        Some("all") => select,
-        Some(status) => select.filter(C::Status.eq(status)),
+    select = match filter.status.as_slice() {
+        [] => select.filter(Expr::cust("status <> 'deleted'")), // literally as in the partial index
+        [one] if one == "all" => select,
+        states => select.filter(C::Status.is_in(states)),
     };
-    if let Some(tag) = &filter.tag {
-        select = with_tag(select, db, tag);
+    match &filter.tag {
+        Some(tag) => with_tag(select, db, tag),
+        None => select,
     }
-    if let Some((created_ms, id)) = after {
-        let earlier = C::CreatedMs.lt(created_ms);
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::SessionId.lt(id));
-        select = select.filter(Condition::any().add(earlier).add(same));
+}
+
+/// Rows after a position, as a comparison of rows, which both databases answer from the index of the order.
+fn beyond(sort: SessionSort, (user_id, created_ms, id): SessionPosition) -> Expr {
+    use session::Column as C;
+    let mut columns: Vec<Expr> = vec![Expr::col(C::CreatedMs), Expr::col(C::SessionId)];
+    let mut values: Vec<Expr> = vec![created_ms.into(), id.into()];
+    if sort.by_user {
+        columns.insert(0, Expr::col(C::UserId));
+        values.insert(0, user_id.unwrap_or_default().into());
     }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::SessionId).limit(limit).all(db).await
+    let (row, position) = (Expr::tuple(columns), Expr::tuple(values));
+    if sort.ascending { row.gt(position) } else { row.lt(position) }
 }
 
 fn with_tag(select: Select<session::Entity>, db: &impl ConnectionTrait, tag: &str) -> Select<session::Entity> {
     if db.get_database_backend() == sea_orm::DbBackend::Postgres {
         let tags = serde_json::json!([tag]);
-        return select.filter(Expr::cust_with_values("tags @> $1", [tags]));
+        // the second half literally as in the partial index
+        return select.filter(Expr::cust_with_values("tags @> $1 AND tags <> '[]'::jsonb", [tags]));
     }
     select.filter(Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) AS t WHERE t.value = ?)", [tag]))
 }
@@ -124,6 +189,70 @@ pub async fn templates(
     select.order_by_asc(template::Column::Name).limit(limit).all(db).await
 }
 
+/// What a list of applications is narrowed by.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct ApplicationFilter {
+    pub platform: Option<String>,
+    /// One state, or `all`; none of them: all but uninstalled.
+    pub status: Option<String>,
+    pub template_name: Option<String>,
+}
+
+/// One application.
+#[allow(clippy::missing_errors_doc)]
+pub async fn application(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<application::Model>, DbErr> {
+    application::Entity::find_by_id(id).one(db).await
+}
+
+/// A page of applications, newest first.
+#[allow(clippy::missing_errors_doc)]
+pub async fn applications(
+    db: &impl ConnectionTrait,
+    filter: &ApplicationFilter,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<application::Model>, DbErr> {
+    use application::Column as C;
+    let mut select = application::Entity::find();
+    for (column, value) in [(C::Platform, &filter.platform), (C::TemplateName, &filter.template_name)] {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    select = match filter.status.as_deref() {
+        None => select.filter(C::InstallStatus.ne("uninstalled")),
+        Some("all") => select,
+        Some(status) => select.filter(C::InstallStatus.eq(status)),
+    };
+    if let Some((created_ms, id)) = after {
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::InstallId.lt(id));
+        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::InstallId).limit(limit).all(db).await
+}
+
+/// How many living sessions use the templates of applications: each a template's name and a platform, with its count.
+#[allow(clippy::missing_errors_doc)]
+pub async fn in_use(
+    db: &impl ConnectionTrait,
+    names: impl IntoIterator<Item = &str>,
+) -> Result<Vec<(String, String, i64)>, DbErr> {
+    use session::Column as C;
+    session::Entity::find()
+        .select_only()
+        .column(C::TemplateId)
+        .column(C::Platform)
+        .column_as(C::SessionId.count(), "count")
+        .filter(C::TemplateId.is_in(names))
+        .filter(C::Status.ne("deleted"))
+        .group_by(C::TemplateId)
+        .group_by(C::Platform)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
 /// Every controller that ever reported.
 #[allow(clippy::missing_errors_doc)]
 pub async fn controllers(db: &impl ConnectionTrait) -> Result<Vec<controller::Model>, DbErr> {
@@ -142,24 +271,79 @@ pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result
     Ok(controller::Entity::find().filter(controller::Column::Platform.eq(platform)).count(db).await? > 0)
 }
 
-/// A page of dead letters, newest first; by status where given.
+/// A page of dead letters, newest first.
 #[allow(clippy::missing_errors_doc)]
 pub async fn dead_letters(
     db: &impl ConnectionTrait,
-    status: Option<&str>,
+    filter: &LetterFilter,
     after: Option<Position>,
     limit: u64,
 ) -> Result<Vec<dead_letter::Model>, DbErr> {
     use dead_letter::Column as C;
-    let mut select = dead_letter::Entity::find();
-    if let Some(status) = status {
-        select = select.filter(C::Status.eq(status));
-    }
+    let mut select = letters(filter);
     if let Some((created_ms, id)) = after {
         let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::Id.lt(id));
         select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
     }
     select.order_by_desc(C::CreatedMs).order_by_desc(C::Id).limit(limit).all(db).await
+}
+
+/// Those of the dead letters that a filter means.
+pub(crate) fn letters(filter: &LetterFilter) -> Select<dead_letter::Entity> {
+    use dead_letter::Column as C;
+    let equal = [
+        (C::Status, &filter.status),
+        (C::Reason, &filter.reason),
+        (C::Platform, &filter.platform),
+        (C::ControllerId, &filter.controller_id),
+        (C::Entity, &filter.entity),
+        (C::Fingerprint, &filter.fingerprint),
+    ];
+    let mut select = dead_letter::Entity::find();
+    for (column, value) in equal {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    if let Some(pattern) = &filter.subject {
+        select = select.filter(pattern.matching(C::Subject));
+    }
+    if let Some(since_ms) = filter.since_ms {
+        select = select.filter(C::CreatedMs.gte(since_ms));
+    }
+    if let Some(until_ms) = filter.until_ms {
+        select = select.filter(C::CreatedMs.lt(until_ms));
+    }
+    select
+}
+
+/// One job.
+#[allow(clippy::missing_errors_doc)]
+pub async fn job(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<job::Model>, DbErr> {
+    job::Entity::find_by_id(id).one(db).await
+}
+
+/// A page of jobs, newest first; by status and kind where given.
+#[allow(clippy::missing_errors_doc)]
+pub async fn jobs(
+    db: &impl ConnectionTrait,
+    status: Option<&str>,
+    kind: Option<&str>,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<job::Model>, DbErr> {
+    use job::Column as C;
+    let mut select = job::Entity::find();
+    for (column, value) in [(C::Status, status), (C::Kind, kind)] {
+        if let Some(value) = value {
+            select = select.filter(column.eq(value));
+        }
+    }
+    if let Some((created_ms, id)) = after {
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::JobId.lt(id));
+        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
+    }
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::JobId).limit(limit).all(db).await
 }
 
 /// One dead letter.

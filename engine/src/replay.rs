@@ -1,15 +1,16 @@
 //! What happens when an operator replays a dead letter.
 //!
-//! A command that failed is not sent again as it was: its session is asked anew for what is desired now, at a new generation.
-//! A message that could not be read goes back, byte for byte, to the subject that it was on.
+//! A command that failed is not sent again as it was: its session or application is asked anew for what is desired now, at a new
+//! generation. A message that could not be read goes back, byte for byte, to the subject that it was on. One letter and a job
+//! over many take the same way.
 
 use streams::publisher::{Outgoing, Publisher};
 use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{dead_letter, event, session};
-use crate::writer::{self, Ask, Done, Work};
+use crate::store::dead_letter;
+use crate::writer::{self, Commanded, Done, Replay, Work};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -31,54 +32,69 @@ pub enum Error {
     Database(#[from] sea_orm::DbErr),
 }
 
-pub(crate) async fn replay(parts: &Parts, publisher: &Publisher, id: Uuid) -> Result<dead_letter::Model, Error> {
-    let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
-    if letter.status != "open" {
-        return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
+impl Error {
+    /// The stable word for its sort, as the types of problems of the API are named.
+    pub(crate) fn problem(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Superseded(_) => "superseded",
+            Self::Writer(error) => error.problem(),
+            Self::Publish(_) | Self::Database(_) => "unavailable",
+        }
     }
-    let note = if letter.source.starts_with("command:") {
-        ask_again(parts, &letter).await?
-    } else {
-        publish_again(publisher, &letter).await?
+}
+
+pub(crate) async fn replay(
+    parts: &Parts,
+    publisher: &Publisher,
+    id: Uuid,
+    by: String,
+) -> Result<dead_letter::Model, Error> {
+    let work = async {
+        let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
+        if letter.status != "open" {
+            return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
+        }
+        let how = prepare(parts, Some(publisher), &letter).await?;
+        Ok(Work::Replay { letter: id, how, by })
     };
-    match parts.writer.submit(Work::Settle { id, status: "replayed", note: Some(note) }).await? {
+    match parts.writer.once(work).await? {
         Done::DeadLetter(row) => Ok(*row),
         _ => Err(Error::NotFound(id)),
     }
 }
 
-async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<String, Error> {
-    let event_id = letter.event_id.unwrap_or_default();
-    let db = &parts.database.reader;
-    let moved_on = |why: String| Error::Superseded(format!("the command was overtaken: {why}"));
-    let command = crate::queries::command(db, event_id).await?.ok_or_else(|| moved_on("it left the log".into()))?;
-    let session_id = session_of(&command).ok_or_else(|| moved_on("it belongs to no session".into()))?;
-    let row = crate::queries::session(db, session_id).await?.ok_or_else(|| moved_on("its session is gone".into()))?;
-    if row.generation != command.generation {
-        let (now, then) = (row.generation, command.generation);
-        return Err(moved_on(format!("session {session_id} is at generation {now}, the command at {then}")));
+/// What the writer is to do about a letter; a message goes out here, unless nobody is given to publish it.
+pub(crate) async fn prepare(
+    parts: &Parts,
+    publisher: Option<&Publisher>,
+    letter: &dead_letter::Model,
+) -> Result<Replay, Error> {
+    if letter.source.starts_with("command:") {
+        return ask_again(parts, letter).await;
     }
-    match parts.writer.submit(Work::Ask(session_id, Ask::Again)).await? {
-        Done::Session(row) => Ok(replayed_as(&row)),
-        _ => Err(Error::NotFound(letter.id)),
-    }
-}
-
-fn session_of(command: &event::Model) -> Option<Uuid> {
-    command.entity.strip_prefix("session:")?.parse().ok()
-}
-
-fn replayed_as(row: &session::Model) -> String {
-    let command = row.command_id.map(|id| id.to_string()).unwrap_or_default();
-    format!("replayed as command {command} at generation {}", row.generation)
-}
-
-async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {
     let known = subject::parse_report(&letter.subject).is_some() || subject::parse_command(&letter.subject).is_some();
     if !known {
         let why = format!("nothing listens durably on {}; discard it instead", letter.subject);
         return Err(Error::Superseded(why));
     }
+    let note = match publisher {
+        Some(publisher) => publish_again(publisher, letter).await?,
+        None => String::new(),
+    };
+    Ok(Replay::Sent { note })
+}
+
+async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay, Error> {
+    let event_id = letter.event_id.unwrap_or_default();
+    let moved_on = |why: &str| Error::Superseded(format!("the command was overtaken: {why}"));
+    let command = crate::queries::command(&parts.database.reader, event_id).await?;
+    let command = command.ok_or_else(|| moved_on("it left the log"))?;
+    let of = Commanded::of(&command.entity).ok_or_else(|| moved_on("it belongs to no session and no application"))?;
+    Ok(Replay::Ask { of, generation: command.generation })
+}
+
+async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {
     let outgoing = Outgoing {
         subject: letter.subject.clone(),
         message_id: format!("replay:{}:{}", letter.id, letter.updated_ms),

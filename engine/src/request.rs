@@ -70,10 +70,10 @@ pub enum Error {
 
 /// Gathers mistakes.
 #[derive(Default)]
-struct Mistakes(Vec<FieldError>);
+pub(crate) struct Mistakes(pub(crate) Vec<FieldError>);
 
 impl Mistakes {
-    fn add(&mut self, field: &str, rule: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &str, rule: impl Into<String>, hint: impl Into<String>) {
         self.0.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
     }
 
@@ -87,7 +87,26 @@ impl Mistakes {
         }
     }
 
-    fn duration(&mut self, field: &str, value: Option<&str>) -> Option<i64> {
+    pub(crate) fn tags(&mut self, tags: &[String]) {
+        if tags.len() > 32 {
+            self.add("tags", "at most 32", "remove some");
+        }
+        for (i, tag) in tags.iter().enumerate() {
+            self.text(&format!("tags[{i}]"), tag, 64);
+        }
+    }
+
+    pub(crate) fn metadata(&mut self, metadata: &serde_json::Value) {
+        if metadata.to_string().len() > MAX_METADATA {
+            let rule = format!("at most {MAX_METADATA} bytes of JSON");
+            self.add("metadata", rule, "keep large things elsewhere, and refer to them");
+        }
+        if crate::projector::has_nul(metadata) {
+            self.add("metadata", "must not hold NUL characters", "remove \\u0000");
+        }
+    }
+
+    pub(crate) fn duration(&mut self, field: &str, value: Option<&str>) -> Option<i64> {
         match duration::parse(value?) {
             Ok(duration) => i64::try_from(duration.as_secs()).ok(),
             Err(error) => {
@@ -134,23 +153,8 @@ pub(crate) async fn check(
 }
 
 fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
-    if request.tags.len() > 32 {
-        mistakes.add("tags", "at most 32", "remove some");
-    }
-    for (i, tag) in request.tags.iter().enumerate() {
-        mistakes.text(&format!("tags[{i}]"), tag, 64);
-    }
-    let metadata = serde_json::Value::Object(request.metadata.clone());
-    if metadata.to_string().len() > MAX_METADATA {
-        mistakes.add(
-            "metadata",
-            format!("at most {MAX_METADATA} bytes of JSON"),
-            "keep large things elsewhere, and refer to them",
-        );
-    }
-    if crate::projector::has_nul(&metadata) {
-        mistakes.add("metadata", "must not hold NUL characters", "remove \\u0000");
-    }
+    mistakes.tags(&request.tags);
+    mistakes.metadata(&serde_json::Value::Object(request.metadata.clone()));
 }
 
 async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mut Mistakes) -> Result<(), DbErr> {
@@ -173,17 +177,22 @@ fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mista
         mistakes.add("template_id", rule, "GET /api/v1/templates lists them; POST one there first");
         return;
     };
-    let (needs, has) = match platform {
-        "local" => ("a `local` block", manifest.spec.local.is_some()),
-        "docker" | "kubernetes" => ("a `baseImage`", manifest.spec.base_image.is_some()),
-        _ => ("", true),
-    };
+    let (needs, has) = needs(manifest, platform);
     if !has {
         let rule = format!(
             "template {name:?} can never run on platform {platform}: it has no {}",
             needs.trim_start_matches("a ")
         );
         mistakes.add("template_id", rule, format!("add {needs} to the template's spec, or choose another platform"));
+    }
+}
+
+/// What a platform needs of a manifest, and whether it has it.
+pub(crate) fn needs(manifest: &Manifest, platform: &str) -> (&'static str, bool) {
+    match platform {
+        "local" => ("a `local` block", manifest.spec.local.is_some()),
+        "docker" | "kubernetes" => ("a `baseImage`", manifest.spec.base_image.is_some()),
+        _ => ("", true),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What happens when time passes: due sessions are found by one index, and the machine is told.
+//! What happens when time passes: due sessions and applications are found by one index each, and the machine is told.
 //!
 //! The cost is that of what is due, never of what exists. Before a deadline counts, the stream is asked whether it still
 //! has the command: while it does, JetStream owns the delivery.
@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use machine::session::Event;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::crash::{Moment, point};
 use streams::topology::SS_COMMANDS;
@@ -14,26 +13,27 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::{event, session};
-use crate::writer::Work;
+use crate::store::commanded::{Commanded, Word};
+use crate::store::{application, event, session};
 
-/// Sessions that are looked at together.
+/// Rows that are looked at together.
 const BATCH: u64 = 500;
 /// The longest sleep, so that a moved clock is noticed.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// The pause after a round that failed, or whose timers could not be settled.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A session whose time has come.
+/// A session or an application whose time has come.
 struct Due {
-    session_id: Uuid,
+    id: Uuid,
     deadline: bool,
     command_id: Option<Uuid>,
 }
 
 pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     loop {
-        let pause = match round(&parts).await {
+        let rounds = tokio::join!(round::<session::Entity>(&parts), round::<application::Entity>(&parts));
+        let pause = match rounds.0.and_then(|first| Ok(first.min(rounds.1?))) {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::warn!(%error, "due timers cannot be read");
@@ -49,13 +49,13 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
 }
 
 /// Fires what is due; answers how long there is nothing to do.
-async fn round(parts: &Parts) -> Result<Duration, DbErr> {
+async fn round<E: Commanded>(parts: &Parts) -> Result<Duration, DbErr> {
     let now_ms = parts.clock.now_ms(&parts.database.reader).await?;
-    let next: Option<i64> = session::Entity::find()
+    let next: Option<i64> = E::find()
         .select_only()
-        .column(session::Column::WakeMs)
-        .filter(session::Column::WakeMs.is_not_null())
-        .order_by_asc(session::Column::WakeMs)
+        .column(E::WAKE_MS)
+        .filter(E::WAKE_MS.is_not_null())
+        .order_by_asc(E::WAKE_MS)
         .limit(1)
         .into_tuple()
         .one(&parts.database.reader)
@@ -64,28 +64,28 @@ async fn round(parts: &Parts) -> Result<Duration, DbErr> {
     if wait_ms > 0 {
         return Ok(MAX_SLEEP.min(Duration::from_millis(wait_ms.unsigned_abs())));
     }
-    let due = due(parts, now_ms).await?;
+    let due = due::<E>(parts, now_ms).await?;
     point("timer.fire", Moment::Before);
-    let results = join_all(due.into_iter().map(|due| fire(parts, due))).await;
+    let results = join_all(due.into_iter().map(|due| fire::<E>(parts, due))).await;
     point("timer.fire", Moment::After);
     let stuck = results.iter().all(|fired| !fired);
     Ok(if stuck { PAUSE } else { Duration::ZERO })
 }
 
-async fn due(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr> {
-    let rows: Vec<(Uuid, Option<i64>, Option<Uuid>)> = session::Entity::find()
+async fn due<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr> {
+    let rows: Vec<(Uuid, Option<i64>, Option<Uuid>)> = E::find()
         .select_only()
-        .column(session::Column::SessionId)
-        .column(session::Column::DeadlineMs)
-        .column(session::Column::CommandId)
-        .filter(session::Column::WakeMs.lte(now_ms))
-        .order_by_asc(session::Column::WakeMs)
+        .column(E::ID)
+        .column(E::DEADLINE_MS)
+        .column(E::COMMAND_ID)
+        .filter(E::WAKE_MS.lte(now_ms))
+        .order_by_asc(E::WAKE_MS)
         .limit(BATCH)
         .into_tuple()
         .all(&parts.database.reader)
         .await?;
-    let due = |(session_id, deadline_ms, command_id): (Uuid, Option<i64>, Option<Uuid>)| Due {
-        session_id,
+    let due = |(id, deadline_ms, command_id): (Uuid, Option<i64>, Option<Uuid>)| Due {
+        id,
         deadline: deadline_ms.is_some_and(|at| at <= now_ms),
         command_id,
     };
@@ -93,16 +93,16 @@ async fn due(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr> {
 }
 
 /// Tells the machine; says whether it was written.
-async fn fire(parts: &Parts, due: Due) -> bool {
-    let event = match (due.deadline, due.command_id) {
+async fn fire<E: Commanded>(parts: &Parts, due: Due) -> bool {
+    let word = match (due.deadline, due.command_id) {
         (true, Some(command)) => match held(parts, command).await {
-            Some(held) => Event::Deadline { held },
+            Some(held) => Word::Deadline { held },
             None => return false, // the courier cannot be asked now: silence says nothing
         },
-        _ => Event::Tick,
+        _ => Word::Tick,
     };
     point("timer.fire", Moment::During);
-    parts.writer.enqueue(Work::Happened(due.session_id, event), None).await.is_ok()
+    parts.writer.enqueue(E::work(due.id, word), None).await.is_ok()
 }
 
 /// Whether a command is still on its way: in the outbox, or in the stream. `None` where that cannot be known now.

@@ -83,6 +83,9 @@ pub enum Error {
         /// How many steps.
         missing: usize,
     },
+    /// A dump was restored into a PostgreSQL whose numbers of transactions are lower.
+    #[error("the database was restored from a dump, and its feed needs to be put in order: run `streamspace migrate`")]
+    Restored,
     /// All else.
     #[error("{target} failed")]
     Database {

@@ -14,7 +14,13 @@ mod m20260101_000005_dead_letters;
 mod m20260101_000006_idempotency;
 mod m20260101_000007_streams;
 mod m20260101_000008_applications;
+mod m20260102_000001_applications;
+mod m20260102_000002_feed;
+mod m20260102_000003_jobs;
+mod m20260102_000004_letter;
+mod m20260102_000005_idle;
 mod m20260102_000006_turns;
+mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;

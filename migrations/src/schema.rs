@@ -16,7 +16,8 @@ use crate::connect::Database;
 use crate::{
     Error, m20260101_000001_controllers, m20260101_000002_templates, m20260101_000003_sessions,
     m20260101_000004_event_log, m20260101_000005_dead_letters, m20260101_000006_idempotency, m20260101_000007_streams,
-    m20260101_000008_applications, m20260102_000006_turns,
+    m20260101_000008_applications, m20260102_000001_applications, m20260102_000002_feed, m20260102_000003_jobs,
+    m20260102_000004_letter, m20260102_000005_idle, m20260102_000006_turns, restored,
 };
 
 /// Where sea-orm keeps the names of the steps that were applied.
@@ -40,6 +41,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000006_idempotency::Migration),
             Box::new(m20260101_000007_streams::Migration),
             Box::new(m20260101_000008_applications::Migration),
+            Box::new(m20260102_000001_applications::Migration),
+            Box::new(m20260102_000002_feed::Migration),
+            Box::new(m20260102_000003_jobs::Migration),
+            Box::new(m20260102_000004_letter::Migration),
+            Box::new(m20260102_000005_idle::Migration),
             Box::new(m20260102_000006_turns::Migration),
         ]
     }
@@ -73,11 +79,14 @@ pub async fn migrate(database: &Database) -> Result<Applied, Error> {
         .into_iter()
         .filter_map(|step| (!step.applied).then_some(step.name))
         .collect();
-    if steps.is_empty() {
-        transaction.rollback().await.map_err(sort)?;
-    } else {
+    if !steps.is_empty() {
         Migrator::up(&transaction, None).await.map_err(sort)?;
-        transaction.commit().await.map_err(sort)?;
+    }
+    if restored::settle(&transaction).await.map_err(sort)? {
+        tracing::info!(db.target = database.target(), "the log came with a dump; its order goes on behind it");
+    }
+    transaction.commit().await.map_err(sort)?;
+    if !steps.is_empty() {
         tracing::info!(db.target = database.target(), db.steps = steps.len(), "schema migrated");
     }
     Ok(Applied { steps })
@@ -108,10 +117,13 @@ pub async fn status(database: &Database) -> Result<Vec<Step>, Error> {
 /// For a process that serves without the right to migrate: the schema is exactly the one it was built for.
 ///
 /// # Errors
-/// [`Error::Behind`] or [`Error::Newer`], or what the database says.
+/// [`Error::Behind`], [`Error::Restored`] or [`Error::Newer`], or what the database says.
 pub async fn require_current(database: &Database) -> Result<(), Error> {
     match status(database).await?.iter().filter(|step| !step.applied).count() {
-        0 => Ok(()),
+        0 => match restored::ahead(&database.reader).await.map_err(|e| Error::sort(&database.target, e))? {
+            None => Ok(()),
+            Some(_) => Err(Error::Restored),
+        },
         missing => Err(Error::Behind { missing }),
     }
 }

@@ -20,6 +20,7 @@ pub const STEPS: &[&str] = &[
     "deadletter.record",
     "timer.fire",
     "placement.decide",
+    "job.step",
 ];
 
 /// Where in a step.

@@ -16,6 +16,9 @@ pub enum Error {
     /// Not `[A-Za-z0-9-]{1,63}`.
     #[error("controller id {0:?} must be 1 to 63 characters of A-Z, a-z, 0-9 and '-'")]
     Controller(String),
+    /// Not `[A-Za-z0-9_-]{1,64}`.
+    #[error("user {0:?} must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'")]
+    User(String),
 }
 
 /// A platform: `local`, `docker`, `kubernetes`, or one that we never heard of. Always `[a-z0-9-]{1,32}`.
@@ -68,6 +71,29 @@ impl ControllerId {
     }
 }
 
+/// Somebody who asks over NATS. Always `[A-Za-z0-9_-]{1,64}`, so that it is one token of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct User(String);
+
+impl User {
+    /// Checks a user's name.
+    ///
+    /// # Errors
+    /// [`Error::User`] where a character or the length is outside the contract.
+    pub fn try_new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if (1..=64).contains(&name.len()) && name.chars().all(legal) { Ok(Self(name)) } else { Err(Error::User(name)) }
+    }
+
+    /// The name as it stands in subjects.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 macro_rules! string_like {
     ($name:ident) => {
         impl fmt::Display for $name {
@@ -96,3 +122,4 @@ macro_rules! string_like {
 }
 string_like!(Platform);
 string_like!(ControllerId);
+string_like!(User);

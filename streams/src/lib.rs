@@ -3,6 +3,9 @@
 //! `subject`, `ids` and `wire` are the contract. The rest knows JetStream so that no other room has to: see the README of
 //! this folder.
 
+#[cfg(feature = "asyncapi")]
+pub mod asyncapi;
+pub mod cloudevents;
 pub mod connect;
 pub mod crash;
 pub mod duration;
@@ -20,6 +23,7 @@ pub mod subject;
 pub mod testing;
 pub mod topology;
 pub mod trace;
+pub mod usage;
 pub mod version;
 pub mod wire;
 pub mod worker;

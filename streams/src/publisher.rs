@@ -8,8 +8,9 @@ use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
+use crate::cloudevents;
 use crate::connect::{ACK_TIMEOUT, Link};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::trace;
 
 /// Messages on their way at a time: far below what the connection allows all its users together, because the client waits for
@@ -145,14 +146,9 @@ impl Publisher {
     }
 }
 
-/// The message's own headers, its id and trace, and the attributes of CloudEvents 1.0 (binary mode over NATS).
+/// The message's own headers, its id and trace, and what it is as a CloudEvent.
 fn headers(message: &Outgoing) -> HeaderMap {
     let mut map = HeaderMap::new();
-    put(&mut map, "ce-specversion", "1.0");
-    put(&mut map, "ce-id", &message.message_id);
-    put(&mut map, "ce-source", "streamspace");
-    put(&mut map, "ce-type", metrics::shorten(&message.subject));
-    put(&mut map, "ce-time", &chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
     for (name, value) in &message.headers {
         put(&mut map, name, value);
     }
@@ -162,6 +158,7 @@ fn headers(message: &Outgoing) -> HeaderMap {
     if !message.message_id.is_empty() {
         put(&mut map, "Nats-Msg-Id", &message.message_id);
     }
+    cloudevents::describe(&mut map, &message.subject, &message.message_id);
     map
 }
 

@@ -3,12 +3,14 @@
 //! `streamspace.<domain>.<action>[.<platform>[.<controller_id>]]`: five tokens are the durable lane, four the core lane,
 //! three the contract's bare subjects.
 
-use crate::ids::{ControllerId, Platform};
+use crate::ids::{ControllerId, Platform, User};
 
 /// What controllers send their heartbeats on (core NATS, no stream).
 pub const HEARTBEAT: &str = "streamspace.controller.heartbeat";
 /// Prefix of parked messages; the whole original subject follows.
 pub const DEAD_LETTER_PREFIX: &str = "streamspace.dlq.";
+/// Every request of NATS-native clients (core NATS, in no stream).
+pub const INTAKE: &str = "streamspace.intake.>";
 
 /// A command from the engine to controllers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,6 +131,20 @@ pub fn bare_report(report: Report) -> String {
 #[must_use]
 pub fn sync(platform: &Platform, controller: &ControllerId) -> String {
     format!("streamspace.controller.sync.{platform}.{controller}")
+}
+
+/// A user's request: `streamspace.intake.ada.session.create`.
+#[must_use]
+pub fn intake(user: &User, operation: &str) -> String {
+    format!("streamspace.intake.{user}.{operation}")
+}
+
+/// Reads a request's subject: who asks, and for what `<domain>.<action>`.
+#[must_use]
+pub fn parse_intake(subject: &str) -> Option<(User, &str)> {
+    let (user, operation) = subject.strip_prefix("streamspace.intake.")?.split_once('.')?;
+    let user = User::try_new(user).ok()?;
+    (operation.matches('.').count() == 1).then_some((user, operation))
 }
 
 /// Where a message that nobody can process is parked.

@@ -8,14 +8,20 @@ pub(crate) enum Kind {
     MalformedBody,
     InvalidParameter,
     Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     IllegalTransition,
     Superseded,
     Conflict,
+    InUse,
+    Gone,
     TooLarge,
     UnsupportedMediaType,
     InvalidFields,
+    UpgradeRequired,
+    IdempotencyKeyReused,
+    PreconditionFailed,
     TooManyRequests,
     Unavailable,
     Internal,
@@ -35,18 +41,24 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::IllegalTransition,
         Self::Superseded,
         Self::Conflict,
+        Self::InUse,
+        Self::Gone,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidFields,
+        Self::UpgradeRequired,
+        Self::IdempotencyKeyReused,
+        Self::PreconditionFailed,
         Self::TooManyRequests,
         Self::Unavailable,
         Self::Internal,
@@ -71,7 +83,14 @@ impl Kind {
                 "unauthorized",
                 "A token is needed",
                 S::UNAUTHORIZED,
-                "Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+                "The request came without a valid token. Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+            ),
+            Self::Forbidden => about(
+                "forbidden",
+                "Not for this principal",
+                S::FORBIDDEN,
+                "Whoever asks is known, but may not do this: a user sees and changes their own sessions, and reads templates, \
+                 controllers and platforms. Ask an administrator.",
             ),
             Self::NotFound => about(
                 "not-found",
@@ -103,6 +122,18 @@ impl Kind {
                 S::CONFLICT,
                 "What was asked contradicts what exists. `detail` says what. Read the resource again and decide anew.",
             ),
+            Self::InUse => about(
+                "in-use",
+                "Something still uses it",
+                S::CONFLICT,
+                "What was to be taken away is in use. `detail` says by how many and by whom. End those first, or ask with `force=true`.",
+            ),
+            Self::Gone => about(
+                "gone",
+                "The feed cannot be gone on with from there",
+                S::GONE,
+                "What followed that position is not kept any more, or the database was restored to a state without it. Read the lists for what is true now, and watch again without `after`.",
+            ),
             Self::TooLarge => about(
                 "too-large",
                 "The body is too large",
@@ -120,6 +151,26 @@ impl Kind {
                 "Fields are wrong",
                 S::UNPROCESSABLE_ENTITY,
                 "The body is well-formed, but fields of it break rules. `errors` names each, its rule, and the way out.",
+            ),
+            Self::UpgradeRequired => about(
+                "upgrade-required",
+                "This is a WebSocket",
+                S::UPGRADE_REQUIRED,
+                "This path speaks WebSocket (RFC 6455, version 13). Ask with its handshake, or read the same over SSE at /api/v1/stream.",
+            ),
+            Self::IdempotencyKeyReused => about(
+                "idempotency-key-reused",
+                "The idempotency key was used for another request",
+                S::UNPROCESSABLE_ENTITY,
+                "Within the last 24 hours the same `Idempotency-Key` came with another method, path or body. Nothing was done. A key \
+                 belongs to one request: make a new one, or send the first request again as it was.",
+            ),
+            Self::PreconditionFailed => about(
+                "precondition-failed",
+                "It is not any more as you believe",
+                S::PRECONDITION_FAILED,
+                "The header `If-Match` names a state that has been left: somebody asked for something else, or changed it. Nothing \
+                 was done. The header `ETag` tells the present state. Read the resource again, decide anew, and send the new ETag.",
             ),
             Self::TooManyRequests => about(
                 "too-many-requests",
@@ -148,6 +199,11 @@ impl Kind {
 
     pub(crate) const fn name(self) -> &'static str {
         self.about().name
+    }
+
+    /// Where it is explained.
+    pub(crate) fn path(self) -> String {
+        format!("/problems/{}", self.name())
     }
 
     pub(crate) const fn title(self) -> &'static str {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use engine::{ReplayError, WriteError, request};
+use engine::{ReplayError, WriteError, feed, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
 
 use super::{Kind, Problem, Stands};
 use crate::routes::Route;
+use crate::sessions::etag;
 
 impl From<request::Error> for Problem {
     fn from(error: request::Error) -> Self {
@@ -26,9 +27,17 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::Refused(error) => error.into(),
             WriteError::NotFound { what, name } => Self::not_found(what, name),
+            WriteError::InUse { .. } => Self::new(
+                Kind::InUse,
+                format!("{error}; delete them first, or ask with force=true: they keep what they were made of"),
+            ),
+            WriteError::Superseded(why) => Self::new(Kind::Superseded, why),
             WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
             WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
             WriteError::Backlog { .. } => Self::new(Kind::Unavailable, error.to_string()).after(Duration::from_secs(5)),
+            WriteError::Moved { generation, revision } => Self::precondition(etag::format(generation, revision)),
+            WriteError::Invalid(invalid) => Self::invalid(invalid.0),
+            WriteError::KeyReused(_) => Self::new(Kind::IdempotencyKeyReused, error.to_string()),
             WriteError::Busy => Self::new(Kind::Unavailable, error.to_string()),
             WriteError::Unavailable(_) => database(error),
             WriteError::Unreadable(_) => internal(&error),
@@ -36,18 +45,19 @@ impl From<WriteError> for Problem {
     }
 }
 
-impl From<machine::session::Error> for Problem {
-    fn from(error: machine::session::Error) -> Self {
-        use machine::session::Error;
+impl From<machine::command::Error> for Problem {
+    fn from(error: machine::command::Error) -> Self {
+        use machine::command::Error;
         let detail = error.to_string();
         match error {
             Error::Illegal { state, allowed, .. } => Self {
                 stands: Some(Box::new(Stands {
-                    state: state.as_str().to_owned(),
+                    state: state.to_owned(),
                     allowed: allowed.into_iter().map(str::to_owned).collect(),
                 })),
                 ..Self::new(Kind::IllegalTransition, detail)
             },
+            Error::TooFar { left_s, .. } => Self::field("by", detail, later(left_s)),
             Error::NotOwner { .. } | Error::Nonsense(_) => Self::new(Kind::Conflict, detail),
         }
     }
@@ -64,6 +74,29 @@ impl From<ReplayError> for Problem {
                 tracing::warn!(%error, "a dead letter could not be published");
                 Self::new(Kind::Unavailable, "NATS does not take the message now; the dead letter is still open")
             }
+        }
+    }
+}
+
+impl From<feed::Error> for Problem {
+    fn from(error: feed::Error) -> Self {
+        match error {
+            feed::Error::Gone => {
+                Self::new(Kind::Gone, format!("{error}; read the lists for what is true now, and watch without after"))
+            }
+            feed::Error::Unknown(id) => Self::not_found("event", id),
+            feed::Error::Database(error) => database(error),
+        }
+    }
+}
+
+/// What whoever asked for too much extension may do.
+fn later(left_s: i64) -> String {
+    match u64::try_from(left_s).unwrap_or(0) {
+        0 => "hibernate it and wake it again: a new run has its extensions before it".into(),
+        left => {
+            let left = streams::duration::format(std::time::Duration::from_secs(left));
+            format!("ask for at most {left}, or hibernate it and wake it again: a new run has its extensions before it")
         }
     }
 }
@@ -88,7 +121,7 @@ pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
         // the framework names placeholders param0, param1, ...
         let n = error.name.trim_start_matches("param").parse().unwrap_or(0);
         let field = route.and_then(|route| route.placeholder(n)).unwrap_or(error.name);
-        return Problem::parameter(field, reason(&error.reason), "take it from a list, unchanged");
+        return Problem::placeholder(field, reason(&error.reason));
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
         return Problem::parameter(error.name, reason(&error.reason), "see /docs for what it may be, or leave it out");

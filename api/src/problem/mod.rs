@@ -3,6 +3,7 @@
 //! `kind` lists the types of problems and explains each, `mapping` says which error is which, `refused` documents them.
 //! Nothing else in this crate chooses a status for an error. What happened inside goes to the log, never to the caller.
 
+mod example;
 mod kind;
 mod mapping;
 mod refused;
@@ -15,7 +16,9 @@ use poem_openapi::types::{Example, ToJSON};
 
 pub(crate) use kind::Kind;
 pub(crate) use mapping::{database, foreign};
-pub(crate) use refused::{Change, Creation, Listing, Lookup, Refused};
+pub(crate) use refused::{
+    Amendment, Change, Conditional, Creation, Extending, Listing, Lookup, Refused, Removal, Watching, WatchingSocket,
+};
 
 /// The media type of RFC 9457.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -30,6 +33,7 @@ pub(crate) struct Problem {
     stands: Option<Box<Stands>>,
     allow: Option<Box<str>>,
     retry_after: Option<u32>,
+    etag: Option<Box<str>>,
 }
 
 /// Where a session stands, for a transition that it does not permit.
@@ -43,7 +47,7 @@ impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = matches!(kind, Kind::Unavailable | Kind::TooManyRequests).then_some(1);
         let (detail, errors) = (detail.into(), Vec::new());
-        Self { kind, detail, errors, stands: None, allow: None, retry_after }
+        Self { kind, detail, errors, stands: None, allow: None, retry_after, etag: None }
     }
 
     /// A parameter of the path or the query that is wrong.
@@ -51,6 +55,16 @@ impl Problem {
         let (field, rule, hint) = (field.to_owned(), rule.into(), hint.into());
         let detail = format!("{field}: {rule}");
         Self { errors: vec![FieldError { field, rule, hint }], ..Self::new(Kind::InvalidParameter, detail) }
+    }
+
+    /// A part of the path that cannot be what it stands for.
+    pub(crate) fn placeholder(field: &str, rule: impl Into<String>) -> Self {
+        Self::parameter(field, rule, "take it from a list, unchanged")
+    }
+
+    /// A body with one wrong field.
+    pub(crate) fn field(field: &str, rule: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into(), hint: hint.into() }])
     }
 
     /// A body whose fields are wrong.
@@ -68,6 +82,12 @@ impl Problem {
     pub(crate) fn method(allow: String) -> Self {
         let detail = format!("this path takes {allow}");
         Self { allow: Some(allow.into()), ..Self::new(Kind::MethodNotAllowed, detail) }
+    }
+
+    /// Asked on a condition that does not hold; `etag` is the present one.
+    pub(crate) fn precondition(etag: String) -> Self {
+        let detail = format!("the present ETag is {etag}");
+        Self { etag: Some(etag.into()), ..Self::new(Kind::PreconditionFailed, detail) }
     }
 
     /// The same with the mistakes, or the missing parts, named.
@@ -92,8 +112,14 @@ impl Problem {
         if self.kind == Kind::Unauthorized {
             let _ = set(header::WWW_AUTHENTICATE, "Bearer realm=\"streamspace\"");
         }
+        if self.kind == Kind::UpgradeRequired {
+            let _ = set(header::UPGRADE, "websocket");
+        }
         if let Some(allow) = &self.allow {
             let _ = set(header::ALLOW, allow);
+        }
+        if let Some(etag) = &self.etag {
+            let _ = set(header::ETAG, etag);
         }
         if let Some(seconds) = self.retry_after {
             let _ = set(header::RETRY_AFTER, &seconds.to_string());
@@ -165,7 +191,7 @@ impl From<Problem> for Shown {
     fn from(problem: Problem) -> Self {
         let (state, allowed) = problem.stands.map(|stands| (stands.state, stands.allowed)).unzip();
         Self {
-            kind: format!("/problems/{}", problem.kind.name()),
+            kind: problem.kind.path(),
             title: problem.kind.title().to_owned(),
             status: problem.kind.status().as_u16(),
             detail: problem.detail,
@@ -179,23 +205,6 @@ impl From<Problem> for Shown {
 
 impl Example for Shown {
     fn example() -> Self {
-        let error = |field: &str, rule: &str, hint: &str| FieldError {
-            field: field.into(),
-            rule: rule.into(),
-            hint: hint.into(),
-        };
-        let errors = vec![
-            error(
-                "template_id",
-                "there is no template \"firefox\"",
-                "GET /api/v1/templates lists them; POST one there first",
-            ),
-            error(
-                "idle_timeout",
-                "\"soon\" is not a duration between 1s and 365d, such as 90s, 30m or 1h30m",
-                "write it as 90s, 30m or 1h30m",
-            ),
-        ];
-        Problem::invalid(errors).into()
+        Kind::InvalidFields.example().into()
     }
 }

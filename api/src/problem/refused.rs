@@ -1,6 +1,8 @@
 //! What an operation may be refused with, so that the API document says it of each.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
@@ -32,9 +34,23 @@ sorts! {
     /// Reads one.
     Lookup: NotFound;
     /// Changes one.
-    Change: NotFound, IllegalTransition, Superseded, Conflict;
+    Change: NotFound, IllegalTransition, Superseded, Conflict, TooLarge, IdempotencyKeyReused;
+    /// Takes one away that others may use.
+    Removal: NotFound, InUse, Conflict, TooLarge, IdempotencyKeyReused;
+    /// Asks something of a session, perhaps on a condition.
+    Conditional: NotFound, IllegalTransition, Conflict, PreconditionFailed, TooLarge, IdempotencyKeyReused;
+    /// Changes what is attached to a session, perhaps on a condition.
+    Amendment: NotFound, IllegalTransition, PreconditionFailed, MalformedBody, TooLarge, UnsupportedMediaType,
+        InvalidFields, IdempotencyKeyReused;
+    /// Extends a session, perhaps on a condition.
+    Extending: NotFound, IllegalTransition, Conflict, PreconditionFailed, MalformedBody, TooLarge, UnsupportedMediaType,
+        InvalidFields, IdempotencyKeyReused;
+    /// Watches the feed.
+    Watching: NotFound, Gone;
+    /// Watches the feed over a WebSocket.
+    WatchingSocket: NotFound, Gone, UpgradeRequired;
     /// Takes a body.
-    Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, Conflict;
+    Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused, Conflict;
 }
 
 /// The problem of an operation of this sort.
@@ -55,10 +71,8 @@ impl<S> From<Refused<S>> for poem::Error {
 
 impl<S: Sort> ApiResponse for Refused<S> {
     fn meta() -> MetaResponses {
-        let mut statuses: Vec<u16> = S::KINDS.iter().map(|kind| kind.status().as_u16()).collect();
-        statuses.sort_unstable();
-        statuses.dedup();
-        MetaResponses { responses: statuses.into_iter().map(response).collect() }
+        let statuses: BTreeSet<u16> = S::KINDS.iter().map(|kind| kind.status().as_u16()).collect();
+        MetaResponses { responses: statuses.into_iter().map(|status| response(status, S::KINDS)).collect() }
     }
 
     fn register(registry: &mut Registry) {
@@ -66,19 +80,25 @@ impl<S: Sort> ApiResponse for Refused<S> {
     }
 }
 
-fn response(status: u16) -> MetaResponse {
+/// A status and the types that it may mean here; the document's examples are made by the types that the text names.
+fn response(status: u16, kinds: &[Kind]) -> MetaResponse {
     let (description, header) = match status {
         400 => ("The request cannot be read.", None),
         401 => ("A token is needed.", Some("WWW-Authenticate")),
         404 => ("There is no such thing.", None),
         409 => ("The present state does not permit it.", None),
+        410 => ("What followed that position is not kept any more.", None),
+        412 => ("It is not any more as `If-Match` says.", Some("ETag")),
         413 => ("The body is too large.", None),
         415 => ("The body has the wrong type.", None),
-        422 => ("Fields are wrong; `errors` names each.", None),
+        422 => ("It is well-formed, but not acceptable.", None),
+        426 => ("This is a WebSocket.", Some("Upgrade")),
         429 => ("Too many requests.", Some("Retry-After")),
         503 => ("Nothing was accepted; ask again.", Some("Retry-After")),
         _ => ("A defect.", None),
     };
+    let names: Vec<String> =
+        kinds.iter().filter(|kind| kind.status().as_u16() == status).map(|kind| format!("`{}`", kind.name())).collect();
     let header = header.map(|name| MetaHeader {
         name: name.to_owned(),
         description: None,
@@ -87,10 +107,22 @@ fn response(status: u16) -> MetaResponse {
         schema: String::schema_ref(),
     });
     MetaResponse {
-        description,
+        description: kept(format!("{description} Types: {}.", names.join(", "))),
         status: Some(status),
         status_range: None,
         content: vec![MetaMediaType { content_type: MEDIA_TYPE, schema: Shown::schema_ref() }],
         headers: header.into_iter().collect(),
     }
+}
+
+/// The framework wants texts that live as long as the process; there are few, and each is kept once.
+fn kept(text: String) -> &'static str {
+    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = texts.get(text.as_str()) {
+        return known;
+    }
+    let text: &'static str = text.leak();
+    texts.insert(text);
+    text
 }

@@ -1,106 +1,112 @@
-//! Sessions: what can be asked of them. Their shape is in `resource`.
+//! Sessions: what can be asked of them. Their shape is in `resource`, their versions in `etag`, waiting for them in `wait`.
 
+mod answers;
+mod awake;
+pub(crate) mod etag;
+mod filter;
+mod patch;
 mod resource;
+mod wait;
 
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::queries::{self, Position, SessionFilter};
-use engine::store::session;
+use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::writer::Ask;
-use poem_openapi::param::{Path, Query};
+use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, Enum, OpenApi};
+use poem_openapi::{Enum, OpenApi};
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
-use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
-use crate::routes::PREFIX;
+use crate::problem::{
+    Amendment, Change, Conditional, Creation, Extending, Listing, Lookup, Problem, Refused, database,
+};
+use answers::{Accepted, Asked, Changed, Read};
+use awake::Extension;
+use filter::Sort;
+use patch::Patch;
 use resource::{NewSession, Session};
+use wait::Waiters;
 
-/// A state to filter by.
-#[derive(Debug, Clone, Copy, Enum)]
-#[oai(rename_all = "lowercase")]
-enum StatusFilter {
-    Pending,
-    Creating,
-    Running,
-    Hibernating,
-    Hibernated,
-    Waking,
-    Deleting,
-    Deleted,
-    Failed,
-    All,
+macro_rules! goals {
+    ($($(#[$doc:meta])* $name:ident: $variant:ident = $goal:literal;)*) => {
+        $($(#[$doc])*
+        #[derive(Debug, Clone, Copy, Enum)]
+        #[oai(rename_all = "lowercase")]
+        enum $name {
+            #[doc = concat!("Until it is ", $goal, ".")]
+            $variant,
+        }
+
+        impl $name {
+            const fn goal(self) -> &'static str {
+                $goal
+            }
+        })*
+    };
+}
+goals! {
+    /// What a session that is created or woken can be waited for to be.
+    WaitRunning: Running = "running";
+    /// What a session that is hibernated can be waited for to be.
+    WaitHibernated: Hibernated = "hibernated";
+    /// What a session that is deleted can be waited for to be.
+    WaitDeleted: Deleted = "deleted";
 }
 
-impl StatusFilter {
-    fn name(self) -> String {
-        format!("{self:?}").to_lowercase()
-    }
+pub(crate) struct Sessions {
+    engine: Arc<Engine>,
+    waiters: Waiters,
 }
 
-/// A session that was accepted.
-#[derive(ApiResponse)]
-enum Accepted {
-    /// The session is durable and on its way.
-    #[oai(status = 202)]
-    Session(
-        Json<Session>,
-        /// The session's path.
-        #[oai(header = "Location")]
-        String,
-    ),
+/// What comes with everything that is asked of a session.
+struct Asking {
+    id: Uuid,
+    if_match: Option<String>,
+    wait: Option<&'static str>,
+    timeout: Option<String>,
 }
-
-/// An answer to something that was asked of a session.
-#[derive(ApiResponse)]
-enum Asked {
-    /// What was asked holds.
-    #[oai(status = 200)]
-    Holds(Json<Session>),
-    /// What was asked is durable and under way.
-    #[oai(status = 202)]
-    Underway(Json<Session>),
-}
-
-impl From<session::Model> for Asked {
-    fn from(row: session::Model) -> Self {
-        let holds = row.status == row.desired;
-        let shown = Json(row.into());
-        if holds { Self::Holds(shown) } else { Self::Underway(shown) }
-    }
-}
-
-pub(crate) struct Sessions(pub(crate) Arc<Engine>);
 
 #[OpenApi(tag = "Tag::Sessions")]
+#[allow(clippy::too_many_arguments)] // one for each parameter of the document
 impl Sessions {
     /// Create a session
     ///
-    /// 202 means that it is durable: it will be carried out, whatever is restarted meanwhile.
+    /// 202 means that it is durable: it will be carried out, whatever is restarted meanwhile. With `wait`, 201 says that it
+    /// runs; 202 is then answered when the time is over, or when it failed.
     #[oai(path = "/sessions", method = "post", operation_id = "create_session")]
-    async fn create(&self, caller: Caller, body: Body<NewSession>) -> Result<Accepted, Refused<Creation>> {
-        let row = self.0.create_session(body.0.into_request(caller)).await?;
-        let location = format!("{PREFIX}/sessions/{}", row.session_id);
-        Ok(Accepted::Session(Json(row.into()), location))
+    async fn create(
+        &self,
+        caller: Caller,
+        /// Answer when it runs, or when the time is over.
+        wait: Query<Option<WaitRunning>>,
+        /// How long to wait: 1s to 5m, 30s unless given.
+        timeout: Query<Option<String>>,
+        body: Body<NewSession>,
+    ) -> Result<Accepted, Refused<Creation>> {
+        let wait = self.waiters.enter(wait.map(WaitRunning::goal), timeout.as_deref())?;
+        let row = self.engine.create_session(body.0.into_request(caller)?).await?;
+        let Some(wait) = wait else { return Ok(Accepted::new(row, false)) };
+        let row = wait.until(&self.engine, row).await?;
+        let reached = wait.reached(&row);
+        Ok(Accepted::new(row, reached))
     }
 
     /// List sessions
     ///
-    /// Newest first. Without `status`, all but deleted ones.
+    /// Newest first unless `sort` says otherwise. Without `status`, all but deleted ones.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
-    #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Those of this user.
         user_id: Query<Option<String>>,
-        /// Those in this state; `all` for every one.
-        status: Query<Option<StatusFilter>>,
+        /// Those in this state, or in one of several separated by commas; `all` for every one.
+        status: Query<Option<String>>,
         /// Those on this platform.
         platform: Query<Option<String>>,
         /// Those of this controller.
@@ -109,30 +115,61 @@ impl Sessions {
         template_id: Query<Option<String>>,
         /// Those with this tag.
         tag: Query<Option<String>>,
+        /// Their order; a leading `-` turns it round.
+        sort: Query<Option<Sort>>,
         /// Items on a page: 1 to 200, 50 unless given.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the page before, with the same filters and order.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Session>>, Refused<Listing>> {
-        let wanted = Wanted::<Position>::new("sessions", limit.0, cursor.as_deref())?;
         let filter = SessionFilter {
-            user_id: user_id.0,
-            status: status.map(StatusFilter::name),
+            user_id: caller.0.owner(user_id.0)?,
+            status: filter::states(status.as_deref())?,
             platform: platform.0,
             controller_id: controller_id.0,
             template_id: template_id.0,
             tag: tag.0,
         };
-        let rows = queries::sessions(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
-        Ok(Json(wanted.page(rows, |row| (row.created_ms, row.session_id), Into::into)))
+        let sort = sort.map(SessionSort::from).unwrap_or_default();
+        let wanted = Wanted::<SessionPosition>::new("sessions", &(&filter, sort), limit.0, cursor.as_deref())?;
+        let rows = queries::sessions(self.engine.reader(), &filter, sort, wanted.after.clone(), wanted.fetch()).await;
+        Ok(Json(wanted.page(rows.map_err(database)?, |row| sort.position(row), Into::into)))
     }
 
     /// Read a session
     #[oai(path = "/sessions/:id", method = "get", operation_id = "get_session")]
-    async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Session>, Refused<Lookup>> {
-        let row = queries::session(self.0.reader(), id.0).await.map_err(database)?;
+    async fn get(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// An `ETag` that was read before: 304 where nothing has happened since but use.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Read, Refused<Lookup>> {
+        let row = queries::session(self.engine.reader(), id.0).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("session", id.0))?;
-        Ok(Json(row.into()))
+        let tag = etag::etag(&row);
+        if etag::none_match(if_none_match.as_deref(), &row) {
+            return Ok(Read::Unchanged(tag));
+        }
+        Ok(Read::Session(Json(row.into()), tag))
+    }
+
+    /// Change what is attached to a session
+    ///
+    /// Its tags, its metadata, and how long it may be idle. What is under way stays so.
+    #[oai(path = "/sessions/:id", method = "patch", operation_id = "patch_session")]
+    async fn patch(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        patch: Patch,
+    ) -> Result<Changed, Refused<Amendment>> {
+        let stands = etag::if_match(if_match.as_deref())?;
+        Ok(self.engine.amend_session(id.0, stands, patch.0).await?.into())
     }
 
     /// Delete a session
@@ -143,38 +180,101 @@ impl Sessions {
         &self,
         _caller: Caller,
         id: Path<Uuid>,
+        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
         /// Do not stop it gracefully, and do not wait for a dead controller.
         force: Query<Option<bool>>,
-    ) -> Result<Asked, Refused<Change>> {
-        self.ask(id.0, Ask::Delete { force: force.unwrap_or_default() }).await
+        /// Answer when it is deleted, or when the time is over.
+        wait: Query<Option<WaitDeleted>>,
+        /// How long to wait: 1s to 5m, 30s unless given.
+        timeout: Query<Option<String>>,
+    ) -> Result<Asked, Refused<Conditional>> {
+        let ask = Ask::Delete { force: force.unwrap_or_default() };
+        let wait = wait.map(WaitDeleted::goal);
+        self.ask(ask, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
     /// Hibernate a session
     #[oai(path = "/sessions/:id/hibernate", method = "post", operation_id = "hibernate_session")]
-    async fn hibernate(&self, _caller: Caller, id: Path<Uuid>) -> Result<Asked, Refused<Change>> {
-        self.ask(id.0, Ask::Hibernate).await
+    async fn hibernate(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        /// Answer when it is hibernated, or when the time is over.
+        wait: Query<Option<WaitHibernated>>,
+        /// How long to wait: 1s to 5m, 30s unless given.
+        timeout: Query<Option<String>>,
+    ) -> Result<Asked, Refused<Conditional>> {
+        let wait = wait.map(WaitHibernated::goal);
+        self.ask(Ask::Hibernate, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
     /// Wake a session
     ///
     /// Also a failed one: what it lacked may be there now.
     #[oai(path = "/sessions/:id/wake", method = "post", operation_id = "wake_session")]
-    async fn wake(&self, _caller: Caller, id: Path<Uuid>) -> Result<Asked, Refused<Change>> {
-        self.ask(id.0, Ask::Wake).await
+    async fn wake(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        /// Answer when it runs, or when the time is over.
+        wait: Query<Option<WaitRunning>>,
+        /// How long to wait: 1s to 5m, 30s unless given.
+        timeout: Query<Option<String>>,
+    ) -> Result<Asked, Refused<Conditional>> {
+        let wait = wait.map(WaitRunning::goal);
+        self.ask(Ask::Wake, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
     /// Say that a session is in use
     ///
     /// Its idle time begins anew.
     #[oai(path = "/sessions/:id/activity", method = "post", operation_id = "touch_session")]
-    async fn activity(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Session>, Refused<Change>> {
-        let row = self.0.ask(id.0, Ask::Activity).await?;
-        Ok(Json(row.into()))
+    async fn activity(&self, _caller: Caller, id: Path<Uuid>) -> Result<Changed, Refused<Change>> {
+        Ok(self.engine.ask(id.0, Ask::Activity).await?.into())
+    }
+
+    /// Keep a session awake for longer
+    ///
+    /// Its coming idle stop and the end of its maximum duration are pushed. The extensions of one run add up to its maximum
+    /// duration at most, but to 8 hours at least and to 24 hours at most; what goes beyond is refused.
+    #[oai(path = "/sessions/:id/extend", method = "post", operation_id = "extend_session")]
+    async fn extend(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<Extension>,
+    ) -> Result<Changed, Refused<Extending>> {
+        let stands = etag::if_match(if_match.as_deref())?;
+        Ok(self.engine.ask_if(id.0, stands, Ask::Extend { by_s: body.0.seconds()? }).await?.into())
     }
 }
 
 impl Sessions {
-    async fn ask(&self, id: Uuid, ask: Ask) -> Result<Asked, Refused<Change>> {
-        Ok(self.0.ask(id, ask).await?.into())
+    pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize) -> Self {
+        Self { engine, waiters: Waiters::new(max_waiting) }
+    }
+
+    async fn ask(&self, ask: Ask, asking: Asking) -> Result<Asked, Refused<Conditional>> {
+        let stands = etag::if_match(asking.if_match.as_deref())?;
+        let wait = self.waiters.enter(asking.wait, asking.timeout.as_deref())?;
+        let row = self.engine.ask_if(asking.id, stands, ask).await?;
+        let Some(wait) = wait else {
+            let holds = row.status == row.desired;
+            return Ok(Asked::new(row, holds));
+        };
+        let row = wait.until(&self.engine, row).await?;
+        let reached = wait.reached(&row);
+        Ok(Asked::new(row, reached))
     }
 }

@@ -11,7 +11,9 @@ use serde_json::Value;
 use streams::wire;
 use uuid::Uuid;
 
+use super::awake::Awake;
 use crate::auth::Caller;
+use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// What a session may use, or uses, as Kubernetes quantities.
@@ -75,11 +77,11 @@ impl Example for NewSession {
 }
 
 impl NewSession {
-    pub(super) fn into_request(self, caller: Caller) -> CreateSession {
+    pub(super) fn into_request(self, caller: Caller) -> Result<CreateSession, Problem> {
         let resources = self.resources.unwrap_or_default();
-        CreateSession {
+        Ok(CreateSession {
             template_id: self.template_id,
-            user_id: self.user_id.unwrap_or(caller.0.name),
+            user_id: caller.0.owner(self.user_id)?.unwrap_or(caller.0.name),
             platform: self.platform,
             resources: wire::Resources { memory: resources.memory, cpu: resources.cpu },
             persistent_home: self.persistent_home.unwrap_or_default(),
@@ -87,7 +89,7 @@ impl NewSession {
             max_duration: self.max_duration,
             tags: self.tags.unwrap_or_default(),
             metadata: self.metadata.unwrap_or_default().into_iter().collect(),
-        }
+        })
     }
 }
 
@@ -111,6 +113,9 @@ pub(crate) struct Session {
     desired: String,
     /// Grows with every change of what is desired.
     generation: i64,
+    /// Grows with everything that happens to it, and with every change of what is attached to it. With the generation it is
+    /// the `ETag`.
+    revision: i64,
     /// Why it waits, or why the engine moved it.
     reason: Option<String>,
     /// The last word of whoever runs it.
@@ -141,6 +146,8 @@ pub(crate) struct Session {
     connections: Option<i32>,
     /// What it uses now.
     resource_usage: Option<Resources>,
+    /// Why it is awake and when it is stopped; null where it does not run.
+    awake: Option<Awake>,
     /// The last sign of use.
     last_activity: Timestamp,
     /// When it was accepted.
@@ -151,7 +158,9 @@ pub(crate) struct Session {
 
 impl From<session::Model> for Session {
     fn from(row: session::Model) -> Self {
+        let awake = row.facts().ok().and_then(|facts| machine::session::awake(&facts));
         Self {
+            awake: awake.map(Into::into),
             session_id: row.session_id,
             user_id: row.user_id,
             template_id: row.template_id,
@@ -160,6 +169,7 @@ impl From<session::Model> for Session {
             status: row.status,
             desired: row.desired,
             generation: row.generation,
+            revision: row.entity_seq,
             reason: row.reason,
             message: row.message,
             phase: row.phase,
@@ -203,6 +213,7 @@ impl Example for Session {
             status: "running".into(),
             desired: "running".into(),
             generation: 1,
+            revision: 4,
             reason: None,
             message: None,
             phase: Some("healthy".into()),
@@ -218,6 +229,7 @@ impl Example for Session {
             next_attempt_at: None,
             connections: Some(1),
             resource_usage: Some(Resources { memory: Some("640Mi".into()), cpu: Some("120m".into()) }),
+            awake: Some(Awake::example()),
             last_activity: Timestamp::from_ms(1_767_258_000_000),
             created_at: Timestamp::from_ms(1_767_254_400_000),
             updated_at: Timestamp::from_ms(1_767_254_409_000),

@@ -6,20 +6,28 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use engine::Engine;
 use engine::clock::Clock;
+use engine::store::session;
+use futures::StreamExt;
+use migrations::connect::Database;
 use migrations::testing::TestDatabase;
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::{Endpoint, EndpointExt, Request, Response};
-use serde_json::Value;
+use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
+use serde_json::{Value, json};
 use streams::testing::{Nats, nats};
+use uuid::Uuid;
 
 pub(crate) const TOKEN: &str = "a-token-for-tests";
 
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) nats: Nats,
-    endpoint: BoxEndpoint<'static, Response>,
-    _database: TestDatabase,
+    pub(crate) clock: Clock,
+    pub(crate) config: api::Config,
+    pub(crate) endpoint: Arc<BoxEndpoint<'static, Response>>,
+    database: Database,
+    _own: Option<TestDatabase>,
 }
 
 /// What came back.
@@ -56,20 +64,65 @@ impl App {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut api::Config)) -> Result<Self> {
-        let (database, nats) = (TestDatabase::sqlite().await?, nats().await);
+        let own = TestDatabase::sqlite().await?;
+        let app = Self::behind(own.database.clone(), change).await?;
+        Ok(Self { _own: Some(own), ..app })
+    }
+
+    /// On a database that the test keeps.
+    pub(crate) async fn on(database: &TestDatabase) -> Result<Self> {
+        Self::behind(database.database.clone(), |_| {}).await
+    }
+
+    async fn behind(database: Database, change: impl FnOnce(&mut api::Config)) -> Result<Self> {
+        let (nats, clock) = (nats().await, Clock::default());
         let engine = Engine::start(engine::Config {
-            database: database.database.clone(),
+            database: database.clone(),
             link: nats.link().await?,
             streams: streams::topology::Settings::default(),
             default_platform: "local".into(),
             outbox_limit: engine::OUTBOX_LIMIT,
-            clock: Clock::default(),
+            clock: clock.clone(),
         })
         .await?;
         let mut config = config();
         change(&mut config);
-        let endpoint = api::router(config, engine.clone()).boxed();
-        Ok(Self { engine, nats, endpoint, _database: database })
+        let endpoint = Arc::new(api::router(config.clone(), engine.clone()).boxed());
+        Ok(Self { engine, nats, clock, config, endpoint, database, _own: None })
+    }
+
+    /// The idempotency keys that are kept.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        use engine::store::idempotency_key::{Column, Entity};
+        let keys = Entity::find().select_only().column(Column::Key).order_by_asc(Column::Key).into_tuple();
+        keys.all(&self.database.reader).await.unwrap_or_default()
+    }
+
+    /// Folding the log of the session at this path gives its row.
+    pub(crate) async fn folds(&self, path: &str) -> Result<()> {
+        let id: Uuid = path.rsplit('/').next().unwrap_or_default().parse()?;
+        let row = engine::queries::session(self.engine.reader(), id).await?.expect("a session");
+        let folded = engine::fold::fold(self.engine.reader(), &session::Model::entity(id)).await?;
+        assert_eq!(folded, row.hard()?);
+        Ok(())
+    }
+
+    /// A controller of the platform noop, which does one thing at a time.
+    pub(crate) async fn controller(&self) -> Result<Controller> {
+        let link = self.nats.link().await?;
+        let commands = link.client.subscribe("streamspace.session.*.noop").await?;
+        link.client.flush().await?;
+        let beat = json!({
+            "controller_id": "noop-1", "platform": "noop", "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
+            "capabilities": ["sessions"],
+        });
+        until("the controller is listed", async || {
+            // core NATS keeps nothing: said again until it is heard
+            let _ = link.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await;
+            self.get("/api/v1/controllers/noop-1").await.status == 200
+        })
+        .await;
+        Ok(Controller { client: link.client.clone(), commands: tokio::sync::Mutex::new(commands) })
     }
 
     pub(crate) async fn send(&self, request: Request) -> Answer {
@@ -78,6 +131,11 @@ impl App {
         let text = response.into_body().into_string().await.unwrap_or_default();
         let json = serde_json::from_str(&text).unwrap_or_default();
         Answer { status, headers, text, json }
+    }
+
+    /// A response whose body does not end; it is dropped with it.
+    pub(crate) async fn watch(&self, path: &str) -> Response {
+        self.endpoint.get_response(request(Method::GET, path).finish()).await
     }
 
     /// A request without a body, with the token.
@@ -114,5 +172,25 @@ pub(crate) async fn until<F: AsyncFn() -> bool>(what: &str, so: F) {
     while !so().await {
         assert!(Instant::now() < deadline, "not within 20 s: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What a controller of the core lane does: the simplest that the contract permits.
+pub(crate) struct Controller {
+    client: async_nats::Client,
+    commands: tokio::sync::Mutex<async_nats::Subscriber>,
+}
+
+impl Controller {
+    /// Takes the next command and says that its session is now in this state.
+    pub(crate) async fn report_next(&self, status: &str) -> Result<()> {
+        let mut commands = self.commands.lock().await;
+        let command = tokio::time::timeout(Duration::from_secs(20), commands.next()).await?.expect("a command");
+        let command: Value = serde_json::from_slice(&command.payload)?;
+        let report = json!({
+            "event_id": Uuid::now_v7(), "timestamp": "2026-01-01T00:00:00Z", "session_id": command["session_id"],
+            "status": status, "controller_id": "noop-1", "causation_id": command["event_id"],
+        });
+        Ok(self.client.publish("streamspace.session.status", report.to_string().into()).await?)
     }
 }

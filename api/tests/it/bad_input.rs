@@ -11,9 +11,39 @@ type Case = (&'static str, &'static str, &'static str, &'static str, u16, &'stat
 
 const JSON: &str = "application/json";
 const SESSIONS: &str = "/api/v1/sessions";
+const BULK: &str = "/api/v1/sessions/bulk";
+const REPLAY: &str = "/api/v1/admin/dlq/replay";
+const LETTER: &str = "/api/v1/admin/dlq/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17";
 const UUID: &str = "0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17";
 
 const CASES: &[Case] = &[
+    ("POST", BULK, JSON, r#"{"action":"delete","filter":{}}"#, 422, "invalid-fields", "filter"),
+    ("POST", BULK, JSON, r#"{"action":"delete","filter":{"all":false}}"#, 422, "invalid-fields", "filter"),
+    ("POST", BULK, JSON, r#"{"action":"eat","filter":{"all":true}}"#, 422, "invalid-fields", "action"),
+    ("POST", BULK, JSON, r#"{"filter":{"all":true}}"#, 422, "invalid-fields", "action"),
+    ("POST", BULK, JSON, r#"{"action":"wake","filter":{"status":"odd"}}"#, 422, "invalid-fields", "filter.status"),
+    ("POST", BULK, JSON, r#"{"action":"wake","filter":{"tag":"\u0000"}}"#, 422, "invalid-fields", "filter.tag"),
+    ("POST", BULK, JSON, r#"{"action":"wake","force":true,"filter":{"tag":"a"}}"#, 422, "invalid-fields", "force"),
+    ("GET", BULK, "", "", 405, "method-not-allowed", ""),
+    ("POST", REPLAY, JSON, r#"{"filter":{}}"#, 422, "invalid-fields", "filter"),
+    ("POST", REPLAY, JSON, r#"{"filter":{"subject":"a.*.b"}}"#, 422, "invalid-fields", "filter.subject"),
+    ("POST", REPLAY, JSON, r#"{"filter":{"since":"today"}}"#, 422, "invalid-fields", ""),
+    ("GET", "/api/v1/events?subject=a..b", "", "", 400, "invalid-parameter", "subject"),
+    ("GET", "/api/v1/events?since=yesterday", "", "", 400, "invalid-parameter", "since"),
+    ("GET", "/api/v1/events?kind=rumour", "", "", 400, "invalid-parameter", "kind"),
+    ("GET", "/api/v1/jobs?status=bored", "", "", 400, "invalid-parameter", "status"),
+    ("DELETE", LETTER, "", "", 400, "invalid-parameter", "reason"),
+    (
+        "DELETE",
+        "/api/v1/admin/dlq/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17?reason=",
+        "",
+        "",
+        400,
+        "invalid-parameter",
+        "reason",
+    ),
+    ("DELETE", "/api/v1/admin/dlq/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17?reason=x", "", "", 404, "not-found", ""),
+    ("POST", "/api/v1/jobs/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17/cancel", "", "", 404, "not-found", ""),
     ("POST", SESSIONS, JSON, "{", 400, "malformed-body", ""),
     ("POST", SESSIONS, JSON, "", 400, "malformed-body", ""),
     ("POST", SESSIONS, JSON, "{\"template_id\":\"\u{fffd}", 400, "malformed-body", ""),
@@ -192,8 +222,8 @@ async fn a_body_that_is_too_large_is_413_whether_or_not_it_says_so() -> Result<(
 #[tokio::test]
 async fn a_path_asked_with_a_wrong_method_lists_the_right_ones() -> Result<()> {
     let app = App::start().await?;
-    let answer = app.call(Method::PATCH, &format!("{SESSIONS}/{UUID}")).await;
-    assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", "GET, DELETE"));
+    let answer = app.call(Method::PUT, &format!("{SESSIONS}/{UUID}")).await;
+    assert_eq!((answer.problem(), answer.header("allow")), ("method-not-allowed", "GET, PATCH, DELETE"));
     assert_eq!(app.call(Method::HEAD, SESSIONS).await.status, 200);
     Ok(())
 }

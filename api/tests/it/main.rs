@@ -1,9 +1,15 @@
 //! The API against a real engine, a real database and a real NATS server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what it expects by failing
 
+mod again;
 mod app;
+mod applications;
 mod bad_input;
 mod document;
+mod feed;
+mod intake;
+mod jobs;
+mod letter;
 mod lists;
 mod outside;
 mod sessions;

@@ -86,3 +86,18 @@ async fn what_cannot_be_made_durable_is_503_and_never_202() -> Result<()> {
     assert_eq!(app.get(&path).await.json["status"], "pending");
     Ok(())
 }
+
+#[tokio::test]
+async fn only_what_runs_can_be_extended_and_by_a_duration() -> Result<()> {
+    let app = App::start().await?;
+    let session = app.session(json!({ "template_id": "scratchpad", "idle_timeout": "10m" })).await;
+    assert_eq!(session.json["awake"], Value::Null, "{session:?}");
+    let path = format!("{}/extend", session.header("location"));
+    let refused = app.post(&path, "application/json", r#"{"by":"30m"}"#).await;
+    assert_eq!((refused.status, refused.problem()), (409, "illegal-transition"));
+    for body in [r#"{"by":"soon"}"#, r#"{"by":"-5m"}"#, r#"{}"#, r#"{"by":"0s"}"#] {
+        let refused = app.post(&path, "application/json", body).await;
+        assert_eq!((refused.status, refused.fields()), (422, vec!["by"]), "{body}: {refused:?}");
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Every step of the trip is run under SIGKILL of the real process: before it, during it and after it, on both databases.
 //!
 //! The process that owns the step dies there and is started again. Then the story must have ended as if nothing had happened:
-//! the session was created, put to sleep by its idle timer, and deleted; what was undecodable is one dead letter; the log
+//! the session was created, put to sleep by its idle timer, and deleted by a job; what was undecodable is one dead letter; the log
 //! folds to the rows, and every command is accounted for.
 
 use std::path::PathBuf;
@@ -102,8 +102,9 @@ impl Story {
         self.controller = Some(self.stack.controller("host-1", "noop", more)?);
         publish_rubbish(&self.stack).await.context("publishing rubbish")?;
         self.until(&id, "hibernated").await?;
-        self.ask(Method::DELETE, &format!("/sessions/{id}")).await?;
+        let job = self.delete_all().await?;
         self.until(&id, "deleted").await?;
+        self.ended(&job).await?;
         self.one_dead_letter().await
     }
 
@@ -144,6 +145,26 @@ impl Story {
         let body = json!({ "template_id": "scratchpad", "platform": "noop", "user_id": "ann", "idle_timeout": "1s" });
         let answer = self.send(Method::POST, "/sessions", Some(body)).await?;
         answer["session_id"].as_str().map(str::to_owned).context("a session_id")
+    }
+
+    /// Deletes by a job, so that every story passes through one.
+    async fn delete_all(&mut self) -> Result<String> {
+        let body = json!({ "action": "delete", "filter": { "user_id": "ann" } });
+        let answer = self.send(Method::POST, "/sessions/bulk", Some(body)).await?;
+        answer["job_id"].as_str().map(str::to_owned).context("a job_id")
+    }
+
+    async fn ended(&mut self, job: &str) -> Result<()> {
+        let mut last = Value::Null;
+        for _ in 0..1200 {
+            last = self.ask(Method::GET, &format!("/jobs/{job}")).await?;
+            if last["status"] == "completed" {
+                ensure!(last["failed"] == 0 && last["total"] == 1, "{last}");
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the job is not completed: {last}")
     }
 
     async fn until(&mut self, id: &str, status: &str) -> Result<()> {

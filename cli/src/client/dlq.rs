@@ -1,14 +1,24 @@
 //! `streamspace dlq`: what could not be processed, and what is to become of it.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Client, Server};
+use super::resource::Resource;
+use super::wait::Wait;
+use super::{Asker, Console, Query, Server, job};
 use crate::failure::Failure;
-use crate::output::{self, Column, cell};
+use crate::output::{self, Column, cell, printable};
+
+const EXAMPLES: &str = "\
+Examples:
+  streamspace dlq list --reason undecodable
+  streamspace dlq show ID
+  streamspace dlq replay --reason retries_exhausted --dry-run
+  streamspace dlq discard ID --reason \"sent by a test\"";
 
 /// `streamspace dlq`
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -19,76 +29,183 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Lists dead letters, newest first
+    #[command(after_help = "Example:\n  streamspace dlq list --platform docker --status all -o wide")]
     List {
         /// Those in this state
         #[arg(long, default_value = "open", value_parser = ["open", "replayed", "discarded", "all"])]
         status: String,
+        #[command(flatten)]
+        which: Which,
         /// The most to show
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
     /// Shows one, with its payload and the history of its errors
+    #[command(after_help = "Example:\n  streamspace dlq show ID -o json | jq .payload")]
     Show {
         /// The dead letter
         id: Uuid,
     },
-    /// Lets it be processed again, when what stopped it is mended
-    Replay {
-        /// The dead letters
-        #[arg(required = true)]
-        ids: Vec<Uuid>,
+    /// Lets them be processed again, when what stopped them is mended: those named, or a job for all that a filter finds
+    #[command(after_help = "\
+Examples:
+  streamspace dlq replay ID
+  streamspace dlq replay --reason retries_exhausted --platform docker --wait")]
+    Replay(Replay),
+    /// Decides that one is not to be processed; it is kept, with the reason
+    #[command(after_help = "Example:\n  streamspace dlq discard ID --reason \"sent by a test\"")]
+    Discard {
+        /// The dead letter
+        id: Uuid,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "WHY")]
+        reason: String,
     },
 }
 
-const COLUMNS: &[Column] = &[
-    ("ID", |row| cell(row, "id")),
-    ("SUBJECT", |row| cell(row, "subject")),
-    ("REASON", |row| cell(row, "reason")),
-    ("ENTITY", |row| cell(row, "entity")),
-    ("STATUS", |row| cell(row, "status")),
-    ("CREATED", |row| cell(row, "created_at")),
-    ("ERROR", |row| cell(row, "error")),
-];
+/// What a filter is made of.
+const FILTERS: [&str; 8] = ["reason", "subject", "platform", "controller", "entity", "fingerprint", "since", "until"];
+
+#[derive(Debug, clap::Args)]
+struct Replay {
+    /// The dead letters
+    #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS, value_name = "ID")]
+    ids: Vec<Uuid>,
+    #[command(flatten)]
+    which: Which,
+    /// With a filter: only say how many it would be
+    #[arg(long, conflicts_with = "ids")]
+    dry_run: bool,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Those for this reason, such as undecodable, illegal, retries_exhausted, permanent or poison
+    #[arg(long)]
+    reason: Option<String>,
+    /// Those of this subject
+    #[arg(long)]
+    subject: Option<String>,
+    /// Those on this platform
+    #[arg(long)]
+    platform: Option<String>,
+    /// Those of this controller
+    #[arg(long, value_name = "ID")]
+    controller: Option<String>,
+    /// Those about this, such as session:ID
+    #[arg(long)]
+    entity: Option<String>,
+    /// Those that failed in the same way as others
+    #[arg(long)]
+    fingerprint: Option<String>,
+    /// Those since then, such as 2026-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Those until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+impl Which {
+    fn query(self) -> Query {
+        vec![
+            ("reason", self.reason),
+            ("subject", self.subject),
+            ("platform", self.platform),
+            ("controller_id", self.controller),
+            ("entity", self.entity),
+            ("fingerprint", self.fingerprint),
+            ("since", self.since),
+            ("until", self.until),
+        ]
+    }
+}
+
+const LETTER: Resource = Resource {
+    noun: "dead letter",
+    path: "/admin/dlq",
+    id: "id",
+    state: |row| format!("{}  {}", cell(row, "status"), cell(row, "note")),
+    columns: &[
+        Column::field("ID", "id").rank(0),
+        Column::field("SUBJECT", "subject").rank(4),
+        Column::field("REASON", "reason").rank(1),
+        Column::field("ENTITY", "entity").rank(6),
+        Column::field("STATUS", "status").state().rank(5),
+        Column::field("CREATED", "created_at").time().rank(3),
+        Column::field("ERROR", "error").rank(2),
+        Column::field("CONTROLLER", "controller_id").wide(),
+        Column::field("FINGERPRINT", "fingerprint").wide(),
+        Column::field("NOTE", "note").wide(),
+    ],
+    facts: &[
+        Column::field("id", "id"),
+        Column::field("status", "status").state(),
+        Column::field("note", "note"),
+        Column::field("subject", "subject"),
+        Column::field("reason", "reason"),
+        Column::field("error", "error"),
+        Column::field("fingerprint", "fingerprint"),
+        Column::field("entity", "entity"),
+        Column::field("controller_id", "controller_id"),
+        Column::field("event_id", "event_id"),
+        Column::field("created_at", "created_at"),
+    ],
+    none: "no dead letters",
+};
 
 /// Does one of them.
-pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let (client, format) = (Client::new(&args.server)?, args.server.output);
+pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
+    let console = asker.console(&args.server)?;
     match args.command {
-        Command::List { status, limit } => {
-            let query = [("status", (status != "all").then_some(status))];
-            let rows = client.list("/admin/dlq", &query, limit).await?;
-            output::list(format, COLUMNS, &rows, "no dead letters")
+        Command::List { status, which, limit } => {
+            let mut query = which.query();
+            query.push(("status", (status != "all").then_some(status)));
+            LETTER.list(&console, query, limit).await
         }
-        Command::Show { id } => {
-            let letter = client.get(&format!("/admin/dlq/{id}"), &[]).await?;
-            if !output::machine(format, &letter)? {
-                show(&letter)?;
-            }
-            Ok(())
-        }
-        Command::Replay { ids } => {
-            for id in ids {
-                let letter = client.post(&format!("/admin/dlq/{id}/replay"), None).await?;
-                if !output::machine(format, &letter)? {
-                    output::line(output::printable(&format!(
-                        "{id}  {}  {}",
-                        cell(&letter, "status"),
-                        cell(&letter, "note")
-                    )));
-                }
-            }
-            Ok(())
+        Command::Show { id } => show(&console, id).await,
+        Command::Replay(replay) => replay.run(&console).await,
+        Command::Discard { id, reason } => {
+            let letter = console.client.delete(&LETTER.at(id), &[("reason", Some(reason))]).await?;
+            LETTER.tell(&console, &letter)
         }
     }
 }
 
-fn show(letter: &Value) -> Result<(), Failure> {
-    let names =
-        ["id", "status", "note", "subject", "reason", "error", "entity", "controller_id", "event_id", "created_at"];
-    output::facts(&names.map(|name| (name, cell(letter, name))));
+impl Replay {
+    async fn run(self, console: &Console) -> Result<(), Failure> {
+        for id in &self.ids {
+            let letter = console.client.post(&format!("{}/replay", LETTER.at(id)), None).await?;
+            LETTER.tell(console, &letter)?;
+        }
+        if !self.ids.is_empty() {
+            return Ok(());
+        }
+        let given = self.which.query().into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text?))));
+        let mut body = json!({ "filter": given.collect::<Map<_, _>>() });
+        if self.dry_run {
+            body["dry_run"] = json!(true);
+        }
+        let job = console.client.post("/admin/dlq/replay", Some(&body)).await?;
+        job::finish(console, job, self.wait).await
+    }
+}
+
+async fn show(console: &Console, id: Uuid) -> Result<(), Failure> {
+    let letter = console.client.get(&LETTER.at(id), &[]).await?;
+    LETTER.show(console, &letter)?;
+    if console.screen.for_people() && !console.screen.quiet {
+        history(&letter)?;
+    }
+    Ok(())
+}
+
+fn history(letter: &Value) -> Result<(), Failure> {
     for attempt in letter["attempts"].as_array().into_iter().flatten() {
         let line = format!("attempt {}  {}  {}", cell(attempt, "attempt"), cell(attempt, "at"), cell(attempt, "error"));
-        output::line(output::printable(&line));
+        output::line(printable(&line));
     }
     if letter["payload"].is_null() {
         output::line(format!("payload (base64): {}", cell(letter, "payload_base64")));

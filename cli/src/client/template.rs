@@ -4,12 +4,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Client, Server, segment};
+use super::resource::Resource;
+use super::{Asker, Console, Server};
 use crate::failure::{Failure, Kind};
-use crate::output::{self, Column, Format, cell};
+use crate::output::{self, Column, cell};
+
+const EXAMPLES: &str = "\
+Examples:
+  streamspace template apply catalog/
+  streamspace template list
+  streamspace template get scratchpad -o json";
 
 /// `streamspace template`
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -20,67 +28,74 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Creates or replaces templates: each file is taken whole or refused whole
+    #[command(
+        after_help = "Examples:\n  streamspace template apply firefox.yaml\n  streamspace template apply catalog/"
+    )]
     Apply {
         /// Files, and folders to look through for .yaml, .yml and .json
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
     },
     /// Lists templates
+    #[command(after_help = "Example:\n  streamspace template list -q")]
     List,
     /// Shows one template with its manifest
+    #[command(after_help = "Example:\n  streamspace template get scratchpad > scratchpad.yaml")]
     Get {
         /// Its name
         name: String,
     },
     /// Deletes a template; its sessions keep what they were created with
+    #[command(after_help = "Example:\n  streamspace template delete firefox")]
     Delete {
         /// Its name
         name: String,
     },
 }
 
-const COLUMNS: &[Column] = &[
-    ("NAME", |row| cell(row, "name")),
-    ("DISPLAY NAME", |row| cell(row, "display_name")),
-    ("CATEGORY", |row| cell(row, "category")),
-    ("IMAGE", |row| cell(row, "base_image")),
-    ("BUILT IN", |row| cell(row, "built_in")),
-];
+const TEMPLATE: Resource = Resource {
+    noun: "template",
+    path: "/templates",
+    id: "name",
+    state: |row| cell(row, "outcome"),
+    columns: &[
+        Column::field("NAME", "name").rank(0),
+        Column::field("DISPLAY NAME", "display_name").rank(1),
+        Column::field("CATEGORY", "category").rank(3),
+        Column::field("IMAGE", "base_image").rank(2),
+        Column::field("BUILT IN", "built_in").rank(4),
+    ],
+    facts: &[],
+    none: "no templates; `streamspace template apply FILE` creates one",
+};
 
 /// Does one of them.
-pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let (client, format) = (Client::new(&args.server)?, args.server.output);
+pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
+    let console = asker.console(&args.server)?;
     match args.command {
-        Command::Apply { paths } => apply(&client, format, &paths).await,
-        Command::List => {
-            let rows = client.list("/templates", &[], usize::MAX).await?;
-            output::list(format, COLUMNS, &rows, "no templates")
-        }
-        Command::Get { name } => {
-            let template = client.get(&format!("/templates/{}", segment(&name)), &[]).await?;
-            let format = if format == Format::Table { Format::Yaml } else { format };
-            output::machine(format, &template).map(drop)
-        }
+        Command::Apply { paths } => apply(&console, &paths).await,
+        Command::List => TEMPLATE.list(&console, Vec::new(), usize::MAX).await,
+        Command::Get { name } => TEMPLATE.get(&console, name).await,
         Command::Delete { name } => {
-            client.delete(&format!("/templates/{}", segment(&name)), &[]).await?;
+            console.client.delete(&TEMPLATE.at(&name), &[]).await?;
             output::note(format!("template {name} is deleted"));
             Ok(())
         }
     }
 }
 
-async fn apply(client: &Client, format: Format, paths: &[PathBuf]) -> Result<(), Failure> {
+async fn apply(console: &Console, paths: &[PathBuf]) -> Result<(), Failure> {
     let files = files(paths)?;
     let (mut refused, mut outcomes) = (0, Vec::new());
     for file in &files {
         let answer = match std::fs::read_to_string(file) {
-            Ok(text) => client.post_yaml("/templates", text).await,
+            Ok(text) => console.client.post_yaml(TEMPLATE.path, &text).await,
             Err(error) => Err(Failure::from(error)),
         };
         match answer {
-            Ok(answer) => outcomes.extend(tell(format, file, &answer)),
+            Ok(answer) => outcomes.extend(tell(console, file, &answer)),
             // Without a server, or without the right to ask, no other file fares better.
-            Err(failure) if failure.kind == Kind::Unavailable => return Err(failure),
+            Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Forbidden) => return Err(failure),
             Err(failure) => {
                 refused += 1;
                 let hint = failure.hint.map(|hint| format!("; try: {hint}")).unwrap_or_default();
@@ -88,7 +103,9 @@ async fn apply(client: &Client, format: Format, paths: &[PathBuf]) -> Result<(),
             }
         }
     }
-    output::machine(format, &Value::Array(outcomes))?;
+    if !console.screen.quiet {
+        console.screen.machine(&Value::Array(outcomes))?;
+    }
     if refused == 0 {
         return Ok(());
     }
@@ -96,12 +113,14 @@ async fn apply(client: &Client, format: Format, paths: &[PathBuf]) -> Result<(),
 }
 
 /// Says what came of a file; its outcomes, each with the file's name.
-fn tell(format: Format, file: &Path, answer: &Value) -> Vec<Value> {
+fn tell(console: &Console, file: &Path, answer: &Value) -> Vec<Value> {
     let mut items: Vec<Value> = answer["items"].as_array().cloned().unwrap_or_default();
     for item in &mut items {
-        let line = format!("{}: {} {}", file.display(), cell(item, "name"), cell(item, "outcome"));
-        if format == Format::Table {
-            output::line(output::printable(&line));
+        let (name, place) = (cell(item, "name"), file.display());
+        if console.screen.quiet {
+            output::line(output::printable(&name));
+        } else if console.screen.for_people() {
+            output::line(output::printable(&format!("{place}: {name} {}", cell(item, "outcome"))));
         }
         for warning in item["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             output::note(format!("{}: warning: {warning}", file.display()));

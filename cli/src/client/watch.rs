@@ -1,206 +1,157 @@
-//! Following a session through its log until it is where it should be, or will not get there.
+//! `streamspace watch`: every change as it happens, from the server's feed. From a server without one, the states of its
+//! sessions, looked at again and again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
-use uuid::Uuid;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use super::{Client, PAGE, session};
+use super::feed::{AFTER, Feed, Heard};
+use super::wait::Patience;
+use super::{Asker, Console, Query, Server, story};
 use crate::failure::{Failure, Kind};
-use crate::output::{self, Format, cell, printable};
+use crate::output::{self, Format, Progress, Screen, cell, printable};
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A server that restarts is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Where a session is, seen from where it should be.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    /// There.
-    Done,
-    /// On its way, or waiting for another attempt.
-    Underway,
-    /// It will not get there by itself.
-    Failed,
+const EXAMPLES: &str = "\
+Examples:
+  streamspace watch
+  streamspace watch --user ada --kind report
+  streamspace watch --entity session:ID -o json | jq .changes";
+
+/// `streamspace watch`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What belongs to this user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// What happens on this platform
+    #[arg(long)]
+    platform: Option<String>,
+    /// What is about this, such as session:ID
+    #[arg(long)]
+    entity: Option<String>,
+    /// command, report or decision
+    #[arg(long)]
+    kind: Option<String>,
+    /// What was said on this subject
+    #[arg(long)]
+    subject: Option<String>,
+    /// Begin after this one: an id of the feed, or of an event
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    #[command(flatten)]
+    server: Server,
 }
 
-fn outcome(session: &Value) -> Outcome {
-    let status = &session["status"];
-    if *status == session["desired"] {
-        return Outcome::Done;
+impl Args {
+    fn query(&self) -> Query {
+        let texts = [
+            ("user_id", &self.user),
+            ("platform", &self.platform),
+            ("entity", &self.entity),
+            ("kind", &self.kind),
+            ("subject", &self.subject),
+        ];
+        texts.map(|(name, text)| (name, text.clone())).to_vec()
     }
-    if status == "failed" && session["next_attempt_at"].is_null() { Outcome::Failed } else { Outcome::Underway }
 }
 
-/// Prints every event, until the session is where it should be; with `follow` for ever.
-pub(super) async fn run(client: &Client, id: Uuid, format: Format, follow: bool) -> Result<(), Failure> {
-    let mut log = Log { path: format!("{}/events", session::path(id)), cursor: None, seen: 0 };
-    let mut patience = Patience::default();
+/// Watches until Ctrl-C.
+pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
+    let console = asker.console(&args.server)?;
+    let mut last = args.after.clone();
+    tokio::select! {
+        ended = watch(&args, &console, &mut last) => ended,
+        _ = tokio::signal::ctrl_c() => {
+            let failure = Failure::new(Kind::Interrupted, "not watching any more");
+            Err(match last {
+                Some(last) => failure.hint(format!("the same with `--after {last}`, to go on from here")),
+                None => failure,
+            })
+        }
+    }
+}
+
+async fn watch(args: &Args, console: &Console, last: &mut Option<String>) -> Result<(), Failure> {
+    // `after` is said as a parameter, which takes ids of both kinds.
+    let mut query = args.query();
+    query.push((AFTER, args.after.clone()));
+    match Feed::open(&console.client, query).await {
+        Ok(feed) => hear(console, feed, last).await,
+        Err(failure) if failure.kind == Kind::Older => {
+            if args.kind.is_some() || args.subject.is_some() || args.after.is_some() {
+                return Err(failure.hint("without --kind, --subject and --after, for the states of sessions"));
+            }
+            output::note("this server has no feed: the states of its sessions are looked at every second");
+            look(args, console).await
+        }
+        Err(failure) if failure.kind == Kind::Gone => {
+            Err(failure.hint("`streamspace watch` from now on, or `streamspace event list` for what is kept"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn hear(console: &Console, mut feed: Feed<'_>, last: &mut Option<String>) -> Result<(), Failure> {
+    let mut progress = Progress::spinner(&console.screen);
+    progress.say("watching; Ctrl-C ends it");
     loop {
-        // The session is read first: what moved it there is in the log by then.
-        let session = patience.with(client.get(&session::path(id), &[]).await)?;
-        let events = patience.with(log.more(client).await)?.unwrap_or_default();
-        events.iter().try_for_each(|event| tell(format, event))?;
-        if let Some(session) = session.filter(|_| !follow) {
-            match outcome(&session) {
-                Outcome::Underway => {}
-                Outcome::Done => return Ok(()),
-                Outcome::Failed => return Err(failed(&session)),
+        let heard = feed.next().await?;
+        match heard {
+            Heard::Change(change) => progress.aside(|| print(&console.screen, &change))?,
+            Heard::Behind => {
+                progress
+                    .aside(|| output::note("some changes were missed, and are not kept any more; going on from now"));
+            }
+        }
+        last.clone_from(&feed.last);
+    }
+}
+
+/// Writes one change.
+fn print(screen: &Screen, change: &Value) -> Result<(), Failure> {
+    if screen.quiet || !matches!(screen.format, Format::Table | Format::Wide) {
+        return story::print(screen, change);
+    }
+    let at = cell(change, "at");
+    let time = at.get(11..23).unwrap_or(&at);
+    let said = [story::state(change), story::message(change)];
+    let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
+    let (entity, what) = (cell(change, "entity"), story::what(change).0);
+    output::line(printable(&format!("{time}  {entity:<44}  {what:<27}  {}", said.join("; "))));
+    Ok(())
+}
+
+/// The states of sessions, again and again; what changed in between is not seen.
+async fn look(args: &Args, console: &Console) -> Result<(), Failure> {
+    let query =
+        [("status", Some("all".to_owned())), ("user_id", args.user.clone()), ("platform", args.platform.clone())];
+    let mut patience = Patience::default();
+    let mut known: Option<HashMap<String, String>> = None;
+    loop {
+        if let Some(rows) = patience.with(console.client.list("/sessions", &query, usize::MAX).await)? {
+            let first = known.is_none();
+            let known = known.get_or_insert_default();
+            for row in rows.iter().rev() {
+                let entity = format!("session:{}", cell(row, "session_id"));
+                let before = known.insert(entity.clone(), cell(row, "status"));
+                let news = !first && before.as_deref() != row["status"].as_str();
+                if news && args.entity.as_ref().is_none_or(|wanted| *wanted == entity) {
+                    print(&console.screen, &seen(&entity, row))?;
+                }
             }
         }
         sleep(LOOK_EVERY).await;
     }
 }
 
-/// Waits, without a word, for a session that something was asked of; its state then.
-pub(super) async fn until_settled(client: &Client, asked: &Value, timeout: Duration) -> Result<Value, Failure> {
-    let id = cell(asked, "session_id");
-    let deadline = Instant::now() + timeout;
-    let mut patience = Patience::default();
-    let mut latest = asked.clone();
-    loop {
-        match outcome(&latest) {
-            Outcome::Done => return Ok(latest),
-            Outcome::Failed => return Err(failed(&latest)),
-            Outcome::Underway if Instant::now() >= deadline => return Err(late(&latest)),
-            Outcome::Underway => sleep(LOOK_EVERY).await,
-        }
-        if let Some(session) = patience.with(client.get(&format!("/sessions/{id}"), &[]).await)? {
-            latest = session;
-        }
-    }
-}
-
-fn failed(session: &Value) -> Failure {
-    let why = ["message", "reason"].into_iter().map(|name| cell(session, name)).find(|text| !text.is_empty());
-    let (id, why) = (cell(session, "session_id"), why.map(|why| format!(": {why}")).unwrap_or_default());
-    Failure::new(Kind::Failed, format!("session {id} failed{why}")).hint(format!(
-        "`streamspace session watch {id}` for its whole story, `streamspace session wake {id}` to start it again"
-    ))
-}
-
-fn late(session: &Value) -> Failure {
-    let why = ["reason", "message"].into_iter().map(|name| cell(session, name)).find(|text| !text.is_empty());
-    let (id, why) = (cell(session, "session_id"), why.map(|why| format!(" ({why})")).unwrap_or_default());
-    Failure::new(Kind::Unavailable, format!("session {id} is still {}{why}", cell(session, "status")))
-        .hint(format!("`streamspace session watch {id}`; it goes on without us"))
-}
-
-/// The log as far as it was read.
-struct Log {
-    path: String,
-    /// Of the last page, which later events are added to.
-    cursor: Option<String>,
-    seen: i64,
-}
-
-impl Log {
-    /// What came since.
-    async fn more(&mut self, client: &Client) -> Result<Vec<Value>, Failure> {
-        let mut fresh = Vec::new();
-        loop {
-            let query = [("limit", Some(PAGE.to_owned())), ("cursor", self.cursor.clone())];
-            let page = client.get(&self.path, &query).await?;
-            for event in page["items"].as_array().into_iter().flatten() {
-                let position = event["entity_seq"].as_i64().unwrap_or(0);
-                if position > self.seen {
-                    self.seen = position;
-                    fresh.push(event.clone());
-                }
-            }
-            match page["next_cursor"].as_str() {
-                Some(next) => self.cursor = Some(next.to_owned()),
-                None => return Ok(fresh),
-            }
-        }
-    }
-}
-
-/// A server that is away for a while is no reason to give up.
-#[derive(Debug, Default)]
-struct Patience {
-    away_since: Option<Instant>,
-}
-
-impl Patience {
-    fn with<T>(&mut self, answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
-        match answer {
-            Ok(answer) => {
-                self.away_since = None;
-                Ok(Some(answer))
-            }
-            Err(failure) if failure.kind == Kind::Unavailable => {
-                let since = *self.away_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > PATIENCE { Err(failure) } else { Ok(None) }
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-}
-
-fn tell(format: Format, event: &Value) -> Result<(), Failure> {
-    match format {
-        Format::Table => output::line(line(event)),
-        Format::Json => output::line(serde_json::to_string(event)?),
-        Format::Yaml => output::line(format!("---\n{}", serde_saphyr::to_string(event)?.trim_end())),
-    }
-    Ok(())
-}
-
-/// Time, what, by whom, attempt, message.
-fn line(event: &Value) -> String {
-    let at = cell(event, "at");
-    let time = at.get(11..23).unwrap_or(&at);
-    let (what, by) = what(event);
-    let attempt = event["attempt"].as_i64().filter(|attempt| *attempt > 1);
-    let attempt = attempt.map(|attempt| format!("attempt {attempt}")).unwrap_or_default();
-    let state = cell(event, "changes.status");
-    let state = if state.is_empty() { state } else { format!("now {state}") };
-    let said = [state, attempt, message(event)];
-    let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
-    printable(&format!("{time}  {what:<27}  {by:<18}  {}", said.join("; ")))
-}
-
-fn what(event: &Value) -> (String, String) {
-    let subject = cell(event, "subject");
-    let words: Vec<&str> = subject.split('.').filter(|word| *word != "streamspace").take(2).collect();
-    let (verb, controller) = (words.join("."), cell(event, "controller_id"));
-    match event["kind"].as_str() {
-        Some("command") => {
-            (verb, if controller.is_empty() { "engine".into() } else { format!("engine > {controller}") })
-        }
-        Some("report") => (format!("{verb} {}", cell(event, "payload.status")), controller),
-        _ => (cell(event, "payload.decision"), "engine".into()),
-    }
-}
-
-fn message(event: &Value) -> String {
-    let fields = ["error_message", "payload.error.message", "payload.message", "changes.reason", "payload.reason"];
-    fields.into_iter().map(|field| cell(event, field)).find(|text| !text.is_empty()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_failed_session_that_will_be_tried_again_is_under_way() {
-        let session = json!({ "status": "failed", "desired": "running", "next_attempt_at": "2026-01-01T00:00:00Z" });
-        assert_eq!(outcome(&session), Outcome::Underway);
-        assert_eq!(outcome(&json!({ "status": "failed", "desired": "running" })), Outcome::Failed);
-        assert_eq!(outcome(&json!({ "status": "deleted", "desired": "deleted" })), Outcome::Done);
-    }
-
-    #[test]
-    fn an_event_says_when_what_by_whom_and_why_on_one_line() {
-        let event = json!({ "at": "2026-01-01T10:20:30.123Z", "kind": "report", "attempt": 2,
-            "subject": "streamspace.session.status.local.local-1", "controller_id": "local-1",
-            "payload": { "status": "failed", "error": { "message": "no\u{1b}[31m room" } }, "changes": { "status": "failed" } });
-        let line = line(&event);
-        for part in ["10:20:30.123", "session.status failed", "local-1", "now failed", "attempt 2", "no [31m room"] {
-            assert!(line.contains(part), "{part} is not in {line}");
-        }
-    }
+/// A session that changed, as the feed would tell it.
+fn seen(entity: &str, row: &Value) -> Value {
+    json!({ "entity": entity, "kind": "decision", "subject": "streamspace.session.status", "at": row["updated_at"],
+        "generation": row["generation"], "status": row["status"], "user_id": row["user_id"], "platform": row["platform"],
+        "changes": { "status": row["status"] }, "payload": { "message": row["message"] } })
 }

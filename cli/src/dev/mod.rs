@@ -170,6 +170,7 @@ impl Run {
             admin_token: endpoints.admin_token.clone(),
             default_platform: self.config.default_platform.clone(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            feed_watchers_max: None,
         };
         Host::start(settings, link, listener).await
     }

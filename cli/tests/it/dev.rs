@@ -28,7 +28,7 @@ impl Dev {
     }
 
     /// Starts it, and waits until it says that it runs.
-    fn start(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.start_with(&[])
     }
 
@@ -62,7 +62,7 @@ impl Dev {
         Ok(self.children()?.into_iter().find(|child| child.name == name))
     }
 
-    fn sessions(&self) -> anyhow::Result<Vec<Value>> {
+    pub(crate) fn sessions(&self) -> anyhow::Result<Vec<Value>> {
         Ok(serde_json::from_str(&self.ask(&["session", "list", "-o", "json"])?.out)?)
     }
 }

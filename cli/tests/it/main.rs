@@ -1,9 +1,17 @@
 //! What the binary promises, tried on the binary itself.
+#![allow(clippy::unwrap_used)] // in helpers of tests a panic is the answer
 
 mod arguments;
 mod children;
+mod contexts;
 mod dev;
+mod exits;
+mod fake;
+mod help;
+mod idleness;
 mod program;
 mod readme;
 mod scratchpad;
+mod server;
+mod terminal;
 mod traces;

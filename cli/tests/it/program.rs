@@ -28,6 +28,12 @@ impl Said {
         Ok(())
     }
 
+    /// The same, where it had told of its progress before.
+    pub(crate) fn refuses_last(&self, code: i32, parts: &[&str]) -> anyhow::Result<()> {
+        let last = self.err.trim_end().lines().last().unwrap_or_default().to_owned();
+        Self { code: self.code, out: self.out.clone(), err: last }.refuses(code, parts)
+    }
+
     /// It did what was asked.
     pub(crate) fn done(self) -> anyhow::Result<Self> {
         ensure!(self.code == Some(0), "expected success: {self:?}");
@@ -38,14 +44,31 @@ impl Said {
 /// The binary, in a folder, with nothing set that this machine may have set.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamspace"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.args(arguments);
+    clean(command, folder)
+}
+
+/// A command, in a folder, with nothing set that this machine may have set.
+pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
+    command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let ours = ["STREAMSPACE_", "NATS_", "CONTROLLER_", "OTEL_", "DATABASE_URL", "HEARTBEAT_INTERVAL", "RUST_LOG"];
+        let ours = [
+            "STREAMSPACE_",
+            "NATS_",
+            "CONTROLLER_",
+            "OTEL_",
+            "DATABASE_URL",
+            "HEARTBEAT_INTERVAL",
+            "RUST_LOG",
+            "NO_COLOR",
+            "CLICOLOR",
+        ];
         if ours.iter().any(|prefix| text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }
+    command.env("XDG_CONFIG_HOME", folder.join("xdg")); // whoever runs the tests has contexts of their own
     command
 }
 

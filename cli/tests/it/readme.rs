@@ -1,32 +1,43 @@
-//! The README's commands do what it says, in its order.
+//! The README's walk-through works, as it is written there.
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 
 use crate::dev::Dev;
-use crate::program::run;
+use crate::program::clean;
 
-/// The commands between the marks, as arguments of the binary.
-fn commands() -> anyhow::Result<Vec<Vec<String>>> {
+/// The shell blocks between the marks, one after the other.
+fn script() -> anyhow::Result<String> {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
     let (_, rest) = readme.split_once("<!-- walk-through").context("the walk-through begins")?;
-    let (block, _) = rest.split_once("<!-- /walk-through -->").context("the walk-through ends")?;
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let lines = block.lines().filter_map(|line| line.strip_prefix("target/debug/streamspace "));
-    Ok(lines.map(words).collect())
+    let (text, _) = rest.split_once("<!-- /walk-through -->").context("the walk-through ends")?;
+    let blocks = text.split("```sh\n").skip(1).map(|block| block.split_once("```").map_or("", |(block, _)| block));
+    Ok(blocks.collect())
 }
 
 #[test]
 fn the_readmes_walk_through_works() -> anyhow::Result<()> {
     let mut dev = Dev::new()?;
     dev.start_with(&[])?;
-    let commands = commands()?;
-    ensure!(commands.len() >= 4, "the walk-through has only {} commands", commands.len());
-    for command in commands {
-        let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
-        let said = run(dev.folder.path(), &arguments)?.done().with_context(|| command.join(" "))?;
-        ensure!(!said.out.trim().is_empty(), "{} said nothing", command.join(" "));
+    let folder = dev.folder.path();
+    std::fs::create_dir_all(folder.join("target/debug"))?;
+    symlink(env!("CARGO_BIN_EXE_streamspace"), folder.join("target/debug/streamspace"))?;
+    let script = script()?;
+    ensure!(script.matches("streamspace ").count() >= 12, "the walk-through has little to it:\n{script}");
+    let mut shell = Command::new("sh");
+    shell.args(["-eux", "-c", &script]);
+    let said = clean(shell, folder).output()?;
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    ensure!(said.status.success(), "{}\n{err}\n{out}", said.status);
+    ensure!(out.contains("http://127.0.0.1:"), "no URL was printed:\n{out}");
+    for list in ["session", "app", "dlq"] {
+        let left: Value = serde_json::from_str(&dev.ask(&[list, "list", "-o", "json"])?.out)?;
+        let gone = |item: &Value| item["install_status"] == "uninstalled";
+        ensure!(left.as_array().is_some_and(|all| all.iter().all(gone)), "something is left of {list}: {left}");
     }
     Ok(())
 }

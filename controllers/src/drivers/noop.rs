@@ -15,8 +15,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use streams::{
     crash::{Moment, point},
-    wire::{Capacity, Failure, SessionState},
+    wire::{Capacity, Failure, Resources, SessionState},
 };
+use tokio::sync::{Mutex as Turn, mpsc};
 use uuid::Uuid;
 
 use crate::driver::{Desired, Driver, Goal, Observed, Spec, retryable};
@@ -76,12 +77,27 @@ impl Entry {
     }
 }
 
+/// Signs of use that a test made up.
+type Signs = HashMap<Uuid, (Option<u32>, Option<Resources>)>;
+
 struct World {
     sessions: HashMap<Uuid, Entry>,
+    signs: Signs,
     journal: Option<File>,
 }
 
 impl World {
+    fn of(sessions: HashMap<Uuid, Entry>, journal: Option<File>) -> Self {
+        Self { sessions, signs: Signs::new(), journal }
+    }
+
+    fn observed(&self, id: Uuid, entry: &Entry) -> Observed {
+        let running = entry.state == SessionState::Running;
+        let signs = self.signs.get(&id).filter(|_| running).cloned();
+        let (connections, resource_usage) = signs.unwrap_or_default();
+        Observed { connections, resource_usage, ..entry.observed(id) }
+    }
+
     fn note(&mut self, line: &Line) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         append(journal, line).map_err(|e| retryable("journal", e.to_string()))
@@ -93,6 +109,8 @@ pub struct Noop {
     knobs: Knobs,
     world_id: Uuid,
     world: Mutex<World>,
+    changed: mpsc::UnboundedSender<Uuid>,
+    changes: Turn<mpsc::UnboundedReceiver<Uuid>>,
 }
 
 impl Noop {
@@ -102,10 +120,17 @@ impl Noop {
     /// Where the journal cannot be read or rewritten.
     pub fn open(knobs: Knobs) -> Result<Self, Error> {
         let (world_id, world) = match &knobs.journal {
-            None => (Uuid::new_v4(), World { sessions: HashMap::new(), journal: None }),
+            None => (Uuid::new_v4(), World::of(HashMap::new(), None)),
             Some(path) => replay(path).map_err(|source| Error { path: path.clone(), source })?,
         };
-        Ok(Self { knobs, world_id, world: Mutex::new(world) })
+        let (changed, changes) = mpsc::unbounded_channel();
+        Ok(Self { knobs, world_id, world: Mutex::new(world), changed, changes: Turn::new(changes) })
+    }
+
+    /// Makes a session look used, or unused, from now on, and says so.
+    pub fn look_used(&self, session: Uuid, connections: Option<u32>, usage: Option<Resources>) {
+        self.world().signs.insert(session, (connections, usage));
+        let _ = self.changed.send(session); // the other end is in here too
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -117,19 +142,20 @@ impl Noop {
         let id = desired.session_id;
         let before = world.sessions.get(&id);
         if let Some(newer) = before.filter(|entry| entry.generation > desired.generation) {
-            return Ok(newer.observed(id));
+            return Ok(world.observed(id, newer));
         }
         if desired.goal == Goal::Deleted {
             if before.is_some() {
                 world.note(&Line::Gone(id))?;
                 world.sessions.remove(&id);
+                world.signs.remove(&id);
             }
             return Ok(Observed::deleted(id, desired.generation));
         }
         let spec = desired.spec.clone().or_else(|| before.and_then(|entry| entry.spec.clone()));
         let (user_id, generation, state) = (desired.user_id.clone(), desired.generation, desired.goal.state());
         let entry = Entry { user_id, generation, state, spec };
-        let observed = entry.observed(id);
+        let observed = world.observed(id, &entry);
         world.note(&Line::Is(id, Box::new(entry.clone())))?;
         point("driver.ensure", Moment::During);
         world.sessions.insert(id, entry);
@@ -150,11 +176,20 @@ impl Driver for Noop {
     }
 
     async fn list(&self) -> Result<Vec<Observed>, Failure> {
-        Ok(self.world().sessions.iter().map(|(id, entry)| entry.observed(*id)).collect())
+        let world = self.world();
+        Ok(world.sessions.iter().map(|(id, entry)| world.observed(*id, entry)).collect())
     }
 
     async fn observe(&self, session_id: Uuid) -> Result<Option<Observed>, Failure> {
-        Ok(self.world().sessions.get(&session_id).map(|entry| entry.observed(session_id)))
+        let world = self.world();
+        Ok(world.sessions.get(&session_id).map(|entry| world.observed(session_id, entry)))
+    }
+
+    async fn changed(&self) -> Uuid {
+        match self.changes.lock().await.recv().await {
+            Some(session) => session,
+            None => std::future::pending().await,
+        }
     }
 
     async fn capacity(&self) -> Capacity {
@@ -206,5 +241,5 @@ fn replay(path: &PathBuf) -> io::Result<(Uuid, World)> {
         .iter()
         .try_for_each(|(id, entry): (&Uuid, &Entry)| append(&mut journal, &Line::Is(*id, Box::new(entry.clone()))))?;
     std::fs::rename(&fresh, path)?;
-    Ok((world_id, World { sessions, journal: Some(journal) }))
+    Ok((world_id, World::of(sessions, Some(journal))))
 }

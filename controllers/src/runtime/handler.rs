@@ -8,7 +8,7 @@ use std::time::Duration;
 use streams::{
     crash::{Moment, point},
     subject,
-    wire::{AppInstall, AppState, Failure, SessionState},
+    wire::{Failure, SessionState},
     worker::{Delivery, Verdict},
 };
 use tracing::Instrument;
@@ -43,12 +43,8 @@ impl Controller {
     async fn obey(&self, command: Command) -> Result<(), Stopped> {
         match command {
             Command::Session(order) => self.session(&order).await,
-            Command::Install(install) => self.install(&install).await,
-            Command::Uninstall(app) => {
-                let done = self.bounded(self.driver.uninstall(&app.template_name)).await;
-                let (status, message) = outcome(done.map(|()| None), AppState::Uninstalled);
-                self.reporter.app(app.install_id, &app.template_name, status, message).await
-            }
+            Command::Install(app) => self.install(&app).await,
+            Command::Uninstall(app) => self.uninstall(&app).await,
             Command::Withdraw(template) => {
                 if let Err(failure) = self.bounded(self.driver.uninstall(&template.template_name)).await {
                     tracing::warn!(template = %template.template_name, error = %failure.message, "a template is still there");
@@ -56,15 +52,6 @@ impl Controller {
                 Ok(())
             }
         }
-    }
-
-    async fn install(&self, app: &AppInstall) -> Result<(), Stopped> {
-        if self.driver.announces() {
-            self.reporter.app(app.install_id, &app.template_name, AppState::Installing, None).await?;
-        }
-        let done = self.bounded(self.driver.install(app)).await;
-        let (status, message) = outcome(done.map(Some), AppState::Ready);
-        self.reporter.app(app.install_id, &app.template_name, status, message).await
     }
 
     async fn session(&self, order: &Order) -> Result<(), Stopped> {
@@ -119,16 +106,9 @@ impl Controller {
         }
     }
 
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(super) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let patience: Duration = self.config.command_timeout;
         let given_up = |_| Err(retryable("timeout", format!("not done within {patience:?}")));
         tokio::time::timeout(patience, work).await.unwrap_or_else(given_up)
-    }
-}
-
-fn outcome(done: Result<Option<String>, Failure>, state: AppState) -> (AppState, Option<String>) {
-    match done {
-        Ok(message) => (state, message),
-        Err(failure) => (AppState::Failed, Some(format!("{}: {}", failure.code, failure.message))),
     }
 }

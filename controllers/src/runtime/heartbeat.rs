@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use chrono::Utc;
 use streams::{
+    async_nats::HeaderMap,
+    cloudevents,
     connect::Link,
     subject,
     wire::{Capacity, ControllerHealth, Heartbeat},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Controller;
+use super::{Config, Controller};
 
 /// The durable lane.
 const PROTOCOL: u32 = 2;
@@ -37,10 +39,19 @@ impl Controller {
     /// One heartbeat. A lost one is replaced by the next.
     pub(super) async fn beat_once(&self, link: &Link, status: ControllerHealth) {
         let heartbeat = serde_json::to_vec(&self.heartbeat(status).await).unwrap_or_default();
-        let sent = link.client.publish(subject::HEARTBEAT, heartbeat.into()).await;
+        let sent = link.client.publish_with_headers(subject::HEARTBEAT, self.event(), heartbeat.into()).await;
         if let Err(error) = sent {
             tracing::warn!(%error, "a heartbeat could not be sent");
         }
+    }
+
+    /// A heartbeat's subject is the same for all: who speaks has to be said.
+    fn event(&self) -> HeaderMap {
+        let Config { platform, controller_id, .. } = &self.config;
+        let about = format!("controller:{controller_id}");
+        let mut headers = cloudevents::headers(subject::HEARTBEAT, "", Some(&about));
+        headers.insert(cloudevents::SOURCE, cloudevents::controller(platform, controller_id));
+        headers
     }
 
     async fn heartbeat(&self, status: ControllerHealth) -> Heartbeat {

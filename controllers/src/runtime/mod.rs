@@ -3,6 +3,7 @@
 //! A start goes: connect, beat, wait until the engine has made this controller's consumer, tell the world, work. What was
 //! started before a stop is finished, within bounds; what was not is delivered again, here or to a standby.
 
+mod application;
 mod changes;
 mod command;
 mod config;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::Utc;
 use serde::Serialize;
 use streams::{
+    cloudevents,
     ids::{ControllerId, Platform},
     publisher::{Outgoing, Publisher},
     subject::{self, Report},
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::application::Asked;
 use super::command::Order;
 use crate::driver::Observed;
 
@@ -78,32 +80,52 @@ impl Reporter {
         let span = tracing::info_span!("report session.status", otel.kind = "producer", session.id = %status.session_id,
             session.status = status.status.as_str());
         let _shared = self.order.read().await;
-        self.send(Report::SessionStatus, status.event_id, status).instrument(span).await
+        let about = format!("session:{}", status.session_id);
+        self.send(Report::SessionStatus, status.event_id, about, status).instrument(span).await
     }
 
     /// Says what an application is.
     pub(super) async fn app(
         &self,
-        install_id: Uuid,
-        name: &str,
+        asked: &Asked<'_>,
         status: AppState,
         message: Option<String>,
+        error: Option<Failure>,
     ) -> Result<(), Stopped> {
         let event_id = Uuid::now_v7();
-        let (timestamp, template_name) = (Utc::now(), name.to_owned());
-        let report =
-            AppStatus { event_id, timestamp, install_id, status, template_name, template_namespace: None, message };
-        let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %install_id);
-        self.send(Report::AppStatus, event_id, &report).instrument(span).await
+        let report = AppStatus {
+            event_id,
+            timestamp: Utc::now(),
+            install_id: asked.install_id,
+            status,
+            template_name: asked.template_name.to_owned(),
+            template_namespace: None,
+            message,
+            generation: Some(asked.generation).filter(|generation| *generation > 0),
+            causation_id: Some(asked.event_id),
+            attempt: Some(asked.attempt),
+            controller_id: Some(self.controller_id.to_string()),
+            instance_id: Some(self.instance_id),
+            error,
+        };
+        let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %asked.install_id);
+        let about = format!("application:{}", asked.install_id);
+        self.send(Report::AppStatus, event_id, about, &report).instrument(span).await
     }
 
-    /// Publishes until it is acknowledged.
-    pub(super) async fn send(&self, report: Report, event_id: Uuid, body: &impl Serialize) -> Result<(), Stopped> {
+    /// Publishes until it is acknowledged; `about` is the entity, as the engine's log spells it.
+    pub(super) async fn send(
+        &self,
+        report: Report,
+        event_id: Uuid,
+        about: String,
+        body: &impl Serialize,
+    ) -> Result<(), Stopped> {
         let outgoing = Outgoing {
             subject: subject::report(report, &self.platform, &self.controller_id),
             message_id: event_id.to_string(),
             traceparent: trace::current_traceparent(),
-            headers: Vec::new(),
+            headers: vec![(cloudevents::SUBJECT.to_owned(), about)],
             payload: serde_json::to_vec(body).unwrap_or_default().into(), // plain data: it always can be written
         };
         let mut pause = FIRST_PAUSE;

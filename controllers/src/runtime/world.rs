@@ -35,7 +35,8 @@ impl Controller {
         let last = parts.len() - 1;
         for (part, sessions) in parts.into_iter().enumerate() {
             let world = self.part(sync_id, part as u32, part == last, sessions);
-            self.reporter.send(Report::ControllerWorld, world.event_id, &world).await?;
+            let about = format!("controller:{}", world.controller_id);
+            self.reporter.send(Report::ControllerWorld, world.event_id, about, &world).await?;
         }
         tracing::info!(sessions = observed.len(), sync.id = %sync_id, "told its world");
         Ok(())

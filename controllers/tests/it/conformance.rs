@@ -81,3 +81,13 @@ async fn the_noop_driver_keeps_every_promise() {
     let table = Table { journal: folder.path().join("journal"), homes: Mutex::default(), _folder: folder };
     verify(&table).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_noop_session_looks_used_when_it_is_told_to() {
+    let (driver, id) = (Noop::open(Knobs::default()).unwrap(), uuid::Uuid::new_v4());
+    let running = crate::world::desired(id, controllers::driver::Goal::Running, 1, None);
+    assert_eq!(driver.ensure(&running).await.unwrap().connections, None);
+    driver.look_used(id, Some(2), None);
+    assert_eq!(driver.changed().await, id);
+    assert_eq!(driver.observe(id).await.unwrap().unwrap().connections, Some(2));
+}

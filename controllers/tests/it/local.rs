@@ -244,3 +244,22 @@ async fn connections_are_reported_when_they_change() {
     drop(open);
     delete(&driver, id).await;
 }
+
+#[tokio::test]
+async fn usage_is_told_and_told_again_while_it_counts_as_use() {
+    let (world, id) = (World::new(), Uuid::new_v4());
+    let usage_interval = Duration::from_millis(200);
+    let driver = Local::open(Config { usage_interval, ..world.config() }).unwrap();
+    let code = "import os, socket, subprocess, sys\n\
+        s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n\
+        subprocess.run([sys.executable, '-c', 'while True: pass'])";
+    run(&driver, id, program(code, "{ timeout: 20s }")).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(timeout(Duration::from_secs(20), driver.changed()).await.expect("a change"), id);
+    }
+    let usage = driver.observe(id).await.unwrap().unwrap().resource_usage.expect("usage");
+    let cpu = streams::quantity::millicores(usage.cpu.as_deref().unwrap()).unwrap();
+    assert!((50..=2_000).contains(&cpu), "{usage:?}");
+    assert!(streams::quantity::bytes(usage.memory.as_deref().unwrap()).unwrap() > 1 << 20, "{usage:?}");
+    delete(&driver, id).await;
+}

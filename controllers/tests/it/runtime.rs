@@ -18,7 +18,7 @@ use streams::{
     subject::{self, Verb},
     testing::{Nats, nats},
     topology,
-    wire::{Heartbeat, SessionCreate, SessionState, SessionStatus, World},
+    wire::{AppState, AppStatus, Heartbeat, SessionCreate, SessionState, SessionStatus, World},
 };
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -329,5 +329,43 @@ async fn the_world_of_the_last_run_is_the_world_of_this_one() {
         told.sessions.iter().map(|s| (s.session_id, s.status)).collect::<Vec<_>>(),
         [(session, SessionState::Failed)]
     );
+    stage.stop().await;
+}
+
+fn app_status(status: AppState) -> impl Fn(&AppStatus) -> bool {
+    move |said| said.status == status
+}
+
+#[tokio::test]
+async fn an_install_is_announced_checked_and_reported_and_a_mistake_names_its_line() {
+    let world = world::World::new();
+    let mut stage = Stage::new().await;
+    stage.begin(Arc::new(Local::open(world.config()).unwrap())).await;
+    let install = |text: &str, generation: i64| {
+        json!({ "event_id": Uuid::now_v7(), "timestamp": Utc::now(), "install_id": Uuid::nil(), "catalog_template_id": 1,
+            "template_name": "paint", "display_name": "Paint", "manifest": text, "installed_by": "ann",
+            "platform": "test", "generation": generation, "attempt": 1 })
+    };
+    let text = "apiVersion: stream.space/v1alpha1\nkind: Template\nmetadata: {name: paint}\nspec:\n  displayName: Paint\n  local:\n    command: [sh]\n";
+    let order = install(text, 1);
+    stage.send(Verb::AppInstall, &order).await;
+    let mut said = Vec::new();
+    while !said.last().is_some_and(app_status(AppState::Ready)) {
+        said.push(stage.next::<AppStatus>("streamspace.app.status.test.host-1").await);
+    }
+    assert_eq!(said[0].status, AppState::Installing);
+    assert!(said.iter().any(|said| said.message.as_deref().is_some_and(|m| m.contains("looks whether"))), "{said:?}");
+    let ready = said.last().unwrap();
+    assert_eq!((json!(ready.causation_id), ready.generation), (order["event_id"].clone(), Some(1)));
+
+    stage.send(Verb::AppInstall, &install(&text.replace("[sh]", "[no-such-program]"), 2)).await;
+    let failed = loop {
+        let said = stage.next::<AppStatus>("streamspace.app.status.test.host-1").await;
+        if app_status(AppState::Failed)(&said) {
+            break said.error.unwrap();
+        }
+    };
+    assert!(failed.user_error && failed.message.starts_with("line 7: spec.local.command"), "{failed:?}");
+    stage.all_acknowledged().await;
     stage.stop().await;
 }

@@ -1,10 +1,12 @@
 //! The decisions of StreamSpace, and nothing else.
 //!
 //! A machine takes what is (a row's facts) and what happened (an event), and returns what is to be (the new facts) and what
-//! is to be done ([`session::Effect`]). There is no async, SQL, clock or randomness in this crate: time, fresh ids and jitter
+//! is to be done ([`command::Effect`]). There is no async, SQL, clock or randomness in this crate: time, fresh ids and jitter
 //! come in through [`Context`]. So every promise about decisions can be tested as a table, as a property, or exhaustively.
 
+pub mod application;
 pub mod breaker;
+pub mod command;
 pub mod controller;
 pub mod placement;
 pub mod retry;
@@ -22,7 +24,7 @@ pub struct Context {
     pub fresh_id: Uuid,
     /// Uniform in [0, 1), for back-off.
     pub jitter: f64,
-    /// Whether the session's owner may get work: healthy, and its breaker closed or probing.
+    /// Whether the owner may get work: healthy, and its breaker closed or probing.
     pub owner_ready: bool,
 }
 

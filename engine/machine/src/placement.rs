@@ -1,4 +1,4 @@
-//! Which controller gets a session: the right platform and lane, healthy, able, with room left.
+//! Which controller gets a session or an application: the right platform and lane, healthy, able, with room left.
 
 use crate::Lane;
 
@@ -15,7 +15,9 @@ pub struct Candidate {
     pub ready: bool,
     /// Why not, where it is not.
     pub reason: Option<String>,
-    /// Serves sessions.
+    /// What it is wanted for: `sessions` or `applications`.
+    pub domain: &'static str,
+    /// Serves that.
     pub able: bool,
     /// Sessions that it holds or was given.
     pub load: u32,
@@ -23,7 +25,7 @@ pub struct Candidate {
     pub room: Option<u32>,
 }
 
-/// The answer, with the reason that the session shows.
+/// The answer, with the reason that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// This one.
@@ -33,7 +35,7 @@ pub enum Place {
         /// How it is reached.
         lane: Lane,
     },
-    /// Nobody now; the session waits with this reason.
+    /// Nobody now; it waits with this reason.
     Wait(String),
 }
 
@@ -62,7 +64,7 @@ fn why_not(platform: &str, candidates: &[&Candidate]) -> String {
         .map(|c| {
             let why = match (c.ready, c.able, c.room) {
                 (false, ..) => c.reason.clone().unwrap_or_else(|| "unhealthy".into()),
-                (_, false, _) => "does not serve sessions".into(),
+                (_, false, _) => format!("does not serve {}", c.domain),
                 (_, _, Some(room)) if c.load >= room => format!("full ({room} sessions)"),
                 _ => "another controller has this platform in the core lane".into(),
             };
@@ -78,7 +80,17 @@ mod tests {
 
     fn candidate(id: &str, load: u32, room: Option<u32>, ready: bool) -> Candidate {
         let (controller_id, platform) = (id.to_owned(), "local".to_owned());
-        Candidate { controller_id, platform, lane: Lane::Durable, ready, reason: None, able: true, load, room }
+        Candidate {
+            controller_id,
+            platform,
+            lane: Lane::Durable,
+            ready,
+            reason: None,
+            domain: "sessions",
+            able: true,
+            load,
+            room,
+        }
     }
 
     fn chosen(place: Place) -> String {

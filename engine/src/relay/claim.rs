@@ -27,7 +27,7 @@ const AHEAD: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_millis(250);
 
 const PENDING: &str = "status = 'pending' AND ready";
-const COLUMNS: &str = "id, turn, event_id, subject, payload, attempt, lane, traceparent";
+const COLUMNS: &str = "id, turn, event_id, entity, subject, payload, attempt, lane, traceparent";
 
 /// A controller whose outbox is not empty.
 #[derive(Debug, FromQueryResult)]

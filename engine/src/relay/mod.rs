@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sea_orm::FromQueryResult;
 use serde_json::Value;
+use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ struct Pending {
     id: i64,
     turn: i64,
     event_id: Uuid,
+    entity: String,
     subject: String,
     payload: Value,
     attempt: i32,
@@ -128,7 +130,9 @@ impl Relay {
         let mut marks = Vec::new();
         for row in &rows {
             let payload = with_attempt(row).to_string().into();
-            if self.parts.link.client.publish(row.subject.clone(), payload).await.is_ok() {
+            let headers = cloudevents::headers(&row.subject, &message_id(row), Some(&row.entity));
+            let client = &self.parts.link.client;
+            if client.publish_with_headers(row.subject.clone(), headers, payload).await.is_ok() {
                 self.parts.metrics.published(&row.subject);
                 marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: None, seq: None });
             }
@@ -179,6 +183,11 @@ fn with_attempt(row: &Pending) -> Value {
     payload
 }
 
+/// Which sending this is: the same text is sent again after a crash, another attempt is another one.
+fn message_id(row: &Pending) -> String {
+    format!("{}:{}", row.event_id, row.attempt)
+}
+
 /// A message whose span continues the trace of whoever asked.
 fn outgoing(row: &Pending) -> Outgoing {
     let span = tracing::info_span!("publish", otel.kind = "producer", messaging.destination = %row.subject,
@@ -189,9 +198,9 @@ fn outgoing(row: &Pending) -> Outgoing {
     let traceparent = span.in_scope(streams::trace::current_traceparent).or_else(|| row.traceparent.clone());
     Outgoing {
         subject: row.subject.clone(),
-        message_id: format!("{}:{}", row.event_id, row.attempt),
+        message_id: message_id(row),
         traceparent,
-        headers: Vec::new(),
+        headers: vec![(cloudevents::SUBJECT.to_owned(), row.entity.clone())],
         payload: with_attempt(row).to_string().into(),
     }
 }

@@ -5,12 +5,12 @@ use machine::breaker::{Breaker, State};
 use machine::controller::Controller;
 use machine::placement::Candidate;
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use streams::wire::{Capacity, ControllerHealth};
 
 /// A controller's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "platform_controllers")]
 #[allow(missing_docs)] // the columns are described in the contract
 pub struct Model {
@@ -104,7 +104,7 @@ impl Model {
 
     /// What placement asks about it; `given` counts sessions placed since its last heartbeat.
     #[must_use]
-    pub fn candidate(&self, given: u32) -> Candidate {
+    pub fn candidate(&self, domain: &'static str, given: u32) -> Candidate {
         let capacity = self.capacity();
         let able = self.capabilities.as_ref().and_then(Json::as_array);
         Candidate {
@@ -113,9 +113,10 @@ impl Model {
             lane: self.lane(),
             ready: self.ready(),
             reason: self.why_not_ready(),
-            able: able.is_none_or(|all| all.is_empty() || all.iter().any(|c| c == "sessions")),
+            able: able.is_none_or(|all| all.is_empty() || all.iter().any(|c| c == domain)),
+            domain,
             load: capacity.map_or(0, |c| c.sessions).saturating_add(given),
-            room: capacity.map(|c| c.sessions_max),
+            room: capacity.map(|c| c.sessions_max).filter(|_| domain == "sessions"),
         }
     }
 

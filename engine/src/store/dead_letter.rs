@@ -1,11 +1,11 @@
 //! The table `dead_letters`: the record of all that could not be processed.
 
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A dead letter's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "dead_letters")]
 #[allow(missing_docs)] // the columns are described in ARCHITECTURE.md
 pub struct Model {
@@ -30,6 +30,8 @@ pub struct Model {
     pub copied: bool,
     pub created_ms: i64,
     pub updated_ms: i64,
+    pub settled_by: Option<String>,
+    pub entity_seq: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

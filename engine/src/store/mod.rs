@@ -2,10 +2,14 @@
 //!
 //! Only the writer changes anything here; everybody else reads.
 
+pub mod application;
 pub mod bulk;
+pub(crate) mod commanded;
 pub mod controller;
 pub mod dead_letter;
 pub mod event;
+pub mod idempotency_key;
+pub mod job;
 pub mod session;
 pub mod stream_epoch;
 pub mod template;

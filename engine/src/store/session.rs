@@ -1,14 +1,15 @@
 //! The table `sessions`: what was asked for, and the facts that the machine decides on.
 
 use machine::Lane;
-use machine::session::{Attempt, Desired, Session};
+use machine::session::{Attempt, Desired, Session, Sign};
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use streams::wire::SessionState;
 
 /// A session's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "sessions")]
 #[allow(missing_docs)] // the columns are described in the contract and in `machine::session::Session`
 pub struct Model {
@@ -45,7 +46,13 @@ pub struct Model {
     pub starter: Option<Uuid>,
     pub next_attempt_ms: Option<i64>,
     pub deadline_ms: Option<i64>,
+    pub run_ms: Option<i64>,
     pub expires_ms: Option<i64>,
+    pub awake_until_ms: Option<i64>,
+    pub extended_s: i64,
+    pub extended_at_ms: Option<i64>,
+    pub idle_warned_ms: Option<i64>,
+    pub expiry_warned_ms: Option<i64>,
     pub seen_generation: i64,
     pub seen_epoch: i64,
     pub seen_seq: i64,
@@ -53,12 +60,16 @@ pub struct Model {
     pub failures: Json,
     pub debt: bool,
     pub entity_seq: i64,
+    #[serde(default)]
+    pub amended_seq: i64,
     pub created_ms: i64,
     pub updated_ms: i64,
     pub idle_ms: Option<i64>,
     pub wake_ms: Option<i64>,
     pub last_activity_ms: i64,
+    pub last_sign: String,
     pub connections: Option<i32>,
+    pub connected_ms: Option<i64>,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub resource_usage: Option<Json>,
 }
@@ -107,7 +118,13 @@ impl Model {
             starts: self.starts,
             starter: self.starter,
             next_attempt_ms: self.next_attempt_ms,
+            run_ms: self.run_ms,
             expires_ms: self.expires_ms,
+            awake_until_ms: self.awake_until_ms,
+            extended_s: self.extended_s,
+            extended_at_ms: self.extended_at_ms,
+            idle_warned_ms: self.idle_warned_ms,
+            expiry_warned_ms: self.expiry_warned_ms,
             seen_generation: self.seen_generation,
             seen_epoch: self.seen_epoch,
             seen_seq: self.seen_seq,
@@ -118,8 +135,22 @@ impl Model {
             deadline_ms: self.deadline_ms,
             idle_ms: self.idle_ms,
             last_activity_ms: self.last_activity_ms,
+            last_sign: Sign::from_name(&self.last_sign).ok_or_else(|| unreadable("last_sign", &self.last_sign))?,
             connections: self.connections,
+            connected_ms: self.connected_ms,
         })
+    }
+
+    /// The columns that are logged and folded: the machine's facts, and what is amended beside them.
+    ///
+    /// # Errors
+    /// As for [`Model::facts`].
+    pub fn hard(&self) -> Result<Map<String, Json>, Unreadable> {
+        let mut hard = self.facts()?.hard();
+        hard.insert("tags".into(), self.tags.clone());
+        hard.insert("metadata".into(), self.metadata.clone());
+        hard.insert("amended_seq".into(), self.amended_seq.into());
+        Ok(hard)
     }
 
     /// Takes over decided facts.
@@ -143,7 +174,13 @@ impl Model {
         self.starts = facts.starts;
         self.starter = facts.starter;
         self.next_attempt_ms = facts.next_attempt_ms;
+        self.run_ms = facts.run_ms;
         self.expires_ms = facts.expires_ms;
+        self.awake_until_ms = facts.awake_until_ms;
+        self.extended_s = facts.extended_s;
+        self.extended_at_ms = facts.extended_at_ms;
+        self.idle_warned_ms = facts.idle_warned_ms;
+        self.expiry_warned_ms = facts.expiry_warned_ms;
         self.seen_generation = facts.seen_generation;
         self.seen_epoch = facts.seen_epoch;
         self.seen_seq = facts.seen_seq;
@@ -154,6 +191,8 @@ impl Model {
         self.deadline_ms = facts.deadline_ms;
         self.idle_ms = facts.idle_ms;
         self.last_activity_ms = facts.last_activity_ms;
+        self.last_sign = facts.last_sign.as_str().into();
         self.connections = facts.connections;
+        self.connected_ms = facts.connected_ms;
     }
 }

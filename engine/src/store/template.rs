@@ -23,6 +23,9 @@ pub struct Model {
     pub manifest: Json,
     pub generation: i64,
     pub built_in: bool,
+    /// Who wrote it: `operator`, `built_in`, `application:<id>`, `controller:<id>`, or `platform:<name>` for a controller of
+    /// the core lane.
+    pub source: String,
     pub deleted: bool,
     pub created_ms: i64,
     pub updated_ms: i64,
@@ -30,3 +33,11 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The name of a template in `event_log.entity`.
+    #[must_use]
+    pub fn entity(name: &str) -> String {
+        format!("template:{name}")
+    }
+}

@@ -1,6 +1,6 @@
 //! One transaction: the rows that it touches, what the work made of them, and how they are written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use machine::placement::{Place, choose};
@@ -11,13 +11,16 @@ use sea_orm::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::application::Using;
 use super::commands::Commands;
 use super::controller::Load;
+use super::keys::Keys;
+use super::needs::Needs;
 use super::turns::Turns;
-use super::work::{Done, TemplateWrite, Work};
+use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::store::bulk::Insert;
-use crate::store::{controller, dead_letter, event, session, stream_epoch, template};
+use crate::store::{application as app, controller, dead_letter, event, job, session, stream_epoch, template};
 
 /// The log gives each row its id.
 static LOG: LazyLock<Insert<event::Entity>> = LazyLock::new(|| Insert::new("event_log", &["id"]));
@@ -53,6 +56,7 @@ pub(crate) struct Outcome {
     pub(crate) queued: i64,
     pub(crate) timers: bool,
     pub(crate) placement: bool,
+    pub(crate) jobs: bool,
     /// A row by which the commit can be recognised.
     pub(crate) witness: Option<(Uuid, &'static str)>,
     /// Reports by controller.
@@ -65,12 +69,18 @@ pub(crate) struct Outcome {
 
 pub(super) struct Batch<'a> {
     pub(super) now_ms: i64,
+    keys: Keys,
     pub(super) sessions: BTreeMap<Uuid, Slot<session::Model>>,
+    pub(super) applications: BTreeMap<Uuid, Slot<app::Model>>,
+    /// Of applications that are to be uninstalled.
+    pub(super) using: HashMap<Uuid, Using>,
+    pub(super) amended: BTreeSet<Uuid>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
     pub(super) letters: Vec<NewDeadLetter>,
     pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
     pub(super) settled: Vec<Vec<sea_orm::Value>>,
+    pub(super) jobs: BTreeMap<Uuid, Slot<job::Model>>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
     pub(super) log: Vec<event::Model>,
@@ -80,42 +90,6 @@ pub(super) struct Batch<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     pub(super) outcome: Outcome,
-}
-
-/// What a batch must read before it can decide.
-#[derive(Default)]
-struct Needs {
-    sessions: Vec<Uuid>,
-    templates: Vec<String>,
-    reports: Vec<Uuid>,
-    letters: Vec<Uuid>,
-    all_templates: bool,
-}
-
-impl Needs {
-    fn of(jobs: &[Job]) -> Self {
-        let mut needs = Self::default();
-        for job in jobs {
-            match &job.work {
-                Work::Create(new) => needs.templates.push(new.template_id.clone()),
-                Work::Ask(id, _) | Work::Place(id) | Work::Happened(id, _) => needs.sessions.push(*id),
-                Work::Report(report) => {
-                    needs.sessions.push(report.session_id);
-                    needs.reports.push(report.event_id);
-                }
-                Work::Template(TemplateWrite::Put { manifest, .. }) => {
-                    needs.all_templates = true;
-                    needs.templates.push(manifest.metadata.name.clone());
-                }
-                Work::Template(TemplateWrite::Delete { name }) => needs.templates.push(name.clone()),
-                Work::Settle { id, .. } => needs.letters.push(*id),
-                _ => {}
-            }
-        }
-        needs.sessions.sort_unstable();
-        needs.sessions.dedup();
-        needs
-    }
 }
 
 /// The same ids, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
@@ -139,8 +113,9 @@ impl<'a> Batch<'a> {
         load: &'a mut Load,
         turns: &'a mut Turns,
     ) -> Result<Self, DbErr> {
-        let needs = Needs::of(jobs);
+        let mut needs = Needs::of(jobs);
         let mut batch = Self::empty(now_ms, load, turns);
+        batch.keys = Keys::load(tx, jobs, now_ms).await?;
         if !needs.sessions.is_empty() {
             let rows = session::Entity::find()
                 .filter(session::Column::SessionId.is_in(padded(needs.sessions)))
@@ -150,33 +125,37 @@ impl<'a> Batch<'a> {
                 .await?;
             batch.sessions = rows.into_iter().map(|row| (row.session_id, clean(row))).collect();
         }
+        if !needs.applications.is_empty() {
+            needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
+        }
         let rows = controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx).await?;
         batch.controllers = rows.into_iter().map(|row| (row.controller_id.clone(), clean(row))).collect();
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
             batch.templates = rows.into_iter().map(|row| (row.name.clone(), clean(row))).collect();
         }
-        if needs.all_templates {
-            let newest = template::Entity::find().order_by_desc(template::Column::CatalogTemplateId).one(tx).await?;
-            batch.next_catalog_id = newest.map_or(1, |row| row.catalog_template_id + 1);
+        if needs.catalog {
+            batch.next_catalog_id = next_catalog_id(tx).await?;
         }
         batch.load_seen(tx, needs.reports).await?;
-        if !needs.letters.is_empty() {
-            let rows = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(needs.letters)).all(tx).await?;
-            batch.known_letters = rows.into_iter().map(|row| (row.id, row)).collect();
-        }
+        batch.load_operators(tx, needs.letters, needs.jobs).await?;
         Ok(batch)
     }
 
     fn empty(now_ms: i64, load: &'a mut Load, turns: &'a mut Turns) -> Self {
         Self {
             now_ms,
+            keys: Keys::default(),
             sessions: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            using: HashMap::new(),
+            amended: BTreeSet::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
             letters: Vec::new(),
             known_letters: HashMap::new(),
             settled: Vec::new(),
+            jobs: BTreeMap::new(),
             copied: Vec::new(),
             seen: HashMap::new(),
             log: Vec::new(),
@@ -206,15 +185,51 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Does one piece of work to the rows in memory.
+    /// What operators deal with: dead letters and jobs.
+    async fn load_operators(
+        &mut self,
+        tx: &DatabaseTransaction,
+        letters: Vec<Uuid>,
+        jobs: Vec<Uuid>,
+    ) -> Result<(), DbErr> {
+        if !letters.is_empty() {
+            let find = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(letters));
+            let rows = find.order_by_asc(dead_letter::Column::Id).lock_exclusive().all(tx).await?;
+            self.known_letters = rows.into_iter().map(|row| (row.id, row)).collect();
+        }
+        if !jobs.is_empty() {
+            let find = job::Entity::find().filter(job::Column::JobId.is_in(jobs));
+            let rows = find.order_by_asc(job::Column::JobId).lock_exclusive().all(tx).await?;
+            self.jobs = rows.into_iter().map(|row| (row.job_id, clean(row))).collect();
+        }
+        Ok(())
+    }
+
+    /// Does one piece of work to the rows in memory; where its request was answered before, that is the answer.
     pub(super) fn apply(&mut self, job: &Job) -> Result<Done, Error> {
         let trace = job.traceparent.as_deref();
-        match &job.work {
+        let Some(key) = &job.key else { return self.carry_out(&job.work, trace) };
+        if let Some(answer) = self.keys.answer(key)? {
+            return Ok(answer);
+        }
+        let done = self.carry_out(&job.work, trace)?;
+        self.keys.keep(key, &done, self.now_ms)?;
+        Ok(done)
+    }
+
+    fn carry_out(&mut self, work: &Work, trace: Option<&str>) -> Result<Done, Error> {
+        match work {
+            Work::If { session, stands, then } => {
+                self.check(*session, stands)?;
+                self.carry_out(then, trace)
+            }
+            Work::Amend(id, change) => self.amend(*id, change, trace),
             Work::Create(new) => self.create(new, trace),
             Work::Ask(id, ask) => self.ask(*id, *ask, trace),
             Work::Report(report) => self.report(report, trace),
             Work::Place(id) => self.place_again(*id, trace),
             Work::Happened(id, event) => self.happened(*id, event, trace),
+            Work::Application(work) => self.application(work, trace),
             Work::Template(write) => self.template(write, trace),
             Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Work::Controller(id, event) => self.controller_event(id, *event),
@@ -231,7 +246,9 @@ impl<'a> Batch<'a> {
                 self.copied.extend(ids);
                 Ok(Done::Written)
             }
-            Work::Settle { id, status, note } => self.settle(*id, status, note.clone()),
+            Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
+            Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
+            Work::Job(write) => self.job(write, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {
                 let (name, created_at) = ((*name).to_owned(), created_at.clone());
                 self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
@@ -240,11 +257,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The controller for a platform, by what is known in this transaction.
-    pub(super) fn choose(&self, platform: &str) -> Place {
+    /// The controller of a platform that serves a domain, by what is known in this transaction.
+    pub(super) fn choose(&self, platform: &str, domain: &'static str) -> Place {
         let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
         let candidates: Vec<_> =
-            mine.map(|slot| slot.row.candidate(self.load.given(&slot.row.controller_id))).collect();
+            mine.map(|slot| slot.row.candidate(domain, self.load.given(&slot.row.controller_id))).collect();
         choose(platform, &candidates)
     }
 
@@ -259,14 +276,18 @@ impl<'a> Batch<'a> {
             let found = direction.into_iter().find(|kind| kind.as_str() == row.kind);
             (row.event_id, found.unwrap_or(event::Kind::Decision).direction())
         });
+        self.keys.flush(tx).await?;
         self.flush_controllers(tx).await?;
         self.flush_templates(tx).await?;
+        self.flush_amended(tx).await?;
         self.flush_sessions(tx).await?;
+        self.flush_applications(tx).await?;
         self.flush_log(tx).await?;
         self.outcome.ended = self.commands.any_ended();
         self.outcome.queued -= self.commands.marked();
         self.outcome.outbox |= self.commands.flush(tx, self.now_ms).await?;
         self.flush_letters(tx).await?;
+        self.flush_jobs(tx).await?;
         self.flush_epochs(tx).await?;
         Ok(self.outcome)
     }
@@ -295,36 +316,49 @@ impl<'a> Batch<'a> {
 
     /// A row of the log about `entity`, complete but for what the caller sets.
     pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
-        let now = chrono::DateTime::from_timestamp_millis(self.now_ms).unwrap_or_default();
-        let command = kind == event::Kind::Command;
-        event::Model {
-            id: 0,
-            event_id,
-            subject,
-            payload: json!({}),
-            published_at: (!command).then_some(now),
-            processed_at: (!command).then_some(now),
-            processed_by: (!command).then(|| "engine".to_owned()),
-            status: Some(if command { "pending" } else { "completed" }.to_owned()),
-            error_message: None,
-            entity,
-            entity_seq: 0,
-            kind: kind.as_str().into(),
-            direction: kind.direction().into(),
-            lane: None,
-            generation: 0,
-            attempt: 0,
-            controller_id: None,
-            causation_id: None,
-            changes: None,
-            traceparent: None,
-            stream_epoch: None,
-            stream_seq: None,
-            claimed_until_ms: None,
-            ready: true,
-            turn: 0,
-            created_ms: self.now_ms,
-            processed_ms: (!command).then_some(self.now_ms),
-        }
+        log_row(self.now_ms, kind, event_id, subject, entity)
+    }
+}
+
+/// The first number that neither a template nor an application has.
+async fn next_catalog_id(tx: &DatabaseTransaction) -> Result<i64, DbErr> {
+    let template = template::Entity::find().order_by_desc(template::Column::CatalogTemplateId).one(tx).await?;
+    let app = app::Entity::find().order_by_desc(app::Column::CatalogTemplateId).one(tx).await?;
+    let newest = template.map(|row| row.catalog_template_id).max(app.map(|row| row.catalog_template_id));
+    Ok(newest.map_or(1, |id| id + 1))
+}
+
+/// A row of the log, complete but for what the caller sets.
+pub(super) fn log_row(now_ms: i64, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
+    let now = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
+    let command = kind == event::Kind::Command;
+    event::Model {
+        id: 0,
+        event_id,
+        subject,
+        payload: json!({}),
+        published_at: (!command).then_some(now),
+        processed_at: (!command).then_some(now),
+        processed_by: (!command).then(|| "engine".to_owned()),
+        status: Some(if command { "pending" } else { "completed" }.to_owned()),
+        error_message: None,
+        entity,
+        entity_seq: 0,
+        kind: kind.as_str().into(),
+        direction: kind.direction().into(),
+        lane: None,
+        generation: 0,
+        attempt: 0,
+        controller_id: None,
+        causation_id: None,
+        changes: None,
+        traceparent: None,
+        stream_epoch: None,
+        stream_seq: None,
+        claimed_until_ms: None,
+        ready: true,
+        turn: 0,
+        created_ms: now_ms,
+        processed_ms: (!command).then_some(now_ms),
     }
 }

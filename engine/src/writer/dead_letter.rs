@@ -4,31 +4,150 @@ use std::sync::LazyLock;
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
-use super::Error;
 use super::batch::Batch;
-use super::work::{Done, NewDeadLetter};
+use super::work::{Ask, Commanded, Done, NewDeadLetter, Replay};
+use super::{ApplicationWork, Error};
 use crate::store::bulk::Update;
-use crate::store::dead_letter;
+use crate::store::{dead_letter, event};
 
 static SETTLED: LazyLock<Update> =
-    LazyLock::new(|| Update::new("dead_letters", "id", ["status", "note", "updated_ms"]));
+    LazyLock::new(|| Update::new("dead_letters", "id", ["status", "note", "updated_ms", "settled_by", "entity_seq"]));
 
 impl Batch<'_> {
-    pub(super) fn settle(&mut self, id: Uuid, status: &str, note: Option<String>) -> Result<Done, Error> {
-        let missing = || Error::NotFound { what: "dead letter", name: id.to_string() };
-        let row = self.known_letters.get_mut(&id).ok_or_else(missing)?;
-        if row.status == "discarded" {
-            return Err(Error::Conflict(format!("dead letter {id} was discarded")));
+    /// Replays a letter: what failed is asked anew and the letter closed, both or neither.
+    pub(super) fn replay(&mut self, id: Uuid, how: &Replay, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+        self.is_open(id)?;
+        let note = match how {
+            Replay::Sent { note } => note.clone(),
+            Replay::Ask { of, generation } => {
+                self.is_current(*of, *generation)?;
+                match of {
+                    Commanded::Session(id) => self.ask(*id, Ask::Again, trace)?,
+                    Commanded::Application(id) => self.application(&ApplicationWork::Again(*id), trace)?,
+                };
+                let (generation, command) = self.stands(*of)?;
+                self.caused_by(command, self.known_letter(id)?.event_id);
+                format!("replayed as command {} at generation {generation}", command.unwrap_or_default())
+            }
+        };
+        self.settle(id, "replayed", note, by, trace)
+    }
+
+    /// The same as one of many; says whether there is anything to do, and with `dry_run` only that.
+    pub(super) fn replay_item(
+        &mut self,
+        id: Uuid,
+        how: &Replay,
+        dry_run: bool,
+        by: &str,
+        trace: Option<&str>,
+    ) -> Result<bool, Error> {
+        if self.known_letter(id)?.status == "replayed" {
+            return Ok(false);
         }
+        if !dry_run {
+            return self.replay(id, how, by, trace).map(|_| true);
+        }
+        self.is_open(id)?;
+        if let Replay::Ask { of, generation } = how {
+            self.is_current(*of, *generation)?;
+            match of {
+                Commanded::Session(id) => drop(self.ask_item(*id, Ask::Again, dry_run, trace)?),
+                Commanded::Application(id) => self.application_would_again(*id)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Closes a letter for good; it stays as a record of why and by whom.
+    pub(super) fn discard(&mut self, id: Uuid, why: &str, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+        match self.known_letter(id)?.status.as_str() {
+            "discarded" => Ok(Done::DeadLetter(Box::new(self.known_letter(id)?.clone()))),
+            "open" => self.settle(id, "discarded", why.to_owned(), by, trace),
+            status => Err(Error::Superseded(format!("dead letter {id} is {status} already"))),
+        }
+    }
+
+    fn settle(&mut self, id: Uuid, status: &str, note: String, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+        let now_ms = self.now_ms;
+        let row = self.known_letters.get_mut(&id).ok_or_else(|| missing(id))?;
         row.status = status.to_owned();
-        row.note = note;
-        row.updated_ms = self.now_ms;
-        self.settled.push(vec![id.into(), row.status.clone().into(), row.note.clone().into(), self.now_ms.into()]);
-        Ok(Done::DeadLetter(Box::new(row.clone())))
+        row.note = Some(note);
+        row.settled_by = Some(by.to_owned());
+        row.entity_seq += 1;
+        row.updated_ms = now_ms;
+        let row = row.clone();
+        self.settled.push(vec![
+            id.into(),
+            row.status.clone().into(),
+            row.note.clone().into(),
+            now_ms.into(),
+            row.settled_by.clone().into(),
+            row.entity_seq.into(),
+        ]);
+        self.log_settled(&row, by, trace);
+        Ok(Done::DeadLetter(Box::new(row)))
+    }
+
+    /// What was done to a letter is logged as a decision; the letter as it was parked is its own record.
+    fn log_settled(&mut self, row: &dead_letter::Model, by: &str, trace: Option<&str>) {
+        let what = format!("dead_letter_{}", row.status);
+        let entity = format!("dead_letter:{}", row.id);
+        let mut log =
+            self.log_row(event::Kind::Decision, Uuid::now_v7(), format!("streamspace.decision.{what}"), entity);
+        log.payload =
+            json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note });
+        log.changes = Some(json!({ "status": row.status, "note": row.note, "settled_by": by }));
+        log.entity_seq = row.entity_seq;
+        log.causation_id = row.event_id;
+        log.traceparent = trace.map(str::to_owned);
+        self.log.push(log);
+    }
+
+    /// Notes on the command that was just issued what it goes back to.
+    fn caused_by(&mut self, command: Option<Uuid>, event_id: Option<Uuid>) {
+        let mut issued = self.log.iter_mut().rev();
+        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command.as_str())
+        {
+            row.causation_id = event_id;
+        }
+    }
+
+    fn known_letter(&self, id: Uuid) -> Result<&dead_letter::Model, Error> {
+        self.known_letters.get(&id).ok_or_else(|| missing(id))
+    }
+
+    fn is_open(&self, id: Uuid) -> Result<(), Error> {
+        match self.known_letter(id)?.status.as_str() {
+            "open" => Ok(()),
+            status => Err(Error::Superseded(format!("dead letter {id} is {status} already"))),
+        }
+    }
+
+    fn is_current(&self, of: Commanded, generation: i64) -> Result<(), Error> {
+        let (now, _) = self.stands(of)?;
+        if now == generation {
+            return Ok(());
+        }
+        let (what, id) = match of {
+            Commanded::Session(id) => ("session", id),
+            Commanded::Application(id) => ("application", id),
+        };
+        let why = format!("{what} {id} is at generation {now}, the command at {generation}");
+        Err(Error::Superseded(format!("the command was overtaken: {why}")))
+    }
+
+    /// The generation and the open command of what has commands.
+    fn stands(&self, of: Commanded) -> Result<(i64, Option<Uuid>), Error> {
+        match of {
+            Commanded::Session(id) => self.slot(id).map(|slot| (slot.row.generation, slot.row.command_id)),
+            Commanded::Application(id) => self.application_stands(id),
+        }
     }
 
     pub(super) async fn flush_letters(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
@@ -75,7 +194,13 @@ fn row_of(new: NewDeadLetter, now_ms: i64) -> dead_letter::Model {
         copied: new.copied,
         created_ms: now_ms,
         updated_ms: now_ms,
+        settled_by: None,
+        entity_seq: 0,
     }
+}
+
+fn missing(id: Uuid) -> Error {
+    Error::NotFound { what: "dead letter", name: id.to_string() }
 }
 
 /// What causes are grouped by: the reason, the kind of subject, and the error without its numbers and ids.

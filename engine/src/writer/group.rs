@@ -1,7 +1,6 @@
 //! The group commit: from the queue to the answers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use migrations::connect::Database;
@@ -10,14 +9,15 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use streams::crash::{Moment, point};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Outcome};
 use super::turns::Turns;
-use super::{BATCH, Backlog, Done, Error, Job, Wakes};
+use super::{BATCH, Backlog, Done, Error, Job, Wakes, keys};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::signal::Signal;
 use crate::store::event;
 
 /// The writer's loop and what it needs.
@@ -26,10 +26,10 @@ pub(super) struct Group {
     clock: Clock,
     wakes: Arc<Wakes>,
     metrics: Metrics,
-    committed: watch::Sender<u64>,
     load: super::controller::Load,
     turns: Turns,
     backlog: Backlog,
+    sweep: keys::Sweep,
 }
 
 /// Tries at a transaction that another engine crossed, before the last one.
@@ -61,16 +61,10 @@ impl Failed {
 }
 
 impl Group {
-    pub(super) fn new(
-        database: Database,
-        clock: Clock,
-        wakes: Arc<Wakes>,
-        metrics: Metrics,
-        committed: watch::Sender<u64>,
-        backlog: Backlog,
-    ) -> Self {
+    pub(super) fn new(database: Database, clock: Clock, wakes: Arc<Wakes>, metrics: Metrics, backlog: Backlog) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
-        Self { database, clock, wakes, metrics, committed, load, turns, backlog }
+        let sweep = keys::Sweep::default();
+        Self { database, clock, wakes, metrics, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -141,6 +135,8 @@ impl Group {
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         point("writer.commit", Moment::Before);
         let outcome = batch.flush(&tx).await?;
+        self.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
+        self.sweep.run(&tx, now_ms).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
             self.read_back(&outcome, error).await?;
@@ -166,16 +162,7 @@ impl Group {
 
     fn announce(&self, outcome: &Outcome) {
         self.metrics.committed(outcome);
-        self.committed.send_modify(|count| *count += 1);
         self.backlog.add(outcome.queued);
-        if outcome.outbox || outcome.ended && self.wakes.held_back.load(Ordering::SeqCst) {
-            self.wakes.outbox.notify_one();
-        }
-        if outcome.timers {
-            self.wakes.timers.notify_one();
-        }
-        if outcome.placement {
-            self.wakes.placement.notify_one();
-        }
+        self.wakes.tell(Signal::of(outcome));
     }
 }

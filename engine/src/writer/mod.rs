@@ -4,11 +4,17 @@
 //! work in turn, writes each row once together with the log, commits, and only then answers each caller. One bad piece of work
 //! fails alone. A commit whose answer was lost is read back before anything is tried again.
 
+mod amend;
+mod application;
 mod batch;
 mod commands;
 mod controller;
 mod dead_letter;
+mod decided;
 mod group;
+mod job;
+mod keys;
+mod needs;
 mod session;
 mod session_row;
 mod template;
@@ -16,7 +22,7 @@ mod turns;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use migrations::connect::Database;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,8 +30,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+pub use crate::signal::Wakes;
+pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
 pub(crate) use batch::Outcome;
-pub use work::{Ask, Done, Mark, NewDeadLetter, NewSession, ReportIn, TemplateWrite, Work};
+pub use keys::{KEPT_MS, Key};
+pub use work::{
+    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
+    TemplateWrite, Work, Written, WrittenTemplate,
+};
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.
 pub const QUEUE: usize = 8_192;
@@ -37,11 +49,11 @@ pub const BATCH: usize = 256;
 pub enum Error {
     /// The state machine refused it.
     #[error(transparent)]
-    Refused(#[from] machine::session::Error),
+    Refused(#[from] machine::command::Error),
     /// There is no such thing.
     #[error("there is no {what} {name}")]
     NotFound {
-        /// `session`, `template`, `controller` or `dead letter`.
+        /// `session`, `application`, `template`, `controller`, `dead letter` or `job`.
         what: &'static str,
         /// Which.
         name: String,
@@ -49,9 +61,36 @@ pub enum Error {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// Sessions use what was to be taken away.
+    #[error("{name} is used by {count} sessions, first of all {}", list(first))]
+    InUse {
+        /// The template.
+        name: String,
+        /// How many.
+        count: u64,
+        /// The oldest of them.
+        first: Vec<uuid::Uuid>,
+    },
+    /// Something newer has happened since.
+    #[error("{0}")]
+    Superseded(String),
     /// The same id was used for something else.
     #[error("event {0} was already received with other content")]
     SameIdOtherContent(uuid::Uuid),
+    /// The session is not where the asker believes it to stand.
+    #[error("the session has moved on: it is at generation {generation}, revision {revision}")]
+    Moved {
+        /// Its generation now.
+        generation: i64,
+        /// Where its log stands now.
+        revision: i64,
+    },
+    /// What it would become breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] crate::request::Invalid),
+    /// The same key came with another request.
+    #[error("the idempotency key {0:?} was used for another request")]
+    KeyReused(String),
     /// The queue is full.
     #[error("too much is waiting to be written; try again shortly")]
     Busy,
@@ -71,9 +110,32 @@ pub enum Error {
     Unreadable(Arc<str>),
 }
 
+fn list(ids: &[uuid::Uuid]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl From<sea_orm::DbErr> for Error {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Unavailable(error.to_string().into())
+    }
+}
+
+impl Error {
+    /// The stable word for its sort, as the types of problems of the API are named.
+    #[must_use]
+    pub fn problem(&self) -> &'static str {
+        match self {
+            Self::Refused(machine::command::Error::Illegal { .. }) => "illegal-transition",
+            Self::Refused(_) | Self::Conflict(_) | Self::SameIdOtherContent(_) => "conflict",
+            Self::NotFound { .. } => "not-found",
+            Self::InUse { .. } => "in-use",
+            Self::Superseded(_) => "superseded",
+            Self::Moved { .. } => "precondition-failed",
+            Self::Invalid(_) => "invalid-fields",
+            Self::KeyReused(_) => "idempotency-key-reused",
+            Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) => "unavailable",
+            Self::Unreadable(_) => "internal",
+        }
     }
 }
 
@@ -81,20 +143,8 @@ impl From<sea_orm::DbErr> for Error {
 struct Job {
     work: Work,
     traceparent: Option<String>,
+    key: Option<Key>,
     answer: oneshot::Sender<Result<Done, Error>>,
-}
-
-/// What a commit may have made work for.
-#[derive(Debug, Default)]
-pub struct Wakes {
-    /// Commands wait to be published.
-    pub outbox: tokio::sync::Notify,
-    /// A controller has as many commands as it may: the relay looks again when one of them ends.
-    pub held_back: AtomicBool,
-    /// A timer may be due earlier than was thought.
-    pub timers: tokio::sync::Notify,
-    /// Sessions may find a place now, or their owners take work again.
-    pub placement: tokio::sync::Notify,
 }
 
 /// The way to the writer; cheap to clone.
@@ -103,6 +153,8 @@ pub struct Writer {
     jobs: mpsc::Sender<Job>,
     commits: watch::Receiver<u64>,
     backlog: Backlog,
+    reader: sea_orm::DatabaseConnection,
+    clock: Clock,
 }
 
 /// About how many commands are accepted and not yet handed to NATS: counted along with each commit of this engine, and counted
@@ -141,20 +193,35 @@ impl Writer {
         cancel: CancellationToken,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (committed, commits) = watch::channel(0);
-        let backlog = Backlog::default();
-        let group = group::Group::new(database, clock, wakes, metrics, committed, backlog.clone());
+        let (commits, backlog) = (wakes.commits.subscribe(), Backlog::default());
+        let (reader, read_clock) = (database.reader.clone(), clock.clone());
+        let group = group::Group::new(database, clock, wakes, metrics, backlog.clone());
         let task = tokio::spawn(group.run(queue, cancel));
-        (Self { jobs, commits, backlog }, task)
+        (Self { jobs, commits, backlog, reader, clock: read_clock }, task)
     }
 
-    /// Hands in one piece of work and waits until it is committed.
+    /// Hands in the work that a request becomes, unless the request was answered before: then that is the answer, and nothing
+    /// is prepared. For requests whose preparation depends on what may have changed since.
+    ///
+    /// # Errors
+    /// Why it was not prepared or not done.
+    pub async fn once<E: From<Error>>(&self, prepare: impl Future<Output = Result<Work, E>>) -> Result<Done, E> {
+        if Key::is_given() {
+            let now_ms = self.clock.now_ms(&self.reader).await.map_err(Error::from)?;
+            if let Some(done) = Key::answered(&self.reader, now_ms).await? {
+                return Ok(done);
+            }
+        }
+        Ok(self.submit(prepare.await?).await?)
+    }
+
+    /// Hands in one piece of work and waits until it is committed. It takes the key of the request that it is part of.
     ///
     /// # Errors
     /// [`Error::Busy`] at once where the queue is full; else why it was not done.
     pub async fn submit(&self, work: Work) -> Result<Done, Error> {
         let (answer, receive) = oneshot::channel();
-        let job = Job { work, traceparent: streams::trace::current_traceparent(), answer };
+        let job = Job { work, traceparent: streams::trace::current_traceparent(), key: Key::take(), answer };
         self.jobs.try_send(job).map_err(|_| Error::Busy)?;
         receive.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
     }
@@ -166,7 +233,7 @@ impl Writer {
     pub async fn enqueue(&self, work: Work, traceparent: Option<String>) -> Result<Done, Error> {
         let (answer, receive) = oneshot::channel();
         let stopped = || Error::Unavailable("the writer has stopped".into());
-        self.jobs.send(Job { work, traceparent, answer }).await.map_err(|_| stopped())?;
+        self.jobs.send(Job { work, traceparent, key: None, answer }).await.map_err(|_| stopped())?;
         receive.await.map_err(|_| stopped())?
     }
 
@@ -175,7 +242,7 @@ impl Writer {
         &self.backlog
     }
 
-    /// Grows with every commit: what watchers wait on before they read again.
+    /// Grows with every commit, also of another engine: what watchers wait on before they read again.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()

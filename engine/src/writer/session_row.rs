@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use machine::session::Session;
 use sea_orm::{DatabaseTransaction, DbErr, IdenStatic};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use streams::subject::Verb;
 use streams::wire::{Resources, SessionCommand, SessionCreate};
 use uuid::Uuid;
@@ -38,6 +38,12 @@ fn filled(asked: &Resources, manifest: &Value) -> Resources {
     Resources { memory: asked.memory.clone().or(defaults.memory), cpu: asked.cpu.clone().or(defaults.cpu) }
 }
 
+/// The first values of the columns that are folded though the machine knows nothing of them.
+pub(super) fn first_notes(new: &NewSession) -> Map<String, Value> {
+    let noted = [("tags", json!(new.tags)), ("metadata", json!(new.metadata)), ("amended_seq", json!(0))];
+    noted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 fn empty_row(session_id: Uuid) -> session::Model {
     session::Model {
         session_id,
@@ -68,19 +74,28 @@ fn empty_row(session_id: Uuid) -> session::Model {
         starter: None,
         next_attempt_ms: None,
         deadline_ms: None,
+        run_ms: None,
         expires_ms: None,
+        awake_until_ms: None,
+        extended_s: 0,
+        extended_at_ms: None,
+        idle_warned_ms: None,
+        expiry_warned_ms: None,
         seen_generation: 0,
         seen_epoch: 0,
         seen_seq: 0,
         failures: json!([]),
         debt: false,
         entity_seq: 0,
+        amended_seq: 0,
         created_ms: 0,
         updated_ms: 0,
         idle_ms: None,
         wake_ms: None,
         last_activity_ms: 0,
+        last_sign: String::new(),
         connections: None,
+        connected_ms: None,
         resource_usage: None,
     }
 }
@@ -131,14 +146,13 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 33] = [
+const CHANGED: [C; 40] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
     C::Status,
     C::Desired,
     C::Generation,
-    C::Tags,
     C::IdleTimeoutS,
     C::Reason,
     C::Message,
@@ -152,7 +166,13 @@ const CHANGED: [C; 33] = [
     C::Starter,
     C::NextAttemptMs,
     C::DeadlineMs,
+    C::RunMs,
     C::ExpiresMs,
+    C::AwakeUntilMs,
+    C::ExtendedS,
+    C::ExtendedAtMs,
+    C::IdleWarnedMs,
+    C::ExpiryWarnedMs,
     C::SeenGeneration,
     C::SeenEpoch,
     C::SeenSeq,
@@ -163,7 +183,9 @@ const CHANGED: [C; 33] = [
     C::IdleMs,
     C::WakeMs,
     C::LastActivityMs,
+    C::LastSign,
     C::Connections,
+    C::ConnectedMs,
     C::ResourceUsage,
 ];
 

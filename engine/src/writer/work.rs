@@ -1,11 +1,15 @@
 //! The pieces of work that the writer takes.
 
 use machine::session::{Event, Observation};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use streams::wire::{Heartbeat, Manifest, Object, Resources};
 use uuid::Uuid;
 
-use crate::store::{controller, dead_letter, session, template};
+use super::Error;
+use super::application::ApplicationWork;
+use crate::amendment::Amendment;
+use crate::store::{application, controller, dead_letter, job, session};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -48,6 +52,11 @@ pub enum Ask {
     },
     /// It is being used.
     Activity,
+    /// Later stops, by so many seconds.
+    Extend {
+        /// How much later.
+        by_s: i64,
+    },
     /// Its dead letter is replayed.
     Again,
 }
@@ -74,8 +83,8 @@ pub struct ReportIn {
 pub enum TemplateWrite {
     /// Create it, or replace it where it differs.
     Put {
-        /// As it came, checked.
-        manifest: Box<Manifest>,
+        /// As they came, checked. Either all are written or none.
+        manifests: Vec<Manifest>,
         /// Shipped with this binary.
         built_in: bool,
     },
@@ -128,6 +137,144 @@ pub struct NewDeadLetter {
     pub copied: bool,
 }
 
+/// What has commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commanded {
+    /// A session.
+    Session(Uuid),
+    /// An application.
+    Application(Uuid),
+}
+
+impl Commanded {
+    /// By the entity that the log names.
+    #[must_use]
+    pub fn of(entity: &str) -> Option<Self> {
+        let (kind, id) = entity.split_once(':')?;
+        let id = id.parse().ok()?;
+        match kind {
+            "session" => Some(Self::Session(id)),
+            "application" => Some(Self::Application(id)),
+            _ => None,
+        }
+    }
+}
+
+/// How a dead letter is replayed.
+#[derive(Debug, Clone)]
+pub enum Replay {
+    /// A failed command: what is desired of whatever it was for is tried once more.
+    Ask {
+        /// Whose command it was.
+        of: Commanded,
+        /// The generation that it belonged to.
+        generation: i64,
+    },
+    /// A message that was published again.
+    Sent {
+        /// As what.
+        note: String,
+    },
+}
+
+/// What happens to a job.
+#[derive(Debug, Clone)]
+pub enum JobWrite {
+    /// It is asked for.
+    Create(Box<job::Model>),
+    /// A run of an engine wants to walk it.
+    Claim {
+        /// Which.
+        id: Uuid,
+        /// The run.
+        runner: Uuid,
+    },
+    /// The run stops, and leaves it to others.
+    Release {
+        /// Which.
+        id: Uuid,
+        /// The run.
+        runner: Uuid,
+    },
+    /// Its next items.
+    Step(Box<JobStep>),
+    /// Nobody wants it any more.
+    Cancel {
+        /// Which.
+        id: Uuid,
+        /// Who says so.
+        by: String,
+    },
+}
+
+/// The next items of a job.
+#[derive(Debug, Clone)]
+pub struct JobStep {
+    /// The job.
+    pub id: Uuid,
+    /// Who walks it.
+    pub runner: Uuid,
+    /// Where it was read to stand.
+    pub from: Option<(i64, Uuid)>,
+    /// What is to be done.
+    pub items: Vec<Item>,
+    /// Where it stands then; `None` where there were no items.
+    pub to: Option<(i64, Uuid)>,
+    /// Whether nothing comes after.
+    pub last: bool,
+}
+
+/// One item of a job.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// Something asked of a session.
+    Session(Uuid, Ask),
+    /// A dead letter to replay.
+    Letter(Uuid, Replay),
+    /// It cannot be done, as was found before it came here.
+    Refused(Failure),
+}
+
+/// Why an item of a job was not done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The item.
+    pub id: Uuid,
+    /// The type of problem that a request for it alone would have been answered with.
+    pub r#type: &'static str,
+    /// What happened.
+    pub detail: String,
+}
+
+impl Failure {
+    /// The failure of an item that the writer refused.
+    #[must_use]
+    pub fn of(id: Uuid, error: &Error) -> Self {
+        Self { id, r#type: error.problem(), detail: error.to_string() }
+    }
+}
+
+/// Where a session is believed to stand, by whoever asks on that condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stands {
+    /// Anywhere, as long as it exists.
+    Anywhere,
+    /// At one of these: a generation, and the revision that was read, where it matters.
+    At(Vec<(i64, Option<i64>)>),
+}
+
+impl Stands {
+    /// Whether it does. What its owner reported since is no hindrance; what somebody asked for or amended since is.
+    #[must_use]
+    pub fn holds(&self, row: &session::Model) -> bool {
+        let Self::At(places) = self else { return true };
+        places.iter().any(|(generation, revision)| {
+            let seen = revision.is_none_or(|revision| (row.amended_seq..=row.entity_seq).contains(&revision));
+            *generation == row.generation && seen
+        })
+    }
+}
+
 /// One piece of work.
 #[derive(Debug, Clone)]
 pub enum Work {
@@ -135,12 +282,25 @@ pub enum Work {
     Create(Box<NewSession>),
     /// Something asked of a session.
     Ask(Uuid, Ask),
+    /// A change of what is attached to a session.
+    Amend(Uuid, Box<Amendment>),
+    /// Work on a session, where it stands as is believed.
+    If {
+        /// Which.
+        session: Uuid,
+        /// The condition.
+        stands: Stands,
+        /// What is done where it holds.
+        then: Box<Work>,
+    },
     /// A report of a session's owner.
     Report(Box<ReportIn>),
     /// Look again for a place.
     Place(Uuid),
     /// Time, a ready owner, or a lost stream.
     Happened(Uuid, Event),
+    /// An application, or what a controller says of a template.
+    Application(Box<ApplicationWork>),
     /// A template.
     Template(TemplateWrite),
     /// A controller spoke.
@@ -160,15 +320,26 @@ pub enum Work {
     Park(Box<NewDeadLetter>),
     /// Dead letters whose public copy is in the stream.
     Copied(Vec<Uuid>),
-    /// An operator dealt with a dead letter.
-    Settle {
+    /// An operator replays a dead letter.
+    Replay {
         /// Which.
-        id: Uuid,
-        /// `replayed` or `discarded`.
-        status: &'static str,
-        /// Why, or what came of it.
-        note: Option<String>,
+        letter: Uuid,
+        /// How.
+        how: Replay,
+        /// Who.
+        by: String,
     },
+    /// An operator has done with a dead letter.
+    Discard {
+        /// Which.
+        letter: Uuid,
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+    },
+    /// A job, or its next step.
+    Job(JobWrite),
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.
@@ -182,17 +353,61 @@ pub enum Work {
     },
 }
 
-/// What came of it.
-#[derive(Debug, Clone)]
+/// What came of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Written {
+    /// It is new, or was deleted before.
+    Created,
+    /// It differed.
+    Updated,
+    /// It was the same.
+    Unchanged,
+    /// It is gone.
+    Deleted,
+}
+
+impl Written {
+    /// The spelling on the wire and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A template that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its number in the catalog.
+    pub catalog_template_id: i64,
+    /// What came of it.
+    pub written: Written,
+    /// The category that it had before, where it lived.
+    pub category_before: Option<String>,
+}
+
+/// What came of it. It is kept as JSON under the request's idempotency key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Done {
     /// The session as it is now.
     Session(Box<session::Model>),
-    /// The template as it is now, and whether it was `created`, `updated` or `unchanged`.
-    Template(Box<template::Model>, &'static str),
+    /// The application as it is now.
+    Application(Box<application::Model>),
+    /// The templates, in the order in which they came.
+    Templates(Vec<WrittenTemplate>),
     /// The controller as it is now.
     Controller(Box<controller::Model>),
     /// The dead letter as it is now.
     DeadLetter(Box<dead_letter::Model>),
+    /// The job as it is now.
+    Job(Box<job::Model>),
     /// It was known already; nothing changed.
     Duplicate,
     /// Written.

@@ -114,13 +114,13 @@ async fn a_permanent_failure_becomes_a_dead_letter_that_can_be_replayed() {
     rig.until(id, "failed").await;
     let letter = rig.dead_letter("permanent").await;
     assert_eq!(letter.attempts[0]["error"]["code"], "boom");
-    let replayed = rig.engine.replay(letter.id).await.expect("replayed");
+    let replayed = rig.engine.replay(letter.id, "ops".into()).await.expect("replayed");
     assert_eq!(replayed.status, "replayed");
     let again = controller.take().await;
     assert_eq!(again["generation"], 2);
     controller.report(&again, "running").await;
     rig.until(id, "running").await;
-    assert!(rig.engine.replay(letter.id).await.is_err(), "a second replay is refused");
+    assert!(rig.engine.replay(letter.id, "ops".into()).await.is_err(), "a second replay is refused");
 }
 
 #[tokio::test]

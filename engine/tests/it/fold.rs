@@ -13,7 +13,7 @@ async fn folded(rig: &Rig, id: Uuid) -> Map<String, Value> {
 }
 
 fn stored(row: &session::Model) -> Map<String, Value> {
-    row.facts().expect("readable").hard()
+    row.hard().expect("readable")
 }
 
 #[tokio::test]

@@ -2,10 +2,15 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
+mod applications;
 mod core_lane;
 mod courier;
 mod durable_lane;
+mod events;
+mod feed;
 mod fold;
+mod idleness;
+mod jobs;
 mod parked;
 mod rig;
 mod turns;

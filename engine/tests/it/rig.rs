@@ -55,7 +55,7 @@ impl Rig {
         let manifest = Manifest::parse_all(
             "{apiVersion: stream.space/v1alpha1, kind: Template, metadata: {name: app}, spec: {displayName: App}}",
         );
-        rig.engine.put_template(manifest.expect("a manifest").remove(0)).await.expect("written");
+        rig.engine.put_templates(manifest.expect("a manifest")).await.expect("written");
         rig
     }
 
@@ -155,7 +155,7 @@ pub(crate) fn request() -> CreateSession {
 
 pub(crate) fn heartbeat(protocol: u32, instance: Uuid) -> Value {
     json!({ "controller_id": OWNER, "platform": PLATFORM, "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
-        "version": "1.0.0", "capabilities": ["sessions"], "cluster_info": {}, "protocol": protocol,
+        "version": "1.0.0", "capabilities": ["sessions", "applications"], "cluster_info": {}, "protocol": protocol,
         "instance_id": instance, "capacity": { "sessions_max": 1000, "sessions": 0 } })
 }
 

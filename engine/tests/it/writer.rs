@@ -18,8 +18,9 @@ async fn many_at_once_are_all_written_and_one_bad_one_fails_alone() {
         let (created, refused) = tokio::join!(creates, stranger);
         assert!(created.iter().all(Result::is_ok), "{:?}", created.iter().find(|one| one.is_err()));
         assert!(refused.is_err_and(|error| error.to_string().contains("there is no session")));
-        let page =
-            engine::queries::sessions(rig.engine.reader(), &Default::default(), None, 1000).await.expect("readable");
+        let page = engine::queries::sessions(rig.engine.reader(), &Default::default(), Default::default(), None, 1000)
+            .await
+            .expect("readable");
         assert_eq!(page.len(), 200);
     }
 }
@@ -62,7 +63,7 @@ async fn crowd(rig: Rig) {
     for id in created {
         let row = rig.until(id, "running").await;
         let facts = fold(rig.engine.reader(), &session::Model::entity(id)).await.expect("the fold order has no gaps");
-        assert_eq!(facts, row.facts().expect("readable").hard());
+        assert_eq!(facts, row.hard().expect("readable"));
         assert_eq!(rig.commands(id).await, [("session.create".to_owned(), "completed".to_owned())]);
     }
 }

@@ -50,8 +50,17 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_sessions_controller", &["(controller_id, status)"]),
     ("idx_sessions_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
     ("idx_sessions_unplaced", &["(platform)", "WHERE", "controller_id IS NULL", "'deleted'"]),
+    ("idx_applications_living", &["UNIQUE", "(platform, template_name)", "WHERE", "'uninstalled'"]),
+    ("idx_applications_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
+    ("idx_sessions_living", &["(created_ms, session_id)", "WHERE", "'deleted'"]),
+    ("idx_sessions_platform", &["(platform, created_ms, session_id)"]),
+    ("idx_sessions_template", &["(template_id, created_ms, session_id)"]),
     ("idx_dead_letters_status", &["(status, created_ms, id)"]),
     ("idx_dead_letters_uncopied", &["WHERE", "NOT copied"]),
+    ("idx_dead_letters_created", &["(created_ms, id)"]),
+    ("idx_event_log_decisions", &["(id)", "WHERE", "'decision'"]),
+    ("idx_jobs_created", &["(created_ms, job_id)"]),
+    ("idx_jobs_running", &["(created_ms)", "WHERE", "'running'"]),
     ("idx_idempotency_keys_created", &["(created_ms)"]),
 ];
 
@@ -190,5 +199,50 @@ async fn the_outbox_is_read_through_its_index() -> anyhow::Result<()> {
         plan, "SEARCH event_log USING INDEX idx_event_log_outbox (controller_id=?)",
         "nothing else read, nothing sorted"
     );
+    Ok(())
+}
+
+/// What a list of sessions is narrowed and ordered by, and the index that answers it without sorting.
+const LISTS: &[(&str, &str, &str)] = &[
+    ("status <> 'deleted'", "created_ms DESC, session_id DESC", "idx_sessions_living"),
+    ("status IN ('running')", "created_ms DESC, session_id DESC", "idx_sessions_status"),
+    ("user_id = 'ada' AND status <> 'deleted'", "created_ms DESC, session_id DESC", "idx_sessions_user"),
+    ("platform = 'docker' AND status <> 'deleted'", "created_ms, session_id", "idx_sessions_platform"),
+    ("template_id = 'firefox' AND status <> 'deleted'", "created_ms, session_id", "idx_sessions_template"),
+    ("1 = 1", "user_id DESC, created_ms DESC, session_id DESC", "idx_sessions_user"),
+    ("1 = 1", "created_ms DESC, session_id DESC", "idx_sessions_created"),
+    ("(created_ms, session_id) < (5, NULL)", "created_ms DESC, session_id DESC", "idx_sessions_created"),
+];
+
+#[tokio::test]
+async fn every_list_of_sessions_is_read_through_an_index_in_its_order() -> anyhow::Result<()> {
+    let test = TestDatabase::sqlite().await?;
+    for (narrowed, order, index) in LISTS {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM sessions WHERE {narrowed} ORDER BY {order} LIMIT 51");
+        let rows = test.database.reader.query_all_raw(Statement::from_string(test.backend(), sql)).await?;
+        let plan = rows.iter().map(|r| r.try_get::<String>("", "detail")).collect::<Result<Vec<_>, _>>()?.join("\n");
+        assert!(plan.contains(&format!("INDEX {index}")), "{narrowed} by {order}: {plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{narrowed} by {order} is sorted: {plan}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tags_are_looked_up_in_their_index_on_postgresql() -> anyhow::Result<()> {
+    let test = TestDatabase::postgres().await?;
+    let db = &test.database.writer;
+    db.execute_unprepared(
+        "INSERT INTO sessions (session_id, user_id, template_id, template, desired, status, tags, created_ms, updated_ms)
+         SELECT gen_random_uuid(), 'u', 't', '{}', 'running', 'running',
+                CASE WHEN n % 100 = 0 THEN '[\"rare\"]'::jsonb ELSE '[]'::jsonb END, n, n
+         FROM generate_series(1, 20000) AS n",
+    )
+    .await?;
+    db.execute_unprepared("ANALYZE sessions").await?;
+    let sql = "EXPLAIN SELECT * FROM sessions WHERE tags @> '[\"rarer\"]'::jsonb AND tags <> '[]'::jsonb
+               ORDER BY created_ms DESC, session_id DESC LIMIT 51";
+    let rows = db.query_all_raw(Statement::from_string(test.backend(), sql)).await?;
+    let plan = rows.iter().map(|r| r.try_get::<String>("", "QUERY PLAN")).collect::<Result<Vec<_>, _>>()?.join("\n");
+    assert!(plan.contains("idx_sessions_tags"), "{plan}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use migrations::connect::{Role, open};
 use migrations::testing::TestDatabase;
-use migrations::{Error, migrate};
+use migrations::{Error, migrate, status};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 async fn pragma(db: &DatabaseConnection, name: &str) -> anyhow::Result<String> {
@@ -97,11 +97,16 @@ async fn a_database_that_cannot_be_written_is_refused_at_once() -> anyhow::Resul
 #[tokio::test]
 async fn a_full_disk_stops_the_migration_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let test = TestDatabase::empty_sqlite().await?;
-    test.database.writer.execute_unprepared("PRAGMA max_page_count = 8").await?;
+    test.database.writer.execute_unprepared("PRAGMA max_page_count = 9").await?;
     let full = migrate(&test.database).await;
     assert!(matches!(full, Err(Error::DiskFull { .. })), "{full:?}");
     test.database.writer.execute_unprepared("PRAGMA max_page_count = 1073741823").await?;
-    assert_eq!(migrate(&test.database).await?.steps.len(), 8, "after room was made it goes on as if nothing had been");
+    let all = status(&test.database).await?.len();
+    assert_eq!(
+        migrate(&test.database).await?.steps.len(),
+        all,
+        "after room was made it goes on as if nothing had been"
+    );
     Ok(())
 }
 

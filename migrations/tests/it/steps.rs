@@ -56,10 +56,11 @@ async fn a_second_run_finds_nothing_to_do() -> anyhow::Result<()> {
 #[tokio::test]
 async fn one_step_down_is_one_step_behind() -> anyhow::Result<()> {
     TestDatabase::each(async |test| {
-        assert_eq!(down(&test.database, 1).await?, ["m20260102_000006_turns"]);
+        let last = status(&test.database).await?.pop().expect("a step").name;
+        assert_eq!(down(&test.database, 1).await?, std::slice::from_ref(&last));
         let behind = schema::require_current(&test.database).await;
         assert!(matches!(behind, Err(Error::Behind { missing: 1 })), "{behind:?}");
-        assert_eq!(migrate(&test.database).await?.steps, ["m20260102_000006_turns"]);
+        assert_eq!(migrate(&test.database).await?.steps, [last]);
         anyhow::Ok(())
     })
     .await
@@ -76,10 +77,10 @@ async fn start_together(test: &TestDatabase) -> anyhow::Result<()> {
             Ok::<_, Error>(applied)
         });
     }
-    let mut worked = 0;
+    let (mut worked, all) = (0, status(&test.database).await?.len());
     while let Some(done) = starting.join_next().await {
         let applied = done??;
-        assert!(applied == 0 || applied == 8, "half a schema: {applied} steps");
+        assert!(applied == 0 || applied == all, "half a schema: {applied} steps");
         worked += usize::from(applied > 0);
     }
     assert_eq!(worked, 1, "exactly one of them migrates");

@@ -250,17 +250,17 @@ fn sorted(subjects: &[String]) -> Vec<&String> {
 }
 
 fn wanted(context: &Context, settings: &Settings, name: &'static str) -> Config {
-    let (max_bytes, retention) = match name {
-        SS_COMMANDS => (settings.max_bytes_commands, RetentionPolicy::WorkQueue),
-        SS_REPORTS => (settings.max_bytes_reports, RetentionPolicy::WorkQueue),
-        _ => (settings.max_bytes_dlq, RetentionPolicy::Limits),
+    let max_bytes = match name {
+        SS_COMMANDS => settings.max_bytes_commands,
+        SS_REPORTS => settings.max_bytes_reports,
+        _ => settings.max_bytes_dlq,
     };
     let room = context.client().max_payload().saturating_sub(HEADROOM);
     let limit = i32::try_from(room).unwrap_or(i32::MAX).max(1024);
     Config {
         name: name.into(),
         subjects: subjects(name),
-        retention,
+        retention: retention(name),
         discard: DiscardPolicy::New,
         storage: stream::StorageType::File,
         max_bytes,
@@ -272,8 +272,13 @@ fn wanted(context: &Context, settings: &Settings, name: &'static str) -> Config 
     }
 }
 
+/// What becomes of a message that was acknowledged.
+pub(crate) fn retention(stream: &str) -> RetentionPolicy {
+    if stream == SS_DLQ { RetentionPolicy::Limits } else { RetentionPolicy::WorkQueue }
+}
+
 /// What a stream listens on.
-fn subjects(stream: &str) -> Vec<String> {
+pub(crate) fn subjects(stream: &str) -> Vec<String> {
     match stream {
         SS_COMMANDS => subject::command_stream_subjects(),
         SS_REPORTS => subject::report_stream_subjects(),

@@ -4,8 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Failure;
+
 /// Where an application stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names are the contract's
 pub enum AppState {
@@ -17,8 +20,34 @@ pub enum AppState {
     Failed,
 }
 
+impl AppState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Installing, Self::Ready, Self::Uninstalling, Self::Uninstalled, Self::Failed];
+
+    /// The contract's spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Installing => "installing",
+            Self::Ready => "ready",
+            Self::Uninstalling => "uninstalling",
+            Self::Uninstalled => "uninstalled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of a spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
 /// `app.install`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's sample
 pub struct AppInstall {
     pub event_id: Uuid,
@@ -31,10 +60,17 @@ pub struct AppInstall {
     pub manifest: String,
     pub installed_by: String,
     pub platform: String,
+    /// Grows with every change of what is desired.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: i64,
+    /// Which attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
 }
 
 /// `app.uninstall`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's table
 pub struct AppUninstall {
     pub event_id: Uuid,
@@ -42,10 +78,17 @@ pub struct AppUninstall {
     pub install_id: Uuid,
     pub template_name: String,
     pub platform: String,
+    /// Grows with every change of what is desired.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: i64,
+    /// Which attempt, counted from 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
 }
 
 /// `app.status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's sample
 pub struct AppStatus {
     pub event_id: Uuid,
@@ -57,10 +100,33 @@ pub struct AppStatus {
     pub template_namespace: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The generation that it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// The command that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// The attempt that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_id: Option<String>,
+    /// The reporting run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<Uuid>,
+    /// Set where an attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+fn is_zero(number: &(impl PartialEq + Default)) -> bool {
+    *number == Default::default()
 }
 
 /// `template.create`: a controller registers a template that it can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's table
 pub struct TemplateCreate {
     pub event_id: Uuid,
@@ -78,6 +144,7 @@ pub struct TemplateCreate {
 
 /// `template.delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's table
 pub struct TemplateDelete {
     pub event_id: Uuid,

@@ -8,6 +8,7 @@ use super::{Object, SessionStatus};
 
 /// What a controller says of its own health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names are the contract's
 pub enum ControllerHealth {
@@ -30,6 +31,7 @@ impl ControllerHealth {
 
 /// What a controller could still take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Capacity {
     /// Sessions that it will hold at most.
     pub sessions_max: u32,
@@ -51,6 +53,7 @@ pub struct Capacity {
 
 /// `controller.heartbeat`. It has no `event_id`: a newer one replaces an older one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
     /// Who.
     pub controller_id: String,
@@ -94,6 +97,7 @@ pub struct Heartbeat {
 
 /// `controller.sync`: report all that exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Sync {
     /// Identity of the request; the answer carries it as `sync_id`.
     pub event_id: Uuid,
@@ -106,6 +110,7 @@ pub type WorldItem = SessionStatus;
 
 /// `controller.world`: one part of all that exists, in the controller's report lane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct World {
     /// Identity of this part.
     pub event_id: Uuid,

@@ -4,11 +4,15 @@
 
 mod app;
 mod controller;
+mod lines;
+mod node;
 mod session;
 mod template;
 
 pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, TemplateDelete};
 pub use controller::{Capacity, ControllerHealth, Heartbeat, Sync, World, WorldItem};
+pub use lines::line_of;
+pub use node::{NodeCommand, NodeState, NodeStatus};
 pub use session::{Failure, Resources, SessionCommand, SessionCreate, SessionState, SessionStatus};
 pub use template::{
     API_VERSION, EnvVar, Local, Manifest, ManifestError, ManifestMetadata, Port, Readiness, TemplateSpec, Vnc,

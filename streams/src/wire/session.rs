@@ -8,6 +8,7 @@ use super::{Manifest, Object};
 
 /// Where a session stands. Spelled on the wire and in SQL as [`SessionState::as_str`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names are the contract's
 pub enum SessionState {
@@ -61,6 +62,7 @@ impl SessionState {
 
 /// What a session may use, as Kubernetes quantities (`2Gi`, `1000m`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Resources {
     /// Memory as a quantity of bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +74,7 @@ pub struct Resources {
 
 /// `session.create` and `session.wake`: everything that a controller needs to make the session run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct SessionCreate {
     /// Identity of the command; reports name it as `causation_id`.
     pub event_id: Uuid,
@@ -110,6 +113,7 @@ pub struct SessionCreate {
 
 /// `session.delete` and `session.hibernate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct SessionCommand {
     /// Identity of the command; reports name it as `causation_id`.
     pub event_id: Uuid,
@@ -134,6 +138,7 @@ pub struct SessionCommand {
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// A stable word for machines: `image_not_found`, `no_capacity`, `timeout`, ...
     pub code: String,
@@ -148,6 +153,7 @@ pub struct Failure {
 
 /// `session.status`: what a controller says about one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct SessionStatus {
     /// Identity of the report; the same id is applied once.
     pub event_id: Uuid,

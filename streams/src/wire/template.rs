@@ -10,6 +10,7 @@ pub const API_VERSION: &str = "stream.space/v1alpha1";
 
 /// A whole manifest document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// [`API_VERSION`].
@@ -24,6 +25,7 @@ pub struct Manifest {
 
 /// A manifest's name; other fields (`namespace`, labels) are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct ManifestMetadata {
     /// The template's name: what sessions refer to as `template_id`.
     pub name: String,
@@ -34,6 +36,7 @@ pub struct ManifestMetadata {
 
 /// A manifest's `spec`. Unknown fields are kept in `extra` and warned about, never refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct TemplateSpec {
@@ -63,6 +66,9 @@ pub struct TemplateSpec {
     pub capabilities: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Percent of its CPU from which on a session counts as in use; 0: it never does. See [`crate::usage`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_cpu_percent: Option<u8>,
     /// How the platform `local` runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
@@ -73,6 +79,7 @@ pub struct TemplateSpec {
 
 /// A port of the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct Port {
@@ -89,6 +96,7 @@ fn tcp() -> String {
 
 /// One variable of the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct EnvVar {
     pub name: String,
@@ -98,6 +106,7 @@ pub struct EnvVar {
 
 /// A volume and where it goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct VolumeMount {
@@ -109,6 +118,7 @@ pub struct VolumeMount {
 
 /// A remote desktop in the container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct Vnc {
     #[serde(default)]
@@ -125,6 +135,7 @@ pub struct Vnc {
 
 /// A web application in the container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields are the contract's
 pub struct Webapp {
@@ -142,6 +153,7 @@ pub struct Webapp {
 
 /// How the platform `local` runs a template: a process on the controller's machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Local {
     /// Program and arguments; `${PORT}`, `${HOME}` and `${STREAMSPACE_BIN}` are replaced.
@@ -156,6 +168,7 @@ pub struct Local {
 
 /// A process is ready when its port answers; with a path, when that path answers below 500.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Readiness {
     /// HTTP path to ask for.
@@ -183,6 +196,21 @@ pub enum ManifestError {
     /// No document at all.
     #[error("no document of kind Template was found")]
     Empty,
+}
+
+impl ManifestError {
+    /// The mistake in one line, with the line of the text that it is on.
+    #[must_use]
+    pub fn in_text(&self, yaml: &str) -> String {
+        match self {
+            Self::Field { field, .. } => match super::line_of(yaml, field) {
+                Some(line) => format!("line {line}: {self}"),
+                None => self.to_string(),
+            },
+            // the first line has the place and the mistake; a drawing of it follows
+            other => other.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        }
+    }
 }
 
 fn refuse<T>(field: &str, rule: impl Into<String>) -> Result<T, ManifestError> {
@@ -220,6 +248,9 @@ impl Manifest {
         }
         if let Some(resources) = &self.spec.default_resources {
             check_resources(resources)?;
+        }
+        if self.spec.use_cpu_percent.is_some_and(|percent| percent > 100) {
+            return refuse("spec.useCpuPercent", "must be between 0 and 100");
         }
         self.spec.local.as_ref().map_or(Ok(()), check_local)
     }

@@ -1,7 +1,9 @@
 //! The promises of this room, kept against real nats-servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed assumption is a failed test
 
+mod asyncapi;
 mod batches;
+mod cloudevents;
 mod connection;
 mod contract;
 #[cfg(feature = "crash-points")]
@@ -13,6 +15,7 @@ mod server;
 mod subjects;
 mod topology;
 mod tracing_context;
+mod usage;
 mod worker;
 
 use std::time::Duration;

@@ -66,7 +66,7 @@ async fn headers_carry_trace_id_and_cloud_event() {
     let header = |name: &str| stored.headers.get(name).unwrap().as_str().to_owned();
     assert_eq!(header("traceparent"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert_eq!(header("Nats-Msg-Id"), "a");
-    assert_eq!((header("ce-type"), header("ce-id")), ("streamspace.session.status".into(), "a".into()));
+    assert_eq!((header("ce-type"), header("ce-id")), ("dev.streamspace.session.status.v1".into(), "a".into()));
     assert_eq!(header("X-Note"), "one  two", "a header never breaks the frame");
 }
 

@@ -11,7 +11,9 @@ mod port;
 mod process;
 mod readiness;
 mod session;
+mod signs;
 mod state;
+mod usage;
 mod watch;
 
 use std::{
@@ -20,7 +22,7 @@ use std::{
     io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -30,7 +32,7 @@ use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::driver::{self, Desired, Driver, Goal, Observed, Spec};
+use crate::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec};
 use port::Ports;
 use session::Session;
 use state::State;
@@ -69,6 +71,8 @@ pub struct Config {
     pub grace: Duration,
     /// How often connections are counted.
     pub connections_interval: Duration,
+    /// How often usage is looked at, and how often it is reported while it counts as use.
+    pub usage_interval: Duration,
     /// Whether `resources.memory` limits the address space.
     pub enforce_memory: bool,
 }
@@ -84,6 +88,7 @@ impl Config {
             ports: 20_000..32_000,
             grace: Duration::from_secs(5),
             connections_interval: Duration::from_secs(10),
+            usage_interval: Duration::from_secs(30),
             enforce_memory: true,
         }
     }
@@ -142,7 +147,7 @@ impl Local {
         let shared = Arc::new(Shared { config, world_id, ports, changes: sender, closed: closed.clone() });
         let adopted = adopt::sessions(&shared).map_err(failed)?;
         let sessions = Arc::new(Sessions::new(adopted.into_iter().map(|session| (session.id, session)).collect()));
-        tokio::spawn(count_connections(shared.clone(), Arc::downgrade(&sessions)));
+        tokio::spawn(signs::look(shared.clone(), Arc::downgrade(&sessions)));
         Ok(Self { shared, sessions, changes: Turn::new(receiver), _closed: closed.drop_guard(), _lock: lock })
     }
 
@@ -222,10 +227,12 @@ impl Driver for Local {
         self.shared.world_id
     }
 
-    async fn install(&self, app: &AppInstall) -> Result<String, Failure> {
+    async fn install(&self, app: &AppInstall, progress: &Progress) -> Result<String, Failure> {
         let name = app.template_name.clone();
         let spec = Spec { template_id: name, template: Some(driver::manifest(app)?), ..Spec::default() };
-        plan::local(&spec).map(|block| format!("runs {}", block.command.join(" ")))
+        progress.say("looks whether its command can be run");
+        let command = plan::runnable(&spec, &self.shared.config, self.shared.world_id);
+        command.map(|command| format!("runs {command}")).map_err(|failure| plan::in_manifest(failure, &app.manifest))
     }
 }
 
@@ -258,28 +265,4 @@ fn memory(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
-}
-
-/// Says so when a session's number of connections is another one. Without sessions it reads nothing.
-async fn count_connections(shared: Arc<Shared>, sessions: Weak<Sessions>) {
-    let count = async {
-        loop {
-            tokio::time::sleep(shared.config.connections_interval).await;
-            let Some(sessions) = sessions.upgrade() else { return };
-            let sessions =
-                sessions.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
-            let live = sessions.iter().filter_map(|session| Some((session, session.live_port()?))).collect::<Vec<_>>();
-            if live.is_empty() {
-                continue;
-            }
-            let counts = connections::count();
-            let changed =
-                |(session, port): &(&Arc<Session>, u16)| session.connected(counts.get(port).copied().unwrap_or(0));
-            live.into_iter().filter(changed).for_each(|(session, _)| shared.changed(session.id));
-        }
-    };
-    tokio::select! {
-        () = count => {}
-        () = shared.closed.cancelled() => {}
-    }
 }

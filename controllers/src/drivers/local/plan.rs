@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use streams::wire::{Failure, Local, Readiness};
+use streams::wire::{Failure, Local, Readiness, line_of};
 use uuid::Uuid;
 
+use super::Config;
 use super::limits::Limits;
 use crate::driver::{Spec, user_error};
 
@@ -47,6 +48,33 @@ pub(super) fn local(spec: &Spec) -> Result<&Local, Failure> {
         return Err(missing("names no program in `spec.local.command`"));
     }
     Ok(block)
+}
+
+/// The command of a template that this machine can run. A program below the session's home is not known before that exists.
+pub(super) fn runnable(spec: &Spec, config: &Config, world_id: Uuid) -> Result<String, Failure> {
+    let block = local(spec)?;
+    let (home, executable) = (config.state_dir.as_path(), config.executable.as_path());
+    let (session_id, enforce_memory) = (Uuid::nil(), config.enforce_memory);
+    let place = Place { session_id, user_id: "", world_id, home, port: 0, executable, enforce_memory };
+    let program = block.command.first().map(|program| expand(program, &place)).unwrap_or_default();
+    let below_home =
+        program.contains('/') && (!program.starts_with('/') || program.starts_with(&*home.to_string_lossy()));
+    if !below_home {
+        find(&program, home, &environment(spec, &place))?;
+    }
+    Limits::of(spec, enforce_memory)?;
+    Ok(block.command.join(" "))
+}
+
+/// The same failure with the line of the manifest that it is about.
+pub(super) fn in_manifest(failure: Failure, manifest: &str) -> Failure {
+    let field = match failure.code.as_str() {
+        "template_not_for_local" => "spec",
+        "program_not_found" => "spec.local.command",
+        _ => return failure,
+    };
+    let line = line_of(manifest, field).map(|line| format!("line {line}: {field}: ")).unwrap_or_default();
+    Failure { message: format!("{line}{}", failure.message), ..failure }
 }
 
 /// How it is known to be ready.

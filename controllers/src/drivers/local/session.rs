@@ -24,6 +24,7 @@ use super::{
     process::{self, Process},
     readiness,
     state::{Phase, State},
+    usage::Usage,
 };
 use crate::driver::{Desired, Goal, Observed, retryable};
 
@@ -32,6 +33,7 @@ pub(super) struct Now {
     pub(super) state: State,
     pub(super) process: Option<Process>,
     connections: u32,
+    usage: Option<Usage>,
     /// Deleted, and no longer in the table: whoever still holds it looks again.
     gone: bool,
 }
@@ -51,7 +53,7 @@ impl Session {
         if let Some(port) = state.port {
             shared.ports.hold(port, id);
         }
-        let now = Now { state, process: None, connections: 0, gone: false };
+        let now = Now { state, process: None, connections: 0, usage: None, gone: false };
         Arc::new(Self { id, folder, shared, turn: Turn::new(()), now: Mutex::new(now) })
     }
 
@@ -61,7 +63,7 @@ impl Session {
 
     pub(super) fn observed(&self) -> Observed {
         let now = self.now();
-        now.state.observed(now.connections)
+        now.state.observed(now.connections, now.usage.map(Usage::shown))
     }
 
     pub(super) fn gone(&self) -> bool {
@@ -84,6 +86,26 @@ impl Session {
     pub(super) fn connected(&self, connections: u32) -> bool {
         let mut now = self.now();
         std::mem::replace(&mut now.connections, connections) != connections
+    }
+
+    /// The first process of a session that runs.
+    pub(super) fn live_pid(&self) -> Option<i32> {
+        let now = self.now();
+        now.state.process.filter(|_| now.state.phase == Phase::Running).map(|process| process.pid)
+    }
+
+    /// Notes what it uses; true where that is worth a report: it counts as use, or is another amount than was noted last.
+    pub(super) fn uses(&self, usage: Usage) -> bool {
+        let mut now = self.now();
+        let spec = now.state.spec.as_ref();
+        let percent = spec.and_then(|spec| spec.template.as_ref()).and_then(|manifest| manifest.spec.use_cpu_percent);
+        let may_use = spec.map(|spec| spec.resources.clone()).unwrap_or_default();
+        let matters = streams::usage::is_use(&usage.shown(), &may_use, percent)
+            || now.usage.is_none_or(|before| before.differs(usage));
+        if matters {
+            now.usage = Some(usage);
+        }
+        matters
     }
 
     /// Makes it match; `None` where it was deleted while this call waited for its turn.
@@ -222,7 +244,10 @@ impl Session {
             return Err(retryable("stop_timeout", format!("process {} does not end", process.identity.pid)));
         }
         adopt::end_marked(self.shared.world_id, |session| session == self.id);
-        self.now().process = None;
+        {
+            let mut now = self.now();
+            (now.process, now.usage) = (None, None);
+        }
         self.change(|state| state.process = None)
     }
 

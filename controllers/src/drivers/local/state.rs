@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use streams::wire::{Failure, SessionState};
+use streams::wire::{Failure, Resources, SessionState};
 use uuid::Uuid;
 
 use crate::driver::{Observed, Spec};
@@ -92,7 +92,7 @@ impl State {
         replace(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)
     }
 
-    pub(super) fn observed(&self, connections: u32) -> Observed {
+    pub(super) fn observed(&self, connections: u32, usage: Option<Resources>) -> Observed {
         let running = self.phase == Phase::Running;
         let url = self.port.filter(|_| running).map(|port| format!("http://127.0.0.1:{port}/"));
         Observed {
@@ -101,6 +101,7 @@ impl State {
             url,
             resource_name: self.process.map(|process| format!("process-{}", process.pid)),
             message: self.failure.as_ref().map(|failure| failure.message.clone()),
+            resource_usage: usage.filter(|_| running),
             connections: running.then_some(connections),
             failure: self.failure.clone(),
             spec: self.spec.clone(),

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use streams::wire::{Failure, SessionState};
+use streams::wire::SessionState;
 use uuid::Uuid;
 
+use super::Sign;
 use crate::Lane;
+use crate::command::Attempt;
 
 /// What is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,17 +41,6 @@ impl Desired {
             Self::Deleted => SessionState::Deleted,
         }
     }
-}
-
-/// One failed attempt, as the error history keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Which attempt, counted from 1.
-    pub attempt: i32,
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// Why.
-    pub error: Failure,
 }
 
 /// The facts of a session that decisions are made on. Field names are the columns of `sessions`.
@@ -89,8 +80,20 @@ pub struct Session {
     pub starter: Option<Uuid>,
     /// When the next attempt is due.
     pub next_attempt_ms: Option<i64>,
+    /// When its present run began.
+    pub run_ms: Option<i64>,
     /// When the maximum duration ends.
     pub expires_ms: Option<i64>,
+    /// It was extended: idleness does not hibernate it before.
+    pub awake_until_ms: Option<i64>,
+    /// What the extensions of this run add up to, in seconds.
+    pub extended_s: i64,
+    /// When it was extended last.
+    pub extended_at_ms: Option<i64>,
+    /// The idle stop that was warned of, by its time: use moves the stop, and so asks for another warning.
+    pub idle_warned_ms: Option<i64>,
+    /// The end of its duration that was warned of, by its time.
+    pub expiry_warned_ms: Option<i64>,
     /// Fence: generation of the newest report that was applied.
     pub seen_generation: i64,
     /// Fence: its stream's epoch.
@@ -107,16 +110,20 @@ pub struct Session {
     pub max_duration_s: Option<i64>,
     /// Soft: when the open command's silence is looked into.
     pub deadline_ms: Option<i64>,
-    /// Soft: when idleness is looked into.
+    /// Soft: when idleness, or a warning, is looked into; follows from the other facts.
     pub idle_ms: Option<i64>,
     /// Soft: last sign of use.
     pub last_activity_ms: i64,
+    /// Soft: what the last sign of use was.
+    pub last_sign: Sign,
     /// Soft: open connections, where the owner counts them.
     pub connections: Option<i32>,
+    /// Soft: since when there are any.
+    pub connected_ms: Option<i64>,
 }
 
 /// Names of the soft fields: neither logged nor folded.
-pub const SOFT: [&str; 4] = ["deadline_ms", "idle_ms", "last_activity_ms", "connections"];
+pub const SOFT: [&str; 6] = ["deadline_ms", "idle_ms", "last_activity_ms", "last_sign", "connections", "connected_ms"];
 
 impl Session {
     /// The facts that are logged and folded: all but the soft ones, by the names of their columns.

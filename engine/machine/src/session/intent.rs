@@ -6,7 +6,8 @@ use streams::subject::Verb;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
 
-use super::{Decision, Desired, Effect, Error, Session, Step};
+use super::{Decision, Desired, Effect, Error, Session, Sign, Step};
+use crate::command::Commanded as _;
 use crate::{Context, placement::Place};
 
 /// The first facts of a session, and its create command.
@@ -45,7 +46,13 @@ fn blank(session_id: Uuid, now_ms: i64) -> Session {
         starts: 0,
         starter: None,
         next_attempt_ms: None,
+        run_ms: None,
         expires_ms: None,
+        awake_until_ms: None,
+        extended_s: 0,
+        extended_at_ms: None,
+        idle_warned_ms: None,
+        expiry_warned_ms: None,
         seen_generation: 0,
         seen_epoch: 0,
         seen_seq: 0,
@@ -56,7 +63,9 @@ fn blank(session_id: Uuid, now_ms: i64) -> Session {
         deadline_ms: None,
         idle_ms: None,
         last_activity_ms: now_ms,
+        last_sign: Sign::Started,
         connections: None,
+        connected_ms: None,
     }
 }
 
@@ -78,8 +87,7 @@ impl Step<'_> {
         let reason = self.session.reason.take();
         self.session.desired = Desired::Hibernated;
         self.session.status = S::Hibernating;
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         self.command(false);
         self.session.reason = reason;
     }
@@ -130,8 +138,7 @@ impl Step<'_> {
         self.session.desired = Desired::Deleted;
         self.session.status = S::Deleting;
         self.session.url = None;
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         self.session.reason = None;
         self.command(force);
         if force && !self.context.owner_ready {
@@ -168,11 +175,20 @@ impl Step<'_> {
     pub(super) fn activity(&mut self) -> Result<(), Error> {
         match self.session.status {
             S::Running | S::Creating | S::Waking => {
-                self.session.last_activity_ms = self.context.now_ms;
+                self.sign(Sign::Activity);
                 Ok(())
             }
             _ => Err(self.illegal("activity")),
         }
+    }
+
+    /// Whatever is under way stays so; when a session that runs is looked at next follows from the new time.
+    pub(super) fn amend(&mut self, idle_timeout_s: Option<i64>) -> Result<(), Error> {
+        if self.session.status == S::Deleted {
+            return Err(self.illegal("amend"));
+        }
+        self.session.idle_timeout_s = idle_timeout_s;
+        Ok(())
     }
 
     /// A delete that is already open is issued anew, for something that must not exist but does.

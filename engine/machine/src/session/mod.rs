@@ -1,30 +1,28 @@
 //! The life of a session: facts, events, effects, and one decision for each pair of state and event.
 //!
-//! `intent` is what people ask for, `report` what the owner says, `timer` what time does, `place` who gets it. The invariant
+//! `intent` is what people ask for, `report` what the owner says, `timer` what time does, `idleness` why it is awake and when
+//! it is stopped. The invariant
 //! that holds them together: a session has at most one open command, of its present generation; a newer intent supersedes it.
 
 mod facts;
+mod idleness;
 mod intent;
-mod place;
 mod report;
 mod timer;
 
 use streams::subject::Verb;
-use streams::wire::{Failure, SessionState};
-use uuid::Uuid;
+use streams::wire::SessionState;
 
-use crate::{Context, Lane, placement::Place};
+use crate::command::{Commanded, Open, open};
+use crate::{Context, placement::Place};
 
-pub use facts::{Attempt, Desired, SOFT, Session};
-pub use report::{Observation, Source};
+pub use crate::command::{Attempt, Effect, Error, Source};
+pub use facts::{Desired, SOFT, Session};
+pub use idleness::{
+    Awake, Limit, MAX_EXTENSIONS_S, MAX_LEAD_MS, MIN_EXTENSIONS_S, Reason, Sign, Stop, Warning, awake, due, next_stop,
+};
+pub use report::Observation;
 
-/// How long a durable command may take before the engine looks after it, in milliseconds. Longer than a controller's own
-/// limit (5 min), so that the controller's error comes first.
-pub const DEADLINE_MS: i64 = 360_000;
-/// How long a core-lane controller may be silent before the same command is sent again, in milliseconds.
-pub const CORE_DEADLINE_MS: i64 = 30_000;
-/// Starts of one attempt by different runs of a controller, without an end, after which the command counts as poison.
-pub const MAX_STARTS: i32 = 3;
 /// Failures that are older than this do not count towards giving up on a session that fails by itself, in milliseconds.
 pub const FAILURE_WINDOW_MS: i64 = 600_000;
 
@@ -44,6 +42,16 @@ pub enum Event {
     Again,
     /// Someone uses it.
     Activity,
+    /// Someone changes what is attached to it, and how long it may be idle.
+    Amend {
+        /// Seconds; `None`: as long as it likes.
+        idle_timeout_s: Option<i64>,
+    },
+    /// Someone wants its coming stops pushed.
+    Extend {
+        /// How far, in seconds.
+        by_s: i64,
+    },
     /// Placement looked again for a session that waits.
     Placed(Place),
     /// The owner takes work again.
@@ -61,54 +69,6 @@ pub enum Event {
     Lost,
 }
 
-/// What is to be done, in order, in the transaction that stores the new facts.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Write a command to the outbox.
-    Send {
-        /// Its identity.
-        event_id: Uuid,
-        /// What.
-        verb: Verb,
-        /// `false`: it waits for a place or for its owner.
-        ready: bool,
-        /// For deletes.
-        force: bool,
-    },
-    /// Put a command that is in the outbox back to be published, with the session's present attempt.
-    Redrive {
-        /// Which.
-        event_id: Uuid,
-    },
-    /// The owner began.
-    Started {
-        /// Which.
-        event_id: Uuid,
-    },
-    /// The command ended well, or was overtaken (`superseded`).
-    Complete {
-        /// Which.
-        event_id: Uuid,
-        /// Overtaken by a newer generation.
-        superseded: bool,
-    },
-    /// The command ended badly: dead-letter it with its history.
-    Fail {
-        /// Which.
-        event_id: Uuid,
-        /// `retries_exhausted`, `permanent` or `poison`.
-        cause: &'static str,
-        /// The last error.
-        error: String,
-        /// Every attempt.
-        attempts: Vec<Attempt>,
-    },
-    /// Write down a decision of the engine's own, named for people and for folding.
-    Decide(&'static str),
-    /// The report is older than what was applied: log it so.
-    Superseded,
-}
-
 /// New facts and what is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -116,32 +76,6 @@ pub struct Decision {
     pub session: Session,
     /// What is to be done.
     pub effects: Vec<Effect>,
-}
-
-/// Why an event is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// What was asked is not possible in this state.
-    #[error("a session that is {} cannot {asked}; possible now: {}", state.as_str(), allowed.join(", "))]
-    Illegal {
-        /// Where it stands.
-        state: SessionState,
-        /// What was asked.
-        asked: &'static str,
-        /// What may be asked.
-        allowed: Vec<&'static str>,
-    },
-    /// A report by someone who does not own the session.
-    #[error("session belongs to controller {owner}, not to {reporter}")]
-    NotOwner {
-        /// The owner, or "nobody".
-        owner: String,
-        /// Who reported.
-        reporter: String,
-    },
-    /// A report that makes no sense.
-    #[error("{0}")]
-    Nonsense(String),
 }
 
 /// Decides.
@@ -156,6 +90,8 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
         Event::Delete { force } => step.delete(*force),
         Event::Again => step.again()?,
         Event::Activity => step.activity()?,
+        Event::Amend { idle_timeout_s } => step.amend(*idle_timeout_s)?,
+        Event::Extend { by_s } => step.extend(*by_s)?,
         Event::Placed(place) => step.placed(place),
         Event::OwnerReady => step.owner_ready(),
         Event::Report(observation) => step.report(observation)?,
@@ -166,6 +102,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
     if step.session.reason.is_none() {
         step.explain_wait();
     }
+    step.session.idle_ms = due(&step.session);
     Ok(Decision { session: step.session, effects: step.effects })
 }
 
@@ -176,7 +113,7 @@ pub use intent::create;
 pub fn allowed(state: SessionState) -> Vec<&'static str> {
     use SessionState as S;
     match state {
-        S::Running | S::Creating | S::Waking => vec!["hibernate", "delete", "activity"],
+        S::Running | S::Creating | S::Waking => vec!["hibernate", "delete", "activity", "extend"],
         S::Hibernating | S::Hibernated | S::Failed => vec!["wake", "delete"],
         S::Pending | S::Deleting => vec!["delete"],
         S::Deleted => vec![],
@@ -190,14 +127,21 @@ struct Step<'a> {
     context: &'a Context,
 }
 
-impl Step<'_> {
-    fn illegal(&self, asked: &'static str) -> Error {
-        let state = self.session.status;
-        Error::Illegal { state, asked, allowed: allowed(state) }
+impl Commanded for Step<'_> {
+    fn open(&mut self) -> Open<'_> {
+        open!(self.session)
     }
 
-    /// The verb that leads to what is desired. Waking is creating with a home that may exist, so only the first start of a
-    /// session that was never sent anywhere is a create.
+    fn effects(&mut self) -> &mut Vec<Effect> {
+        &mut self.effects
+    }
+
+    fn context(&self) -> &Context {
+        self.context
+    }
+
+    /// Waking is creating with a home that may exist, so only the first start of a session that was never sent anywhere is a
+    /// create.
     fn verb(&self) -> Verb {
         match self.session.desired {
             Desired::Running if self.session.seen_generation == 0 => Verb::SessionCreate,
@@ -207,85 +151,25 @@ impl Step<'_> {
         }
     }
 
-    /// A new generation: whatever was open is overtaken, and a fresh command leads to what is desired now.
-    fn command(&mut self, force: bool) {
-        self.supersede();
-        self.session.generation += 1;
-        self.issue(force);
+    fn ends(&self) -> bool {
+        self.session.desired == Desired::Deleted
     }
 
-    /// Opens the command that leads to what is desired, at the present generation.
-    fn issue(&mut self, force: bool) {
-        let verb = self.verb();
-        let ready = self.session.controller_id.is_some() && (verb == Verb::SessionDelete || self.context.owner_ready);
-        let event_id = self.context.fresh_id;
-        self.session.command_id = Some(event_id);
-        self.session.command_verb = Some(verb.name().to_owned());
-        self.session.attempt = 0;
-        if ready {
-            self.attempt();
-        }
-        self.effects.push(Effect::Send { event_id, verb, ready, force });
+    fn placeable(&self) -> bool {
+        !matches!(self.session.status, SessionState::Deleted | SessionState::Deleting)
     }
 
-    /// The next attempt of the open command is on its way.
-    fn attempt(&mut self) {
-        self.session.attempt += 1;
-        self.session.starts = 0;
-        self.session.starter = None;
-        self.session.next_attempt_ms = None;
-        self.session.reason = None;
-        self.arm_deadline();
-    }
-
-    fn arm_deadline(&mut self) {
-        let patience = if self.session.lane == Some(Lane::Core) { CORE_DEADLINE_MS } else { DEADLINE_MS };
-        self.session.deadline_ms = Some(self.context.now_ms + patience);
-    }
-
-    /// Closes the open command's book on the session; the caller says how the command ended.
-    fn close(&mut self) -> Option<Uuid> {
-        let s = &mut self.session;
-        s.command_verb = None;
-        s.attempt = 0;
-        s.starts = 0;
-        s.starter = None;
-        s.next_attempt_ms = None;
-        s.deadline_ms = None;
-        s.command_id.take()
-    }
-
-    fn supersede(&mut self) {
-        self.session.failures.clear();
-        if let Some(event_id) = self.close() {
-            self.effects.push(Effect::Complete { event_id, superseded: true });
-        }
-    }
-
-    fn give_up(&mut self, cause: &'static str, error: &Failure) {
-        let attempts = std::mem::take(&mut self.session.failures);
+    fn failed(&mut self) {
         if !self.session.debt {
             self.session.status = SessionState::Failed; // a debt is shown as deleted, and stays one
         }
-        self.session.reason = Some(format!("{cause}: {}", error.code));
-        self.session.message = Some(error.message.clone());
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
-        if let Some(event_id) = self.close() {
-            self.effects.push(Effect::Fail { event_id, cause, error: error.message.clone(), attempts });
-        }
+        self.end_run();
     }
+}
 
-    /// The open command waits for a place or an owner: nothing is under way and no retry is due.
-    fn waits(&self) -> bool {
-        let s = &self.session;
-        s.command_id.is_some() && s.deadline_ms.is_none() && s.next_attempt_ms.is_none()
-    }
-
-    fn redrive(&mut self) {
-        if let Some(event_id) = self.session.command_id {
-            self.attempt();
-            self.effects.push(Effect::Redrive { event_id });
-        }
+impl Step<'_> {
+    fn illegal(&self, asked: &'static str) -> Error {
+        let state = self.session.status;
+        Error::Illegal { what: "a session", state: state.as_str(), asked, allowed: allowed(state) }
     }
 }

@@ -1,20 +1,12 @@
-//! What the owner says. Only what is newer than the fence (generation, stream epoch, stream sequence) counts.
+//! What the owner says, once it was held against the fence.
 
 use streams::subject::Verb;
 use streams::wire::{Failure, SessionState as S};
 use uuid::Uuid;
 
-use super::{Attempt, Desired, Effect, Error, FAILURE_WINDOW_MS, MAX_STARTS, Step};
+use super::{Attempt, Desired, Effect, Error, FAILURE_WINDOW_MS, Source, Step};
+use crate::command::{Commanded as _, Listens as _, Worth, word};
 use crate::{Lane, retry};
-
-/// Where a report stands in the order of reports: its stream's epoch and sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source {
-    /// Grows whenever the stream was made anew.
-    pub epoch: i64,
-    /// Sequence in the stream.
-    pub seq: i64,
-}
 
 /// A report, with what it left out as `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +39,8 @@ pub struct Observation {
     pub message: Option<String>,
     /// Open connections.
     pub connections: Option<i32>,
+    /// It uses enough CPU to count as in use; see [`streams::usage`].
+    pub in_use: bool,
 }
 
 impl Observation {
@@ -57,49 +51,21 @@ impl Observation {
 
 impl Step<'_> {
     pub(super) fn report(&mut self, seen: &Observation) -> Result<(), Error> {
-        self.check_owner(seen)?;
-        let generation = seen.generation.unwrap_or(self.session.generation);
-        let fence = (self.session.seen_generation, self.session.seen_epoch, self.session.seen_seq);
-        if generation > self.session.generation {
-            return self.of_the_future(seen, generation);
-        }
-        if generation < self.session.generation {
-            self.of_the_past(seen);
-            return Ok(());
-        }
-        if (generation, seen.source.epoch, seen.source.seq) <= fence {
-            self.effects.push(Effect::Superseded);
-            return Ok(());
-        }
-        (self.session.seen_generation, self.session.seen_epoch, self.session.seen_seq) =
-            (generation, seen.source.epoch, seen.source.seq);
-        match &seen.error {
-            Some(error) => self.failure(seen, error),
-            None => self.progress(seen),
+        match self.weigh(word!(seen))? {
+            Worth::News => match &seen.error {
+                Some(error) => self.failure(seen, error),
+                None => self.progress(seen),
+            },
+            Worth::Old => {}
+            Worth::Afterthought => self.of_the_past(seen),
+            Worth::Future => self.of_the_future(),
         }
         Ok(())
     }
 
-    fn check_owner(&self, seen: &Observation) -> Result<(), Error> {
-        let owner = self.session.controller_id.clone();
-        if self.session.lane == Some(Lane::Core) && seen.lane == Lane::Core {
-            return Ok(()); // bare reports carry no proof of their sender; the lane is all that is known
-        }
-        if owner.as_deref() == Some(seen.controller_id.as_str()) && self.session.lane == Some(seen.lane) {
-            return Ok(());
-        }
-        Err(Error::NotOwner { owner: owner.unwrap_or_else(|| "nobody".into()), reporter: seen.controller_id.clone() })
-    }
-
-    /// The owner knows a generation that this database does not: it was restored from a backup. Raise ours above it, and
-    /// say again what is desired.
-    fn of_the_future(&mut self, seen: &Observation, generation: i64) -> Result<(), Error> {
-        if generation > self.session.generation.saturating_add(1_000_000_000) {
-            return Err(Error::Nonsense(format!("generation {generation} is beyond anything that was ever issued")));
-        }
-        self.session.generation = generation;
-        (self.session.seen_epoch, self.session.seen_seq) = (seen.source.epoch, seen.source.seq);
-        self.session.seen_generation = generation;
+    /// What is desired is said again, above the generation that the owner knows.
+    fn of_the_future(&mut self) {
+        self.end_run();
         self.session.status = match self.session.desired {
             Desired::Running => S::Waking,
             Desired::Hibernated => S::Hibernating,
@@ -107,38 +73,18 @@ impl Step<'_> {
         };
         self.effects.push(Effect::Decide("generation_raised"));
         self.command(false);
-        Ok(())
     }
 
-    /// An older generation changes nothing. But where it was said after the last word, and claims that something exists
-    /// which must not, that is deleted again.
+    /// An older generation changes nothing. But where it claims that something exists which must not, that is deleted again.
     fn of_the_past(&mut self, seen: &Observation) {
-        self.effects.push(Effect::Superseded);
-        let said_later = (seen.source.epoch, seen.source.seq) > (self.session.seen_epoch, self.session.seen_seq);
-        if said_later
-            && self.session.status == S::Deleted
-            && self.session.command_id.is_none()
-            && seen.claims_existence()
-        {
+        if self.session.status == S::Deleted && self.session.command_id.is_none() && seen.claims_existence() {
             self.delete_again();
         }
     }
 
-    fn answers_open_command(&self, seen: &Observation) -> bool {
-        let same = |id: Uuid| self.session.command_id == Some(id);
-        match seen.causation_id {
-            Some(id) => same(id) && seen.attempt.is_none_or(|attempt| attempt == 0 || attempt <= self.session.attempt),
-            None => seen.lane == Lane::Core && self.session.command_id.is_some(),
-        }
-    }
-
     fn failure(&mut self, seen: &Observation, error: &Failure) {
-        let current = seen.attempt.is_none_or(|attempt| attempt == 0 || attempt == self.session.attempt);
-        if self.answers_open_command(seen) {
-            if current && self.session.deadline_ms.is_some() {
-                self.attempt_failed(error, false);
-            }
-        } else if self.session.command_id.is_none() && seen.causation_id.is_none() {
+        let answers = self.answered_badly(word!(seen), error);
+        if !answers && self.session.command_id.is_none() && seen.causation_id.is_none() {
             self.broke_down(error);
         }
     }
@@ -165,8 +111,7 @@ impl Step<'_> {
     fn start_again_after(&mut self, delay_ms: i64, code: &str) {
         let failures = std::mem::take(&mut self.session.failures);
         self.session.status = S::Waking;
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         self.session.generation += 1;
         let event_id = self.context.fresh_id;
         self.session.command_id = Some(event_id);
@@ -181,9 +126,10 @@ impl Step<'_> {
     fn progress(&mut self, seen: &Observation) {
         self.describe(seen);
         let goal = self.session.desired.goal();
-        match self.session.command_id {
+        let open = self.session.command_id;
+        match open {
             Some(event_id) if seen.status == goal => self.reached(event_id),
-            Some(event_id) if self.answers_open_command(seen) => self.started(event_id, seen),
+            Some(event_id) if self.answers_open_command(word!(seen)) => self.started(event_id, seen),
             Some(_) => {}
             None => self.unasked(seen),
         }
@@ -202,12 +148,7 @@ impl Step<'_> {
         keep(&seen.message, &mut s.message);
         if seen.status == S::Running && s.desired == Desired::Running {
             keep(&seen.url, &mut s.url);
-        }
-        if let Some(connections) = seen.connections {
-            s.connections = Some(connections);
-            if connections > 0 {
-                s.last_activity_ms = self.context.now_ms;
-            }
+            self.signs(seen);
         }
     }
 
@@ -223,44 +164,26 @@ impl Step<'_> {
         if self.session.status != S::Deleted {
             self.session.status = seen.status;
         }
-        self.effects.push(Effect::Started { event_id });
-        if seen.instance_id.is_some() && seen.instance_id != self.session.starter {
-            self.session.starter = seen.instance_id;
-            self.session.starts += 1;
-        }
-        if self.session.starts > MAX_STARTS {
-            let error = Failure {
-                code: "poison".into(),
-                message: format!("{} runs of the controller began it and none came back", self.session.starts),
-                retryable: false,
-                user_error: false,
-            };
-            self.give_up("poison", &error);
-        }
+        self.began(event_id, word!(seen));
     }
 
     fn reached(&mut self, event_id: Uuid) {
-        self.close();
-        self.effects.push(Effect::Complete { event_id, superseded: false });
+        self.done(event_id);
         self.settle();
     }
 
     /// What is desired holds.
     fn settle(&mut self) {
-        let now = self.context.now_ms;
         let s = &mut self.session;
         s.status = s.desired.goal();
         match s.desired {
             Desired::Running => {
                 s.reason = None;
-                s.last_activity_ms = now;
-                s.expires_ms = s.max_duration_s.map(|seconds| now + seconds * 1000);
-                s.idle_ms = s.idle_timeout_s.map(|seconds| now + seconds * 1000);
+                self.begin_run();
             }
             Desired::Hibernated => {
                 s.url = None;
                 s.failures.clear();
-                s.connections = None;
             }
             Desired::Deleted => {
                 s.url = None;
@@ -268,7 +191,6 @@ impl Step<'_> {
                 s.reason = None;
                 s.failures.clear();
                 s.debt = false;
-                s.connections = None;
             }
         }
     }
@@ -298,8 +220,7 @@ impl Step<'_> {
     fn set_right(&mut self, status: S) {
         self.session.status = status;
         self.session.url = None;
-        self.session.idle_ms = None;
-        self.session.expires_ms = None;
+        self.end_run();
         self.effects.push(Effect::Decide("world_moved"));
         self.command(false);
     }

@@ -30,6 +30,7 @@ fn events(state: S) -> Vec<Event> {
         Event::Delete { force: false },
         Event::Again,
         Event::Activity,
+        Event::Extend { by_s: 60 },
         Event::OwnerReady,
         Event::Tick,
         Event::Lost,

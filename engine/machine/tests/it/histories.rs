@@ -31,7 +31,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0u8..5).prop_map(Step::Ask),
+        4 => (0u8..6).prop_map(Step::Ask),
         6 => (0usize..9, any::<bool>()).prop_map(|(status, late)| Step::Work { status, late }),
         2 => any::<bool>().prop_map(|retryable| Step::Fail { retryable }),
         3 => (0usize..20).prop_map(Step::Again),
@@ -65,6 +65,7 @@ impl Run {
             Step::Ask(1) => Event::Wake(chosen(Lane::Durable)),
             Step::Ask(2) => Event::Activity,
             Step::Ask(3) => Event::Delete { force: false },
+            Step::Ask(5) => Event::Extend { by_s: 3600 },
             Step::Ask(_) => Event::Delete { force: true },
             Step::Work { status, late } => {
                 let event = report(seen(&self.session, S::ALL[*status], self.seq), self.seq);

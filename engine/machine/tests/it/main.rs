@@ -2,7 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
+mod application;
 mod diagram;
 mod histories;
+mod idleness;
 mod table;
 mod world;

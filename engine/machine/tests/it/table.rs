@@ -1,7 +1,7 @@
 //! Every pair of a state and what people ask, and the pairs of reports and timers that promises hang on.
 
 use machine::Lane;
-use machine::session::{Desired, Effect, Error, Event, Source, allowed, decide};
+use machine::session::{Effect, Error, Event, Source, allowed, decide};
 use streams::subject::Verb;
 use streams::wire::SessionState as S;
 
@@ -18,7 +18,7 @@ fn expected(state: S, ask: &str) -> Option<S> {
         ("wake", _) => None,
         ("delete", S::Deleted) => Some(S::Deleted),
         ("delete", _) => Some(S::Deleting),
-        ("activity", S::Running | S::Creating | S::Waking) => Some(state),
+        ("activity" | "extend", S::Running | S::Creating | S::Waking) => Some(state),
         _ => None,
     }
 }
@@ -28,6 +28,7 @@ fn event(ask: &str) -> Event {
         "hibernate" => Event::Hibernate,
         "wake" => Event::Wake(chosen(Lane::Durable)),
         "delete" => Event::Delete { force: false },
+        "extend" => Event::Extend { by_s: 60 },
         _ => Event::Activity,
     }
 }
@@ -37,7 +38,7 @@ fn every_intent_in_every_state_does_what_the_table_says() {
     for state in S::ALL {
         let session = in_state(state);
         assert_eq!(session.status, state, "the history that leads to {state:?}");
-        for ask in ["hibernate", "wake", "delete", "activity"] {
+        for ask in ["hibernate", "wake", "delete", "activity", "extend"] {
             let decision = decide(&session, &event(ask), &at(50_000, 900));
             match (expected(state, ask), decision) {
                 (Some(to), Ok(decision)) => assert_eq!(decision.session.status, to, "{ask} in {state:?}"),
@@ -170,26 +171,6 @@ fn a_command_that_kills_its_controller_again_and_again_is_poison() {
 }
 
 #[test]
-fn idleness_hibernates_and_use_postpones() {
-    let session = running();
-    let due = session.idle_ms.expect("armed");
-    let mut used = session.clone();
-    used.connections = Some(1);
-    assert_eq!(after(&used, Event::Tick, &at(due, 800)).session.status, S::Running);
-    let asleep = after(&session, Event::Tick, &at(due, 800)).session;
-    assert_eq!((asleep.status, asleep.desired), (S::Hibernating, Desired::Hibernated));
-    assert!(asleep.reason.as_deref().is_some_and(|why| why.starts_with("idle")));
-}
-
-#[test]
-fn the_maximum_duration_ends_a_run_that_is_in_use() {
-    let mut session = running();
-    session.connections = Some(5);
-    let due = session.expires_ms.expect("armed");
-    assert_eq!(after(&session, Event::Tick, &at(due, 800)).session.status, S::Hibernating);
-}
-
-#[test]
 fn a_forced_delete_of_a_dead_owner_shows_deleted_and_keeps_the_debt_until_it_is_paid() {
     let mut away = at(50_000, 900);
     away.owner_ready = false;
@@ -231,4 +212,21 @@ fn after_a_restore_from_backup_generations_are_raised_above_what_the_owner_knows
     report.generation = Some(41);
     let decision = after(&session, said(report), &at(50_000, 900));
     assert_eq!((decision.session.generation, decision.session.status), (42, S::Waking));
+}
+
+#[test]
+fn an_amendment_leaves_alone_what_is_under_way_and_arms_idleness_only_where_it_runs() {
+    for state in S::ALL {
+        let before = in_state(state);
+        match decide(&before, &Event::Amend { idle_timeout_s: Some(60) }, &at(50_000, 900)) {
+            Ok(decision) => {
+                let after = decision.session;
+                assert_eq!(decision.effects, vec![], "{state:?}");
+                assert_eq!((after.status, after.generation), (before.status, before.generation));
+                assert_eq!((after.command_id, after.deadline_ms), (before.command_id, before.deadline_ms));
+                assert_eq!(after.idle_ms.is_some(), state == S::Running, "{state:?}");
+            }
+            Err(error) => assert!(state == S::Deleted && matches!(error, Error::Illegal { .. }), "{error}"),
+        }
+    }
 }

@@ -42,6 +42,7 @@ pub(crate) fn seen(session: &Session, status: SessionState, seq: i64) -> Observa
         phase: None,
         message: None,
         connections: None,
+        in_use: false,
     }
 }
 

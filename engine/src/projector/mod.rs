@@ -2,6 +2,8 @@
 //!
 //! What cannot be read or is refused is parked with its bytes. What could not be written now is left to redelivery.
 
+mod reports;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use tracing::Instrument;
 use crate::courier::Epochs;
 use crate::parts::Parts;
 use crate::worlds::Worlds;
-use crate::writer::{Error, ReportIn, Work};
+use crate::writer::{ApplicationWork, Error, ReportIn, Work};
 
 /// The pause before what could not be written is asked for again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -60,9 +62,13 @@ impl Projector {
         match report {
             Report::SessionStatus => self.session_status(delivery, &sender, source).instrument(span).await,
             Report::ControllerWorld => self.world(delivery, &sender, source).instrument(span).await,
-            Report::AppStatus | Report::NodeStatus | Report::TemplateCreate => {
-                Verdict::Park(format!("unsupported: this version does not act on {}", report.name()))
+            Report::AppStatus => {
+                self.application(delivery, reports::app_status, &sender, source).instrument(span).await
             }
+            Report::TemplateCreate => {
+                self.application(delivery, reports::template_create, &sender, source).instrument(span).await
+            }
+            Report::NodeStatus => Verdict::Park(format!("unsupported: this version does not act on {}", report.name())),
         }
     }
 
@@ -83,6 +89,27 @@ impl Projector {
         let answer = self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await;
         point("projector.apply", Moment::During);
         verdict(answer)
+    }
+
+    /// What is about an application or its template.
+    async fn application(
+        &self,
+        delivery: &Delivery,
+        read: fn(&Delivery, Value, &Sender, Source) -> Result<ApplicationWork, String>,
+        sender: &Sender,
+        source: Source,
+    ) -> Verdict {
+        let payload: Result<Value, _> = serde_json::from_slice(&delivery.payload);
+        let read = payload.map_err(|error| error.to_string()).and_then(|payload| match has_nul(&payload) {
+            true => Err("a string holds a NUL character".into()),
+            false => read(delivery, payload, sender, source),
+        });
+        let work = match read {
+            Ok(work) => Work::Application(Box::new(work)),
+            Err(why) => return Verdict::Park(format!("undecodable: {why}")),
+        };
+        let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
+        verdict(self.parts.writer.enqueue(work, traceparent).await)
     }
 
     async fn world(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {
@@ -131,12 +158,13 @@ pub(crate) fn report_in(
         causation_id: status.causation_id,
         attempt: status.attempt,
         instance_id: status.instance_id,
-        error: failure(status),
+        error: failure(status.error.as_ref(), status.status == SessionState::Failed, status.message.as_deref()),
         url: status.url.clone(),
         pod_name: status.pod_name.clone(),
         phase: status.phase.clone(),
         message: status.message.clone(),
         connections: status.connections.and_then(|count| i32::try_from(count).ok()),
+        in_use: false, // what it may use is in its row: the writer knows
     };
     ReportIn {
         event_id: status.event_id,
@@ -149,11 +177,11 @@ pub(crate) fn report_in(
 }
 
 /// A plain controller says no more than `failed`; that counts as an error that may pass.
-fn failure(status: &SessionStatus) -> Option<Failure> {
-    if status.error.is_some() || status.status != SessionState::Failed {
-        return status.error.clone();
+fn failure(error: Option<&Failure>, failed: bool, message: Option<&str>) -> Option<Failure> {
+    if error.is_some() || !failed {
+        return error.cloned();
     }
-    let message = status.message.clone().unwrap_or_else(|| "the controller reported failed".into());
+    let message = message.unwrap_or("the controller reported failed").to_owned();
     Some(Failure { code: "failed".into(), message, retryable: true, user_error: false })
 }
 

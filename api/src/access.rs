@@ -1,0 +1,88 @@
+//! What a user may do, who is no administrator. The one place that decides it: the gate asks here before any operation runs.
+//!
+//! It goes by the shape of the path. Whatever there is under a session's id is for its owner only, and what is not named here
+//! is the administrator's, so that an operation of tomorrow is closed until somebody opens it.
+
+use engine::{Engine, queries};
+use percent_encoding::percent_decode_str;
+use poem::Request;
+use poem::http::Method;
+use uuid::Uuid;
+
+use crate::auth::{Principal, Scope};
+use crate::problem::{Kind, Problem, database};
+use crate::routes::{PREFIX, Route};
+
+/// Who may use an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Everybody, about everything.
+    Everybody,
+    /// Everybody, about themselves: the operation asks [`Principal::owner`].
+    Themselves,
+    /// Whoever owns the session in the path; to others it does not exist.
+    Owner,
+    Administrator,
+}
+
+const SESSIONS: &str = "/sessions";
+const SESSION: &str = "/sessions/{id}";
+const READABLE: [&str; 5] =
+    ["/templates", "/templates/{name}", "/controllers", "/controllers/{controller_id}", "/platforms"];
+
+fn access(method: &Method, path: &str) -> Access {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let of_one = path.strip_prefix(SESSION).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    match path {
+        _ if of_one => Access::Owner,
+        SESSIONS if reads || method == Method::POST => Access::Themselves,
+        path if reads && READABLE.contains(&path) => Access::Everybody,
+        _ => Access::Administrator,
+    }
+}
+
+/// Whether a principal may do what is asked.
+pub(crate) async fn permit(
+    engine: &Engine,
+    principal: &Principal,
+    route: &Route,
+    request: &Request,
+) -> Result<(), Problem> {
+    if principal.scope == Scope::Administrator {
+        return Ok(());
+    }
+    match access(request.method(), route.path.strip_prefix(PREFIX).unwrap_or(&route.path)) {
+        Access::Everybody | Access::Themselves => Ok(()),
+        Access::Owner => owns(engine, principal, route.value("id", request.uri().path())).await,
+        Access::Administrator => Err(Problem::new(Kind::Forbidden, "this is for the administrator")),
+    }
+}
+
+/// Fails closed: what is not understood here, the operation does not get to see.
+async fn owns(engine: &Engine, principal: &Principal, id: Option<&str>) -> Result<(), Problem> {
+    let id = percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy();
+    let id: Uuid = id.parse().map_err(|error: uuid::Error| Problem::placeholder("id", error.to_string()))?;
+    let row = queries::session(engine.reader(), id).await.map_err(database)?;
+    let own = row.is_some_and(|row| row.user_id == principal.name);
+    if own { Ok(()) } else { Err(Problem::not_found("session", id)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_opened_is_closed() {
+        assert_eq!(access(&Method::GET, "/sessions/{id}/tomorrow"), Access::Owner);
+        assert_eq!(access(&Method::GET, "/sessions/{id}"), Access::Owner);
+        for (method, path) in [
+            (Method::POST, "/sessions/bulk"),
+            (Method::DELETE, "/sessions"),
+            (Method::POST, "/templates"),
+            (Method::GET, "/sessions/{id}s"),
+            (Method::GET, "/tomorrow"),
+        ] {
+            assert_eq!(access(&method, path), Access::Administrator, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Applications: the resource and its operations.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use engine::queries::{self, ApplicationFilter, Position};
+use engine::store::application;
+use engine::{Engine, InstallApplication};
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::cursor::{Limit, Page, Wanted};
+use crate::document::Tag;
+use crate::events::Event;
+use crate::problem::{Creation, Listing, Lookup, Problem, Refused, Removal, database};
+use crate::routes::PREFIX;
+use crate::timestamp::Timestamp;
+
+const MANIFEST: &str = "\
+apiVersion: stream.space/v1alpha1
+kind: Template
+metadata: { name: firefox }
+spec:
+  displayName: Firefox
+  baseImage: lscr.io/linuxserver/firefox:latest
+";
+
+/// What is to be installed: exactly one of `manifest` and `template_name`.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename = "InstallApplication", example)]
+#[serde(deny_unknown_fields)]
+struct NewApplication {
+    /// A template manifest as YAML. It is kept as it came: errors name its lines.
+    manifest: Option<String>,
+    /// The template of the catalog whose manifest is meant.
+    template_name: Option<String>,
+    /// Where it is to be installed; the server's default unless given.
+    platform: Option<String>,
+}
+
+impl Example for NewApplication {
+    fn example() -> Self {
+        Self { manifest: Some(MANIFEST.into()), template_name: None, platform: Some("docker".into()) }
+    }
+}
+
+/// An application on one platform.
+#[derive(Debug, Object)]
+#[oai(example)]
+struct Application {
+    /// Identity.
+    install_id: Uuid,
+    /// Its template's number in the catalog.
+    catalog_template_id: i64,
+    /// Its template's name: what sessions name as `template_id` once it is ready.
+    template_name: String,
+    /// Its name for people.
+    display_name: String,
+    /// Its manifest, as it came.
+    manifest: String,
+    /// Who installed, or last upgraded, it.
+    installed_by: String,
+    /// Where it is installed.
+    platform: String,
+    /// Who installed it there; null while it has no place.
+    controller_id: Option<String>,
+    /// `pending`, `installing`, `ready`, `uninstalling`, `uninstalled` or `failed`.
+    install_status: String,
+    /// How far it is, in its controller's words.
+    install_message: Option<String>,
+    /// Grows with every change of what is desired.
+    generation: i64,
+    /// Why it waits, or why it failed.
+    reason: Option<String>,
+    /// Which attempt of the open command is under way; 0 where none is.
+    attempt: i32,
+    /// When the next attempt is due.
+    next_attempt_at: Option<Timestamp>,
+    /// Living sessions that use its template on its platform.
+    in_use_by: i64,
+    /// When it was accepted.
+    created_at: Timestamp,
+    /// When it last changed.
+    updated_at: Timestamp,
+}
+
+impl Application {
+    fn new(row: application::Model, in_use_by: i64) -> Self {
+        Self {
+            install_id: row.install_id,
+            catalog_template_id: row.catalog_template_id,
+            template_name: row.template_name,
+            display_name: row.display_name,
+            manifest: row.manifest,
+            installed_by: row.installed_by,
+            platform: row.platform,
+            controller_id: row.controller_id,
+            install_status: row.install_status,
+            install_message: row.install_message,
+            generation: row.generation,
+            reason: row.reason,
+            attempt: row.attempt,
+            next_attempt_at: row.next_attempt_ms.map(Timestamp::from_ms),
+            in_use_by,
+            created_at: Timestamp::from_ms(row.created_ms),
+            updated_at: Timestamp::from_ms(row.updated_ms),
+        }
+    }
+}
+
+impl Example for Application {
+    fn example() -> Self {
+        Self {
+            install_id: Uuid::from_u128(0x0198_f3c2_7a10_7b3e_9d51_2f6a_c04e_8b18),
+            catalog_template_id: 42,
+            template_name: "firefox".into(),
+            display_name: "Firefox".into(),
+            manifest: MANIFEST.into(),
+            installed_by: "ada".into(),
+            platform: "docker".into(),
+            controller_id: Some("docker-1".into()),
+            install_status: "ready".into(),
+            install_message: Some("template firefox can be run".into()),
+            generation: 1,
+            reason: None,
+            attempt: 0,
+            next_attempt_at: None,
+            in_use_by: 3,
+            created_at: Timestamp::from_ms(1_767_254_400_000),
+            updated_at: Timestamp::from_ms(1_767_254_409_000),
+        }
+    }
+}
+
+/// A state to filter by.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "ApplicationStatusFilter", rename_all = "lowercase")]
+enum StatusFilter {
+    Pending,
+    Installing,
+    Ready,
+    Uninstalling,
+    Uninstalled,
+    Failed,
+    All,
+}
+
+/// An application that was accepted.
+#[derive(ApiResponse)]
+enum Installed {
+    /// This manifest is installed there already.
+    #[oai(status = 200)]
+    Holds(
+        Json<Application>,
+        /// The application's path.
+        #[oai(header = "Location")]
+        String,
+    ),
+    /// It is durable and on its way.
+    #[oai(status = 202)]
+    Underway(
+        Json<Application>,
+        /// The application's path.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// An answer to the wish that an application be gone.
+#[derive(ApiResponse)]
+enum Uninstalled {
+    /// It is gone.
+    #[oai(status = 200)]
+    Holds(Json<Application>),
+    /// It is durable and under way.
+    #[oai(status = 202)]
+    Underway(Json<Application>),
+}
+
+pub(crate) struct Applications(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::Applications")]
+impl Applications {
+    /// Install or upgrade an application
+    ///
+    /// Where a platform has an application of this name: the same manifest answers what is there, and tries again what failed;
+    /// another manifest is an upgrade. Once it is `ready`, sessions can be made of its template.
+    #[oai(path = "/applications", method = "post", operation_id = "install_application")]
+    async fn install(&self, caller: Caller, body: Body<NewApplication>) -> Result<Installed, Refused<Creation>> {
+        let NewApplication { manifest, template_name, platform } = body.0;
+        let request = InstallApplication { manifest, template_name, platform, installed_by: caller.0.name };
+        let row = self.0.install(request).await?;
+        let location = format!("{PREFIX}/applications/{}", row.install_id);
+        let ready = row.install_status == "ready";
+        let shown = Json(self.one(row).await?);
+        Ok(if ready { Installed::Holds(shown, location) } else { Installed::Underway(shown, location) })
+    }
+
+    /// List applications
+    ///
+    /// Newest first. Without `status`, all but uninstalled ones.
+    #[oai(path = "/applications", method = "get", operation_id = "list_applications")]
+    async fn list(
+        &self,
+        _caller: Caller,
+        /// Those on this platform.
+        platform: Query<Option<String>>,
+        /// Those in this state; `all` for every one.
+        status: Query<Option<StatusFilter>>,
+        /// Those of this name.
+        template_name: Query<Option<String>>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<Application>>, Refused<Listing>> {
+        let status = status.0.map(|status| format!("{status:?}").to_lowercase());
+        let filter = ApplicationFilter { platform: platform.0, status, template_name: template_name.0 };
+        let wanted = Wanted::<Position>::new("applications", &filter, limit.0, cursor.as_deref())?;
+        let rows = queries::applications(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
+        let rows = rows.map_err(database)?;
+        let counts = self.counts(&rows).await?;
+        let show = |row: application::Model| {
+            let count = counts.get(&(row.template_name.clone(), row.platform.clone())).copied().unwrap_or(0);
+            Application::new(row, count)
+        };
+        Ok(Json(wanted.page(rows, |row| (row.created_ms, row.install_id), show)))
+    }
+
+    /// Read an application
+    #[oai(path = "/applications/:id", method = "get", operation_id = "get_application")]
+    async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Application>, Refused<Lookup>> {
+        let row = queries::application(self.0.reader(), id.0).await.map_err(database)?;
+        let row = row.ok_or_else(|| Problem::not_found("application", id.0))?;
+        Ok(Json(self.one(row).await?))
+    }
+
+    /// Uninstall an application
+    ///
+    /// Its template is deleted with it. Refused while sessions use that, unless forced: they keep what they were made of.
+    #[oai(path = "/applications/:id", method = "delete", operation_id = "uninstall_application")]
+    async fn uninstall(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Also while sessions use its template.
+        force: Query<Option<bool>>,
+    ) -> Result<Uninstalled, Refused<Removal>> {
+        let row = self.0.uninstall(id.0, force.unwrap_or_default()).await?;
+        let gone = row.install_status == "uninstalled";
+        let shown = Json(self.one(row).await?);
+        Ok(if gone { Uninstalled::Holds(shown) } else { Uninstalled::Underway(shown) })
+    }
+
+    /// Read the log of an application
+    ///
+    /// Oldest first; the last page's rows are followed by newer ones as they happen.
+    #[oai(path = "/applications/:id/events", method = "get", operation_id = "list_application_events")]
+    async fn events(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
+        let (reader, entity) = (self.0.reader(), application::Model::entity(id.0));
+        let wanted = Wanted::<i64>::new("events", &entity, limit.0, cursor.as_deref())?;
+        let rows = queries::events(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await;
+        let rows = rows.map_err(database)?;
+        if rows.is_empty() && queries::application(reader, id.0).await.map_err(database)?.is_none() {
+            return Err(Problem::not_found("application", id.0).into());
+        }
+        Ok(Json(wanted.page(rows, |row| row.entity_seq, Into::into)))
+    }
+}
+
+impl Applications {
+    async fn one(&self, row: application::Model) -> Result<Application, Problem> {
+        let counts = self.counts(std::slice::from_ref(&row)).await?;
+        let count = counts.into_iter().find(|((_, platform), _)| *platform == row.platform);
+        Ok(Application::new(row, count.map_or(0, |(_, count)| count)))
+    }
+
+    /// Living sessions by the template's name and the platform.
+    async fn counts(&self, rows: &[application::Model]) -> Result<HashMap<(String, String), i64>, Problem> {
+        let names = rows.iter().map(|row| row.template_name.as_str());
+        let counts = queries::in_use(self.0.reader(), names).await.map_err(database)?;
+        Ok(counts.into_iter().map(|(name, platform, count)| ((name, platform), count)).collect())
+    }
+}

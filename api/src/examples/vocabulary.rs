@@ -1,0 +1,148 @@
+//! The API's vocabulary: one sample of each name that has no schema of its own to tell it, and what headers mean.
+
+use serde_json::{Value, json};
+
+/// The sample of a name, wherever it stands.
+pub(super) fn sample(name: &str) -> Option<Value> {
+    Some(match name {
+        "Controller.status" => json!("healthy"),
+        "Controller.reason" | "Platform.reason" | "DeadLetter.note" => Value::Null,
+        "DeadLetter.status" => json!("open"),
+        "DeadLetter.subject" => json!("streamspace.session.create.docker.docker-1"),
+        "Event.error_message" => Value::Null,
+        "Event.kind" => json!("command"),
+        "Event.status" => json!("completed"),
+        "Job.kind" => json!("sessions.hibernate"),
+        "Job.status" => json!("running"),
+        "Job.filter" => json!({ "user_id": "ada" }),
+        "Job.finished_at" => Value::Null,
+        "Job.failures" => json!([]),
+        "JobFailure.type" => json!("illegal-transition"),
+        "JobFailure.detail" => json!("a session that is pending cannot hibernate; possible now: delete"),
+        "accepting" | "built_in" | "persistent_home" => json!(true),
+        "after" | "Last-Event-ID" => json!("2f1.1c.b1f03a52"),
+        "all" | "dry_run" => json!(false),
+        "attempt" | "entity_seq" | "generation" | "healthy" | "controllers" => json!(1),
+        "base_image" => json!("lscr.io/linuxserver/firefox:latest"),
+        "capabilities" => json!(["sessions"]),
+        "capacity_free" | "sessions_max" => json!(40),
+        "catalog_template_id" => json!(7),
+        "category" => json!("Web Browsers"),
+        "changes" => json!({ "status": "running", "url": "http://10.0.0.7:32801/" }),
+        "cluster_info" | "labels" => json!({ "zone": "eu-1" }),
+        "controller_id" => json!("docker-1"),
+        "cursor" | "next_cursor" => json!("eyJsaXN0Ijoic2Vzc2lvbnMiLCJvZiI6IlF5Tk1qMjJ1Nk1QcSIsImFmdGVyIjpbXX0"),
+        "description" => json!("A web browser"),
+        "direction" => json!("out"),
+        "display_name" => json!("Firefox"),
+        "template_name" => json!("firefox"),
+        "entity" => json!("session:0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17"),
+        "error" | "error_message" => json!("image_missing: no such image: lscr.io/linuxserver/firefox:latest"),
+        "ETag" | "If-Match" | "If-None-Match" => json!("\"1.4\""),
+        "failures" => json!(0),
+        "force" | "revoked" => json!(false),
+        "done" | "total" => json!(12),
+        "failed" | "skipped" => json!(0),
+        "created_by" | "settled_by" => json!("admin"),
+        "fingerprint" => json!("9f2c4e1ab07d55c3"),
+        "headers" => json!([["traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]]),
+        "heartbeat_interval" => json!("10s"),
+        "icon" => json!("https://example.org/firefox.png"),
+        "id" | "job_id" => json!("0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17"),
+        "Idempotency-Key" => json!("5d1f9a52-6a0c-4a55-9c33-0a0f3a2b9b11"),
+        "kind" => json!("command"),
+        "lane" => json!("durable"),
+        "limit" => json!(50),
+        "Location" => json!("/api/v1/sessions/0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17"),
+        "manifest" => manifest_json(),
+        "name" | "template_id" => json!("firefox"),
+        "note" => json!("replayed as command 0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa at generation 2"),
+        "outcome" => json!("created"),
+        "payload" => json!({ "session_id": "0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17", "platform": "docker" }),
+        "payload_base64" => json!("eyJwbGF0Zm9ybSI6ImRvY2tlciJ9"),
+        "platform" => json!("docker"),
+        "processed_by" => json!("docker-1"),
+        "reason" => json!("retries_exhausted"),
+        "Retry-After" => json!("2"),
+        "Upgrade" => json!("websocket"),
+        "sessions" => json!(12),
+        "sort" | "SessionSort" => json!("-created_at"),
+        "state" => json!("closed"),
+        "status" => json!("running"),
+        "subject" => json!("streamspace.session.create.docker.docker-1"),
+        "tag" => json!("course-7"),
+        "tags" => json!(["course-7"]),
+        "timeout" => json!("30s"),
+        "trace_id" => json!("4bf92f3577b34da6a3ce929d0e0e4736"),
+        "user_id" => json!("ada"),
+        "version" => json!("1.0.0"),
+        "warnings" => json!(["spec.surprise is kept, but this version does not act on it"]),
+        "WWW-Authenticate" => json!("Bearer realm=\"streamspace\""),
+        _ => return None,
+    })
+}
+
+/// What an answer of an operation shows otherwise than the example of its schema.
+pub(super) fn moment(operation_id: &str, status: &str) -> Option<Value> {
+    let asleep = |status: &str| {
+        json!({ "status": status, "desired": "hibernated", "generation": 2, "url": null, "phase": null, "awake": null,
+            "connections": null, "resource_usage": null })
+    };
+    let gone = |status: &str| {
+        json!({ "status": status, "desired": "deleted", "generation": 2, "url": null, "phase": null, "awake": null,
+            "connections": null, "resource_usage": null })
+    };
+    let coming = |status: &str, generation: i64| {
+        json!({ "status": status, "generation": generation, "revision": generation, "url": null, "phase": null, "awake": null,
+            "connections": null, "resource_usage": null, "attempt": 1 })
+    };
+    Some(match (operation_id, status) {
+        ("create_session", "202") => coming("pending", 1),
+        ("hibernate_session", "200") => asleep("hibernated"),
+        ("hibernate_session", "202") => asleep("hibernating"),
+        ("wake_session", "202") => coming("waking", 3),
+        ("delete_session", "200") => gone("deleted"),
+        ("delete_session", "202") => gone("deleting"),
+        ("install_application", "202") => json!({
+            "install_status": "installing", "install_message": "pulls the image", "attempt": 1, "in_use_by": 0,
+        }),
+        ("uninstall_application", "202") => json!({
+            "install_status": "uninstalling", "install_message": null, "generation": 2, "attempt": 1, "in_use_by": 0,
+        }),
+        ("uninstall_application", "200") => json!({
+            "install_status": "uninstalled", "install_message": null, "generation": 2, "in_use_by": 0,
+        }),
+        ("replay_dead_letter", "200") => json!({
+            "status": "replayed", "note": "replayed as command 0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa at generation 2",
+        }),
+        _ => return None,
+    })
+}
+
+/// What a header means, where its operation does not say.
+pub(super) fn header(name: &str) -> &'static str {
+    match name {
+        "ETag" => "The version of what was asked for, as it is now.",
+        "Upgrade" => "The protocol to ask with.",
+        "Retry-After" => "Seconds after which it is worth asking again.",
+        "WWW-Authenticate" => "How to show who asks.",
+        _ => "",
+    }
+}
+
+fn manifest_json() -> Value {
+    json!({
+        "apiVersion": "stream.space/v1alpha1",
+        "kind": "Template",
+        "metadata": { "name": "firefox" },
+        "spec": { "displayName": "Firefox", "category": "Web Browsers", "baseImage": "lscr.io/linuxserver/firefox:latest" },
+    })
+}
+
+/// A template as YAML.
+pub(super) fn manifest() -> Value {
+    json!(
+        "apiVersion: stream.space/v1alpha1\nkind: Template\nmetadata:\n  name: firefox\nspec:\n  displayName: Firefox\n  \
+         category: Web Browsers\n  baseImage: lscr.io/linuxserver/firefox:latest\n"
+    )
+}

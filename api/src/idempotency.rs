@@ -1,0 +1,59 @@
+//! Requests that may be sent again: the header `Idempotency-Key` and the answer that it brings back.
+//!
+//! The gate opens the key's scope around every request that changes something; the writer keeps the answer in the transaction
+//! that accepts the request. An operation needs to do nothing for it, as long as the request becomes one piece of work.
+//! `wait` and `timeout` are no part of a request's identity: they change how it is answered, not what it does.
+
+use engine::writer::Key;
+use poem::Request;
+use poem::error::ReadBodyError;
+use poem::http::Method;
+use sha2::{Digest, Sha256};
+
+use crate::body::{Limits, too_large, unreadable};
+use crate::problem::Problem;
+
+/// The header of a request.
+pub(crate) const HEADER: &str = "Idempotency-Key";
+/// The header of an answer that was given before.
+pub(crate) const REPLAYED: &str = "Idempotent-Replayed";
+
+/// Whether requests with this method may have a key.
+pub(crate) fn applies(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PATCH | Method::PUT | Method::DELETE)
+}
+
+/// The key of a request, where it has one; its body is read for that.
+pub(crate) async fn key(request: &mut Request, principal: &str, limits: Limits) -> Result<Option<Key>, Problem> {
+    if !applies(request.method()) {
+        return Ok(None);
+    }
+    let mut given = request.headers().get_all(HEADER).iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| is_key(text) && given.next().is_none());
+    let key = text.map(str::to_owned).ok_or_else(|| {
+        let rule = "must be given once, with 1 to 255 visible ASCII characters";
+        Problem::parameter(HEADER, rule, "make a UUID for each request, and send it again only with the same request")
+    })?;
+    let hash = hash(request, limits.body.max(limits.templates)).await?;
+    Ok(Some(Key::new(principal.to_owned(), key, hash)))
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// SHA-256 of what the request asks.
+async fn hash(request: &mut Request, limit: usize) -> Result<String, Problem> {
+    let bytes = match request.take_body().into_bytes_limit(limit).await {
+        Ok(bytes) => bytes,
+        Err(ReadBodyError::PayloadTooLarge) => return Err(too_large(limit)),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let query = request.uri().query().unwrap_or_default();
+    let asked = query.split('&').filter(|pair| !pair.starts_with("wait=") && !pair.starts_with("timeout="));
+    let head = format!("{} {}?{}\n", request.method(), request.uri().path(), asked.collect::<Vec<_>>().join("&"));
+    let digest = Sha256::new().chain_update(head).chain_update(&bytes).finalize();
+    request.set_body(bytes);
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}

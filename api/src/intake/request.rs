@@ -1,0 +1,123 @@
+//! A message as a request to the router: what its subject and payload say becomes method, path, query and body.
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use poem::Request;
+use poem::http::{HeaderValue, Uri, header};
+use serde_json::{Map, Value};
+use streams::async_nats::{HeaderMap, Message};
+
+use super::operations::Operation;
+use crate::body;
+use crate::problem::{Kind, Problem};
+
+/// Headers that mean the same in both worlds.
+const PASSED: [&str; 2] = ["If-Match", streams::trace::HEADER];
+/// Says which request this is, so that it can be sent again.
+const KEY: &str = "Idempotency-Key";
+/// What a publisher calls its message: a key where it gave no other.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// What is encoded in paths and queries: all but RFC 3986's unreserved characters.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What a payload says, sorted.
+struct Said {
+    path: String,
+    query: Vec<(String, String)>,
+    body: Bytes,
+}
+
+/// The request that a message is.
+pub(super) fn request(operation: &Operation, message: &Message) -> Result<Request, Problem> {
+    let given = |name: &str| value(message.headers.as_ref(), name);
+    let said = said(operation, &message.payload)?;
+    let mut request = Request::builder().method(operation.method.clone()).uri(uri(&said)?);
+    if operation.body {
+        request = request.header(header::CONTENT_TYPE, given("Content-Type").unwrap_or("application/json".into()));
+    }
+    let key = given(KEY).or_else(|| given(MESSAGE_ID));
+    let others = PASSED.into_iter().filter_map(|name| Some((name, given(name)?)));
+    for (name, value) in others.chain(key.map(|key| (KEY, key))) {
+        // one that is left out silently would not keep what it promises
+        let unfit = |_| Problem::parameter(name, "must be printable ASCII", "see the message's headers");
+        request = request.header(name, HeaderValue::try_from(value).map_err(unfit)?);
+    }
+    Ok(request.body(said.body))
+}
+
+/// NATS keeps the case of a header's name, HTTP does not know it.
+fn value(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
+    let mut all = headers?.iter();
+    let (_, values) = all.find(|(found, _)| found.to_string().eq_ignore_ascii_case(name))?;
+    values.first().map(|value| value.as_str().to_owned())
+}
+
+/// Fields that the path or the query has are taken from the payload; what is left is the body, where there is one.
+fn said(operation: &Operation, payload: &Bytes) -> Result<Said, Problem> {
+    let (mut fields, is_object) = fields(operation, payload)?;
+    let count = fields.len();
+    let path = path(operation, &mut fields)?;
+    let mut query = Vec::new();
+    for name in &operation.query {
+        query.extend(fields.remove(name).and_then(text).map(|text| (name.clone(), text)));
+    }
+    if !operation.body {
+        query.extend(fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?)))); // the gate names what is unknown
+        return Ok(Said { path, query, body: Bytes::new() });
+    }
+    let untouched = !is_object || fields.len() == count;
+    let body = if untouched { payload.clone() } else { Value::Object(fields).to_string().into() };
+    Ok(Said { path, query, body })
+}
+
+/// The payload's fields. Only a body may be something else than an object: then the operation says what it thinks of it.
+fn fields(operation: &Operation, payload: &Bytes) -> Result<(Map<String, Value>, bool), Problem> {
+    if payload.is_empty() {
+        return Ok((Map::new(), false));
+    }
+    match body::json(payload)? {
+        Value::Object(fields) => Ok((fields, true)),
+        _ if operation.body => Ok((Map::new(), false)),
+        _ => Err(Problem::new(Kind::MalformedBody, "the payload must be a JSON object, or empty")),
+    }
+}
+
+/// The path, each of its placeholders filled with the field of its name; `{id}` in `/sessions/{id}` is `session_id`, too.
+fn path(operation: &Operation, fields: &mut Map<String, Value>) -> Result<String, Problem> {
+    let (mut path, mut noun) = (String::new(), "");
+    for segment in operation.path.split('/').skip(1) {
+        path.push('/');
+        let Some(name) = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}')) else {
+            path.push_str(segment);
+            noun = segment.strip_suffix('s').unwrap_or(segment);
+            continue;
+        };
+        let field = if name == "id" { format!("{noun}_id") } else { name.to_owned() };
+        let found = fields.remove(&field).or_else(|| fields.remove(name)).and_then(text);
+        let found = found.filter(|found| !found.is_empty()).ok_or_else(|| missing(&field))?;
+        path.extend(utf8_percent_encode(&found, ENCODED));
+    }
+    Ok(path)
+}
+
+fn missing(field: &str) -> Problem {
+    Problem::parameter(field, "is missing", format!("send it in the payload, as {{\"{field}\": \"...\"}}"))
+}
+
+/// A value as the query has it; null is as if it were not there.
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
+}
+
+fn uri(said: &Said) -> Result<Uri, Problem> {
+    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    let pairs: Vec<String> = said.query.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    let mark = if pairs.is_empty() { "" } else { "?" };
+    let uri = format!("{}{mark}{}", said.path, pairs.join("&"));
+    uri.parse().map_err(|_| Problem::parameter("payload", "has values that are too long for a path", "shorten them"))
+}

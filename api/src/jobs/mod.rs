@@ -1,0 +1,225 @@
+//! Jobs: actions on many things at once, what they are asked for with, and how far they have come.
+
+mod request;
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::queries::{self, Position};
+use engine::store::job;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::cursor::{Limit, Page, Wanted};
+use crate::document::Tag;
+use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
+use crate::routes::PREFIX;
+use crate::timestamp::Timestamp;
+use request::{ReplayMany, SessionsBulk};
+
+/// An action on many things, and how far it has come.
+#[derive(Debug, Object)]
+pub(crate) struct Job {
+    /// Identity.
+    job_id: Uuid,
+    /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete` or `dead_letters.replay`.
+    kind: String,
+    /// `running`, `completed` or `cancelled`.
+    status: String,
+    /// What it goes through, of what there was when it was created.
+    filter: Value,
+    /// Whether it deletes without waiting for dead controllers.
+    force: bool,
+    /// Whether it only counts what it would do.
+    dry_run: bool,
+    /// How many items there are: as counted at its creation, and put right at its end.
+    total: i64,
+    /// Items that were accepted, each as if it had been asked for alone.
+    done: i64,
+    /// Items that were refused.
+    failed: i64,
+    /// Items for which it held already, or is under way.
+    skipped: i64,
+    /// Why items were refused: the first hundred.
+    failures: Vec<JobFailure>,
+    /// Who asked for it.
+    created_by: String,
+    /// When it was accepted.
+    created_at: Timestamp,
+    /// When it last moved.
+    updated_at: Timestamp,
+    /// When it ended.
+    finished_at: Option<Timestamp>,
+}
+
+/// Why one item was refused.
+#[derive(Debug, Object)]
+struct JobFailure {
+    /// The item.
+    id: String,
+    /// The type of problem, as `illegal-transition`; `/problems/{type}` explains it.
+    #[oai(rename = "type")]
+    kind: String,
+    /// What happened.
+    detail: String,
+}
+
+impl From<job::Model> for Job {
+    fn from(row: job::Model) -> Self {
+        Self {
+            job_id: row.job_id,
+            kind: row.kind,
+            status: row.status,
+            filter: request::shown(row.filter),
+            force: row.force,
+            dry_run: row.dry_run,
+            total: row.total.max(row.done + row.failed + row.skipped),
+            done: row.done,
+            failed: row.failed,
+            skipped: row.skipped,
+            failures: row.failures.as_array().into_iter().flatten().map(failure).collect(),
+            created_by: row.created_by,
+            created_at: Timestamp::from_ms(row.created_ms),
+            updated_at: Timestamp::from_ms(row.updated_ms),
+            finished_at: row.finished_ms.map(Timestamp::from_ms),
+        }
+    }
+}
+
+fn failure(value: &Value) -> JobFailure {
+    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    JobFailure { id: text("id"), kind: text("type"), detail: text("detail") }
+}
+
+/// A state to filter by.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "JobStatus", rename_all = "lowercase")]
+enum Status {
+    Running,
+    Completed,
+    Cancelled,
+}
+
+impl Status {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A kind to filter by.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "JobKind")]
+enum Kind {
+    #[oai(rename = "sessions.hibernate")]
+    Hibernate,
+    #[oai(rename = "sessions.wake")]
+    Wake,
+    #[oai(rename = "sessions.delete")]
+    Delete,
+    #[oai(rename = "dead_letters.replay")]
+    Replay,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Hibernate => engine::jobs::Kind::Hibernate.as_str(),
+            Self::Wake => engine::jobs::Kind::Wake.as_str(),
+            Self::Delete => engine::jobs::Kind::Delete.as_str(),
+            Self::Replay => engine::jobs::Kind::Replay.as_str(),
+        }
+    }
+}
+
+/// A job that was accepted.
+#[derive(ApiResponse)]
+enum Accepted {
+    /// The job is durable and walks by itself.
+    #[oai(status = 202)]
+    Job(
+        Json<Job>,
+        /// The job's path.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+pub(crate) struct Jobs(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::Jobs")]
+impl Jobs {
+    /// Ask something of many sessions
+    ///
+    /// Goes through those that the filter means now, oldest first, each as if it had been asked alone. Without `status`, all but
+    /// deleted ones. With `dry_run` it only counts.
+    #[oai(path = "/sessions/bulk", method = "post", operation_id = "bulk_sessions")]
+    async fn sessions(&self, caller: Caller, body: Body<SessionsBulk>) -> Result<Accepted, Refused<Creation>> {
+        self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+    }
+
+    /// Replay many dead letters
+    ///
+    /// Goes through those that the filter means now, oldest first, each as if it had been replayed alone. Without `status`, the
+    /// open ones. Those that were overtaken stay open and are told among the failures.
+    #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
+    async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
+        self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+    }
+
+    /// List jobs
+    ///
+    /// Newest first.
+    #[oai(path = "/jobs", method = "get", operation_id = "list_jobs")]
+    async fn list(
+        &self,
+        _caller: Caller,
+        /// Those in this state.
+        status: Query<Option<Status>>,
+        /// Those of this kind.
+        kind: Query<Option<Kind>>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<Job>>, Refused<Listing>> {
+        let (status, kind) = (status.map(Status::name), kind.map(Kind::name));
+        let wanted = Wanted::<Position>::new("jobs", &(status, kind), limit.0, cursor.as_deref())?;
+        let rows =
+            queries::jobs(self.0.reader(), status, kind, wanted.after, wanted.fetch()).await.map_err(database)?;
+        Ok(Json(wanted.page(rows, |row| (row.created_ms, row.job_id), Into::into)))
+    }
+
+    /// Read a job
+    #[oai(path = "/jobs/:id", method = "get", operation_id = "get_job")]
+    async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Lookup>> {
+        let row = queries::job(self.0.reader(), id.0).await.map_err(database)?;
+        let row = row.ok_or_else(|| Problem::not_found("job", id.0))?;
+        Ok(Json(row.into()))
+    }
+
+    /// Cancel a job
+    ///
+    /// It stays where it stands: what was done stays done.
+    #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "cancel_job")]
+    async fn cancel(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
+        let row = self.0.cancel_job(id.0, caller.0.name).await?;
+        Ok(Json(row.into()))
+    }
+}
+
+impl Jobs {
+    async fn create(&self, new: engine::jobs::NewJob) -> Result<Accepted, Refused<Creation>> {
+        let row = self.0.create_job(new).await?;
+        let location = format!("{PREFIX}/jobs/{}", row.job_id);
+        Ok(Accepted::Job(Json(row.into()), location))
+    }
+}

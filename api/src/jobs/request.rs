@@ -1,0 +1,222 @@
+//! What jobs are asked for with. A filter that says nothing is refused unless it says that it means everything.
+
+use chrono::{DateTime, Utc};
+use engine::FieldError;
+use engine::events::Pattern;
+use engine::jobs::{Kind, NewJob, What};
+use engine::queries::{LetterFilter, SessionFilter};
+use poem_openapi::{Enum, Object};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use streams::wire::SessionState;
+
+use crate::timestamp::Timestamp;
+
+/// What is asked of each session.
+#[derive(Debug, Clone, Copy, Enum, Deserialize)]
+#[oai(rename = "BulkAction", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Hibernate,
+    Wake,
+    Delete,
+}
+
+/// Something asked of many sessions.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SessionsBulk {
+    /// What.
+    action: Action,
+    /// For `delete`: do not wait for dead controllers; no unless given.
+    force: Option<bool>,
+    /// Of which.
+    filter: SessionsMeant,
+    /// Only count what would be done; no unless given.
+    dry_run: Option<bool>,
+}
+
+/// Which sessions are meant: those with all that is given.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionsMeant {
+    /// Those of this user.
+    user_id: Option<String>,
+    /// Those in this state; `all` for every one.
+    status: Option<String>,
+    /// Those on this platform.
+    platform: Option<String>,
+    /// Those of this controller.
+    controller_id: Option<String>,
+    /// Those made of this template.
+    template_id: Option<String>,
+    /// Those with this tag.
+    tag: Option<String>,
+    /// Must be true where nothing else is given.
+    all: Option<bool>,
+}
+
+/// A replay of many dead letters.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplayMany {
+    /// Of which.
+    filter: LettersMeant,
+    /// Only count what would be done; no unless given.
+    dry_run: Option<bool>,
+}
+
+/// Which dead letters are meant: those with all that is given.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LettersMeant {
+    /// Those in this state: `open` unless given.
+    status: Option<String>,
+    /// Those with this reason.
+    reason: Option<String>,
+    /// Those that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+    subject: Option<String>,
+    /// Those of this platform.
+    platform: Option<String>,
+    /// Those of this controller.
+    controller_id: Option<String>,
+    /// Those about this, as `session:<id>`.
+    entity: Option<String>,
+    /// Those with this fingerprint.
+    fingerprint: Option<String>,
+    /// Those parked then or later.
+    since: Option<DateTime<Utc>>,
+    /// Those parked before then.
+    until: Option<DateTime<Utc>>,
+    /// Must be true where nothing else is given.
+    all: Option<bool>,
+}
+
+impl SessionsBulk {
+    pub(super) fn into_job(self, created_by: String) -> Result<NewJob, Vec<FieldError>> {
+        let kind = match self.action {
+            Action::Hibernate => Kind::Hibernate,
+            Action::Wake => Kind::Wake,
+            Action::Delete => Kind::Delete,
+        };
+        let force = self.force.unwrap_or_default();
+        let mut check = Check::default();
+        if force && kind != Kind::Delete {
+            check.add("force", "is for the action delete only".into(), "leave it out");
+        }
+        let all = self.filter.all;
+        let filter = self.filter.checked(&mut check);
+        check.meant(filter == SessionFilter::default(), all, "session that is not deleted");
+        check.done()?;
+        Ok(NewJob { kind, what: What::Sessions(filter), force, dry_run: self.dry_run.unwrap_or_default(), created_by })
+    }
+}
+
+impl SessionsMeant {
+    fn checked(self, check: &mut Check) -> SessionFilter {
+        let status = check.text("filter.status", self.status);
+        if let Some(status) = status.as_deref().filter(|name| *name != "all" && SessionState::from_name(name).is_none())
+        {
+            check.add(
+                "filter.status",
+                format!("{status:?} is not a state"),
+                "write pending, creating, running, hibernating, hibernated, waking, deleting, deleted, failed or all",
+            );
+        }
+        SessionFilter {
+            user_id: check.text("filter.user_id", self.user_id),
+            status: status.into_iter().collect(),
+            platform: check.text("filter.platform", self.platform),
+            controller_id: check.text("filter.controller_id", self.controller_id),
+            template_id: check.text("filter.template_id", self.template_id),
+            tag: check.text("filter.tag", self.tag),
+        }
+    }
+}
+
+impl ReplayMany {
+    pub(super) fn into_job(self, created_by: String) -> Result<NewJob, Vec<FieldError>> {
+        let mut check = Check::default();
+        let all = self.filter.all;
+        let mut filter = self.filter.checked(&mut check);
+        check.meant(filter == LetterFilter::default(), all, "open dead letter");
+        check.done()?;
+        filter.status.get_or_insert_with(|| "open".to_owned());
+        Ok(NewJob {
+            kind: Kind::Replay,
+            what: What::Letters(filter),
+            force: false,
+            dry_run: self.dry_run.unwrap_or_default(),
+            created_by,
+        })
+    }
+}
+
+impl LettersMeant {
+    fn checked(self, check: &mut Check) -> LetterFilter {
+        let status = check.text("filter.status", self.status);
+        if let Some(status) = status.as_deref().filter(|name| !["open", "replayed", "discarded"].contains(name)) {
+            check.add(
+                "filter.status",
+                format!("{status:?} is not a state of a dead letter"),
+                "write open, replayed or discarded",
+            );
+        }
+        let subject = self.subject.map(Pattern::try_from).transpose().unwrap_or_else(|bad| {
+            check.add("filter.subject", bad.to_string(), "write it as streamspace.session.>");
+            None
+        });
+        LetterFilter {
+            status,
+            reason: check.text("filter.reason", self.reason),
+            subject,
+            platform: check.text("filter.platform", self.platform),
+            controller_id: check.text("filter.controller_id", self.controller_id),
+            entity: check.text("filter.entity", self.entity),
+            fingerprint: check.text("filter.fingerprint", self.fingerprint),
+            since_ms: self.since.map(|at| at.timestamp_millis()),
+            until_ms: self.until.map(|at| at.timestamp_millis()),
+        }
+    }
+}
+
+/// The mistakes of a request.
+#[derive(Debug, Default)]
+struct Check(Vec<FieldError>);
+
+impl Check {
+    fn add(&mut self, field: &str, rule: String, hint: &str) {
+        self.0.push(FieldError { field: field.to_owned(), rule, hint: hint.to_owned() });
+    }
+
+    /// A text to compare with; one that nothing can be equal to is a mistake.
+    fn text(&mut self, field: &str, value: Option<String>) -> Option<String> {
+        let bad = |text: &String| text.is_empty() || text.len() > 255 || text.contains(char::is_control);
+        if value.as_ref().is_some_and(bad) {
+            self.add(field, "must have 1 to 255 bytes and no control characters".into(), "leave it out to mean any");
+        }
+        value
+    }
+
+    fn meant(&mut self, empty: bool, all: Option<bool>, what: &str) {
+        if empty && self.0.is_empty() && all != Some(true) {
+            self.add("filter", format!("is empty, which would mean every {what}"), "narrow it, or add \"all\": true");
+        }
+    }
+
+    fn done(self) -> Result<(), Vec<FieldError>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+}
+
+/// A filter as it is kept, with its times as the API writes them.
+pub(super) fn shown(mut filter: Value) -> Value {
+    for (kept, name) in [("since_ms", "since"), ("until_ms", "until")] {
+        if let Some(fields) = filter.as_object_mut()
+            && let Some(ms) = fields.remove(kept).and_then(|ms| ms.as_i64())
+        {
+            fields.insert(name.into(), json!(Timestamp::from_ms(ms).text()));
+        }
+    }
+    filter
+}

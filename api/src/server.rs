@@ -1,0 +1,73 @@
+//! The sockets: connections are accepted, served, and ended.
+//!
+//! Poem's own server goes on with a request whose caller has gone; here the request's future is dropped with the connection,
+//! so that nobody waits for a caller who does not.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use poem::http::uri::Scheme;
+use poem::http::{self};
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Addr, Endpoint, Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long requests that were begun may take after the server was told to stop.
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+/// The pause after a connection could not be accepted: file descriptors may be short.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `cancel` fires, and then for a moment what was begun.
+pub(crate) async fn serve<E>(listener: TcpListener, endpoint: E, cancel: CancellationToken)
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let (endpoint, connections, over) = (Arc::new(endpoint), TaskTracker::new(), CancellationToken::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = cancel.cancelled() => break,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let served = connection(socket, endpoint.clone(), cancel.clone());
+                connections.spawn(over.clone().run_until_cancelled_owned(served));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    let _ = tokio::time::timeout(DRAIN, connections.wait()).await; // what takes longer is cut off
+    over.cancel();
+    connections.wait().await;
+}
+
+async fn connection<E>(socket: TcpStream, endpoint: Arc<E>, cancel: CancellationToken)
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let (Ok(local), Ok(remote)) = (socket.local_addr(), socket.peer_addr()) else { return };
+    let service = hyper::service::service_fn(move |request| {
+        let endpoint = endpoint.clone();
+        let (local, remote) = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(remote)));
+        let request = Request::from((request, local, remote, Scheme::HTTP));
+        async move { Ok::<http::Response<_>, Infallible>(endpoint.get_response(request).await.into()) }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return, // a caller that broke off is no error of ours
+        () = cancel.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}

@@ -1,0 +1,88 @@
+//! Why a session is awake, as it is shown, and asking for more time.
+
+use machine::session;
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde::Deserialize;
+
+use crate::problem::Problem;
+use crate::timestamp::Timestamp;
+
+/// Why a session is awake, and how long it stays so.
+#[derive(Debug, Object)]
+pub(super) struct Awake {
+    /// What keeps it awake.
+    reasons: Vec<AwakeReason>,
+    /// When it is hibernated unless someone uses it; null while connections are open, or without an idle timeout.
+    sleeps_at: Option<Timestamp>,
+    /// When its maximum duration ends.
+    expires_at: Option<Timestamp>,
+    /// Up to when its next stop can be pushed; null where no stop comes, or its extensions are used up.
+    extendable_until: Option<Timestamp>,
+}
+
+/// One reason why a session is awake.
+#[derive(Debug, Object)]
+struct AwakeReason {
+    /// `connections`, `activity`, `usage`, `started`, `extension`, `maximum_duration` or `no_idle_timeout`.
+    kind: String,
+    /// The same for people.
+    detail: String,
+    /// Since when.
+    since: Timestamp,
+}
+
+impl From<session::Awake> for Awake {
+    fn from(awake: session::Awake) -> Self {
+        let reason = |reason: session::Reason| AwakeReason {
+            kind: reason.kind.to_owned(),
+            detail: reason.detail,
+            since: Timestamp::from_ms(reason.since_ms),
+        };
+        Self {
+            reasons: awake.reasons.into_iter().map(reason).collect(),
+            sleeps_at: awake.sleeps_at_ms.map(Timestamp::from_ms),
+            expires_at: awake.expires_at_ms.map(Timestamp::from_ms),
+            extendable_until: awake.extendable_until_ms.map(Timestamp::from_ms),
+        }
+    }
+}
+
+impl Example for Awake {
+    fn example() -> Self {
+        session::Awake {
+            reasons: vec![session::Reason {
+                kind: "connections",
+                detail: "1 connection is open".into(),
+                since_ms: 1_767_257_400_000,
+            }],
+            sleeps_at_ms: None,
+            expires_at_ms: Some(1_767_283_209_000),
+            extendable_until_ms: Some(1_767_312_009_000),
+        }
+        .into()
+    }
+}
+
+/// How much longer a session is to be left awake.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename = "ExtendSession", example)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Extension {
+    /// How far its coming stops are pushed, as `30m`.
+    by: String,
+}
+
+impl Example for Extension {
+    fn example() -> Self {
+        Self { by: "30m".into() }
+    }
+}
+
+impl Extension {
+    pub(super) fn seconds(&self) -> Result<i64, Problem> {
+        let by = streams::duration::parse(&self.by);
+        let by = by.map_err(|error| Problem::field("by", error.to_string(), "write it as 90s, 30m or 1h30m"))?;
+        Ok(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)) // a year at most
+    }
+}

@@ -1,0 +1,52 @@
+//! What a list of sessions may be narrowed and ordered by, as it comes in the query.
+
+use engine::queries::SessionSort;
+use poem_openapi::Enum;
+use streams::wire::SessionState;
+
+use crate::problem::Problem;
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename = "SessionSort")]
+pub(super) enum Sort {
+    /// Oldest first.
+    #[oai(rename = "created_at")]
+    Oldest,
+    /// Newest first.
+    #[oai(rename = "-created_at")]
+    Newest,
+    /// By user, the oldest of each first.
+    #[oai(rename = "user_id")]
+    User,
+    /// By user backwards, the newest of each first.
+    #[oai(rename = "-user_id")]
+    UserBackwards,
+}
+
+impl From<Sort> for SessionSort {
+    fn from(sort: Sort) -> Self {
+        Self {
+            by_user: matches!(sort, Sort::User | Sort::UserBackwards),
+            ascending: matches!(sort, Sort::Oldest | Sort::User),
+        }
+    }
+}
+
+/// The states of a list separated by commas.
+pub(super) fn states(text: Option<&str>) -> Result<Vec<String>, Problem> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let mut states: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    let known = |name: &str| SessionState::from_name(name).is_some();
+    if let Some(wrong) = states.iter().find(|name| !known(name) && *name != "all") {
+        let names = SessionState::ALL.map(SessionState::as_str).join(", ");
+        let hint = format!("use all, or some of {names}, separated by commas");
+        return Err(Problem::parameter("status", format!("{wrong:?} is not a state of a session"), hint));
+    }
+    if states.iter().any(|name| name == "all") {
+        return Ok(vec!["all".to_owned()]);
+    }
+    states.sort_unstable();
+    states.dedup();
+    Ok(states)
+}

@@ -1,0 +1,96 @@
+//! What happens when a caller waits for a session to get where it was asked to be.
+//!
+//! The engine's commits wake a waiter, which then reads its one row, but never more often than every tenth of a second; a
+//! slow look besides finds what another engine wrote. There is room for so many waiters and no more; the place is taken
+//! before anything is accepted, and given back when the caller goes away, because then the future is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Engine;
+use engine::store::session;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::problem::{Kind, Problem, database};
+
+const DEFAULT: Duration = Duration::from_secs(30);
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+/// The least time between two reads of one waiter.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How soon a waiter sees what another engine wrote.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Room for those who wait.
+#[derive(Clone)]
+pub(super) struct Waiters(Arc<Semaphore>);
+
+/// A place among them, and what it is waited for.
+pub(super) struct Wait {
+    goal: &'static str,
+    patience: Duration,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Waiters {
+    pub(super) fn new(room: usize) -> Self {
+        Self(Arc::new(Semaphore::new(room)))
+    }
+
+    /// Takes a place, if the caller wants to wait at all.
+    pub(super) fn enter(&self, goal: Option<&'static str>, timeout: Option<&str>) -> Result<Option<Wait>, Problem> {
+        let Some(goal) = goal else {
+            let rule = "means nothing without wait";
+            let without = timeout.map(|_| Problem::parameter("timeout", rule, "add wait, or leave timeout out"));
+            return without.map_or(Ok(None), Err);
+        };
+        let patience = timeout.map_or(Ok(DEFAULT), patience)?;
+        let place = self.0.clone().try_acquire_owned().map_err(|_| {
+            let detail = "too many requests are waiting; nothing was accepted: ask again shortly, or without wait";
+            Problem::new(Kind::Unavailable, detail).after(Duration::from_secs(5))
+        })?;
+        Ok(Some(Wait { goal, patience, _place: place }))
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, Problem> {
+    let parsed = streams::duration::parse(text).ok().filter(|wait| (SHORTEST..=LONGEST).contains(wait));
+    parsed.ok_or_else(|| {
+        let rule = format!("{text:?} is not a duration from 1s to 5m");
+        Problem::parameter("timeout", rule, "write it as 30s or 2m; the server's own limit is 5m")
+    })
+}
+
+impl Wait {
+    /// Whether the session is where it is waited for.
+    pub(super) fn reached(&self, row: &session::Model) -> bool {
+        row.status == self.goal
+    }
+
+    /// It is there, or will not get there: it failed, or somebody wants something else by now.
+    fn over(&self, row: &session::Model) -> bool {
+        self.reached(row) || row.status == "failed" || row.desired != self.goal
+    }
+
+    /// The session once the wait is over, whatever ended it.
+    pub(super) async fn until(&self, engine: &Engine, mut row: session::Model) -> Result<session::Model, Problem> {
+        let deadline = Instant::now() + self.patience;
+        let mut commits = engine.commits();
+        while !self.over(&row) && Instant::now() < deadline {
+            let read = engine::queries::session(engine.reader(), row.session_id).await.map_err(database)?;
+            let Some(read) = read else { return Ok(row) };
+            row = read;
+            if self.over(&row) {
+                break;
+            }
+            sleep(PAUSE).await;
+            tokio::select! {
+                // an engine that stopped commits no more
+                woken = timeout(LOOK, commits.changed()) => if let Ok(Err(_)) = woken { return Ok(row) },
+                () = sleep_until(deadline) => {}
+            }
+        }
+        Ok(row)
+    }
+}

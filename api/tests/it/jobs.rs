@@ -1,0 +1,94 @@
+//! Jobs, events and discarded dead letters through the API.
+
+use anyhow::Result;
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::app::{App, until};
+
+async fn ended(app: &App, path: &str) -> Value {
+    until("the job has ended", async || app.get(path).await.json["status"] != "running").await;
+    app.get(path).await.json
+}
+
+#[tokio::test]
+async fn many_sessions_are_deleted_by_one_request_that_can_be_followed() -> Result<()> {
+    let app = App::start().await?;
+    for user in ["ada", "ada", "bob"] {
+        app.session(json!({ "template_id": "scratchpad", "user_id": user })).await;
+    }
+    let bulk = |body: Value| app.post("/api/v1/sessions/bulk", "application/json", body.to_string());
+    let dry = bulk(json!({ "action": "delete", "filter": { "user_id": "ada" }, "dry_run": true })).await;
+    assert_eq!(dry.status, 202, "{dry:?}");
+    let dry = ended(&app, dry.header("location")).await;
+    assert_eq!((&dry["done"], &dry["dry_run"]), (&json!(2), &json!(true)));
+    let asked = bulk(json!({ "action": "delete", "filter": { "user_id": "ada" } })).await;
+    let job = ended(&app, asked.header("location")).await;
+    let expected = json!({ "kind": "sessions.delete", "status": "completed", "total": 2, "done": 2, "failed": 0,
+        "filter": { "user_id": "ada" }, "created_by": "admin", "failures": [] });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&job[name], value, "{name}");
+    }
+    let left = app.get("/api/v1/sessions").await.json;
+    assert_eq!((left["items"].as_array().unwrap().len(), &left["items"][0]["user_id"]), (1, &json!("bob")));
+    let listed = app.get("/api/v1/jobs?status=completed&kind=sessions.delete&limit=1").await.json;
+    assert_eq!(listed["items"][0], job);
+    let cancel = app.call(Method::POST, &format!("{}/cancel", asked.header("location"))).await;
+    assert_eq!((cancel.status, cancel.problem()), (409, "conflict"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_is_read_with_its_attempts_and_events_are_listed_newest_first() -> Result<()> {
+    let app = App::start().await?;
+    let id = app.session(json!({ "template_id": "scratchpad" })).await.json["session_id"].clone();
+    let id = id.as_str().unwrap();
+    let listed =
+        app.get(&format!("/api/v1/events?entity=session:{id}&subject=streamspace.session.*&kind=command")).await;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    let event = listed.json["items"][0].clone();
+    assert_eq!(event["subject"], "streamspace.session.create");
+    let read = app.get(&format!("/api/v1/events/{}", event["event_id"].as_str().unwrap())).await.json;
+    assert_eq!((&read["entity"], &read["attempts"], &read["reports"]), (&event["entity"], &json!([]), &json!([])));
+    let since = app.get("/api/v1/events?since=2000-01-01T00:00:00Z&until=2000-01-02T00:00:00Z").await.json;
+    assert_eq!(since["items"], json!([]));
+    let page = app.get("/api/v1/events?limit=1").await.json;
+    let next = app.get(&format!("/api/v1/events?limit=1&cursor={}", page["next_cursor"].as_str().unwrap())).await.json;
+    assert!(page["items"][0]["id"].as_i64() > next["items"][0]["id"].as_i64());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_found_by_its_filters_discarded_with_a_reason_and_skipped_by_a_replay() -> Result<()> {
+    let app = App::start().await?;
+    let link = app.nats.link().await?;
+    let subject = "streamspace.session.status.noop.noop-1";
+    link.jetstream.publish(subject, b"no json".as_slice().into()).await?.await?;
+    until("it is recorded", async || app.get("/api/v1/admin/dlq").await.json["items"] != json!([])).await;
+    let letter = app.get("/api/v1/admin/dlq").await.json["items"][0].clone();
+    let print = letter["fingerprint"].as_str().unwrap();
+    for (query, count) in [
+        ("reason=undecodable&platform=noop&controller_id=noop-1".to_owned(), 1),
+        (format!("fingerprint={print}&subject=streamspace.session.%3E"), 1),
+        ("subject=streamspace.session.*".to_owned(), 0),
+        ("entity=session:x".to_owned(), 0),
+        ("since=2000-01-01T00:00:00Z".to_owned(), 1),
+        ("until=2000-01-01T00:00:00Z".to_owned(), 0),
+    ] {
+        let page = app.get(&format!("/api/v1/admin/dlq?{query}")).await;
+        assert_eq!(page.json["items"].as_array().map(Vec::len), Some(count), "{query}: {page:?}");
+    }
+    let path = format!("/api/v1/admin/dlq/{}", letter["id"].as_str().unwrap());
+    let gone = app.call(Method::DELETE, &format!("{path}?reason=a%20mistake")).await;
+    assert_eq!(
+        (gone.status, &gone.json["status"], &gone.json["note"]),
+        (200, &json!("discarded"), &json!("a mistake"))
+    );
+    assert_eq!(gone.json["settled_by"], "admin");
+    let replay = json!({ "filter": { "fingerprint": print } }).to_string();
+    let asked = app.post("/api/v1/admin/dlq/replay", "application/json", replay).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let job = ended(&app, asked.header("location")).await;
+    assert_eq!((&job["kind"], &job["total"]), (&json!("dead_letters.replay"), &json!(0)), "only open ones");
+    Ok(())
+}

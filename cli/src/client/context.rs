@@ -1,0 +1,188 @@
+//! `streamspace context`: the servers that this program knows, and which of them it asks.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+use serde_json::{Value, json};
+
+use super::Asker;
+use super::contexts::{Context, Contexts, DEV, token_in};
+use crate::failure::Failure;
+use crate::output::{self, Column, Screen, cell};
+
+const EXAMPLES: &str = "\
+Examples:
+  streamspace context add prod --url https://streamspace.example.org --token-file ~/.prod-token
+  pass streamspace | streamspace context add prod --url https://streamspace.example.org --token-file -
+  streamspace context use prod
+  streamspace --context dev session list
+
+The context dev is the `streamspace dev` of ./data (or STREAMSPACE_DATA_DIR); it is always there, and asked where no
+other is in use. The file is $XDG_CONFIG_HOME/streamspace/config.yaml (~/.config without XDG_CONFIG_HOME).";
+
+/// `streamspace context`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists them; a star marks the one in use
+    #[command(after_help = "Example:\n  streamspace context list")]
+    List,
+    /// Adds or replaces one; the first is in use at once
+    #[command(after_help = "\
+Examples:
+  streamspace context add prod --url https://streamspace.example.org --token-file ~/.prod-token
+  pass streamspace | streamspace context add prod --url https://streamspace.example.org --token-file -")]
+    Add {
+        /// What it is called
+        #[arg(value_parser = name)]
+        name: String,
+        /// Where it is
+        #[arg(long, value_parser = url)]
+        url: Url,
+        /// A file with its token, read each time; - reads the token from stdin now, and keeps it
+        #[arg(long, value_name = "FILE|-")]
+        token_file: Option<PathBuf>,
+    },
+    /// Asks this one from now on
+    #[command(after_help = "Example:\n  streamspace context use prod")]
+    Use {
+        /// Which
+        name: String,
+    },
+    /// Forgets one
+    #[command(after_help = "Example:\n  streamspace context remove prod")]
+    Remove {
+        /// Which
+        name: String,
+    },
+    /// Shows one, or the one in use; never its token
+    #[command(after_help = "Example:\n  streamspace context show prod")]
+    Show {
+        /// Which
+        name: Option<String>,
+    },
+}
+
+const COLUMNS: &[Column] = &[
+    Column::made("", |row| if row["in_use"] == true { "*".into() } else { String::new() }).rank(2),
+    Column::field("NAME", "name").rank(0),
+    Column::field("URL", "url").rank(1),
+    Column::field("TOKEN", "token").rank(3),
+];
+
+const FACTS: &[Column] = &[
+    Column::field("name", "name"),
+    Column::field("url", "url"),
+    Column::field("token", "token"),
+    Column::made("in use", |row| if row["in_use"] == true { "yes".into() } else { "no".into() }),
+];
+
+/// Does one of them.
+pub(crate) fn run(args: Args, asker: Asker) -> Result<(), Failure> {
+    let (path, screen) = (Contexts::path()?, asker.screen);
+    let mut contexts = Contexts::load(&path)?;
+    match args.command {
+        Command::List => return list(&screen, &contexts),
+        Command::Show { name } => return show(&screen, &contexts, name.or(asker.context)),
+        Command::Add { name, url, token_file } => add(&mut contexts, &name, &url, token_file)?,
+        Command::Use { name } => {
+            if name != DEV {
+                contexts.get(&name)?;
+            }
+            output::note(format!("asking {name} from now on"));
+            contexts.current = Some(name);
+        }
+        Command::Remove { name } => {
+            contexts.get(&name)?;
+            contexts.contexts.remove(&name);
+            contexts.current = contexts.current.filter(|current| *current != name);
+            output::note(format!("{name} is forgotten"));
+        }
+    }
+    contexts.save(&path)
+}
+
+fn add(contexts: &mut Contexts, name: &str, url: &Url, token_file: Option<PathBuf>) -> Result<(), Failure> {
+    let url = url.to_string();
+    let context = match token_file {
+        Some(file) if file.as_os_str() == "-" => Context::with_token(url, from_stdin()?),
+        Some(file) => {
+            token_in(&file)?;
+            Context::with_file(url, Some(std::path::absolute(file)?))
+        }
+        None => Context::with_file(url, None),
+    };
+    let first = contexts.contexts.is_empty() && contexts.current.is_none();
+    contexts.contexts.insert(name.to_owned(), context);
+    if first {
+        contexts.current = Some(name.to_owned());
+    }
+    let hint = if contexts.current.as_deref() == Some(name) { "in use" } else { "`streamspace context use` asks it" };
+    output::note(format!("{name} is added; {hint}"));
+    Ok(())
+}
+
+fn from_stdin() -> Result<String, Failure> {
+    let text = std::io::read_to_string(std::io::stdin())?;
+    match text.trim() {
+        "" => Err(Failure::usage("there is no token on stdin").hint("`pass NAME | streamspace context add ...`")),
+        token => Ok(token.to_owned()),
+    }
+}
+
+fn list(screen: &Screen, contexts: &Contexts) -> Result<(), Failure> {
+    let mut rows: Vec<Value> = contexts.contexts.keys().map(|name| row(contexts, name)).collect();
+    if !contexts.contexts.contains_key(DEV) {
+        rows.push(row(contexts, DEV));
+    }
+    if screen.quiet {
+        rows.iter().for_each(|row| output::line(cell(row, "name")));
+        return Ok(());
+    }
+    screen.list(COLUMNS, &rows, "no contexts")
+}
+
+fn show(screen: &Screen, contexts: &Contexts, name: Option<String>) -> Result<(), Failure> {
+    let name = name.or_else(|| contexts.current.clone()).unwrap_or_else(|| DEV.into());
+    if name != DEV {
+        contexts.get(&name)?;
+    }
+    let row = row(contexts, &name);
+    if screen.quiet {
+        output::line(name);
+    } else if !screen.machine(&row)? {
+        screen.facts(FACTS, &row);
+    }
+    Ok(())
+}
+
+/// What is said of one. The built-in one has its address and its token in a folder.
+fn row(contexts: &Contexts, name: &str) -> Value {
+    let in_use = contexts.current.as_deref().unwrap_or(DEV) == name;
+    let (url, token) = match contexts.contexts.get(name) {
+        Some(context) => (context.url.clone(), context.token_place()),
+        None => ("that of endpoints.json".into(), "that of endpoints.json".into()),
+    };
+    json!({ "name": name, "url": url, "token": token, "in_use": in_use })
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match text {
+        DEV => Err(format!("{DEV} is the `streamspace dev` here; take another name")),
+        text if text.is_empty() || !text.chars().all(plain) => Err("a name is of letters, digits, -, _ and .".into()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or("a URL looks like https://streamspace.example.org")?;
+    if url.password().is_some() { Err("no password belongs into a URL; --token-file".into()) } else { Ok(url) }
+}

@@ -1,0 +1,146 @@
+//! `streamspace event`: the log of everything.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::resource::Resource;
+use super::{Asker, Server, story};
+use crate::failure::Failure;
+use crate::output::{self, Column, cell, printable};
+
+const EXAMPLES: &str = "\
+Examples:
+  streamspace event list --kind command --status failed --since 2026-01-01T00:00:00Z
+  streamspace event list --entity session:ID
+  streamspace event get ID";
+
+/// `streamspace event`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists events, newest first
+    #[command(after_help = "Example:\n  streamspace event list --status pending -o wide")]
+    List(List),
+    /// Shows one event, with its attempts and the reports that it caused
+    #[command(after_help = "Example:\n  streamspace event get ID")]
+    Get {
+        /// The event
+        id: Uuid,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Those of this subject, such as streamspace.session.create
+    #[arg(long)]
+    subject: Option<String>,
+    /// command, report or decision
+    #[arg(long)]
+    kind: Option<String>,
+    /// Those that got this far: pending, published, completed, failed
+    #[arg(long, value_name = "STATE")]
+    status: Option<String>,
+    /// Those about this, such as session:ID
+    #[arg(long)]
+    entity: Option<String>,
+    /// Those since then, such as 2026-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Those until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The most to show
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+const EVENT: Resource = Resource {
+    noun: "event",
+    path: "/events",
+    id: "event_id",
+    state: |row| cell(row, "status"),
+    columns: &[
+        Column::field("ID", "event_id").rank(0),
+        Column::field("AT", "at").time().rank(3),
+        Column::field("KIND", "kind").rank(6),
+        Column::made("WHAT", |row| story::what(row).0).rank(1),
+        Column::field("ENTITY", "entity").rank(4),
+        Column::field("STATUS", "status").state().rank(2),
+        Column::made("MESSAGE", story::message).rank(5),
+        Column::field("SUBJECT", "subject").wide(),
+        Column::field("GENERATION", "generation").wide(),
+        Column::field("ATTEMPT", "attempt").wide(),
+        Column::field("CONTROLLER", "controller_id").wide(),
+        Column::field("TRACE", "trace_id").wide(),
+    ],
+    facts: &[
+        Column::field("id", "event_id"),
+        Column::field("at", "at"),
+        Column::field("kind", "kind"),
+        Column::field("subject", "subject"),
+        Column::field("entity", "entity"),
+        Column::field("generation", "generation"),
+        Column::field("status", "status").state(),
+        Column::field("attempt", "attempt"),
+        Column::field("controller", "controller_id"),
+        Column::field("answers", "causation_id"),
+        Column::field("error", "error_message"),
+        Column::field("changes", "changes"),
+        Column::field("trace", "trace_id"),
+        Column::field("ended", "processed_at"),
+    ],
+    none: "no such events",
+};
+
+/// Does one of them.
+pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
+    let console = asker.console(&args.server)?;
+    match args.command {
+        Command::List(list) => {
+            let query = vec![
+                ("subject", list.subject),
+                ("kind", list.kind),
+                ("status", list.status),
+                ("entity", list.entity),
+                ("since", list.since),
+                ("until", list.until),
+            ];
+            EVENT.list(&console, query, list.limit).await
+        }
+        Command::Get { id } => {
+            let event = console.client.get(&EVENT.at(id), &[]).await?;
+            EVENT.show(&console, &event)?;
+            if console.screen.for_people() && !console.screen.quiet {
+                story(&event)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The attempts, what came of each, and what was said.
+fn story(event: &Value) -> Result<(), Failure> {
+    for attempt in event["attempts"].as_array().into_iter().flatten() {
+        let parts = ["at", "outcome", "controller_id", "error"].map(|name| cell(attempt, name));
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        output::line(printable(&format!("attempt {}  {}", cell(attempt, "attempt"), parts.join("  "))));
+    }
+    for report in event["reports"].as_array().into_iter().flatten() {
+        output::line(printable(&format!(
+            "report {}  {}  {}",
+            cell(report, "event_id"),
+            cell(report, "at"),
+            story::what(report).0
+        )));
+    }
+    output::line(format!("payload:\n{}", serde_json::to_string_pretty(&event["payload"])?));
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! `streamspace job`: what was asked of many things at once, and how far it got.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::resource::Resource;
+use super::wait::{Goal, Outcome, Wait};
+use super::{Asker, Console, Server};
+use crate::failure::{Failure, Kind};
+use crate::output::{self, Column, cell, printable};
+
+const EXAMPLES: &str = "\
+Examples:
+  streamspace job list --status running
+  streamspace job watch ID
+  streamspace job cancel ID";
+
+/// `streamspace job`
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists jobs, newest first
+    #[command(after_help = "Example:\n  streamspace job list --kind sessions.delete")]
+    List {
+        /// Those in this state
+        #[arg(long, value_parser = ["running", "completed", "cancelled"], value_name = "STATE")]
+        status: Option<String>,
+        /// Those of this kind, such as sessions.hibernate or dead_letters.replay
+        #[arg(long)]
+        kind: Option<String>,
+        /// The most to show
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Shows one job, with what failed
+    #[command(after_help = "Example:\n  streamspace job get ID -o json | jq .failures")]
+    Get {
+        /// The job
+        id: Uuid,
+    },
+    /// Shows how a job goes until it is over; 1 if anything of it failed
+    #[command(after_help = "Example:\n  streamspace job watch ID --timeout 1h")]
+    Watch {
+        /// The job
+        id: Uuid,
+        /// How long to watch
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = streams::duration::parse)]
+        timeout: std::time::Duration,
+    },
+    /// Stops a job before its next step; what is done stays done
+    #[command(after_help = "Example:\n  streamspace job cancel ID")]
+    Cancel {
+        /// The job
+        id: Uuid,
+    },
+}
+
+const JOB: Resource = Resource {
+    noun: "job",
+    path: "/jobs",
+    id: "job_id",
+    state: standing,
+    columns: &[
+        Column::field("ID", "job_id").rank(0),
+        Column::field("KIND", "kind").rank(2),
+        Column::field("STATUS", "status").state().rank(1),
+        Column::made("DONE", done).rank(3),
+        Column::field("FAILED", "failed").rank(4),
+        Column::field("SKIPPED", "skipped").rank(7),
+        Column::field("BY", "created_by").rank(6),
+        Column::field("CREATED", "created_at").time().rank(5),
+        Column::field("FINISHED", "finished_at").time().wide(),
+        Column::field("FILTER", "filter").wide(),
+    ],
+    facts: &[
+        Column::field("id", "job_id"),
+        Column::field("kind", "kind"),
+        Column::field("status", "status").state(),
+        Column::made(
+            "dry run",
+            |row| if row["dry_run"] == true { "yes: nothing was changed".into() } else { String::new() },
+        ),
+        Column::made("done", done),
+        Column::field("failed", "failed"),
+        Column::field("skipped", "skipped"),
+        Column::field("filter", "filter"),
+        Column::field("by", "created_by"),
+        Column::field("created", "created_at"),
+        Column::field("updated", "updated_at"),
+        Column::field("finished", "finished_at"),
+    ],
+    none: "no jobs",
+};
+
+const OVER: Goal = Goal {
+    resource: &JOB,
+    outcome: |row| if row["status"] == "running" { Outcome::Underway } else { Outcome::Done },
+    standing,
+    mend: "`streamspace job get ID`",
+    watch: "streamspace job watch",
+};
+
+fn done(row: &Value) -> String {
+    format!("{}/{}", cell(row, "done"), cell(row, "total"))
+}
+
+fn standing(row: &Value) -> String {
+    let dry = if row["dry_run"] == true { ", dry run" } else { "" };
+    let count = |name: &str| row[name].as_i64().filter(|n| *n > 0).map(|n| format!(", {n} {name}")).unwrap_or_default();
+    format!("{}, {} done{}{}{dry}", cell(row, "status"), done(row), count("failed"), count("skipped"))
+}
+
+/// Does one of them.
+pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
+    let console = asker.console(&args.server)?;
+    match args.command {
+        Command::List { status, kind, limit } => {
+            JOB.list(&console, vec![("status", status), ("kind", kind)], limit).await
+        }
+        Command::Get { id } => {
+            let job = console.client.get(&JOB.at(id), &[]).await?;
+            JOB.show(&console, &job)?;
+            failures(&console, &job);
+            Ok(())
+        }
+        Command::Watch { id, timeout } => {
+            let job = console.client.get(&JOB.at(id), &[]).await?;
+            finish(&console, job, Wait { wait: true, timeout }).await
+        }
+        Command::Cancel { id } => {
+            JOB.tell(&console, &console.client.post(&format!("{}/cancel", JOB.at(id)), None).await?)
+        }
+    }
+}
+
+/// Says what came of a job: at once, or when it is over. A job of which anything failed is a failure.
+pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<(), Failure> {
+    if !wait.wait {
+        return JOB.tell(console, &job);
+    }
+    let job = OVER.reach(console, job, wait.timeout).await?;
+    JOB.tell(console, &job)?;
+    match job["failed"].as_i64() {
+        None | Some(0) => Ok(()),
+        Some(failed) => {
+            let first = cell(&job, "failures.0.detail");
+            let first = if first.is_empty() { first } else { format!(", the first because: {first}") };
+            let message = format!("{failed} of {} failed{first}", cell(&job, "total"));
+            Err(Failure::new(Kind::Failed, message).hint(format!("`streamspace job get {}`", cell(&job, "job_id"))))
+        }
+    }
+}
+
+fn failures(console: &Console, job: &Value) {
+    if console.screen.for_people() && !console.screen.quiet {
+        for failure in job["failures"].as_array().into_iter().flatten() {
+            output::line(printable(&format!("failed {}  {}", cell(failure, "id"), cell(failure, "detail"))));
+        }
+    }
+}

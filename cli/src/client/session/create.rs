@@ -1,0 +1,66 @@
+//! What a new session is to be.
+
+use serde_json::{Map, Value, json};
+
+use crate::client::wait::Wait;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// Name of the template, such as scratchpad
+    template: String,
+    /// Where it is to run [default: the server's]
+    #[arg(long)]
+    platform: Option<String>,
+    /// Who it is for [default: the caller]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Memory that it may use, such as 512Mi or 2Gi
+    #[arg(long)]
+    memory: Option<String>,
+    /// CPU that it may use, such as 500m or 2
+    #[arg(long)]
+    cpu: Option<String>,
+    /// Idle time after which it is hibernated, such as 30m
+    #[arg(long, value_name = "TIME")]
+    idle_timeout: Option<String>,
+    /// The longest time that it may run without a break, such as 8h
+    #[arg(long, value_name = "TIME")]
+    max_duration: Option<String>,
+    /// Keep its home over hibernation
+    #[arg(long)]
+    persistent_home: bool,
+    /// For filters; can be said more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    #[command(flatten)]
+    pub(super) wait: Wait,
+}
+
+impl Create {
+    /// The request.
+    pub(super) fn body(&self) -> Value {
+        let mut body = Map::from_iter([("template_id".to_owned(), json!(self.template))]);
+        body.extend(given([
+            ("platform", &self.platform),
+            ("user_id", &self.user),
+            ("idle_timeout", &self.idle_timeout),
+            ("max_duration", &self.max_duration),
+        ]));
+        let resources: Map<_, _> = given([("memory", &self.memory), ("cpu", &self.cpu)]).collect();
+        if !resources.is_empty() {
+            body.insert("resources".into(), Value::Object(resources));
+        }
+        if self.persistent_home {
+            body.insert("persistent_home".into(), json!(true));
+        }
+        if !self.tag.is_empty() {
+            body.insert("tags".into(), json!(self.tag));
+        }
+        Value::Object(body)
+    }
+}
+
+/// Those that were said.
+pub(super) fn given<const N: usize>(texts: [(&str, &Option<String>); N]) -> impl Iterator<Item = (String, Value)> {
+    texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))))
+}

@@ -1,0 +1,194 @@
+//! What is asked of a server, how often, and what is made of its answers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, ensure};
+use poem::Response;
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::dev::Dev;
+use crate::fake::{Fake, json};
+use crate::program::{program, run, said};
+
+const ID: &str = "01a20549-a5fb-7255-8fb3-65e3ff665b4f";
+
+fn job(status: &str, done: u32, failed: u32) -> Value {
+    let failures = if failed > 0 { json!([{ "id": ID, "detail": "its state does not permit it" }]) } else { json!([]) };
+    json!({ "job_id": ID, "kind": "sessions.hibernate", "status": status, "total": 4, "done": done, "failed": failed,
+        "skipped": 0, "failures": failures, "dry_run": false })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_sent_again_with_the_same_key_and_not_for_ever() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let busy = |_: &_, n: usize| match n {
+        0 => {
+            Response::builder().status(poem::http::StatusCode::SERVICE_UNAVAILABLE).header("retry-after", "0").finish()
+        }
+        _ => json(202, &json!({ "session_id": ID, "status": "pending", "desired": "running" })),
+    };
+    let server = Fake::start(busy)?;
+    let at = ["--server", &server.url, "--token", "t"];
+    run(folder.path(), &[&["session", "create", "scratchpad"][..], &at].concat())?.done()?;
+    let asked = server.asked();
+    ensure!(asked.len() == 2 && asked[0].key.is_some() && asked[0].key == asked[1].key, "{asked:?}");
+
+    let server = Fake::start(|_, _| json(503, &json!({ "detail": "not now" })))?;
+    let at = ["--server", &server.url, "--token", "t"];
+    run(folder.path(), &[&["session", "wake", ID][..], &at].concat())?.refuses(5, &["not now"])?;
+    ensure!(server.asked().len() == 4, "{:?}", server.asked());
+    run(folder.path(), &[&["session", "list"][..], &at].concat())?.refuses(5, &["not now"])?;
+    ensure!(server.asked().len() == 5, "a question was asked again: {:?}", server.asked());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_asked_in_one_job_whose_failures_are_a_failure() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let looks = AtomicUsize::new(0);
+    let server = Fake::start(move |asked, _| match asked.what.as_str() {
+        "POST /api/v1/sessions/bulk" => json(202, &job("running", 0, 0)),
+        what if what.starts_with("GET /api/v1/jobs/") => match looks.fetch_add(1, Ordering::SeqCst) {
+            0 => json(200, &job("running", 2, 0)),
+            _ => json(200, &job("completed", 4, 1)),
+        },
+        _ => json(404, &json!({ "detail": "there is nothing at this path" })),
+    })?;
+    let bulk =
+        ["session", "bulk", "hibernate", "--tag", "x", "--all", "--wait", "--server", &server.url, "--token", "t"];
+    let said = run(folder.path(), &bulk)?;
+    ensure!(said.code == Some(1) && said.err.contains("1 of 4 failed, the first because: its state"), "{said:?}");
+    ensure!(said.err.contains("running, 2/4 done") && said.out.contains("completed, 4/4 done"), "{said:?}");
+    let body: Value = serde_json::from_str(&server.asked()[0].body)?;
+    ensure!(body == json!({ "action": "hibernate", "filter": { "tag": "x", "all": true } }), "{body}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_are_changed_only_in_the_version_that_was_read() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|asked, n| {
+        let revision = if n < 2 { 1 } else { 2 };
+        let session = json!({ "session_id": ID, "status": "running", "desired": "running", "generation": 3,
+            "revision": revision, "tags": if n < 2 { json!(["a"]) } else { json!(["a", "other"]) } });
+        match (asked.what.starts_with("PATCH"), asked.if_match.as_deref()) {
+            (true, Some("\"3.1\"")) => json(412, &json!({ "detail": "it is in another version" })),
+            _ => json(200, &session),
+        }
+    })?;
+    let patch = ["session", "patch", ID, "--tag", "+b", "--tag", "-a", "--server", &server.url, "--token", "t"];
+    run(folder.path(), &patch)?.done()?;
+    let asked = server.asked();
+    let last = asked.last().context("it asked")?;
+    ensure!(last.if_match.as_deref() == Some("\"3.2\"") && asked.len() == 4, "{asked:?}");
+    ensure!(serde_json::from_str::<Value>(&last.body)? == json!({ "tags": ["other", "b"] }), "{last:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_is_read_on_where_it_broke_off() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let item = |id: &str, status: &str| {
+        let item = json!({ "id": id, "event_id": ID, "kind": "report", "entity": format!("session:{ID}"), "at":
+            "2026-01-01T10:20:30.123Z", "subject": "streamspace.session.status.local.l1", "changes": { "status": status } });
+        format!(": alive\n\nid: {id}\nevent: report\ndata: {item}\n\n")
+    };
+    let server = Fake::start(move |_, n| match n {
+        0 => Response::builder().content_type("text/event-stream").body(item("7", "creating")),
+        1 => Response::builder().content_type("text/event-stream").body(item("8", "running")),
+        2 => json(410, &json!({ "detail": "that is not kept any more" })),
+        _ => json(401, &json!({ "detail": "that is enough" })),
+    })?;
+    let watch = ["watch", "--user", "ada", "--after", "6", "--server", &server.url, "--token", "t"];
+    let said = run(folder.path(), &watch)?;
+    ensure!(said.code == Some(6), "{said:?}");
+    ensure!(said.out.contains("now creating") && said.out.contains("now running"), "{said:?}");
+    ensure!(said.err.contains("missed"), "{said:?}");
+    let asked = server.asked();
+    ensure!(asked[0].what == "GET /api/v1/stream?user_id=ada&after=6" && asked[0].last_event_id.is_none(), "{asked:?}");
+    ensure!(asked[1].what == "GET /api/v1/stream?user_id=ada", "{asked:?}");
+    ensure!(asked[1].last_event_id.as_deref() == Some("7"), "{asked:?}");
+    ensure!(asked[3].last_event_id.is_none(), "{asked:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_installed_from_a_file_and_waited_for() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let app = |status: &str| json!({ "install_id": ID, "install_status": status, "next_attempt_at": null });
+    let server = Fake::start(move |asked, _| match asked.what.split(' ').next() {
+        Some("POST") => json(202, &app("pending")),
+        Some("DELETE") => json(202, &app("ready")),
+        _ if asked.what.contains("/stream") => json(404, &json!({ "detail": "there is nothing at this path" })),
+        _ => json(200, &app(if asked.what.contains(ID) { "ready" } else { "failed" })),
+    })?;
+    std::fs::write(folder.path().join("app.yaml"), "kind: App\n")?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let install = [&["app", "install", "app.yaml", "--platform", "docker", "--wait"][..], &at].concat();
+    let said = run(folder.path(), &install)?.done()?;
+    ensure!(said.out == format!("{ID}  ready\n") && said.err.contains("application"), "{said:?}");
+    let body: Value = serde_json::from_str(&server.asked()[0].body)?;
+    ensure!(body == json!({ "manifest": "kind: App\n", "platform": "docker" }), "{body}");
+    // Still being ready is not being gone.
+    let gone = [&["app", "uninstall", ID, "--force", "--wait", "--timeout", "1s"][..], &at].concat();
+    run(folder.path(), &gone)?.refuses_last(5, &["is still ready"])?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_replayed_by_filter_and_discarded_with_a_reason() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|asked, _| match asked.what.starts_with("DELETE") {
+        true => json(200, &json!({ "id": ID, "status": "discarded", "note": "a test" })),
+        false => json(202, &job("running", 0, 0)),
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let replay = [&["dlq", "replay", "--reason", "poison", "--platform", "local", "--dry-run"][..], &at].concat();
+    run(folder.path(), &replay)?.done()?;
+    let discard = run(folder.path(), &[&["dlq", "discard", ID, "--reason", "a test"][..], &at].concat())?.done()?;
+    ensure!(discard.out.contains("discarded"), "{discard:?}");
+    let asked = server.asked();
+    let body: Value = serde_json::from_str(&asked[0].body)?;
+    ensure!(body == json!({ "filter": { "reason": "poison", "platform": "local" }, "dry_run": true }), "{body}");
+    ensure!(asked[1].what == format!("DELETE /api/v1/admin/dlq/{ID}?reason=a+test"), "{asked:?}");
+    Ok(())
+}
+
+#[test]
+fn answers_are_on_stdout_progress_is_on_stderr_and_quiet_is_ids() -> anyhow::Result<()> {
+    let mut dev = Dev::new()?;
+    dev.start()?;
+    let waited = dev.ask(&["session", "create", "scratchpad", "--wait"])?;
+    ensure!(waited.out.starts_with("http://127.0.0.1:") && waited.out.lines().count() == 1, "{waited:?}");
+    ensure!(waited.err.lines().all(|line| line.starts_with("session ")), "{waited:?}");
+    let id = dev.ask(&["session", "list", "--quiet"])?.out;
+    ensure!(id.trim().len() == 36, "{id}");
+    let id = id.trim();
+    ensure!(dev.ask(&["session", "hibernate", id, "--wait", "-q"])?.out.trim() == id);
+    let got = dev.ask(&["session", "get", id])?.out;
+    ensure!(got.lines().any(|line| line.starts_with("status") && line.ends_with("hibernated")), "{got}");
+    let json: Value = serde_json::from_str(&dev.ask(&["-o", "json", "session", "get", id])?.out)?;
+    ensure!(json["session_id"] == id, "{json}");
+    ensure!(dev.ask(&["session", "get", id, "-o", "yaml"])?.out.contains(&format!("session_id: {id}")));
+    let wide = dev.ask(&["session", "list", "-o", "wide"])?.out;
+    ensure!(wide.contains("CONTROLLER") && wide.contains("local-1"), "{wide}");
+    Ok(())
+}
+
+#[test]
+fn colour_is_for_terminals_unless_it_is_said() -> anyhow::Result<()> {
+    let mut dev = Dev::new()?;
+    dev.start()?;
+    dev.ask(&["session", "create", "scratchpad", "--wait"])?;
+    let coloured = |arguments: &[&str], environment: &[(&str, &str)]| -> anyhow::Result<bool> {
+        let mut command = program(dev.folder.path(), &[&["session", "list"], arguments].concat());
+        Ok(said(command.envs(environment.iter().copied()).output()?)?.done()?.out.contains('\u{1b}'))
+    };
+    ensure!(!coloured(&[], &[])?, "into a pipe");
+    ensure!(coloured(&["--color", "always"], &[])? && coloured(&["--color", "always"], &[("NO_COLOR", "1")])?);
+    ensure!(coloured(&[], &[("CLICOLOR_FORCE", "1")])?);
+    ensure!(!coloured(&["--color", "never"], &[("CLICOLOR_FORCE", "1")])?);
+    ensure!(!coloured(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")])?);
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! The open command, which sessions and applications have alike: it is issued, placed, sent, tried again after a back-off,
+//! given up, overtaken, or answered.
+//!
+//! [`Commanded`] is the whole of it; what has commands says which verb leads to what it desires, and what giving up makes of
+//! it. `report` is the part that listens: the fence, and what a report means to the open command.
+
+mod effect;
+mod report;
+
+use streams::subject::Verb;
+use streams::wire::Failure;
+use uuid::Uuid;
+
+use crate::placement::Place;
+use crate::{Context, Lane, retry};
+
+pub use effect::{Attempt, Effect, Error};
+pub use report::Source;
+pub(crate) use report::{Listens, word};
+pub(crate) use report::{Word, Worth};
+
+/// How long a durable command may take before the engine looks after it, in milliseconds. Longer than a controller's own
+/// limit (5 min), so that the controller's error comes first.
+pub const DEADLINE_MS: i64 = 360_000;
+/// How long a core-lane controller may be silent before the same command is sent again, in milliseconds.
+pub const CORE_DEADLINE_MS: i64 = 30_000;
+/// Starts of one attempt by different runs of a controller, without an end, after which the command counts as poison.
+pub const MAX_STARTS: i32 = 3;
+
+/// The facts that an open command lives in, where they are.
+pub(crate) struct Open<'a> {
+    pub(crate) generation: &'a mut i64,
+    pub(crate) controller_id: &'a mut Option<String>,
+    pub(crate) lane: &'a mut Option<Lane>,
+    pub(crate) reason: &'a mut Option<String>,
+    pub(crate) message: &'a mut Option<String>,
+    pub(crate) command_id: &'a mut Option<Uuid>,
+    pub(crate) command_verb: &'a mut Option<String>,
+    pub(crate) attempt: &'a mut i32,
+    pub(crate) starts: &'a mut i32,
+    pub(crate) starter: &'a mut Option<Uuid>,
+    pub(crate) next_attempt_ms: &'a mut Option<i64>,
+    pub(crate) deadline_ms: &'a mut Option<i64>,
+    pub(crate) failures: &'a mut Vec<Attempt>,
+    pub(crate) seen_generation: &'a mut i64,
+    pub(crate) seen_epoch: &'a mut i64,
+    pub(crate) seen_seq: &'a mut i64,
+}
+
+/// The same facts by the same names, of whatever has them.
+macro_rules! open {
+    ($facts:expr) => {{
+        let facts = &mut $facts;
+        $crate::command::Open {
+            generation: &mut facts.generation,
+            controller_id: &mut facts.controller_id,
+            lane: &mut facts.lane,
+            reason: &mut facts.reason,
+            message: &mut facts.message,
+            command_id: &mut facts.command_id,
+            command_verb: &mut facts.command_verb,
+            attempt: &mut facts.attempt,
+            starts: &mut facts.starts,
+            starter: &mut facts.starter,
+            next_attempt_ms: &mut facts.next_attempt_ms,
+            deadline_ms: &mut facts.deadline_ms,
+            failures: &mut facts.failures,
+            seen_generation: &mut facts.seen_generation,
+            seen_epoch: &mut facts.seen_epoch,
+            seen_seq: &mut facts.seen_seq,
+        }
+    }};
+}
+pub(crate) use open;
+
+impl Open<'_> {
+    /// The open command waits for a place or an owner: nothing is under way and no retry is due.
+    fn waits(&self) -> bool {
+        self.command_id.is_some() && self.deadline_ms.is_none() && self.next_attempt_ms.is_none()
+    }
+
+    fn arm_deadline(&mut self, now_ms: i64) {
+        let patience = if *self.lane == Some(Lane::Core) { CORE_DEADLINE_MS } else { DEADLINE_MS };
+        *self.deadline_ms = Some(now_ms + patience);
+    }
+
+    /// Writes a choice down, or why there is none.
+    fn assign(&mut self, place: &Place) {
+        match place {
+            Place::Chosen { controller_id, lane } => {
+                *self.controller_id = Some(controller_id.clone());
+                *self.lane = Some(*lane);
+            }
+            Place::Wait(reason) => *self.reason = Some(reason.clone()),
+        }
+    }
+}
+
+/// A decision in the making about something that has at most one open command, of its present generation.
+pub(crate) trait Commanded {
+    /// The facts of the command.
+    fn open(&mut self) -> Open<'_>;
+    /// Where effects go.
+    fn effects(&mut self) -> &mut Vec<Effect>;
+    /// What may be known.
+    fn context(&self) -> &Context;
+    /// The verb that leads to what is desired.
+    fn verb(&self) -> Verb;
+    /// What is desired is an end: its command goes to the owner also while that takes no work.
+    fn ends(&self) -> bool;
+    /// Whether one that waits may still be given a place.
+    fn placeable(&self) -> bool;
+    /// The command was given up: what it was for has failed.
+    fn failed(&mut self);
+
+    /// A new generation: whatever was open is overtaken, and a fresh command leads to what is desired now.
+    fn command(&mut self, force: bool) {
+        self.supersede();
+        *self.open().generation += 1;
+        self.issue(force);
+    }
+
+    /// Opens the command that leads to what is desired, at the present generation.
+    fn issue(&mut self, force: bool) {
+        let (verb, event_id) = (self.verb(), self.context().fresh_id);
+        let admitted = self.ends() || self.context().owner_ready;
+        let open = self.open();
+        let ready = open.controller_id.is_some() && admitted;
+        *open.command_id = Some(event_id);
+        *open.command_verb = Some(verb.name().to_owned());
+        *open.attempt = 0;
+        if ready {
+            self.attempt();
+        }
+        self.effects().push(Effect::Send { event_id, verb, ready, force });
+    }
+
+    /// The next attempt of the open command is on its way.
+    fn attempt(&mut self) {
+        let now_ms = self.context().now_ms;
+        let mut open = self.open();
+        *open.attempt += 1;
+        *open.starts = 0;
+        *open.starter = None;
+        *open.next_attempt_ms = None;
+        *open.reason = None;
+        open.arm_deadline(now_ms);
+    }
+
+    /// Closes the open command's book; the caller says how the command ended.
+    fn close(&mut self) -> Option<Uuid> {
+        let open = self.open();
+        *open.command_verb = None;
+        *open.attempt = 0;
+        *open.starts = 0;
+        *open.starter = None;
+        *open.next_attempt_ms = None;
+        *open.deadline_ms = None;
+        open.command_id.take()
+    }
+
+    fn supersede(&mut self) {
+        self.open().failures.clear();
+        if let Some(event_id) = self.close() {
+            self.effects().push(Effect::Complete { event_id, superseded: true });
+        }
+    }
+
+    fn redrive(&mut self) {
+        if let Some(event_id) = *self.open().command_id {
+            self.attempt();
+            self.effects().push(Effect::Redrive { event_id });
+        }
+    }
+
+    fn give_up(&mut self, cause: &'static str, error: &Failure) {
+        self.failed();
+        let open = self.open();
+        let attempts = std::mem::take(open.failures);
+        *open.reason = Some(format!("{cause}: {}", error.code));
+        *open.message = Some(error.message.clone());
+        if let Some(event_id) = self.close() {
+            self.effects().push(Effect::Fail { event_id, cause, error: error.message.clone(), attempts });
+        }
+    }
+
+    /// Writes the choice down, or why there is none.
+    fn assign(&mut self, place: &Place) {
+        self.open().assign(place);
+    }
+
+    /// What has an owner that takes no work shows so.
+    fn explain_wait(&mut self) {
+        let open = self.open();
+        if let (true, Some(owner)) = (open.waits(), open.controller_id.as_deref()) {
+            *open.reason = Some(format!("controller {owner} takes no work now"));
+        }
+    }
+
+    /// Placement looked again for one that waits.
+    fn placed(&mut self, place: &Place) {
+        let placeable = self.placeable();
+        let mut open = self.open();
+        if !placeable || open.controller_id.is_some() || !open.waits() {
+            return;
+        }
+        let before = open.reason.clone();
+        open.assign(place);
+        if open.controller_id.is_some() {
+            self.effects().push(Effect::Decide("placed"));
+            self.redrive();
+        } else if *open.reason != before {
+            self.effects().push(Effect::Decide("waiting"));
+        }
+    }
+
+    /// The owner takes work again.
+    fn owner_ready(&mut self) {
+        let ready = self.context().owner_ready;
+        let open = self.open();
+        if open.waits() && open.controller_id.is_some() && ready {
+            self.effects().push(Effect::Decide("owner_ready"));
+            self.redrive();
+        }
+    }
+
+    /// The next attempt is made where it is due; without an owner that takes work it waits, and spends none.
+    fn retry_if_due(&mut self) {
+        let now_ms = self.context().now_ms;
+        if self.open().next_attempt_ms.is_none_or(|at| at > now_ms) {
+            return;
+        }
+        if self.context().owner_ready || self.ends() {
+            self.effects().push(Effect::Decide("retry"));
+            self.redrive();
+        } else {
+            *self.open().next_attempt_ms = None;
+            self.explain_wait();
+            self.effects().push(Effect::Decide("waiting"));
+        }
+    }
+
+    /// Silence. While the stream holds the command JetStream owns it; only then is it sent again.
+    fn deadline(&mut self, held: bool) {
+        let now_ms = self.context().now_ms;
+        let mut open = self.open();
+        if open.command_id.is_none() || open.deadline_ms.is_none_or(|at| at > now_ms) {
+            return;
+        }
+        if held {
+            open.arm_deadline(now_ms);
+            return;
+        }
+        let core = *open.lane == Some(Lane::Core);
+        let failure = Failure {
+            code: "no_report".into(),
+            message: "the controller took the command and never reported".into(),
+            retryable: true,
+            user_error: false,
+        };
+        self.attempt_failed(&failure, core);
+    }
+
+    /// The stream's store is gone: what was under way there is sent again at once, without blame.
+    fn lost(&mut self) {
+        let open = self.open();
+        if open.command_id.is_some() && open.deadline_ms.is_some() {
+            self.effects().push(Effect::Decide("redriven"));
+            self.redrive();
+        }
+    }
+
+    /// An attempt of the open command ended badly: arm the next one (`at_once`: silence was the wait), or give up.
+    fn attempt_failed(&mut self, error: &Failure, at_once: bool) {
+        let (at_ms, jitter) = (self.context().now_ms, self.context().jitter);
+        let open = self.open();
+        let attempt = *open.attempt;
+        open.failures.push(Attempt { attempt, at_ms, error: error.clone() });
+        *open.message = Some(error.message.clone());
+        match retry::delay_ms(attempt, jitter) {
+            _ if !error.retryable => self.give_up("permanent", error),
+            None => self.give_up("retries_exhausted", error),
+            Some(_) if at_once => {
+                self.effects().push(Effect::Decide("sent_again"));
+                self.redrive();
+            }
+            Some(delay) => {
+                *open.deadline_ms = None;
+                *open.next_attempt_ms = Some(at_ms + delay);
+                *open.reason = Some(format!("attempt {attempt} failed ({}); waiting to try again", error.code));
+                self.effects().push(Effect::Decide("retry_armed"));
+            }
+        }
+    }
+}

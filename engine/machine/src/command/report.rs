@@ -1,0 +1,147 @@
+//! What a report means to the open command. Only what is newer than the fence (generation, stream epoch, stream sequence)
+//! counts.
+
+use streams::wire::Failure;
+use uuid::Uuid;
+
+use super::{Commanded, Effect, Error, MAX_STARTS};
+use crate::Lane;
+
+/// Where a report stands in the order of reports: its stream's epoch and sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Grows whenever the stream was made anew.
+    pub epoch: i64,
+    /// Sequence in the stream.
+    pub seq: i64,
+}
+
+/// What every report says, whatever it is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Word<'a> {
+    pub(crate) controller_id: &'a str,
+    pub(crate) lane: Lane,
+    pub(crate) source: Source,
+    pub(crate) generation: Option<i64>,
+    pub(crate) causation_id: Option<Uuid>,
+    pub(crate) attempt: Option<i32>,
+    pub(crate) instance_id: Option<Uuid>,
+}
+
+/// What a report is worth.
+pub(crate) enum Worth {
+    /// It is news of the present generation, and the fence has moved.
+    News,
+    /// It is known, or older than what is known.
+    Old,
+    /// It is of an older generation, but was said after the last word.
+    Afterthought,
+    /// The owner knows a generation that this database does not: it was restored from a backup. Ours was raised above it.
+    Future,
+}
+
+/// The same report, of whatever it is about.
+macro_rules! word {
+    ($seen:expr) => {
+        $crate::command::Word {
+            controller_id: &$seen.controller_id,
+            lane: $seen.lane,
+            source: $seen.source,
+            generation: $seen.generation,
+            causation_id: $seen.causation_id,
+            attempt: $seen.attempt,
+            instance_id: $seen.instance_id,
+        }
+    };
+}
+pub(crate) use word;
+
+pub(crate) trait Listens: Commanded {
+    /// Holds a report against the owner and the fence.
+    fn weigh(&mut self, word: Word<'_>) -> Result<Worth, Error> {
+        self.check_owner(word)?;
+        let open = self.open();
+        let generation = word.generation.unwrap_or(*open.generation);
+        let place = (word.source.epoch, word.source.seq);
+        if generation > open.generation.saturating_add(1_000_000_000) {
+            return Err(Error::Nonsense(format!("generation {generation} is beyond anything that was ever issued")));
+        }
+        if generation < *open.generation {
+            let said_later = place > (*open.seen_epoch, *open.seen_seq);
+            self.effects().push(Effect::Superseded);
+            return Ok(if said_later { Worth::Afterthought } else { Worth::Old });
+        }
+        let future = generation > *open.generation;
+        if !future && (generation, place.0, place.1) <= (*open.seen_generation, *open.seen_epoch, *open.seen_seq) {
+            self.effects().push(Effect::Superseded);
+            return Ok(Worth::Old);
+        }
+        *open.generation = generation;
+        (*open.seen_generation, *open.seen_epoch, *open.seen_seq) = (generation, place.0, place.1);
+        Ok(if future { Worth::Future } else { Worth::News })
+    }
+
+    fn check_owner(&mut self, word: Word<'_>) -> Result<(), Error> {
+        let open = self.open();
+        if *open.lane == Some(Lane::Core) && word.lane == Lane::Core {
+            return Ok(()); // bare reports carry no proof of their sender; the lane is all that is known
+        }
+        if open.controller_id.as_deref() == Some(word.controller_id) && *open.lane == Some(word.lane) {
+            return Ok(());
+        }
+        let owner = open.controller_id.clone().unwrap_or_else(|| "nobody".into());
+        Err(Error::NotOwner { owner, reporter: word.controller_id.to_owned() })
+    }
+
+    fn answers_open_command(&mut self, word: Word<'_>) -> bool {
+        let open = self.open();
+        match word.causation_id {
+            Some(id) => {
+                *open.command_id == Some(id)
+                    && word.attempt.is_none_or(|attempt| attempt == 0 || attempt <= *open.attempt)
+            }
+            None => word.lane == Lane::Core && open.command_id.is_some(),
+        }
+    }
+
+    /// The attempt that is under way failed; says whether the failure is the open command's at all.
+    fn answered_badly(&mut self, word: Word<'_>, error: &Failure) -> bool {
+        if !self.answers_open_command(word) {
+            return false;
+        }
+        let open = self.open();
+        let current = word.attempt.is_none_or(|attempt| attempt == 0 || attempt == *open.attempt);
+        if current && open.deadline_ms.is_some() {
+            self.attempt_failed(error, false);
+        }
+        true
+    }
+
+    /// The owner began. Run after run of it that begins and does not come back makes the command poison.
+    fn began(&mut self, event_id: Uuid, word: Word<'_>) {
+        self.effects().push(Effect::Started { event_id });
+        let open = self.open();
+        if word.instance_id.is_some() && word.instance_id != *open.starter {
+            *open.starter = word.instance_id;
+            *open.starts += 1;
+        }
+        let starts = *open.starts;
+        if starts > MAX_STARTS {
+            let error = Failure {
+                code: "poison".into(),
+                message: format!("{starts} runs of the controller began it and none came back"),
+                retryable: false,
+                user_error: false,
+            };
+            self.give_up("poison", &error);
+        }
+    }
+
+    /// What was commanded holds.
+    fn done(&mut self, event_id: Uuid) {
+        self.close();
+        self.effects().push(Effect::Complete { event_id, superseded: false });
+    }
+}
+
+impl<T: Commanded> Listens for T {}

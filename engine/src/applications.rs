@@ -1,0 +1,110 @@
+//! What a request for an application must be before it becomes an intent, and what is then asked of it.
+//!
+//! The manifest's text is kept as it came, so that the lines that errors name are those of whoever wrote it.
+
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+use streams::ids::Platform;
+use streams::wire::Manifest;
+use uuid::Uuid;
+
+use crate::request::{Error, FieldError, Invalid};
+use crate::writer::NewApplication;
+
+/// Bytes that a manifest may have.
+const MAX_MANIFEST: usize = 262_144;
+
+/// A request as it came: a manifest, or the name of a template whose manifest is meant.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)] // the fields are those of the API
+pub struct InstallApplication {
+    pub manifest: Option<String>,
+    pub template_name: Option<String>,
+    pub platform: Option<String>,
+    pub installed_by: String,
+}
+
+/// Checks a request against the rules and against what exists.
+pub(crate) async fn check(
+    db: &impl ConnectionTrait,
+    default_platform: &str,
+    request: InstallApplication,
+) -> Result<NewApplication, Error> {
+    let platform = request.platform.clone().unwrap_or_else(|| default_platform.to_owned());
+    let (manifest, platform_rule) = (read(db, &request).await?, check_platform(db, &platform).await?);
+    let mut mistakes: Vec<FieldError> = platform_rule.into_iter().collect();
+    let (text, manifest) = match manifest {
+        Ok(read) => read,
+        Err(mistake) => {
+            mistakes.push(mistake);
+            return Err(Invalid(mistakes).into());
+        }
+    };
+    mistakes.extend(check_runnable(&manifest, &text, &platform));
+    if !mistakes.is_empty() {
+        return Err(Invalid(mistakes).into());
+    }
+    let (install_id, event_id) = (Uuid::now_v7(), Uuid::now_v7());
+    Ok(NewApplication { install_id, event_id, text, manifest, installed_by: request.installed_by, platform })
+}
+
+fn mistake(field: &str, rule: impl Into<String>, hint: &str) -> FieldError {
+    FieldError { field: field.into(), rule: rule.into(), hint: hint.into() }
+}
+
+type Read = Result<(String, Manifest), FieldError>;
+
+/// The manifest that is meant, as text and as what it says.
+async fn read(db: &impl ConnectionTrait, request: &InstallApplication) -> Result<Read, Error> {
+    match (&request.manifest, &request.template_name) {
+        (Some(text), None) => Ok(parse(text)),
+        (None, Some(name)) => of_template(db, name).await,
+        _ => Ok(Err(mistake("manifest", "exactly one of manifest and template_name is needed", "leave the other out"))),
+    }
+}
+
+fn parse(text: &str) -> Read {
+    let hint = "correct it and send it again; nothing was accepted";
+    if text.len() > MAX_MANIFEST || text.contains('\0') {
+        let rule = format!("must be YAML of at most {MAX_MANIFEST} bytes without NUL characters");
+        return Err(mistake("manifest", rule, hint));
+    }
+    let mut all = Manifest::parse_all(text).map_err(|error| mistake("manifest", error.in_text(text), hint))?;
+    if all.len() != 1 {
+        let rule = format!("must hold one document, not {}", all.len());
+        return Err(mistake("manifest", rule, "install each with a request of its own"));
+    }
+    Ok((text.to_owned(), all.swap_remove(0)))
+}
+
+async fn of_template(db: &impl ConnectionTrait, name: &str) -> Result<Read, Error> {
+    let usable = !name.is_empty() && name.len() <= 128 && !name.contains('\0');
+    let row = if usable { crate::queries::template(db, name).await? } else { None };
+    let manifest = row.filter(|row| !row.deleted).and_then(|row| serde_json::from_value::<Manifest>(row.manifest).ok());
+    Ok(match manifest {
+        Some(manifest) => Ok((format!("{:#}\n", json!(manifest)), manifest)), // JSON is YAML
+        None => {
+            let rule = format!("there is no template {name:?}");
+            Err(mistake("template_name", rule, "GET /api/v1/templates lists them; or send the manifest itself"))
+        }
+    })
+}
+
+async fn check_platform(db: &impl ConnectionTrait, platform: &str) -> Result<Option<FieldError>, Error> {
+    let hint = "use a platform that GET /api/v1/platforms lists";
+    if let Err(error) = Platform::try_new(platform) {
+        return Ok(Some(mistake("platform", error.to_string(), hint)));
+    }
+    if crate::request::PLATFORMS.contains(&platform) || crate::queries::has_controller(db, platform).await? {
+        return Ok(None);
+    }
+    Ok(Some(mistake("platform", format!("{platform:?} is no platform that is known here"), hint)))
+}
+
+/// What a platform needs of a manifest, which no attempt would make up for.
+fn check_runnable(manifest: &Manifest, text: &str, platform: &str) -> Option<FieldError> {
+    let (needs, has) = crate::request::needs(manifest, platform);
+    let line = streams::wire::line_of(text, "spec").map(|line| format!("line {line}: ")).unwrap_or_default();
+    let rule = format!("{line}spec: platform {platform} needs {needs}");
+    (!has).then(|| mistake("manifest", rule, "add it, or choose another platform"))
+}

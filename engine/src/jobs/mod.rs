@@ -1,0 +1,172 @@
+//! What happens when many things are asked for at once: a job walks what its filter means, a step at a time.
+//!
+//! The walk is by (creation time, id), up to the moment of the job's creation, so that it ends. A step is one piece of work of
+//! [`STEP`] items at most, so that other callers' work stands between two steps; where it stands is written with it, so that
+//! whoever goes on, after whatever crash, goes on there. One run of an engine walks a job at a time: it holds a claim by the
+//! database's clock, which every step renews. The loop is woken by a job's creation; the slow look is for jobs that another
+//! engine accepted and cannot walk any more.
+
+mod request;
+mod walk;
+
+use std::time::Duration;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder};
+use streams::crash::{Moment, point};
+use streams::publisher::Publisher;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::store::job;
+use crate::writer::{self, Done, JobStep, JobWrite, Work};
+
+pub use request::{Kind, NewJob, What};
+
+/// Items of a step: a quarter of the writer's transaction.
+const STEP: u64 = writer::BATCH as u64 / 4;
+/// The slow look behind the wake-ups.
+const POLL: Duration = Duration::from_secs(30);
+/// The longest wait for another's claim, so that a moved clock is noticed.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// The pause after a step that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a job does not move now.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// It cannot be read.
+    #[error("the database does not answer: {0}")]
+    Database(#[from] sea_orm::DbErr),
+    /// It cannot be written.
+    #[error(transparent)]
+    Writer(#[from] writer::Error),
+    /// What it says is not known here.
+    #[error("job {0} is of a kind or has a filter that this version does not know")]
+    Unknown(Uuid),
+    /// A message cannot go out.
+    #[error("NATS is away: {0}")]
+    Away(#[source] streams::publisher::Error),
+}
+
+/// What came of looking at a job.
+enum Moved {
+    /// A step was taken.
+    On,
+    /// Nothing to do before this many milliseconds.
+    Wait(i64),
+}
+
+/// One run of an engine that walks jobs.
+struct Runner {
+    parts: Parts,
+    publisher: Publisher,
+    /// Commands that may wait; while there are as many, no job starts more.
+    outbox_limit: i64,
+    me: Uuid,
+}
+
+pub(crate) async fn run(parts: Parts, publisher: Publisher, outbox_limit: i64, cancel: CancellationToken) {
+    let runner = Runner { parts, publisher, outbox_limit, me: Uuid::now_v7() };
+    loop {
+        let pause = match runner.round().await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "jobs cannot be read");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            () = runner.parts.wakes.jobs.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    if let Err(error) = runner.release().await {
+        tracing::warn!(%error, "jobs are left until their claims end");
+    }
+}
+
+impl Runner {
+    async fn running(&self) -> Result<Vec<job::Model>, Error> {
+        let running = job::Entity::find().filter(Expr::cust("status = 'running'")); // literally as in the partial index
+        Ok(running.order_by_asc(job::Column::CreatedMs).all(&self.parts.database.reader).await?)
+    }
+
+    /// One step of each running job, so that a long one does not hold up the others; answers how long there is nothing to do.
+    async fn round(&self) -> Result<Duration, Error> {
+        let running = self.running().await?;
+        if running.is_empty() {
+            return Ok(POLL);
+        }
+        let now_ms = self.parts.clock.now_ms(&self.parts.database.reader).await?;
+        let mut wait = Some(MAX_WAIT);
+        for job in running {
+            match self.advance(&job, now_ms).await {
+                Ok(Moved::On) => wait = None,
+                Ok(Moved::Wait(ms)) => wait = wait.map(|wait| wait.min(Duration::from_millis(ms.unsigned_abs()))),
+                Err(error) => {
+                    tracing::warn!(%error, job.id = %job.job_id, "a job does not move now");
+                    wait = wait.map(|wait| wait.min(PAUSE));
+                }
+            }
+        }
+        Ok(wait.unwrap_or_default())
+    }
+
+    async fn advance(&self, job: &job::Model, now_ms: i64) -> Result<Moved, Error> {
+        let left_ms = job.claimed_until_ms.unwrap_or_default() - now_ms;
+        if job.claimed_by == Some(self.me) {
+            return self.step(job).await;
+        }
+        if left_ms > 0 {
+            return Ok(Moved::Wait(left_ms));
+        }
+        match self.write(JobWrite::Claim { id: job.job_id, runner: self.me }).await {
+            Ok(Some(claimed)) => self.step(&claimed).await,
+            Ok(None) | Err(writer::Error::Conflict(_)) => Ok(Moved::Wait(1_000)), // another was first
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn step(&self, job: &job::Model) -> Result<Moved, Error> {
+        let starts = Kind::from_name(&job.kind).is_some_and(Kind::starts);
+        if starts && !job.dry_run && self.parts.writer.backlog().get() >= self.outbox_limit {
+            return Ok(Moved::Wait(1_000));
+        }
+        point("job.step", Moment::Before);
+        let page = self.page(job).await?;
+        let last = page.items.len() < STEP as usize;
+        let step =
+            JobStep { id: job.job_id, runner: self.me, from: job.cursor(), items: page.items, to: page.to, last };
+        match self.write(JobWrite::Step(Box::new(step))).await {
+            Ok(row) => {
+                point("job.step", Moment::After);
+                if let Some(row) = row.filter(|row| !row.is_running()) {
+                    tracing::info!(job.id = %row.job_id, job.kind = row.kind, job.done = row.done,
+                        job.failed = row.failed, job.skipped = row.skipped, "a job has ended");
+                }
+                Ok(Moved::On)
+            }
+            Err(writer::Error::Conflict(_)) => Ok(Moved::Wait(1_000)), // cancelled, or another's meanwhile
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn write(&self, write: JobWrite) -> Result<Option<job::Model>, writer::Error> {
+        match self.parts.writer.enqueue(Work::Job(write), None).await? {
+            Done::Job(row) => Ok(Some(*row)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Leaves what it holds to whoever is there.
+    async fn release(&self) -> Result<(), Error> {
+        for job in self.running().await?.into_iter().filter(|job| job.claimed_by == Some(self.me)) {
+            self.write(JobWrite::Release { id: job.job_id, runner: self.me }).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! A job as it is asked for.
+
+use sea_orm::PaginatorTrait;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::Engine;
+use crate::queries::{self, LetterFilter, SessionFilter};
+use crate::store::job;
+use crate::writer::{self, Done, JobWrite, Work};
+
+/// What a job does to each of its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Sessions sleep.
+    Hibernate,
+    /// Sessions are woken.
+    Wake,
+    /// Sessions go.
+    Delete,
+    /// Dead letters are replayed.
+    Replay,
+}
+
+/// What a job goes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// These sessions.
+    Sessions(SessionFilter),
+    /// These dead letters.
+    Letters(LetterFilter),
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay];
+
+    /// The spelling in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hibernate => "sessions.hibernate",
+            Self::Wake => "sessions.wake",
+            Self::Delete => "sessions.delete",
+            Self::Replay => "dead_letters.replay",
+        }
+    }
+
+    /// The kind of a spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether it starts what takes room; what stops and deletes is always taken.
+    pub(super) const fn starts(self) -> bool {
+        matches!(self, Self::Wake | Self::Replay)
+    }
+
+    /// What a kept filter of a job of this kind means.
+    pub(super) fn what(self, filter: Value) -> Result<What, serde_json::Error> {
+        Ok(match self {
+            Self::Replay => What::Letters(serde_json::from_value(filter)?),
+            Self::Hibernate | Self::Wake | Self::Delete => What::Sessions(serde_json::from_value(filter)?),
+        })
+    }
+}
+
+/// A job to be created.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// What is to be done.
+    pub kind: Kind,
+    /// To what; of the sort that the kind is for.
+    pub what: What,
+    /// For deletes: do not wait for dead owners.
+    pub force: bool,
+    /// Only count what would be done.
+    pub dry_run: bool,
+    /// Who asks.
+    pub created_by: String,
+}
+
+impl Engine {
+    /// Creates a job; answers once it is durable, and it walks by itself from then on.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub async fn create_job(&self, new: NewJob) -> Result<job::Model, writer::Error> {
+        let total = self.count(&new.what).await?;
+        let row = first_row(new, total);
+        self.job(JobWrite::Create(Box::new(row))).await
+    }
+
+    /// Ends a job where it stands; what was done stays done.
+    ///
+    /// # Errors
+    /// [`writer::Error::Conflict`] where it has ended already, or why it was not written.
+    pub async fn cancel_job(&self, id: Uuid, by: String) -> Result<job::Model, writer::Error> {
+        self.job(JobWrite::Cancel { id, by }).await
+    }
+
+    async fn job(&self, write: JobWrite) -> Result<job::Model, writer::Error> {
+        match self.parts.writer.submit(Work::Job(write)).await? {
+            Done::Job(row) => Ok(*row),
+            other => Err(writer::Error::Conflict(format!("unexpected answer of the writer: {other:?}"))),
+        }
+    }
+
+    async fn count(&self, what: &What) -> Result<i64, sea_orm::DbErr> {
+        let db = self.reader();
+        let count = match what {
+            What::Sessions(filter) => queries::narrowed(db, filter).count(db).await?,
+            What::Letters(filter) => queries::letters(filter).count(db).await?,
+        };
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+fn first_row(new: NewJob, total: i64) -> job::Model {
+    let filter = match &new.what {
+        What::Sessions(filter) => json!(filter),
+        What::Letters(filter) => json!(filter),
+    };
+    job::Model {
+        job_id: Uuid::now_v7(),
+        kind: new.kind.as_str().into(),
+        status: "running".into(),
+        filter: without_nulls(filter),
+        force: new.force,
+        dry_run: new.dry_run,
+        created_by: new.created_by,
+        total,
+        done: 0,
+        failed: 0,
+        skipped: 0,
+        failures: json!([]),
+        cursor_ms: None,
+        cursor_id: None,
+        claimed_by: None,
+        claimed_until_ms: None,
+        entity_seq: 0,
+        created_ms: 0,
+        updated_ms: 0,
+        finished_ms: None,
+    }
+}
+
+fn without_nulls(mut filter: Value) -> Value {
+    if let Some(fields) = filter.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    filter
+}

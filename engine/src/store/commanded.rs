@@ -1,0 +1,107 @@
+//! What timers, placement and the courier must know of a table whose rows have an open command, so that they look after
+//! sessions and applications alike.
+
+use sea_orm::EntityTrait;
+use uuid::Uuid;
+
+use super::{application, session};
+use crate::writer::{ApplicationWork, Done, Work};
+
+/// What the engine itself has to say to one of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Word {
+    Place,
+    Tick,
+    Deadline { held: bool },
+    OwnerReady,
+    Lost,
+}
+
+/// Such a table.
+pub(crate) trait Commanded: EntityTrait {
+    const ID: Self::Column;
+    const PLATFORM: Self::Column;
+    const CONTROLLER_ID: Self::Column;
+    const LANE: Self::Column;
+    const COMMAND_ID: Self::Column;
+    const NEXT_ATTEMPT_MS: Self::Column;
+    const DEADLINE_MS: Self::Column;
+    const WAKE_MS: Self::Column;
+    const CREATED_MS: Self::Column;
+    /// What waits for a place, in SQL besides its platform; literally as in a partial index, so that SQLite uses that.
+    const UNPLACED: &'static str;
+    /// The capability that their controllers have.
+    const DOMAIN: &'static str;
+
+    fn work(id: Uuid, word: Word) -> Work;
+}
+
+impl Commanded for session::Entity {
+    const ID: Self::Column = session::Column::SessionId;
+    const PLATFORM: Self::Column = session::Column::Platform;
+    const CONTROLLER_ID: Self::Column = session::Column::ControllerId;
+    const LANE: Self::Column = session::Column::Lane;
+    const COMMAND_ID: Self::Column = session::Column::CommandId;
+    const NEXT_ATTEMPT_MS: Self::Column = session::Column::NextAttemptMs;
+    const DEADLINE_MS: Self::Column = session::Column::DeadlineMs;
+    const WAKE_MS: Self::Column = session::Column::WakeMs;
+    const CREATED_MS: Self::Column = session::Column::CreatedMs;
+    const UNPLACED: &'static str =
+        "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed')";
+    const DOMAIN: &'static str = "sessions";
+
+    fn work(id: Uuid, word: Word) -> Work {
+        use machine::session::Event;
+        match word {
+            Word::Place => Work::Place(id),
+            Word::Tick => Work::Happened(id, Event::Tick),
+            Word::Deadline { held } => Work::Happened(id, Event::Deadline { held }),
+            Word::OwnerReady => Work::Happened(id, Event::OwnerReady),
+            Word::Lost => Work::Happened(id, Event::Lost),
+        }
+    }
+}
+
+impl Commanded for application::Entity {
+    const ID: Self::Column = application::Column::InstallId;
+    const PLATFORM: Self::Column = application::Column::Platform;
+    const CONTROLLER_ID: Self::Column = application::Column::ControllerId;
+    const LANE: Self::Column = application::Column::Lane;
+    const COMMAND_ID: Self::Column = application::Column::CommandId;
+    const NEXT_ATTEMPT_MS: Self::Column = application::Column::NextAttemptMs;
+    const DEADLINE_MS: Self::Column = application::Column::DeadlineMs;
+    const WAKE_MS: Self::Column = application::Column::WakeMs;
+    const CREATED_MS: Self::Column = application::Column::CreatedMs;
+    const UNPLACED: &'static str = "controller_id IS NULL AND install_status <> 'uninstalled'";
+    const DOMAIN: &'static str = "applications";
+
+    fn work(id: Uuid, word: Word) -> Work {
+        use machine::application::Event;
+        let work = match word {
+            Word::Place => ApplicationWork::Place(id),
+            Word::Tick => ApplicationWork::Happened(id, Event::Tick),
+            Word::Deadline { held } => ApplicationWork::Happened(id, Event::Deadline { held }),
+            Word::OwnerReady => ApplicationWork::Happened(id, Event::OwnerReady),
+            Word::Lost => ApplicationWork::Happened(id, Event::Lost),
+        };
+        Work::Application(Box::new(work))
+    }
+}
+
+/// Whether what was done found it a place.
+pub(crate) fn has_owner(done: &Done) -> bool {
+    match done {
+        Done::Session(row) => row.controller_id.is_some(),
+        Done::Application(row) => row.controller_id.is_some(),
+        _ => false,
+    }
+}
+
+/// Whether what was done put its command on its way.
+pub(crate) fn is_under_way(done: &Done) -> bool {
+    match done {
+        Done::Session(row) => row.deadline_ms.is_some(),
+        Done::Application(row) => row.deadline_ms.is_some(),
+        _ => false,
+    }
+}

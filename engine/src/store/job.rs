@@ -1,0 +1,57 @@
+//! The table `jobs`: actions on many things at once, and how far each has come.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A job's row.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "jobs")]
+#[allow(missing_docs)] // the columns are described in the migration
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub job_id: Uuid,
+    pub kind: String,
+    pub status: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub filter: Json,
+    pub force: bool,
+    pub dry_run: bool,
+    pub created_by: String,
+    pub total: i64,
+    pub done: i64,
+    pub failed: i64,
+    pub skipped: i64,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub failures: Json,
+    pub cursor_ms: Option<i64>,
+    pub cursor_id: Option<Uuid>,
+    pub claimed_by: Option<Uuid>,
+    pub claimed_until_ms: Option<i64>,
+    pub entity_seq: i64,
+    pub created_ms: i64,
+    pub updated_ms: i64,
+    pub finished_ms: Option<i64>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The name of a job in `event_log.entity`.
+    #[must_use]
+    pub fn entity(job_id: Uuid) -> String {
+        format!("job:{job_id}")
+    }
+
+    /// Whether there is more to do.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status == "running"
+    }
+
+    /// The last item that was dealt with.
+    #[must_use]
+    pub fn cursor(&self) -> Option<(i64, Uuid)> {
+        self.cursor_ms.zip(self.cursor_id)
+    }
+}

@@ -1,0 +1,79 @@
+//! What a batch must read and lock before it can decide.
+
+use uuid::Uuid;
+
+use super::work::{Commanded, Item, JobWrite, Replay, TemplateWrite, Work};
+use super::{Job, application};
+
+#[derive(Default)]
+pub(super) struct Needs {
+    pub(super) sessions: Vec<Uuid>,
+    pub(super) applications: application::Needs,
+    pub(super) templates: Vec<String>,
+    /// Reports that may have been applied before.
+    pub(super) reports: Vec<Uuid>,
+    pub(super) letters: Vec<Uuid>,
+    pub(super) jobs: Vec<Uuid>,
+    /// The next number of the catalog is needed.
+    pub(super) catalog: bool,
+}
+
+impl Needs {
+    pub(super) fn of(jobs: &[Job]) -> Self {
+        let mut needs = Self::default();
+        jobs.iter().for_each(|job| needs.add(&job.work));
+        needs.sessions.sort_unstable();
+        needs.sessions.dedup();
+        needs
+    }
+
+    fn add(&mut self, work: &Work) {
+        match work {
+            Work::If { then, .. } => self.add(then),
+            Work::Create(new) => self.templates.push(new.template_id.clone()),
+            Work::Ask(id, _) | Work::Amend(id, _) | Work::Place(id) | Work::Happened(id, _) => self.sessions.push(*id),
+            Work::Report(report) => {
+                self.sessions.push(report.session_id);
+                self.reports.push(report.event_id);
+            }
+            Work::Application(work) => {
+                self.catalog = true;
+                self.reports.extend(self.applications.add(work));
+            }
+            Work::Template(TemplateWrite::Put { manifests, .. }) => {
+                self.catalog = true;
+                self.templates.extend(manifests.iter().map(|manifest| manifest.metadata.name.clone()));
+            }
+            Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
+            Work::Replay { letter, how, .. } => self.replay(*letter, how),
+            Work::Discard { letter, .. } => self.letters.push(*letter),
+            Work::Job(write) => self.job(write),
+            _ => {}
+        }
+    }
+
+    fn replay(&mut self, letter: Uuid, how: &Replay) {
+        self.letters.push(letter);
+        match how {
+            Replay::Ask { of: Commanded::Session(id), .. } => self.sessions.push(*id),
+            Replay::Ask { of: Commanded::Application(id), .. } => self.applications.one(*id),
+            Replay::Sent { .. } => {}
+        }
+    }
+
+    fn job(&mut self, write: &JobWrite) {
+        self.jobs.push(match write {
+            JobWrite::Create(row) => row.job_id,
+            JobWrite::Step(step) => step.id,
+            JobWrite::Claim { id, .. } | JobWrite::Release { id, .. } | JobWrite::Cancel { id, .. } => *id,
+        });
+        let JobWrite::Step(step) = write else { return };
+        for item in &step.items {
+            match item {
+                Item::Session(id, _) => self.sessions.push(*id),
+                Item::Letter(id, how) => self.replay(*id, how),
+                Item::Refused(_) => {}
+            }
+        }
+    }
+}

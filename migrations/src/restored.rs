@@ -1,0 +1,41 @@
+//! What happens when a dump is restored: the numbers of transactions begin anew, and the order of the feed must not.
+//!
+//! `event_log.feed_xact` holds numbers of transactions of one PostgreSQL cluster. Restored into another, rows may carry
+//! numbers that this one has not reached yet; new rows would be sorted before them. So what is added to new numbers is raised
+//! above all of the old: in the column's default, and in `meta`, where readers find it. Old rows keep their order and their
+//! positions.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+
+/// Rows that the log has, and a transaction that this cluster has not begun: such a row came with a dump.
+const AHEAD: &str = "
+    SELECT newest.feed_xact AS newest FROM
+        (SELECT feed_xact FROM event_log ORDER BY feed_xact DESC, id DESC LIMIT 1) AS newest
+    WHERE newest.feed_xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        + coalesce((SELECT value::bigint FROM meta WHERE key = 'feed_offset'), 0)";
+
+/// The newest number of the log where it is from a cluster whose numbers were ahead of this one's.
+pub(crate) async fn ahead(db: &impl ConnectionTrait) -> Result<Option<i64>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, AHEAD)).await?;
+    row.map(|row| row.try_get("", "newest")).transpose()
+}
+
+/// Raises new numbers above those that were restored; says whether it had to.
+pub(crate) async fn settle(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    if ahead(db).await?.is_none() {
+        return Ok(false);
+    }
+    // nobody adds rows meanwhile; what another process did while we waited for the lock is seen by asking again
+    db.execute_unprepared("LOCK TABLE event_log IN ACCESS EXCLUSIVE MODE").await?;
+    let Some(offset) = ahead(db).await? else { return Ok(false) };
+    db.execute_unprepared(&format!(
+        "ALTER TABLE event_log ALTER COLUMN feed_xact SET DEFAULT (pg_current_xact_id()::text::bigint + {offset});
+         INSERT INTO meta (key, value) VALUES ('feed_offset', '{offset}')
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    ))
+    .await?;
+    Ok(true)
+}

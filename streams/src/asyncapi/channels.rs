@@ -1,0 +1,174 @@
+//! Where: every subject, the stream that it is in, and who speaks there.
+
+use serde_json::{Value, json};
+
+use super::Parts;
+use super::messages::key;
+use crate::subject::{DEAD_LETTER_PREFIX, HEARTBEAT, Report, Verb};
+use crate::topology::{SS_COMMANDS, SS_DLQ, SS_REPORTS};
+
+const PLATFORM: &str = "platform";
+const CONTROLLER: &str = "controller_id";
+
+/// A channel with one message, and what the engine does there.
+struct Channel {
+    key: String,
+    address: Value,
+    parameters: &'static [&'static str],
+    message: String,
+    stream: Option<&'static str>,
+    summary: String,
+    actions: &'static [&'static str],
+}
+
+/// Every channel, and every operation of the engine.
+pub(super) fn all() -> (Parts, Parts) {
+    let (mut channels, mut operations) = (Parts::new(), Parts::new());
+    let all = Verb::ALL.into_iter().flat_map(commands).chain(Report::ALL.into_iter().flat_map(reports)).chain(others());
+    for channel in all {
+        for action in channel.actions {
+            operations.insert(format!("{action}_{}", channel.key), operation(&channel, action));
+        }
+        channels.insert(channel.key.clone(), shown(channel));
+    }
+    operations.insert("receive_intake".into(), intake());
+    (channels, operations)
+}
+
+/// What stands in the addresses.
+pub(super) fn parameters() -> Parts {
+    let described = [
+        (PLATFORM, "Where it runs: `[a-z0-9-]{1,32}`."),
+        (CONTROLLER, "Whose it is: `[A-Za-z0-9-]{1,63}`."),
+        ("original_subject", "The whole subject that the message was on; several tokens."),
+        ("user", "Who asks, as the server's permissions prove it: `[A-Za-z0-9_-]{1,64}`, not `admin`."),
+        ("domain", "The noun of an operationId of /openapi.json in the singular, as `session`."),
+        ("action", "Its verb, as `create`; `touch_session` is `session.activity`."),
+    ];
+    described.into_iter().map(|(name, description)| (name.into(), json!({ "description": description }))).collect()
+}
+
+/// Both lanes of a command.
+fn commands(verb: Verb) -> [Channel; 2] {
+    let (name, message) = (verb.name(), key(verb.name()));
+    let durable = Channel {
+        key: message.clone(),
+        address: format!("streamspace.{name}.{{{PLATFORM}}}.{{{CONTROLLER}}}").into(),
+        parameters: &[PLATFORM, CONTROLLER],
+        message: message.clone(),
+        stream: Some(SS_COMMANDS),
+        summary: format!("{name} in the durable lane, for one controller."),
+        actions: &["send"],
+    };
+    let core = Channel {
+        key: format!("{message}_core"),
+        address: format!("streamspace.{name}.{{{PLATFORM}}}").into(),
+        parameters: &[PLATFORM],
+        message,
+        stream: None,
+        summary: format!("{name} in the core lane, for a platform's one plain controller."),
+        actions: &["send"],
+    };
+    [durable, core]
+}
+
+/// Both lanes of a report.
+fn reports(report: Report) -> [Channel; 2] {
+    let (name, message) = (report.name(), key(report.name()));
+    let durable = Channel {
+        key: message.clone(),
+        address: format!("streamspace.{name}.{{{PLATFORM}}}.{{{CONTROLLER}}}").into(),
+        parameters: &[PLATFORM, CONTROLLER],
+        message: message.clone(),
+        stream: Some(SS_REPORTS),
+        summary: format!("{name} of a controller of the durable lane."),
+        actions: &["receive"],
+    };
+    let bare = Channel {
+        key: format!("{message}_core"),
+        address: format!("streamspace.{name}").into(),
+        parameters: &[],
+        message,
+        stream: Some(SS_REPORTS),
+        summary: format!("{name} of a plain controller of the core lane."),
+        actions: &["receive"],
+    };
+    [durable, bare]
+}
+
+fn others() -> [Channel; 5] {
+    let plain = |key: &str, address: Value, summary: &str, actions| Channel {
+        key: key.into(),
+        address,
+        parameters: &[],
+        message: key.into(),
+        stream: None,
+        summary: summary.into(),
+        actions,
+    };
+    let sync = format!("streamspace.controller.sync.{{{PLATFORM}}}.{{{CONTROLLER}}}");
+    let letters = format!("{DEAD_LETTER_PREFIX}{{original_subject}}");
+    let asked = "streamspace.intake.{user}.{domain}.{action}";
+    [
+        plain(
+            "controller_heartbeat",
+            HEARTBEAT.into(),
+            "A controller lives; a newer one replaces an older.",
+            &["receive"],
+        ),
+        Channel {
+            parameters: &[PLATFORM, CONTROLLER],
+            ..plain("controller_sync", sync.into(), "Report all that exists, as controller.world.", &["send"])
+        },
+        Channel {
+            parameters: &["original_subject"],
+            stream: Some(SS_DLQ),
+            ..plain("dead_letter", letters.into(), "What nobody could process.", &["send", "receive"])
+        },
+        Channel {
+            parameters: &["user", "domain", "action"],
+            ..plain("intake_request", asked.into(), "A client's request; answered after the commit.", &[])
+        },
+        plain("intake_reply", Value::Null, "The inbox that a request names.", &[]),
+    ]
+}
+
+fn shown(channel: Channel) -> Value {
+    let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
+    let parameters: Parts = channel.parameters.iter().map(|name| ((*name).to_owned(), reference(name))).collect();
+    let message = json!({ "$ref": format!("#/components/messages/{}", channel.message) });
+    let messages = Parts::from_iter([(channel.message, message)]);
+    let mut shown = json!({
+        "address": channel.address,
+        "summary": channel.summary,
+        "messages": messages,
+        "x-streamspace": { "stream": channel.stream },
+    });
+    if !parameters.is_empty() {
+        shown["parameters"] = parameters.into();
+    }
+    shown
+}
+
+fn at(channel: &str, message: &str) -> (Value, Value) {
+    let message = format!("#/channels/{channel}/messages/{message}");
+    (json!({ "$ref": format!("#/channels/{channel}") }), json!([{ "$ref": message }]))
+}
+
+fn operation(channel: &Channel, action: &str) -> Value {
+    let (place, messages) = at(&channel.key, &channel.message);
+    json!({ "action": action, "summary": channel.summary, "channel": place, "messages": messages })
+}
+
+fn intake() -> Value {
+    let (place, messages) = at("intake_request", "intake_request");
+    let (reply, replies) = at("intake_reply", "intake_reply");
+    json!({
+        "action": "receive",
+        "summary": "A NATS-native client asks; one engine of the queue group answers, after the commit.",
+        "channel": place,
+        "messages": messages,
+        "reply": { "channel": reply, "messages": replies },
+        "bindings": { "nats": { "queue": "engine" } },
+    })
+}

@@ -1,0 +1,97 @@
+//! What is said: one message for each verb and report, and for what is said outside of streams.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::{Parts, examples};
+use crate::cloudevents::event_type;
+use crate::subject::{Report, Verb};
+use crate::wire;
+
+/// A `<domain>.<action>` as a name within the document.
+pub(super) fn key(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+/// Every message.
+pub(super) fn all(schemas: &mut SchemaGenerator) -> Parts {
+    let commands = Verb::ALL.map(|verb| (verb.name(), command(verb, schemas)));
+    let reports = Report::ALL.map(|report| (report.name(), self::report(report, schemas)));
+    let others = [
+        ("controller.heartbeat", schemas.subschema_for::<wire::Heartbeat>()),
+        ("controller.sync", schemas.subschema_for::<wire::Sync>()),
+    ];
+    let mut all = Parts::new();
+    for (name, payload) in commands.into_iter().chain(reports).chain(others) {
+        all.insert(key(name), event(name, &payload));
+    }
+    all.insert("dead_letter".into(), dead_letter());
+    all.insert("intake_request".into(), intake("intake_request", "What is asked.", REQUEST));
+    all.insert("intake_reply".into(), intake("intake_reply", "What HTTP would answer.", REPLY));
+    all
+}
+
+fn command(verb: Verb, schemas: &mut SchemaGenerator) -> Schema {
+    match verb {
+        Verb::SessionCreate | Verb::SessionWake => of::<wire::SessionCreate>(schemas),
+        Verb::SessionDelete | Verb::SessionHibernate => of::<wire::SessionCommand>(schemas),
+        Verb::AppInstall => of::<wire::AppInstall>(schemas),
+        Verb::AppUninstall => of::<wire::AppUninstall>(schemas),
+        Verb::TemplateDelete => of::<wire::TemplateDelete>(schemas),
+        Verb::NodeCordon | Verb::NodeUncordon | Verb::NodeDrain => of::<wire::NodeCommand>(schemas),
+    }
+}
+
+fn report(report: Report, schemas: &mut SchemaGenerator) -> Schema {
+    match report {
+        Report::SessionStatus => of::<wire::SessionStatus>(schemas),
+        Report::AppStatus => of::<wire::AppStatus>(schemas),
+        Report::NodeStatus => of::<wire::NodeStatus>(schemas),
+        Report::TemplateCreate => of::<wire::TemplateCreate>(schemas),
+        Report::ControllerWorld => of::<wire::World>(schemas),
+    }
+}
+
+fn of<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
+    schemas.subschema_for::<T>()
+}
+
+fn event(name: &str, payload: &Schema) -> Value {
+    let kind = event_type(&format!("streamspace.{name}"));
+    json!({
+        "name": kind,
+        "title": name,
+        "contentType": "application/json",
+        "payload": payload,
+        "traits": [{ "$ref": "#/components/messageTraits/event" }],
+        "examples": [{ "name": "sample", "payload": examples::payload(name) }],
+    })
+}
+
+fn dead_letter() -> Value {
+    json!({
+        "name": "dead_letter",
+        "title": "dead letter",
+        "summary": "The exact bytes of what nobody could process, whatever they are, with the headers that they came with.",
+        "traits": [
+            { "$ref": "#/components/messageTraits/event" },
+            { "$ref": "#/components/messageTraits/dead_letter" },
+        ],
+    })
+}
+
+const REQUEST: &str =
+    "The fields of the operation's path, query and body in /openapi.json, in one object; empty is {}.";
+const REPLY: &str =
+    "The body of the operation's response in /openapi.json; where `Status` is 400 or more, its Problem.";
+
+fn intake(name: &str, summary: &str, description: &str) -> Value {
+    json!({
+        "name": name,
+        "summary": summary,
+        "contentType": "application/json",
+        "payload": { "description": description },
+        "traits": [{ "$ref": format!("#/components/messageTraits/{name}") }],
+        "examples": [{ "name": "sample", "payload": examples::payload(name) }],
+    })
+}

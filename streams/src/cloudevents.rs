@@ -1,0 +1,90 @@
+//! CloudEvents 1.0 in the headers of every message that we publish (NATS protocol binding, binary mode).
+//!
+//! They are for other people's tools: nothing here reads them, and a payload means the same without them. What a message
+//! carries already is left alone, so that a parked message keeps the attributes of the event that it is.
+//!
+//! Source: CloudEvents specification 1.0.2, and its NATS protocol binding.
+
+use std::str::FromStr;
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use chrono::{SecondsFormat, Utc};
+use uuid::Uuid;
+
+use crate::ids::{ControllerId, Platform};
+use crate::subject::{self, DEAD_LETTER_PREFIX, Sender};
+
+/// Header: what the event is about, as the log spells entities: `session:<id>`.
+pub const SUBJECT: &str = "ce-subject";
+/// Header: who says it; [`ENGINE`], or a [`controller`].
+pub const SOURCE: &str = "ce-source";
+/// The engine's `ce-source`.
+pub const ENGINE: &str = "/streamspace/engine";
+/// Header: the media type of the payload, which CloudEvents calls `datacontenttype`.
+pub const CONTENT_TYPE: &str = "content-type";
+
+/// The headers that every event has, in the order of the specification. Payloads that are parked may be no JSON: only those
+/// lack the content type.
+pub const REQUIRED: [&str; 5] = ["ce-specversion", "ce-id", SOURCE, "ce-type", "ce-time"];
+
+/// A controller's `ce-source`.
+#[must_use]
+pub fn controller(platform: &Platform, id: &ControllerId) -> String {
+    format!("/streamspace/controllers/{platform}/{id}")
+}
+
+/// The `ce-type` of what is said on a subject: `dev.streamspace.session.create.v1`. Who it is for is no part of it, and a
+/// parked message is still the event that it was.
+#[must_use]
+pub fn event_type(subject: &str) -> String {
+    let subject = original(subject);
+    let said = subject.strip_prefix("streamspace.").unwrap_or(subject);
+    let end = said.match_indices('.').nth(1).map_or(said.len(), |(end, _)| end);
+    format!("dev.streamspace.{}.v1", &said[..end])
+}
+
+/// Adds the attributes that a message on this subject does not carry yet.
+pub fn describe(headers: &mut HeaderMap, subject: &str, id: &str) {
+    add(headers, "ce-specversion", || "1.0".into());
+    add(headers, "ce-id", || if id.is_empty() { Uuid::now_v7().to_string() } else { id.to_owned() });
+    add(headers, SOURCE, || source(subject));
+    add(headers, "ce-type", || event_type(subject));
+    add(headers, "ce-time", || Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
+    if !subject.starts_with(DEAD_LETTER_PREFIX) {
+        add(headers, CONTENT_TYPE, || "application/json".into());
+    }
+}
+
+/// The headers of a message that goes out over core NATS, about an entity where there is one.
+#[must_use]
+pub fn headers(subject: &str, id: &str, about: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(about) = about {
+        add(&mut headers, SUBJECT, || about.to_owned());
+    }
+    describe(&mut headers, subject, id);
+    headers
+}
+
+/// Who speaks on a subject: reports are a controller's, all else is the engine's.
+fn source(subject: &str) -> String {
+    match subject::parse_report(original(subject)) {
+        Some((_, Sender::Durable(platform, id))) => controller(&platform, &id),
+        Some((_, Sender::Core)) => "/streamspace/controllers".into(),
+        None => ENGINE.into(),
+    }
+}
+
+fn original(subject: &str) -> &str {
+    subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(subject)
+}
+
+/// What no header can carry is left out: the payload is the message.
+fn add(headers: &mut HeaderMap, name: &'static str, value: impl FnOnce() -> String) {
+    let Ok(name) = HeaderName::from_str(name) else { return };
+    if headers.get(name.clone()).is_none()
+        && let Ok(value) = HeaderValue::from_str(&value())
+    {
+        headers.insert(name, value);
+    }
+}

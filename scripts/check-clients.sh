@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves the API document on a running server: the TypeScript and Python clients that are generated from it compile strictly and
-# drive a session's whole life, and schemathesis finds nothing, with every check on.
+# live through a user's day, and schemathesis finds nothing, with every check on. Needs node 20 with npm, and python 3.11 with venv.
 #   scripts/check-clients.sh [typescript|python|schemathesis]...      all three unless named
 #   SEED=7 EXAMPLES=50 scripts/check-clients.sh schemathesis          the same requests again; more of them
 # Tools go to .tools/, one folder for each state of the lock files; generated code and the server's data go to target/clients.
@@ -12,7 +12,7 @@ clients=$root/api/clients
 out=$root/target/clients
 server_binary=$root/target/debug/streamspace
 seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
-examples=${EXAMPLES:-25}
+examples=${EXAMPLES:-15}
 if [ $# -eq 0 ]; then set -- typescript python schemathesis; fi
 for part in "$@"; do
     case $part in typescript | python | schemathesis) ;; *) echo "usage: $0 [typescript|python|schemathesis]..." >&2; exit 64 ;; esac
@@ -33,12 +33,14 @@ need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is not installed (Debian: a
 tool_folder() { echo "$root/.tools/$1-$(sha256sum "$2" | cut -c1-16)"; }
 
 install_python() {
-    need python3 python3
+    need python3 "python3 python3-venv"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "python3 is $(python3 --version), and 3.11 is needed"
     venv=$(tool_folder clients-python "$clients/requirements.txt")
     [ ! -e "$venv/complete" ] || return 0
     rm -rf "$venv"
     say "installing the Python tools"
-    quietly python3 -m venv "$venv" || fail "python3 has no venv (Debian: apt-get install python3-venv)"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || fail "python3 has no venv (Debian: apt-get install python3-venv)"
+    quietly python3 -m venv "$venv"
     quietly "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps -r "$clients/requirements.txt"
     touch "$venv/complete"
 }
@@ -46,6 +48,7 @@ install_python() {
 install_node() {
     need node nodejs
     need npm npm
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || fail "node is $(node --version), and 20 is needed"
     modules=$(tool_folder clients-node "$clients/typescript/package-lock.json")
     [ ! -e "$modules/complete" ] || return 0
     rm -rf "$modules"
@@ -66,6 +69,8 @@ finish() {
         kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
+    # sessions of a program that failed outlive their controller, as they should; they are known by this run's own folder
+    [ -z "${data:-}" ] || for pid in $(pgrep -f -- "$(dirname "$data")/" || true); do kill -KILL "$pid" 2>/dev/null || true; done
     [ -z "${data:-}" ] || { cp "$data"/../*.log "$out" 2>/dev/null || true; rm -rf "$(dirname "$data")"; }
     [ "$code" -eq 0 ] || echo "check-clients: FAILED; the servers' logs are in target/clients" >&2
     exit "$code"

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
+use crate::texts::Subject;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
@@ -124,9 +125,9 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
 }
 
 /// A subject that a list is narrowed by.
-pub(crate) fn subject(text: Option<String>) -> Result<Option<Pattern>, Problem> {
+pub(crate) fn subject(text: Option<Subject>) -> Result<Option<Pattern>, Problem> {
     let wrong = |bad: BadPattern| Problem::parameter("subject", bad.to_string(), "write it as streamspace.session.>");
-    text.map(Pattern::try_from).transpose().map_err(wrong)
+    text.map(|text| Pattern::try_from(text.0)).transpose().map_err(wrong)
 }
 
 /// A short name for what a list is narrowed by.

@@ -18,6 +18,7 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::problem::{Change, Listing, Lookup, Problem, Refused, database};
+use crate::texts::{Reason, Subject};
 use crate::timestamp::Timestamp;
 
 /// Something that could not be processed, with everything that is known of it.
@@ -145,7 +146,7 @@ impl DeadLetters {
         /// Those with this reason.
         reason: Query<Option<String>>,
         /// Those that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
-        subject: Query<Option<String>>,
+        subject: Query<Option<Subject>>,
         /// Those of this platform.
         platform: Query<Option<String>>,
         /// Those of this controller.
@@ -206,14 +207,15 @@ impl DeadLetters {
         caller: Caller,
         id: Path<Uuid>,
         /// Why, in 1 to 500 characters.
-        reason: Query<String>,
+        reason: Query<Reason>,
     ) -> Result<Json<DeadLetter>, Refused<Change>> {
+        let Reason(reason) = reason.0;
         let count = reason.chars().count();
         if !(1..=500).contains(&count) || reason.contains('\0') || reason.trim().is_empty() {
             let rule = format!("must have 1 to 500 characters and say something, not {count}");
             return Err(Problem::parameter("reason", rule, "say why nobody needs it any more").into());
         }
-        let row = self.0.discard(id.0, reason.0, caller.0.name).await?;
+        let row = self.0.discard(id.0, reason, caller.0.name).await?;
         Ok(Json(row.into()))
     }
 }

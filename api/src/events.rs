@@ -18,6 +18,7 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::problem::{Listing, Lookup, Problem, Refused, database};
+use crate::texts::Subject;
 use crate::timestamp::Timestamp;
 
 /// A row of the log.
@@ -182,7 +183,7 @@ impl Events {
         &self,
         _caller: Caller,
         /// Those on this subject, or with a trailing `.*` (one token) or `.>` (one or more) on those that begin so.
-        subject: Query<Option<String>>,
+        subject: Query<Option<Subject>>,
         /// Those of this kind.
         kind: Query<Option<Kind>>,
         /// Those in this state.

@@ -30,6 +30,7 @@ mod schema;
 mod server;
 mod sessions;
 mod templates;
+mod texts;
 mod timestamp;
 
 use std::sync::Arc;

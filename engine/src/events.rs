@@ -27,7 +27,9 @@ pub struct Pattern(String);
 
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be a subject, or one that ends in .* (one more token) or .> (one or more), without other wildcards")]
+#[error(
+    "must be a subject of printable ASCII, or one that ends in .* (one more token) or .> (one or more), without other wildcards"
+)]
 pub struct BadPattern;
 
 impl TryFrom<String> for Pattern {
@@ -35,12 +37,8 @@ impl TryFrom<String> for Pattern {
 
     fn try_from(text: String) -> Result<Self, BadPattern> {
         let stem = text.strip_suffix(".*").or_else(|| text.strip_suffix(".>")).unwrap_or(&text);
-        let token = |token: &str| !token.is_empty() && !token.contains(|c: char| "*>".contains(c) || c.is_whitespace());
-        if text.len() <= 255 && !text.contains('\0') && stem.split('.').all(token) {
-            Ok(Self(text))
-        } else {
-            Err(BadPattern)
-        }
+        let token = |token: &str| !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic() && !"*>".contains(c));
+        if text.len() <= 255 && stem.split('.').all(token) { Ok(Self(text)) } else { Err(BadPattern) }
     }
 }
 

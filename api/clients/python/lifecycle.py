@@ -1,5 +1,6 @@
 """A user's day through the generated Python client, on a running server: STREAMSPACE_URL and STREAMSPACE_TOKEN."""
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ from streamspace_client.models import (
     DeadLetterStatus,
     EventKind,
     ExtendSession,
+    FeedItem,
     InstallApplication,
     JobStatus,
     LettersMeant,
@@ -98,8 +100,8 @@ def until(ask: Callable[[], T | Problem | None], wished: Callable[[T], bool]) ->
         time.sleep(0.1)
 
 
-def become(session_id: UUID, status: str) -> Session:
-    return until(lambda: get_session.sync(session_id, client=CLIENT), lambda session: session.status == status)
+def become(session_id: UUID, status: str) -> None:
+    until(lambda: get_session.sync(session_id, client=CLIENT), lambda session: session.status == status)
 
 
 def sessions() -> None:
@@ -108,7 +110,7 @@ def sessions() -> None:
     session = answered(created, HTTPStatus.CREATED)
     session_id = session.session_id
     assert session.status == "running" and session.url and session.awake
-    listed = good(list_sessions.sync(client=CLIENT, tag="python", limit=10, sort=SessionSort.VALUE_1))
+    listed = good(list_sessions.sync(client=CLIENT, tag="python", limit=10, sort=SessionSort("-created_at")))
     assert [session.session_id for session in listed.items] == [session_id] and listed.next_cursor is None
 
     amended(session_id)
@@ -157,6 +159,24 @@ def told(session_id: UUID) -> None:
     everything = list_events.sync(client=CLIENT, entity=f"session:{session_id}", kind=EventKind.COMMAND, limit=200)
     assert sorted(event.event_id for event in good(everything).items) == sorted(commands)
     assert good(get_event.sync(commands[0], client=CLIENT)).event_id == commands[0]
+    first = watched(f"session:{session_id}", "0", 3)
+    assert [item.entity_seq for item in first] == [1, 2, 3] and first[0].event_id == commands[0]
+    assert watched(f"session:{session_id}", first[0].id, 2) == first[1:]
+
+
+def watched(entity: str, after: str, count: int) -> list[FeedItem]:
+    """The first items of the feed, which has no end: it is read line by line and left."""
+    items: list[FeedItem] = []
+    query = {"entity": entity, "after": after}
+    with CLIENT.get_httpx_client().stream("GET", "/stream", params=query, timeout=60) as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        for line in answer.iter_lines():
+            assert not line.startswith("event: cut"), line
+            if line.startswith("data: "):
+                items.append(FeedItem.from_dict(json.loads(line.removeprefix("data: "))))
+            if len(items) == count:
+                break
+    return items
 
 
 def retried() -> None:

@@ -4,6 +4,8 @@ Data that fits every schema may still be refused where it names something that d
 can make. A schema has no words for that, so valid requests are completed here; invalid ones are sent as they were made.
 """
 
+from uuid import uuid4
+
 import schemathesis
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import use_after_free
@@ -13,7 +15,7 @@ NAMES = {"template_id": "scratchpad", "template_name": "scratchpad", "platform":
 # a range (1s to 365d) and a quantity above nothing: neither is a regular expression
 MEASURES = {"idle_timeout": "30m", "max_duration": "8h", "by": "30m", "timeout": "1s", "memory": "512Mi", "cpu": "500m"}
 # made by the server alone
-TOKENS = ("cursor", "after", "Last-Event-ID")
+TOKENS = ("cursor", "after", "Last-Event-ID", "If-Match", "If-None-Match")
 # these keep their story and can be read after their end
 KEPT = ("/sessions/{", "/admin/dlq/{", "/applications/{")
 # to a schema, YAML is text
@@ -42,6 +44,24 @@ def complete(value: object, known: dict[str, str]) -> None:
             complete(inner, known)
 
 
+def together(case) -> None:
+    """What OpenAPI has no words for: parameters and fields that ask for one another, and a key that is for one request."""
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = str(uuid4())
+    if case.query and "wait" not in case.query:
+        case.query.pop("timeout", None)
+    if not isinstance(case.body, dict):
+        return
+    if case.operation.path == "/applications":
+        case.body.update(manifest=MANIFEST, template_name=None)
+    if "filter" in case.body:
+        meant = case.body["filter"]
+        if not any(value is not None for name, value in meant.items() if name != "all"):
+            meant["all"] = True
+    if case.body.get("action") not in (None, "delete"):
+        case.body.pop("force", None)
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     # what every session here is made of has to stay
@@ -53,6 +73,7 @@ def before_call(context, case, kwargs):
         case.body = MANIFEST
     complete(case.body, {**NAMES, **MEASURES})
     complete(case.query, MEASURES)
+    together(case)
     for place in (case.query, case.headers):
         for token in TOKENS:
             if place and token in place:

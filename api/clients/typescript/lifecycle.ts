@@ -1,9 +1,10 @@
 // A user's day through the generated TypeScript client, on a running server: STREAMSPACE_URL and STREAMSPACE_TOKEN.
 import { strict as assert } from "node:assert";
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
+import { get } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import * as api from "./client";
-import type { Problem, Session } from "./client";
+import type { FeedItem, Problem, Session } from "./client";
 import { client } from "./client/client.gen";
 
 const server = process.env.STREAMSPACE_URL ?? "http://127.0.0.1:8080";
@@ -103,40 +104,66 @@ async function told(path: { id: string }): Promise<void> {
   const commands = own.filter((event) => event.kind === "command").map((event) => event.event_id);
   assert.deepEqual(all.map((event) => event.event_id).sort(), commands.sort());
 
-  const first = await watched(`entity=${entity}&after=0`, 3);
-  assert.deepEqual(first.map((item) => item.data.entity_seq), [1, 2, 3]);
-  assert.match(first[0]?.data.subject ?? "", /^streamspace\.session\.create(\.|$)/);
-  assert.ok(first.every((item) => item.data.entity === entity && item.data.id === item.id));
-  const next = await watched(`entity=${entity}&after=${first[0]?.id}`, 2);
-  assert.deepEqual(next, first.slice(1));
+  const first = await watched({ entity, after: "0" }, 3);
+  assert.deepEqual(first.map((item) => item.entity_seq), [1, 2, 3]);
+  assert.ok(first.every((item) => item.entity === entity && item.id));
+  assert.ok(commands.includes(first[0]?.event_id ?? ""));
+  assert.deepEqual(await watched({ entity, after: first[0]?.id }, 2), first.slice(1));
+  assert.deepEqual(await overSocket({ entity, after: first[0]?.id ?? "" }), first[1]);
 }
 
-type Watched = { id: string; data: api.FeedItem };
-
-/** The first items of the feed, which has no end: it is read with `fetch` and left. */
-async function watched(query: string, count: number): Promise<Watched[]> {
+/** The first items of the feed, which has no end: it is read and left. */
+async function watched(query: { entity: string; after?: string }, count: number): Promise<FeedItem[]> {
+  const items: FeedItem[] = [];
+  const onSseEvent = (event: { event?: string }): void => assert.notEqual(event.event, "cut");
   const leave = new AbortController();
-  const deadline = setTimeout(() => leave.abort(new Error(`no ${count} items within a minute`)), 60_000);
-  const answer = await fetch(`${server}/api/v1/stream?${query}`, { headers: { Authorization: `Bearer ${token}` }, signal: leave.signal });
-  assert.equal(answer.status, 200);
-  assert.equal(answer.headers.get("content-type"), "text/event-stream");
-  assert.ok(answer.body);
-  const items: Watched[] = [];
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
-    const frames = (text + decoder.decode(chunk, { stream: true })).split("\n\n");
-    text = frames.pop() ?? "";
-    for (const frame of frames) {
-      const fields = Object.fromEntries(frame.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
-      assert.equal(fields.event, undefined, `cut: ${frame}`);
-      if (fields.id && fields.data) items.push({ id: fields.id, data: JSON.parse(fields.data) });
-    }
-    if (items.length >= count) break;
+  const deadline = setTimeout(() => leave.abort(), 60_000);
+  const { stream } = await api.stream({ query, onSseEvent, sseMaxRetryAttempts: 1, signal: leave.signal });
+  for await (const item of stream) {
+    items.push(item);
+    if (items.length === count) break;
   }
   clearTimeout(deadline);
-  leave.abort();
-  return items.slice(0, count);
+  leave.abort(); // or else the connection stays, and with it this process
+  assert.equal(items.length, count, "the stream ended");
+  return items;
+}
+
+/** The first item over a WebSocket, as a browser asks for it: its token is a protocol. Node 20 has none, so this reads the frame. */
+function overSocket(query: Record<string, string>): Promise<FeedItem> {
+  const protocol = `streamspace.v1, bearer.${Buffer.from(token).toString("base64url")}`;
+  const headers = {
+    ...{ Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13" },
+    ...{ "Sec-WebSocket-Key": randomBytes(16).toString("base64"), "Sec-WebSocket-Protocol": protocol },
+  };
+  return new Promise((resolve, reject) => {
+    const asked = get(`${server}/api/v1/ws?${new URLSearchParams(query)}`, { headers, timeout: 60_000 });
+    asked.on("error", reject).on("timeout", () => asked.destroy(new Error("nothing came over the WebSocket")));
+    asked.on("response", (answer) => reject(new Error(`no WebSocket: ${answer.statusCode}`)));
+    asked.on("upgrade", (answer, socket, head) => {
+      assert.equal(answer.headers["sec-websocket-protocol"], "streamspace.v1");
+      let bytes = head;
+      const read = (more: Buffer): void => {
+        bytes = Buffer.concat([bytes, more]);
+        const text = firstText(bytes);
+        if (text === undefined) return;
+        socket.destroy();
+        resolve(JSON.parse(text));
+      };
+      socket.on("data", read).on("error", reject);
+      read(Buffer.alloc(0));
+    });
+  });
+}
+
+/** The text of the first frame (RFC 6455, 5.2: final, text, not masked, less than 64 KiB), once all of it is there. */
+function firstText(bytes: Buffer): string | undefined {
+  if (bytes.length < 4) return undefined;
+  assert.equal(bytes[0], 0x81);
+  const short = bytes.readUInt8(1);
+  assert.ok(short <= 126);
+  const [begin, length] = short === 126 ? [4, bytes.readUInt16BE(2)] : [2, short];
+  return bytes.length < begin + length ? undefined : bytes.toString("utf8", begin, begin + length);
 }
 
 /** A request whose answer was lost is sent again: one session, the same answer. */

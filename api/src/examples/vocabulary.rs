@@ -7,7 +7,7 @@ pub(super) fn sample(name: &str) -> Option<Value> {
     Some(match name {
         "Controller.status" => json!("healthy"),
         "Controller.reason" | "Platform.reason" | "DeadLetter.note" => Value::Null,
-        "DeadLetter.status" => json!("open"),
+        "DeadLetter.status" | "LettersMeant.status" => json!("open"),
         "DeadLetter.subject" => json!("streamspace.session.create.docker.docker-1"),
         "Event.error_message" => Value::Null,
         "Event.kind" => json!("command"),

@@ -8,6 +8,7 @@ use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::payload::EventStream;
 use poem_openapi::registry::{MetaResponses, Registry};
+use poem_openapi::types::Type;
 
 use super::item::{self, FeedItem};
 use super::{Farewell, HEARTBEAT, Seated};
@@ -25,7 +26,11 @@ type Described = EventStream<stream::Empty<FeedItem>>;
 impl ApiResponse for Events {
     fn meta() -> MetaResponses {
         let mut meta = <Described as ApiResponse>::meta();
-        meta.responses.iter_mut().for_each(|response| response.description = "What happens, without an end.");
+        for response in &mut meta.responses {
+            response.description = "What happens, without an end. The data of each event is a `FeedItem`.";
+            // clients take the schema for that of one event: they read them one by one, and never a whole array
+            response.content.iter_mut().for_each(|content| content.schema = FeedItem::schema_ref());
+        }
         meta
     }
 

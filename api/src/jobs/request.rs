@@ -41,16 +41,24 @@ pub(super) struct SessionsBulk {
 #[serde(deny_unknown_fields)]
 struct SessionsMeant {
     /// Those of this user.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     user_id: Option<String>,
     /// Those in this state; `all` for every one.
+    #[oai(validator(
+        pattern = r"^(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed)$"
+    ))]
     status: Option<String>,
     /// Those on this platform.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     platform: Option<String>,
     /// Those of this controller.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     controller_id: Option<String>,
     /// Those made of this template.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     template_id: Option<String>,
     /// Those with this tag.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     tag: Option<String>,
     /// Must be true where nothing else is given.
     all: Option<bool>,
@@ -71,18 +79,25 @@ pub(super) struct ReplayMany {
 #[serde(deny_unknown_fields)]
 struct LettersMeant {
     /// Those in this state: `open` unless given.
+    #[oai(validator(pattern = r"^(open|replayed|discarded)$"))]
     status: Option<String>,
     /// Those with this reason.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     reason: Option<String>,
     /// Those that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+    #[oai(validator(max_length = 255, pattern = r"^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*(\.[*>])?$"))]
     subject: Option<String>,
     /// Those of this platform.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     platform: Option<String>,
     /// Those of this controller.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     controller_id: Option<String>,
     /// Those about this, as `session:<id>`.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     entity: Option<String>,
     /// Those with this fingerprint.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     fingerprint: Option<String>,
     /// Those parked then or later.
     since: Option<DateTime<Utc>>,
@@ -191,9 +206,13 @@ impl Check {
 
     /// A text to compare with; one that nothing can be equal to is a mistake.
     fn text(&mut self, field: &str, value: Option<String>) -> Option<String> {
-        let bad = |text: &String| text.is_empty() || text.len() > 255 || text.contains(char::is_control);
+        let bad = |text: &String| text.is_empty() || text.chars().count() > 255 || text.contains(char::is_control);
         if value.as_ref().is_some_and(bad) {
-            self.add(field, "must have 1 to 255 bytes and no control characters".into(), "leave it out to mean any");
+            self.add(
+                field,
+                "must have 1 to 255 characters and no control characters".into(),
+                "leave it out to mean any",
+            );
         }
         value
     }

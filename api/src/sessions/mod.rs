@@ -25,6 +25,7 @@ use crate::document::Tag;
 use crate::problem::{
     Amendment, Change, Conditional, Creation, Extending, Listing, Lookup, Problem, Refused, database,
 };
+use crate::texts::States;
 use answers::{Accepted, Asked, Changed, Read};
 use awake::Extension;
 use filter::Sort;
@@ -106,7 +107,7 @@ impl Sessions {
         /// Those of this user.
         user_id: Query<Option<String>>,
         /// Those in this state, or in one of several separated by commas; `all` for every one.
-        status: Query<Option<String>>,
+        status: Query<Option<States>>,
         /// Those on this platform.
         platform: Query<Option<String>>,
         /// Those of this controller.
@@ -124,7 +125,7 @@ impl Sessions {
     ) -> Result<Json<Page<Session>>, Refused<Listing>> {
         let filter = SessionFilter {
             user_id: caller.0.owner(user_id.0)?,
-            status: filter::states(status.as_deref())?,
+            status: filter::states(status.0.as_ref().map(|states| states.0.as_str()))?,
             platform: platform.0,
             controller_id: controller_id.0,
             template_id: template_id.0,

@@ -20,10 +20,12 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 #[oai(rename = "PatchSession", example)]
 struct PatchSession {
     /// All tags from now on; at most 32.
+    #[oai(validator(max_items = 32, min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"))]
     tags: Option<Vec<String>>,
     /// Names that are given are set, and those that are null are removed; at most 16 KiB together.
     metadata: Option<HashMap<String, Value>>,
     /// Idle time after which it is hibernated, as `30m`; null: never.
+    #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
     idle_timeout: Option<String>,
 }
 

@@ -29,6 +29,7 @@ const CASES: &[Case] = &[
     ("POST", REPLAY, JSON, r#"{"filter":{"subject":"a.*.b"}}"#, 422, "invalid-fields", "filter.subject"),
     ("POST", REPLAY, JSON, r#"{"filter":{"since":"today"}}"#, 422, "invalid-fields", ""),
     ("GET", "/api/v1/events?subject=a..b", "", "", 400, "invalid-parameter", "subject"),
+    ("GET", "/api/v1/events?subject=%C3%A9.a", "", "", 400, "invalid-parameter", "subject"),
     ("GET", "/api/v1/events?since=yesterday", "", "", 400, "invalid-parameter", "since"),
     ("GET", "/api/v1/events?kind=rumour", "", "", 400, "invalid-parameter", "kind"),
     ("GET", "/api/v1/jobs?status=bored", "", "", 400, "invalid-parameter", "status"),

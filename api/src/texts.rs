@@ -1,0 +1,55 @@
+//! Texts in a query that are more than any text: the API document says what they look like. Only described here; whoever reads
+//! them refuses what is wrong in words of its own.
+
+use std::borrow::Cow;
+
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::types::{ParseFromParameter, ParseResult, Type};
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $most:literal, $pattern:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub(crate) struct $name(pub(crate) String);
+
+        impl Type for $name {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                let pattern = Some($pattern.into());
+                let schema = MetaSchema { min_length: Some(1), max_length: Some($most), pattern, ..MetaSchema::new("string") };
+                MetaSchemaRef::Inline(Box::new(schema))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl ParseFromParameter for $name {
+            fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+                Ok(Self(value.to_owned()))
+            }
+        }
+    )*};
+}
+
+texts! {
+    /// A subject, or the beginning of one; [`engine::events::Pattern`] reads it.
+    Subject: 255, r"^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*(\.[*>])?$";
+    /// States of sessions; `sessions/filter.rs` reads them.
+    States: 200, "^ *(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed) *\
+        (, *(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed) *)*$";
+    /// A reason that somebody gives.
+    Reason: 500, r"^[^\x00]*[^\s\x00][^\x00]*$";
+}

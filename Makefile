@@ -1,5 +1,5 @@
 # `make run` for a running system, `make test` for every test. Needs Rust, python3 with pip, and (for tests) PostgreSQL, which
-# is installed with apt-get where it is missing; `make lint` needs node 20 with npm, too.
+# is installed with apt-get where it is missing, and node 20 with npm.
 
 PROFILE ?= dev
 DATA_DIR ?= ./data
@@ -16,7 +16,7 @@ build:
 
 test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL
 	scripts/with-postgres.sh cargo test --locked --workspace --all-features
-	$(MAKE) clients
+	$(MAKE) clients SEED=$(or $(SEED),2026)
 
 clients: tools ## Generated TypeScript and Python clients, and schemathesis, against a running server; SEED=1 repeats
 	scripts/check-clients.sh

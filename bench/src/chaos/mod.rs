@@ -17,12 +17,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+pub use plan::{Action, Plan, Step};
 pub use verdict::Figures;
 
 use client::{Bumps, Client};
 use fleet::Fleet;
 use load::{Promised, User};
-use plan::Plan;
 use worlds::Worlds;
 
 /// Users of a round.
@@ -67,7 +67,7 @@ pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Ve
             && let Some(seed) = seeds.next()
         {
             let binary = settings.binary.clone();
-            running.spawn(async move { round(&binary, seed).await });
+            running.spawn(async move { round(&binary, Plan::draw(seed)).await });
         }
         let Some(round) = running.join_next().await else { return Ok(ended) };
         let round = round?;
@@ -76,9 +76,10 @@ pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Ve
     }
 }
 
-async fn round(binary: &Path, seed: u64) -> Round {
-    let (plan, begun) = (Plan::draw(seed), Instant::now());
-    let mut round = Round { seed, calm: plan.calm, figures: Figures::default(), wrong: Vec::new() };
+/// One round, as it was planned.
+pub async fn round(binary: &Path, plan: Plan) -> Round {
+    let begun = Instant::now();
+    let mut round = Round { seed: plan.seed, calm: plan.calm, figures: Figures::default(), wrong: Vec::new() };
     let fleet = match Fleet::start(binary).await {
         Ok(fleet) => fleet,
         Err(error) => {

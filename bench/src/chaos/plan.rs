@@ -16,7 +16,7 @@ const CALM_EVERY: u64 = 4;
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub enum Action {
     /// SIGKILL, and started again after so long.
     KillServer(usize, Duration),
     /// SIGSTOP for so long.
@@ -25,6 +25,8 @@ pub(super) enum Action {
     RollServers,
     /// Every connection to the database is ended by the database.
     CutDatabase,
+    /// The database ends every connection, and takes no new ones for so long.
+    LoseDatabase(Duration),
     /// SIGKILL, and started again after so long.
     KillController(usize, Duration),
     /// SIGSTOP for so long.
@@ -38,25 +40,31 @@ pub(super) enum Action {
 }
 
 /// A pause, and then an action.
-pub(super) type Step = (Duration, Action);
+pub type Step = (Duration, Action);
 
 /// The plan of a round. Its two hands act at the same time, each on things of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+pub struct Plan {
     /// What it was drawn from.
-    pub(super) seed: u64,
+    pub seed: u64,
     /// Nothing but rolling restarts.
-    pub(super) calm: bool,
+    pub calm: bool,
     /// On servers and database.
-    pub(super) above: Vec<Step>,
+    pub above: Vec<Step>,
     /// On NATS and controllers.
-    pub(super) below: Vec<Step>,
+    pub below: Vec<Step>,
 }
 
 impl Plan {
+    /// A plan that somebody thought of. The seed gives only what users ask for.
+    #[must_use]
+    pub const fn thought_of(seed: u64, above: Vec<Step>, below: Vec<Step>) -> Self {
+        Self { seed, calm: false, above, below }
+    }
+
     /// Draws a plan.
     #[must_use]
-    pub(super) fn draw(seed: u64) -> Self {
+    pub fn draw(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         if seed.is_multiple_of(CALM_EVERY) {
             let roll = (Duration::from_millis(rng.random_range(200..1_000)), Action::RollServers);
@@ -83,7 +91,8 @@ fn above(rng: &mut StdRng) -> (Duration, Action) {
         0..4 => (long, Action::KillServer(which, long)),
         4..6 => (long, Action::PauseServer(which, long)),
         6..8 => (Duration::from_secs(3), Action::RollServers),
-        _ => (Duration::ZERO, Action::CutDatabase),
+        8 => (Duration::ZERO, Action::CutDatabase),
+        _ => (long, Action::LoseDatabase(long)),
     }
 }
 

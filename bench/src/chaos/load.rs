@@ -106,8 +106,9 @@ impl User {
         alive.sort_unstable();
         let Some(session) = alive.choose(&mut self.rng).copied() else { return Ok(()) };
         match self.send(method, &format!("/sessions/{session}{what}"), None).await? {
-            (202, _) => self.promise(session, goal),
-            (200 | 204 | 409, _) => {}
+            // 200: it holds already, as with the delete of what was never placed
+            (200 | 202 | 204, _) => self.promise(session, goal),
+            (409, _) => {}
             (status, answer) => bail!("{what} of {session} was answered {status}: {answer}"),
         }
         Ok(())

@@ -6,7 +6,7 @@ DATA_DIR ?= ./data
 HTTP_ADDR ?= 127.0.0.1:8080
 folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: run build test clients bench lint fmt tools
+.PHONY: run build test clients bench chaos lint fmt tools
 
 run: tools build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
 	exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
@@ -24,6 +24,10 @@ clients: tools ## Generated TypeScript and Python clients, and schemathesis, aga
 bench: tools ## Measures; ARGS="--help" says what
 	cargo build --locked --workspace --release
 	scripts/with-postgres.sh target/release/bench $(ARGS)
+
+chaos: tools ## Rounds of chaos on real processes, and an account: ROUNDS=200, SEED= for the same again, ARGS="--json FILE"
+	cargo build --locked --workspace --all-features
+	scripts/with-postgres.sh target/debug/bench chaos --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint:
 	cargo fmt --all --check

@@ -7,10 +7,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use poem::http::header::{CONNECTION, HeaderValue};
 use poem::http::uri::Scheme;
-use poem::http::{self};
+use poem::http::{self, StatusCode, Version};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +21,9 @@ use tokio_util::task::TaskTracker;
 
 /// How long requests that were begun may take after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+/// How long a connection without a request stays open after that: a request may be on its way, and closing would break it off.
+/// Its answer says that it is the connection's last.
+const LAST: Duration = Duration::from_millis(500);
 /// The pause after a connection could not be accepted: file descriptors may be short.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,21 +33,22 @@ where
     E: Endpoint<Output = Response> + 'static,
 {
     let (endpoint, connections, over) = (Arc::new(endpoint), TaskTracker::new(), CancellationToken::new());
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = cancel.cancelled() => break,
-        };
+    let serve_one = |socket| {
+        let served = connection(socket, endpoint.clone(), cancel.clone());
+        connections.spawn(over.clone().run_until_cancelled_owned(served));
+    };
+    while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((socket, _)) => {
-                let served = connection(socket, endpoint.clone(), cancel.clone());
-                connections.spawn(over.clone().run_until_cancelled_owned(served));
-            }
+            Ok((socket, _)) => serve_one(socket),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+    // whoever stands in the queue has sent a request already, as far as they know
+    while let Some(Ok((socket, _))) = listener.accept().now_or_never() {
+        serve_one(socket);
     }
     drop(listener);
     connections.close();
@@ -56,18 +62,29 @@ where
     E: Endpoint<Output = Response> + 'static,
 {
     let (Ok(local), Ok(remote)) = (socket.local_addr(), socket.peer_addr()) else { return };
-    let service = hyper::service::service_fn(move |request| {
-        let endpoint = endpoint.clone();
+    let service = hyper::service::service_fn(|request| {
+        let (endpoint, cancel) = (endpoint.clone(), cancel.clone());
         let (local, remote) = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(remote)));
         let request = Request::from((request, local, remote, Scheme::HTTP));
-        async move { Ok::<http::Response<_>, Infallible>(endpoint.get_response(request).await.into()) }
+        async move {
+            let first_version = request.version() < Version::HTTP_2; // HTTP/2 says goodbye in a frame of its own
+            let mut response = http::Response::<_>::from(endpoint.get_response(request).await);
+            if first_version && cancel.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return, // a caller that broke off is no error of ours
-        () = cancel.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = cancel.cancelled() => {}
+    }
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = tokio::time::sleep(LAST) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

@@ -1,7 +1,9 @@
 //! Real processes under load, and under the knife: the parts that the load generator and the crash tests share.
 
 pub mod account;
+pub mod chaos;
 pub mod feed;
 pub mod load;
+pub mod process;
 pub mod report;
 pub mod stack;

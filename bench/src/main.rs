@@ -4,10 +4,12 @@
 //! them run, and reads the latencies from the log. See README.md for what each figure means.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
-use clap::Parser;
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
 
+use bench::chaos;
 use bench::feed;
 use bench::load;
 use bench::report::{self, Figure, Used};
@@ -15,7 +17,10 @@ use bench::stack::{Backend, Stack};
 
 /// Measures accepts/s and accepted-to-running/s.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// The release binary that is measured.
     #[arg(long, default_value = "target/release/streamspace")]
     binary: PathBuf,
@@ -39,9 +44,38 @@ struct Arguments {
     results: PathBuf,
 }
 
+/// Something else than measuring.
+#[derive(Debug, Subcommand)]
+enum Instead {
+    /// Rounds of chaos on real processes, and an account of every promise.
+    Chaos(Chaos),
+}
+
+#[derive(Debug, Args)]
+struct Chaos {
+    /// The binary that suffers.
+    #[arg(long, default_value = "target/debug/streamspace")]
+    binary: PathBuf,
+    /// How many rounds.
+    #[arg(long, default_value_t = 20)]
+    rounds: u64,
+    /// Seed of the first round, each further one has the next number; drawn where it is not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Rounds that run beside each other.
+    #[arg(long, default_value_t = 3)]
+    beside: u64,
+    /// Where the account is kept, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Instead::Chaos(chaos)) = arguments.instead {
+        return suffer(chaos).await;
+    }
     if let Some(watchers) = arguments.feed_watchers {
         return measure_feed(&arguments, watchers).await;
     }
@@ -94,4 +128,28 @@ async fn measure_feed(arguments: &Arguments, watchers: usize) -> Result<()> {
         figures.push(figure);
     }
     report::keep(&arguments.results, &figures)
+}
+
+#[allow(clippy::print_stdout)] // the account is what was asked for
+async fn suffer(asked: Chaos) -> Result<()> {
+    let seed = asked.seed.unwrap_or_else(|| rand::random_range(0..1_000_000_000));
+    println!("seed {seed}\n{}", chaos::head());
+    let settings = chaos::Settings { binary: asked.binary, rounds: asked.rounds, seed, beside: asked.beside };
+    let begun = Instant::now();
+    let rounds = chaos::run(&settings, |round| {
+        println!("{}", chaos::line(&round.seed.to_string(), &round.figures, round.wrong.is_empty()));
+        round.wrong.iter().for_each(|what| println!("    {what}"));
+    });
+    let rounds = rounds.await?;
+    let mut sum = chaos::Figures::default();
+    rounds.iter().for_each(|round| sum.add(&round.figures));
+    let broken: Vec<u64> = rounds.iter().filter(|round| !round.wrong.is_empty()).map(|round| round.seed).collect();
+    println!("{}", chaos::line("all", &sum, broken.is_empty()));
+    println!("{} rounds in {:.0} s", rounds.len(), begun.elapsed().as_secs_f64());
+    if let Some(file) = asked.json {
+        let text = serde_json::to_string_pretty(&serde_json::json!({ "seed": seed, "sum": sum, "rounds": rounds }))?;
+        std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+    }
+    ensure!(broken.is_empty(), "these seeds broke: {broken:?}; each alone: make chaos ROUNDS=1 SEED=<seed>");
+    Ok(())
 }

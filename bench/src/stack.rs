@@ -1,8 +1,7 @@
 //! nats-server, `streamspace serve` and controllers, each a process of its own that can be killed and started again.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,10 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use streams::testing::Nats;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 
-/// Of `utime` and `stime` in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that runs programs (proc(5)).
-const TICKS_PER_SECOND: f64 = 100.0;
+pub use crate::process::Process;
 
 /// A database to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -37,87 +34,6 @@ impl Backend {
             Self::Postgres => "synchronous_commit=on",
         }
     }
-}
-
-/// One of our processes; killed when it is dropped.
-#[derive(Debug)]
-pub struct Process {
-    binary: PathBuf,
-    arguments: Vec<String>,
-    environment: HashMap<String, String>,
-    log: PathBuf,
-    child: Child,
-}
-
-impl Process {
-    fn start(
-        binary: &Path,
-        arguments: Vec<String>,
-        environment: HashMap<String, String>,
-        log: PathBuf,
-    ) -> Result<Self> {
-        let child = spawn(binary, &arguments, &environment, &log)?;
-        Ok(Self { binary: binary.to_owned(), arguments, environment, log, child })
-    }
-
-    /// Ends it the hard way, if it still runs.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub async fn kill(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_none() {
-            self.child.kill().await?;
-        }
-        Ok(())
-    }
-
-    /// Starts it again as it was, after it ended.
-    ///
-    /// # Errors
-    /// Where it cannot be started.
-    pub fn again(&mut self) -> Result<()> {
-        self.child = spawn(&self.binary, &self.arguments, &self.environment, &self.log)?;
-        Ok(())
-    }
-
-    /// How it ended, if it did.
-    ///
-    /// # Errors
-    /// Where the system does not tell.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
-    }
-
-    /// Processor time that it has used, in seconds.
-    ///
-    /// # Errors
-    /// Where it has ended.
-    pub fn cpu_seconds(&self) -> Result<f64> {
-        let pid = self.child.id().context("the process has ended")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields = stat.rsplit_once(')').context("a command in /proc/PID/stat")?.1;
-        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-        Ok(ticks.sum::<Result<f64, _>>()? / TICKS_PER_SECOND)
-    }
-
-    /// Resident memory, in MB.
-    ///
-    /// # Errors
-    /// Where it has ended.
-    pub fn memory_mb(&self) -> Result<f64> {
-        let pid = self.child.id().context("the process has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
-    }
-}
-
-fn spawn(binary: &Path, arguments: &[String], environment: &HashMap<String, String>, log: &Path) -> Result<Child> {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-    let mut command = Command::new(binary);
-    command.args(arguments).envs(environment).env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-    command.spawn().with_context(|| binary.display().to_string())
 }
 
 /// The running processes.
@@ -175,6 +91,17 @@ impl Stack {
         Ok(Self { http, token, database, serve, nats, folder, client, environment, _database: owned })
     }
 
+    /// Starts one more `serve` on the same database and the same NATS; its base URL, and its process.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn serve_beside(&self) -> Result<(String, Process)> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
+        let log = self.folder.path().join(format!("serve-{port}.log"));
+        Ok((format!("http://127.0.0.1:{port}"), self.serve.like(arguments, log)?))
+    }
+
     /// Starts a controller.
     ///
     /// # Errors
@@ -187,7 +114,7 @@ impl Stack {
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let state = self.folder.path().join(format!("state-{id}"));
         let arguments = vec!["controller".into(), "--state-dir".into(), state.display().to_string()];
-        Process::start(&self.serve.binary, arguments, environment, self.folder.path().join(format!("{id}.log")))
+        Process::start(self.serve.binary(), arguments, environment, self.folder.path().join(format!("{id}.log")))
     }
 
     /// Waits until a controller takes work.

@@ -106,7 +106,8 @@ fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
 
 fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
     let sessions_max: Option<u32> = settings.optional("sessions_max");
-    match platform.as_str() {
+    let driver = settings.text("driver").unwrap_or_else(|| platform.to_string());
+    match driver.as_str() {
         "local" => {
             let state_dir: String = settings.required("state_dir", "./data/local")?;
             let config = local::Config::new(state_dir);
@@ -114,11 +115,14 @@ fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
         }
         "noop" => {
             let journal = settings.text("state_dir").map(|folder| PathBuf::from(folder).join("noop.journal"));
-            let knobs = noop::Knobs { journal, ..noop::Knobs::default() };
+            let delay = Duration::from_millis(settings.optional("noop_delay_ms").unwrap_or(0));
+            let knobs = noop::Knobs { journal, delay, ..noop::Knobs::default() };
             Some(Drive::Noop(noop::Knobs { sessions_max: sessions_max.unwrap_or(knobs.sessions_max), ..knobs }))
         }
         other => {
-            settings.mistake(format!("CONTROLLER_PLATFORM={other}: this program drives local and noop"));
+            settings.mistake(format!(
+                "CONTROLLER_PLATFORM (or STREAMSPACE_DRIVER)={other}: this program drives local and noop"
+            ));
             None
         }
     }

@@ -1,6 +1,7 @@
 //! API and engine in this process: what `dev` and `serve` share.
 
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use engine::Engine;
 use engine::clock::Clock;
 use migrations::connect::{Database, Role};
 use streams::connect::Link;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,8 @@ use crate::settings;
 
 /// Shorter tokens can be guessed.
 const TOKEN_MIN: usize = 16;
+/// Connections that may wait to be accepted, as the standard library has it.
+const BACKLOG: u32 = 1024;
 
 /// What a host is made of.
 pub(crate) struct Settings {
@@ -39,8 +42,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts both; the listener answers from then on.
-    pub(crate) async fn start(settings: Settings, link: Link, listener: TcpListener) -> Result<Self, Failure> {
+    /// Starts both; whoever connects is answered from then on.
+    pub(crate) async fn start(settings: Settings, link: Link, claimed: Claimed) -> Result<Self, Failure> {
         let database = open(&settings.database_url, settings.migrate).await?;
         let config = engine::Config {
             database: database.clone(),
@@ -54,8 +57,8 @@ impl Host {
         let cancel = CancellationToken::new();
         let mut api_config = api::Config::new(api::Secret::from(settings.admin_token));
         api_config.max_watchers = settings.feed_watchers_max.unwrap_or(api_config.max_watchers);
-        tracing::info!(http.address = %host_address(&listener), "serves");
-        let api = tokio::spawn(api::serve(listener, api_config, engine.clone(), cancel.clone()));
+        tracing::info!(http.address = %claimed.url(), "serves");
+        let api = tokio::spawn(api::serve(claimed.open()?, api_config, engine.clone(), cancel.clone()));
         Ok(Self { engine, database, cancel, api: Some(api) })
     }
 
@@ -129,12 +132,46 @@ pub(crate) fn admin_token(settings: &mut settings::Settings) -> Option<String> {
     Some(token)
 }
 
-/// Listens, or says who is in the way.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|e| {
-        let failure = Failure::because(Kind::Conflict, &format!("cannot listen on {address}"), &e);
-        failure.hint("--http-addr with another port, or end what listens there")
-    })
+/// An address that is ours, though nobody can connect yet: whoever is early is refused at once and can try another server,
+/// instead of waiting for one that has not started.
+pub(crate) struct Claimed {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Claimed {
+    /// Takes an address, or says who is in the way.
+    pub(crate) fn take(address: SocketAddr) -> Result<Self, Failure> {
+        Self::bind(address).map_err(|e| in_the_way(address, &e))
+    }
+
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?; // what an earlier run left in TIME_WAIT is not in the way
+        socket.bind(address)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// How a client on this machine will reach it.
+    pub(crate) fn url(&self) -> String {
+        url(self.address)
+    }
+
+    /// Lets them connect.
+    fn open(self) -> Result<TcpListener, Failure> {
+        self.socket.listen(BACKLOG).map_err(|e| in_the_way(self.address, &e))
+    }
+}
+
+fn in_the_way(address: SocketAddr, error: &io::Error) -> Failure {
+    let failure = Failure::because(Kind::Conflict, &format!("cannot listen on {address}"), error);
+    failure.hint("--http-addr with another port, or end what listens there")
+}
+
+/// Listens at once.
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    Claimed::take(address)?.open()
 }
 
 /// How a client on this machine reaches a listener.
@@ -146,8 +183,4 @@ pub(crate) fn url(address: SocketAddr) -> String {
     };
     let ip = if address.ip().is_unspecified() { loopback.ip() } else { address.ip() };
     format!("http://{}", SocketAddr::new(ip, address.port()))
-}
-
-fn host_address(listener: &TcpListener) -> String {
-    listener.local_addr().map(url).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use streams::connect;
 
 use crate::failure::{Failure, Kind};
-use crate::host::{self, Host};
+use crate::host::{self, Claimed, Host};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
@@ -83,13 +83,13 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
 /// Runs until it is asked to end.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let (address, nats, settings) = load(args)?;
-    let listener = host::listen(address).await?;
+    let claimed = Claimed::take(address)?;
     let shutdown = Shutdown::listen()?;
     let start = async {
         // The server may come up after us; a wrong password is told at once.
         let link = connect::connect_patiently(&nats, &shutdown.asked).await;
         let link = link.map_err(|e| Failure::because(Kind::Unavailable, "NATS", &e))?;
-        Host::start(settings, link, listener).await
+        Host::start(settings, link, claimed).await
     };
     let started = shutdown.asked.run_until_cancelled(start).await;
     let Some(host) = started else { return Ok(()) };

@@ -25,16 +25,18 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 12] = [
+const OURS: [&str; 14] = [
     "admin_token",
     "admin_token_file",
     "data_dir",
     "default_platform",
+    "driver",
     "feed_watchers_max",
     "http_addr",
     "installation",
     "migrate",
     "nats_server",
+    "noop_delay_ms",
     "outbox_limit",
     "sessions_max",
     "state_dir",

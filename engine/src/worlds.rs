@@ -1,13 +1,16 @@
 //! What happens when a controller tells all that exists: each session in it is a report, and what is in no part is absent.
+//!
+//! A part that names its span of ids is settled by itself, so that the parts of one answer may be read by several engines. Parts
+//! without are settled together, by an engine that saw them all.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures::future::join_all;
 use machine::session::Source;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use streams::subject::Sender;
-use streams::wire::{SessionState, SessionStatus, World};
+use streams::wire::{SessionState, SessionStatus, Span, World};
 use streams::worker::Verdict;
 use uuid::Uuid;
 
@@ -18,6 +21,9 @@ use crate::writer::{Error, Work};
 
 /// States in which the owner has, or is about to have, something of the session.
 const EXISTING: [&str; 4] = ["running", "hibernated", "hibernating", "deleting"];
+
+/// What parts without a span tell of, once all are here.
+const EVERYTHING: Span = Span { from: Uuid::nil(), until: None };
 
 /// One answer in the making.
 #[derive(Debug, Default)]
@@ -38,14 +44,20 @@ impl Worlds {
         Self { parts, telling: Mutex::default() }
     }
 
-    /// Takes one part. After the last, what was not told is absent, but only where every part was seen here.
+    /// Takes one part, and what it shows to be absent.
     pub(crate) async fn part(&self, subject: &str, world: World, sender: &Sender, source: Source) -> Verdict {
         let reports = world.sessions.iter().map(|status| self.report(subject, status, sender, source));
         if join_all(reports).await.into_iter().any(|written| !written) {
             return Verdict::Again;
         }
-        let Some(told) = self.note(&world) else { return Verdict::Done };
-        match self.settle(subject, &world, told, sender, source).await {
+        let (span, told) = match world.span {
+            Some(span) => (span, world.sessions.iter().map(|status| status.session_id).collect()),
+            None => match self.note(&world) {
+                Some(told) => (EVERYTHING, told),
+                None => return Verdict::Done,
+            },
+        };
+        match self.settle(subject, &world, span, told, sender, source).await {
             Ok(true) => Verdict::Done,
             Ok(false) | Err(_) => Verdict::Again,
         }
@@ -82,6 +94,7 @@ impl Worlds {
         &self,
         subject: &str,
         world: &World,
+        span: Span,
         told: HashSet<Uuid>,
         sender: &Sender,
         source: Source,
@@ -92,6 +105,8 @@ impl Worlds {
             .column(session::Column::Generation)
             .filter(session::Column::ControllerId.eq(&world.controller_id))
             .filter(session::Column::Status.is_in(EXISTING))
+            .filter(session::Column::SessionId.gte(span.from))
+            .apply_if(span.until, |rows, until| rows.filter(session::Column::SessionId.lt(until)))
             .into_tuple()
             .all(&self.parts.database.reader)
             .await?;
@@ -100,6 +115,9 @@ impl Worlds {
         let written = join_all(reports.iter().map(|status| self.report(subject, status, sender, source))).await;
         if written.into_iter().any(|written| !written) {
             return Ok(false);
+        }
+        if !world.last {
+            return Ok(true);
         }
         let work = Work::Synced { controller_id: world.controller_id.clone(), instance_id: world.instance_id };
         Ok(self.parts.writer.enqueue(work, None).await.is_ok())

@@ -13,4 +13,5 @@ mod letter;
 mod lists;
 mod outside;
 mod sessions;
+mod stopping;
 mod templates;

@@ -26,7 +26,7 @@ fn is_controllers(step: &str) -> bool {
     step.starts_with("worker.") || step.starts_with("driver.")
 }
 
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let mut path = std::env::current_exe().expect("this test has a path");
     path.pop();
     path.pop();

@@ -2,4 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
+mod chaos;
+mod courier;
 mod crash;

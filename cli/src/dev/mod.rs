@@ -15,13 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams::connect;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::children::Ledger;
 use crate::failure::{Failure, Kind};
-use crate::host::{self, Host};
+use crate::host::{self, Claimed, Host};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use folder::{Endpoints, Folder, Secrets};
@@ -117,35 +116,35 @@ struct Run {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(args)?;
     let folder = Folder::take(&config.data_dir)?;
-    let listener = host::listen(config.http_addr).await?;
+    let claimed = Claimed::take(config.http_addr)?;
     let ledger = Arc::new(Ledger::open(folder.join("children.json"))?);
     for child in ledger.end_leftovers(LEFTOVER_GRACE).await? {
         tracing::info!(child.name = %child.name, child.pid = child.pid, "ended; an earlier run had left it behind");
     }
     let run = Run { secrets: Secrets::of(&folder)?, config, folder, ledger, shutdown: Shutdown::listen()? };
-    run.all(listener).await
+    run.all(claimed).await
 }
 
 impl Run {
     /// From the first process to the last.
-    async fn all(&self, listener: TcpListener) -> Result<(), Failure> {
+    async fn all(&self, claimed: Claimed) -> Result<(), Failure> {
         if let Some(nats) = &self.config.nats {
-            return self.serve(nats, listener).await;
+            return self.serve(nats, claimed).await;
         }
         let options = nats::options(&self.folder, &self.secrets, self.config.nats_server.as_deref()).await?;
         let (server, options) = nats::start(options, &self.folder, &self.secrets).await?;
         let nats = server.client("streamspace dev");
         let (ledger, hurry) = (self.ledger.clone(), self.shutdown.hurry.clone());
         let server = Kept::start(|cancel| nats::keep(server, options, ledger, cancel, hurry));
-        let served = self.serve(&nats, listener).await;
+        let served = self.serve(&nats, claimed).await;
         self.shutdown.step("nats-server", Duration::from_secs(20), server.stop()).await;
         served
     }
 
-    async fn serve(&self, nats: &connect::Config, listener: TcpListener) -> Result<(), Failure> {
+    async fn serve(&self, nats: &connect::Config, claimed: Claimed) -> Result<(), Failure> {
         let program = self.controller(nats)?;
-        let endpoints = self.endpoints(nats, host::url(listener.local_addr()?));
-        let started = self.shutdown.asked.run_until_cancelled(self.host(nats, &endpoints, listener)).await;
+        let endpoints = self.endpoints(nats, claimed.url());
+        let started = self.shutdown.asked.run_until_cancelled(self.host(nats, &endpoints, claimed)).await;
         let Some(host) = started else { return Ok(()) };
         let mut host = host?;
         let (ledger, shutdown) = (self.ledger.clone(), self.shutdown.clone());
@@ -157,12 +156,7 @@ impl Run {
         ended
     }
 
-    async fn host(
-        &self,
-        nats: &connect::Config,
-        endpoints: &Endpoints,
-        listener: TcpListener,
-    ) -> Result<Host, Failure> {
+    async fn host(&self, nats: &connect::Config, endpoints: &Endpoints, claimed: Claimed) -> Result<Host, Failure> {
         let link = connect::connect(nats).await.map_err(|e| Failure::because(Kind::Unavailable, "NATS", &e))?;
         let settings = host::Settings {
             database_url: self.folder.database_url(),
@@ -172,7 +166,7 @@ impl Run {
             outbox_limit: engine::OUTBOX_LIMIT,
             feed_watchers_max: None,
         };
-        Host::start(settings, link, listener).await
+        Host::start(settings, link, claimed).await
     }
 
     async fn until_asked(&self, host: &mut Host, endpoints: &Endpoints) -> Result<(), Failure> {

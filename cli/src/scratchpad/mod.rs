@@ -44,7 +44,7 @@ struct Notes(PathBuf);
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let home = args.home.display();
     std::fs::create_dir_all(&args.home).map_err(|e| Failure::because(Kind::Usage, &format!("the home {home}"), &e))?;
-    let listener = host::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
+    let listener = host::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))?;
     let shutdown = Shutdown::listen()?;
     let app = Route::new()
         .at("/", get(page))

@@ -1,17 +1,19 @@
 //! A platform that is only a table in memory: for measuring what surrounds a driver, and for breaking it on purpose.
 //!
-//! With a journal it keeps its world over a restart: one JSON line a change, replayed when it is opened.
+//! With a journal it keeps its world over a restart: one JSON line a change, replayed when it is opened. The journal is only ever
+//! added to, so that it also tells what was done, and how often ([`history`]).
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{self, BufRead, BufReader, Write},
-    path::PathBuf,
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use streams::{
     crash::{Moment, point},
@@ -51,7 +53,13 @@ impl Default for Knobs {
 
 /// One line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-enum Line {
+struct Line {
+    at: DateTime<Utc>,
+    change: Change,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Change {
     World(Uuid),
     Is(Uuid, Box<Entry>),
     Gone(Uuid),
@@ -63,6 +71,33 @@ struct Entry {
     generation: i64,
     state: SessionState,
     spec: Option<Spec>,
+}
+
+/// One change of a world, as its journal has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effect {
+    /// By the controller's clock.
+    pub at: DateTime<Utc>,
+    /// Whose.
+    pub session_id: Uuid,
+    /// The generation that asked for it, and what the session is since then; `None` where nothing of it is left.
+    pub became: Option<(i64, SessionState)>,
+}
+
+/// All that a journal tells, oldest first. What is torn at its end was never answered, and is left out.
+///
+/// # Errors
+/// Where it cannot be read; one that does not exist yet tells nothing.
+pub fn history(path: &Path) -> io::Result<Vec<Effect>> {
+    let effect = |line: Line| {
+        let (session_id, became) = match line.change {
+            Change::World(_) => return None,
+            Change::Is(id, entry) => (id, Some((entry.generation, entry.state))),
+            Change::Gone(id) => (id, None),
+        };
+        Some(Effect { at: line.at, session_id, became })
+    };
+    Ok(read(path)?.0.into_iter().filter_map(effect).collect())
 }
 
 impl Entry {
@@ -98,9 +133,9 @@ impl World {
         Observed { connections, resource_usage, ..entry.observed(id) }
     }
 
-    fn note(&mut self, line: &Line) -> Result<(), Failure> {
+    fn note(&mut self, change: Change) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        append(journal, line).map_err(|e| retryable("journal", e.to_string()))
+        append(journal, change).map_err(|e| retryable("journal", e.to_string()))
     }
 }
 
@@ -146,7 +181,7 @@ impl Noop {
         }
         if desired.goal == Goal::Deleted {
             if before.is_some() {
-                world.note(&Line::Gone(id))?;
+                world.note(Change::Gone(id))?;
                 world.sessions.remove(&id);
                 world.signs.remove(&id);
             }
@@ -156,7 +191,7 @@ impl Noop {
         let (user_id, generation, state) = (desired.user_id.clone(), desired.generation, desired.goal.state());
         let entry = Entry { user_id, generation, state, spec };
         let observed = world.observed(id, &entry);
-        world.note(&Line::Is(id, Box::new(entry.clone())))?;
+        world.note(Change::Is(id, Box::new(entry.clone())))?;
         point("driver.ensure", Moment::During);
         world.sessions.insert(id, entry);
         Ok(observed)
@@ -210,36 +245,53 @@ impl Driver for Noop {
     }
 }
 
-fn append(journal: &mut File, line: &Line) -> io::Result<()> {
-    let mut bytes = serde_json::to_vec(line)?;
+fn append(journal: &mut File, change: Change) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(&Line { at: Utc::now(), change })?;
     bytes.push(b'\n');
     journal.write_all(&bytes)
 }
 
-/// Reads the journal and rewrites it without what is gone. A torn last line is what a kill leaves: its change was never
-/// answered, so it is dropped.
-fn replay(path: &PathBuf) -> io::Result<(Uuid, World)> {
-    let (mut world_id, mut sessions) = (Uuid::new_v4(), HashMap::new());
-    match File::open(path) {
-        Ok(file) => {
-            for line in BufReader::new(file).lines() {
-                match serde_json::from_str(&line?) {
-                    Ok(Line::World(id)) => world_id = id,
-                    Ok(Line::Is(id, entry)) => drop(sessions.insert(id, *entry)),
-                    Ok(Line::Gone(id)) => drop(sessions.remove(&id)),
-                    Err(_) => break,
-                }
-            }
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+/// The whole lines of a journal, and how many bytes they take.
+fn read(path: &Path) -> io::Result<(Vec<Line>, u64)> {
+    let mut file = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(e) => return Err(e),
+    };
+    let (mut lines, mut whole, mut text) = (Vec::new(), 0, Vec::new());
+    loop {
+        text.clear();
+        let length = file.read_until(b'\n', &mut text)?;
+        match serde_json::from_slice(&text) {
+            Ok(line) if text.ends_with(b"\n") => lines.push(line),
+            _ => return Ok((lines, whole)),
+        }
+        whole += length as u64;
     }
-    let fresh = path.with_extension("new");
-    let mut journal = File::create(&fresh)?;
-    append(&mut journal, &Line::World(world_id))?;
-    sessions
-        .iter()
-        .try_for_each(|(id, entry): (&Uuid, &Entry)| append(&mut journal, &Line::Is(*id, Box::new(entry.clone()))))?;
-    std::fs::rename(&fresh, path)?;
+}
+
+/// Makes the world again, and goes on with its journal. A torn last line is what a kill leaves: its change was never answered,
+/// so it is dropped.
+fn replay(path: &Path) -> io::Result<(Uuid, World)> {
+    let (lines, whole) = read(path)?;
+    let (mut world_id, mut sessions) = (None, HashMap::new());
+    for line in lines {
+        match line.change {
+            Change::World(id) => world_id = Some(id),
+            Change::Is(id, entry) => drop(sessions.insert(id, *entry)),
+            Change::Gone(id) => drop(sessions.remove(&id)),
+        }
+    }
+    let mut journal = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+    journal.set_len(whole)?;
+    journal.seek(SeekFrom::End(0))?;
+    let world_id = match world_id {
+        Some(id) => id,
+        None => {
+            let id = Uuid::new_v4();
+            append(&mut journal, Change::World(id))?;
+            id
+        }
+    };
     Ok((world_id, World::of(sessions, Some(journal))))
 }

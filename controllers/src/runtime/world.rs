@@ -7,7 +7,7 @@ use chrono::Utc;
 use futures::StreamExt;
 use streams::{
     subject::Report,
-    wire::{Sync, World, WorldItem},
+    wire::{Span, Sync, World, WorldItem},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -23,7 +23,8 @@ impl Controller {
     /// Tells the whole world, the last part marked.
     pub(super) async fn tell_world(&self, sync_id: Uuid) -> Result<(), Stopped> {
         let _alone = self.reporter.order.write().await;
-        let observed = self.everything().await?;
+        let mut observed = self.everything().await?;
+        observed.sort_unstable_by_key(|one| one.session_id);
         for one in &observed {
             self.seen.note(one.session_id, one.generation, false);
         }
@@ -33,8 +34,9 @@ impl Controller {
             parts.push(Vec::new()); // an empty world is told too
         }
         let last = parts.len() - 1;
-        for (part, sessions) in parts.into_iter().enumerate() {
-            let world = self.part(sync_id, part as u32, part == last, sessions);
+        let spans = spans(&parts);
+        for (part, (sessions, span)) in parts.into_iter().zip(spans).enumerate() {
+            let world = self.part(sync_id, part as u32, part == last, span, sessions);
             let about = format!("controller:{}", world.controller_id);
             self.reporter.send(Report::ControllerWorld, world.event_id, about, &world).await?;
         }
@@ -42,7 +44,7 @@ impl Controller {
         Ok(())
     }
 
-    fn part(&self, sync_id: Uuid, part: u32, last: bool, sessions: Vec<WorldItem>) -> World {
+    fn part(&self, sync_id: Uuid, part: u32, last: bool, span: Span, sessions: Vec<WorldItem>) -> World {
         World {
             event_id: Uuid::now_v7(),
             timestamp: Utc::now(),
@@ -52,6 +54,7 @@ impl Controller {
             instance_id: self.reporter.instance_id,
             part,
             last,
+            span: Some(span),
             sessions,
         }
     }
@@ -86,4 +89,12 @@ impl Controller {
             }
         }
     }
+}
+
+/// The ranges of parts that are in order: together they hold every id there can be.
+fn spans(parts: &[Vec<WorldItem>]) -> Vec<Span> {
+    let first = |part: &Vec<WorldItem>| part.first().map(|item| item.session_id);
+    let until = parts.iter().skip(1).map(first).chain([None]);
+    let mut from = Uuid::nil();
+    until.map(|until| Span { from: std::mem::replace(&mut from, until.unwrap_or_default()), until }).collect()
 }

@@ -297,10 +297,15 @@ async fn a_stop_finishes_what_was_started_and_says_goodbye() {
 impl Stage {
     /// All parts up to the end marker.
     async fn whole_world(&mut self) -> (Uuid, HashMap<Uuid, (SessionState, Option<i64>)>) {
-        let mut told = HashMap::new();
+        let (mut told, mut from) = (HashMap::new(), Some(Uuid::nil()));
         for part in 0.. {
             let world = self.next::<World>("streamspace.controller.world.test.host-1").await;
             assert_eq!(world.part, part);
+            let span = world.span.expect("a part says which ids it tells of");
+            let within = |id: Uuid| span.from <= id && span.until.is_none_or(|until| id < until);
+            assert!(world.sessions.iter().all(|item| within(item.session_id)), "{span:?}");
+            assert_eq!((Some(span.from), span.until.is_none()), (from, world.last), "no gap between two parts");
+            from = span.until;
             told.extend(world.sessions.iter().map(|item| (item.session_id, (item.status, item.generation))));
             if world.last {
                 return (world.sync_id, told);

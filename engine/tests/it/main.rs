@@ -15,4 +15,5 @@ mod parked;
 mod rig;
 mod turns;
 mod waiting;
+mod worlds;
 mod writer;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::wire::{
-    AppUninstall, NodeCommand, NodeState, NodeStatus, SessionCommand, Sync, TemplateCreate, TemplateDelete, World,
+    AppUninstall, NodeCommand, NodeState, NodeStatus, SessionCommand, Span, Sync, TemplateCreate, TemplateDelete, World,
 };
 
 const ID: Uuid = Uuid::from_u128(0x0190_d0f0_7b4e_7c62_a1f0_0242_ac12_0002);
@@ -107,6 +107,7 @@ fn world() -> World {
         instance_id: OTHER_ID,
         part: 0,
         last: true,
+        span: Some(Span { from: Uuid::nil(), until: None }),
         sessions: Vec::new(),
     }
 }

@@ -128,6 +128,21 @@ pub struct World {
     pub part: u32,
     /// The end marker: what was in no part does not exist.
     pub last: bool,
+    /// Which ids this part tells of; without it only all parts together tell what does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<Span>,
     /// What exists.
     pub sessions: Vec<WorldItem>,
+}
+
+/// A range of session ids, compared byte by byte. In it a part tells all that exists, so that each part stands for itself,
+/// whoever reads the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
+pub struct Span {
+    /// The first id of the range.
+    pub from: Uuid,
+    /// The first id after it; without one the range has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Uuid>,
 }

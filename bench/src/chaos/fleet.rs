@@ -1,0 +1,232 @@
+//! Two servers, three controllers on two platforms, and a nats-server: what the hands of a plan act on.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use migrations::connect::{self, Role};
+use migrations::testing::POSTGRES_URL;
+use sea_orm::{ConnectionTrait, Statement};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use super::plan::{Action, Plan, Step};
+use crate::process::{Process, Signal, send};
+use crate::stack::{Backend, Stack};
+
+/// Id and platform of each controller.
+pub(super) const CONTROLLERS: [(&str, &str); 3] = [("host-1", "here"), ("host-2", "here"), ("host-3", "there")];
+const READY: Duration = Duration::from_secs(60);
+
+/// Everything that runs.
+pub(super) struct Fleet {
+    /// Base URLs of the servers.
+    pub(super) servers: Vec<String>,
+    /// Database, folder, token.
+    pub(super) stack: Mutex<Stack>,
+    second: Mutex<Process>,
+    controllers: Vec<Mutex<Process>>,
+    folder: PathBuf,
+}
+
+impl Fleet {
+    /// Starts all, and waits until both servers are ready.
+    ///
+    /// # Errors
+    /// Where something does not come up.
+    pub(super) async fn start(binary: &Path) -> Result<Self> {
+        let stack = Stack::start(binary, Backend::Postgres, &[]).await?;
+        let (http, second) = stack.serve_beside()?;
+        let driven = |n: u64| {
+            [("STREAMSPACE_DRIVER", "noop".to_owned()), ("STREAMSPACE_NOOP_DELAY_MS", (20 + 60 * n).to_string())]
+        };
+        let controllers =
+            CONTROLLERS.iter().zip(0..).map(|((id, platform), n)| stack.controller(id, platform, &driven(n)));
+        let controllers = controllers.map(|process| process.map(Mutex::new)).collect::<Result<Vec<_>>>()?;
+        let servers = vec![stack.http.clone(), http];
+        let folder = stack.folder.path().to_owned();
+        let fleet = Self { servers, stack: Mutex::new(stack), second: Mutex::new(second), controllers, folder };
+        fleet.ready(0).await?;
+        fleet.ready(1).await?;
+        let stack = fleet.stack.lock().await;
+        stack.ready().await.with_context(|| stack.logs())?;
+        drop(stack);
+        Ok(fleet)
+    }
+
+    /// The journal of each controller's world.
+    pub(super) fn journals(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        CONTROLLERS.iter().map(|(id, _)| (*id, self.folder.join(format!("state-{id}")).join("noop.journal")))
+    }
+
+    /// Carries out a plan, and leaves everything running.
+    ///
+    /// # Errors
+    /// Where something does not come up again, or ended by itself.
+    pub(super) async fn suffer(&self, plan: &Plan) -> Result<()> {
+        let hands = async { tokio::try_join!(self.hand(&plan.above), self.hand(&plan.below)) };
+        hands.await?;
+        self.all_live().await
+    }
+
+    async fn hand(&self, steps: &[Step]) -> Result<()> {
+        for (pause, action) in steps {
+            sleep(*pause).await;
+            self.act(*action).await.with_context(|| format!("{action:?}"))?;
+        }
+        Ok(())
+    }
+
+    async fn act(&self, action: Action) -> Result<()> {
+        match action {
+            Action::KillServer(which, long) => self.kill_server(which, long).await,
+            Action::PauseServer(which, long) => {
+                self.signal_server(which, Signal::STOP).await?;
+                sleep(long).await;
+                self.signal_server(which, Signal::CONT).await
+            }
+            Action::RollServers => {
+                for which in 0..self.servers.len() {
+                    self.roll(which).await?;
+                }
+                Ok(())
+            }
+            Action::CutDatabase => self.cut_database().await,
+            Action::LoseDatabase(long) => self.lose_database(long).await,
+            Action::KillController(which, long) => kill(&mut *self.controllers[which].lock().await, long).await,
+            Action::PauseController(which, long) => {
+                let process = self.controllers[which].lock().await;
+                process.signal(Signal::STOP)?;
+                sleep(long).await;
+                process.signal(Signal::CONT)
+            }
+            Action::KillNats(long) => {
+                self.stack.lock().await.nats.down().await?;
+                sleep(long).await;
+                Ok(self.stack.lock().await.nats.up().await?)
+            }
+            Action::PauseNats(long) => {
+                let pid = self.stack.lock().await.nats.server().pid();
+                send(pid, Signal::STOP)?;
+                sleep(long).await;
+                send(pid, Signal::CONT)
+            }
+            Action::LoseStore => Ok(self.stack.lock().await.nats.lose_store().await?),
+        }
+    }
+
+    async fn signal_server(&self, which: usize, signal: Signal) -> Result<()> {
+        match which {
+            0 => self.stack.lock().await.serve.signal(signal),
+            _ => self.second.lock().await.signal(signal),
+        }
+    }
+
+    async fn kill_server(&self, which: usize, long: Duration) -> Result<()> {
+        if which > 0 {
+            return kill(&mut *self.second.lock().await, long).await;
+        }
+        self.stack.lock().await.serve.kill().await?;
+        sleep(long).await;
+        self.stack.lock().await.serve.again()
+    }
+
+    /// As a deployment rolls: the old one is asked to end, a new one is started, and only a ready one lets the next go.
+    async fn roll(&self, which: usize) -> Result<()> {
+        if which > 0 {
+            self.second.lock().await.end().await?;
+            self.second.lock().await.again()?;
+        } else {
+            // looked at again and again, so that the other hand has its turns at the stack meanwhile
+            self.signal_server(which, Signal::TERM).await?;
+            let begun = Instant::now();
+            while self.stack.lock().await.serve.ended()?.is_none() {
+                ensure!(begun.elapsed() < READY, "it did not end within {READY:?} of SIGTERM");
+                sleep(Duration::from_millis(20)).await;
+            }
+            self.stack.lock().await.serve.again()?;
+        }
+        self.ready(which).await
+    }
+
+    /// Waits until a server takes work. One that ended while it started, as it does without its database, is started again, as
+    /// whatever supervises it would.
+    async fn ready(&self, which: usize) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < READY {
+            let asked = reqwest::Client::new().get(format!("{}/readyz", self.servers[which]));
+            if asked.timeout(Duration::from_secs(2)).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            match which {
+                0 => revive(&mut self.stack.lock().await.serve)?,
+                _ => revive(&mut *self.second.lock().await)?,
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        bail!("server {which} is not ready after {READY:?}")
+    }
+
+    async fn lose_database(&self, long: Duration) -> Result<()> {
+        let database = self.stack.lock().await.database.clone();
+        let asked = Statement::from_string(database.backend, "SELECT current_database()::text AS name");
+        let row = database.reader.query_one_raw(asked).await?.context("a row")?;
+        let name: String = row.try_get("", "name")?;
+        let server = connect::open(&std::env::var(POSTGRES_URL)?, Role::Service { connections: 1 }).await?;
+        let say = async |sql: String| server.writer.execute_unprepared(&sql).await;
+        say(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await?;
+        let cut = say(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
+        sleep(long).await;
+        say(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await?;
+        cut?;
+        Ok(server.close().await?)
+    }
+
+    async fn cut_database(&self) -> Result<()> {
+        let database = self.stack.lock().await.database.clone();
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        database.reader.query_all_raw(Statement::from_string(database.backend, sql)).await?;
+        Ok(())
+    }
+
+    /// Leaves logs and worlds where they are, for whoever looks into a failure; where that is.
+    pub(super) async fn keep(&self) -> String {
+        let mut stack = self.stack.lock().await;
+        stack.folder.disable_cleanup(true);
+        format!(
+            "logs and worlds are in {}, those of nats-server were in {}",
+            self.folder.display(),
+            stack.nats.folder().display()
+        )
+    }
+
+    async fn all_live(&self) -> Result<()> {
+        for (process, (id, _)) in self.controllers.iter().zip(CONTROLLERS) {
+            ensure!(process.lock().await.ended()?.is_none(), "{id} ended by itself");
+        }
+        self.ready(0).await?;
+        self.ready(1).await?;
+        for file in std::fs::read_dir(&self.folder)?
+            .flatten()
+            .filter(|file| file.path().extension().is_some_and(|end| end == "log"))
+        {
+            ensure!(
+                !std::fs::read_to_string(file.path())?.contains("panicked"),
+                "{} tells of a panic",
+                file.path().display()
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn kill(process: &mut Process, long: Duration) -> Result<()> {
+    process.kill().await?;
+    sleep(long).await;
+    process.again()
+}
+
+fn revive(process: &mut Process) -> Result<()> {
+    if process.ended()?.is_some() { process.again() } else { Ok(()) }
+}

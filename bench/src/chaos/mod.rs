@@ -1,0 +1,171 @@
+//! Rounds of chaos: real processes under load, killed, paused, rolled and cut off by a plan that one seed gives; and then an
+//! account of every promise, against the tables and against what the controllers really did.
+
+mod client;
+mod fleet;
+mod load;
+mod plan;
+mod verdict;
+mod worlds;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+pub use plan::{Action, Plan, Step};
+pub use verdict::Figures;
+
+use client::{Bumps, Client};
+use fleet::Fleet;
+use load::{Promised, User};
+use worlds::Worlds;
+
+/// Users of a round.
+const USERS: u64 = 8;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The binary that suffers.
+    pub binary: PathBuf,
+    /// How many rounds.
+    pub rounds: u64,
+    /// The first round's seed; each further one has the next number.
+    pub seed: u64,
+    /// Fleets that suffer beside each other: a round mostly waits.
+    pub beside: u64,
+}
+
+/// How a round ended.
+#[derive(Debug, Serialize)]
+pub struct Round {
+    /// What gives the same round again.
+    pub seed: u64,
+    /// Nothing but rolling restarts.
+    pub calm: bool,
+    /// What was counted.
+    pub figures: Figures,
+    /// What is wrong; empty after a good round.
+    pub wrong: Vec<String>,
+}
+
+/// Runs all rounds; `told` hears of each as it ends.
+///
+/// # Errors
+/// Where a fleet cannot be started at all.
+pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Vec<Round>> {
+    ensure!(settings.binary.exists(), "{} is missing; build it first", settings.binary.display());
+    let mut seeds = settings.seed..settings.seed.saturating_add(settings.rounds);
+    let (mut running, mut ended) = (JoinSet::new(), Vec::new());
+    loop {
+        while running.len() < settings.beside.max(1) as usize
+            && let Some(seed) = seeds.next()
+        {
+            let binary = settings.binary.clone();
+            running.spawn(async move { round(&binary, Plan::draw(seed)).await });
+        }
+        let Some(round) = running.join_next().await else { return Ok(ended) };
+        let round = round?;
+        told(&round);
+        ended.push(round);
+    }
+}
+
+/// One round, as it was planned.
+pub async fn round(binary: &Path, plan: Plan) -> Round {
+    let begun = Instant::now();
+    let mut round = Round { seed: plan.seed, calm: plan.calm, figures: Figures::default(), wrong: Vec::new() };
+    let fleet = match Fleet::start(binary).await {
+        Ok(fleet) => fleet,
+        Err(error) => {
+            round.wrong.push(format!("the fleet did not start: {error:#}"));
+            return round;
+        }
+    };
+    if let Err(error) = play(&fleet, &plan, &mut round).await {
+        round.wrong.push(format!("{error:#}"));
+    }
+    if !round.wrong.is_empty() {
+        round.wrong.push(format!("the plan was {plan:?}"));
+        round.wrong.push(fleet.keep().await);
+    }
+    round.figures.seconds = begun.elapsed().as_secs_f64();
+    round
+}
+
+async fn play(fleet: &Fleet, plan: &Plan, round: &mut Round) -> Result<()> {
+    let (over, bumps) = (Arc::new(AtomicBool::new(false)), Arc::new(Bumps::default()));
+    let token = fleet.stack.lock().await.token.clone();
+    let mut users = JoinSet::new();
+    for number in 0..USERS {
+        let client = Client::new(&fleet.servers, &token, number as usize, bumps.clone())?;
+        users.spawn(User::new(plan.seed, number, client).ask(over.clone()));
+    }
+    let suffered = fleet.suffer(plan).await;
+    over.store(true, Ordering::Relaxed);
+    let mut promised = Promised::default();
+    while let Some(user) = users.join_next().await {
+        let one = user?.context("a user")?;
+        promised.accepted += one.accepted;
+        promised.goals.extend(one.goals);
+    }
+    suffered?;
+    let database = fleet.stack.lock().await.database.clone();
+    let verdict = verdict::judge(&database, &promised, &|| Worlds::read(fleet.journals())).await?;
+    (round.figures, round.wrong) = (verdict.figures, verdict.wrong);
+    round.figures.bumps = bumps.errors.load(Ordering::Relaxed);
+    verdict::floor(&round.figures)?;
+    let first = bumps.first.lock().map(|first| first.clone()).unwrap_or_default();
+    match first {
+        Some(error) if plan.calm => bail!("a client noticed a rolling restart: {error}"),
+        _ => Ok(()),
+    }
+}
+
+/// A line of the table; without a round, its head.
+#[must_use]
+pub fn line(seed: &str, figures: &Figures, good: bool) -> String {
+    let Figures {
+        accepted,
+        sessions,
+        completed,
+        dead,
+        lost,
+        doubled,
+        stuck,
+        orphaned,
+        bumps,
+        settled_seconds,
+        seconds,
+    } = figures;
+    let verdict = if good { "good" } else { "BROKEN" };
+    format!(
+        "{seed:>12} {accepted:>8} {sessions:>8} {completed:>9} {dead:>4} {lost:>4} {doubled:>7} {stuck:>5} {orphaned:>8} \
+         {bumps:>6} {settled_seconds:>7.1} {seconds:>7.1} {verdict}"
+    )
+}
+
+/// The head of the table.
+#[must_use]
+pub fn head() -> String {
+    format!(
+        "{:>12} {:>8} {:>8} {:>9} {:>4} {:>4} {:>7} {:>5} {:>8} {:>6} {:>7} {:>7}",
+        "seed",
+        "accepted",
+        "sessions",
+        "completed",
+        "dead",
+        "lost",
+        "doubled",
+        "stuck",
+        "orphaned",
+        "resent",
+        "settled",
+        "seconds"
+    )
+}

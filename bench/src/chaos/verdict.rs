@@ -1,0 +1,186 @@
+//! The account of a round: what was promised, against the tables and against the worlds themselves.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use engine::store::{dead_letter, session};
+use migrations::connect::Database;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use serde::Serialize;
+use streams::wire::SessionState;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::load::{Goal, Promised};
+use super::worlds::Worlds;
+use crate::account;
+
+/// How long everything that is open may take to end, once everything lives again.
+pub(super) const DEADLINE: Duration = Duration::from_secs(90);
+/// A round in which fewer of the promised sessions came to their goal proves nothing.
+pub(super) const FLOOR: f64 = 0.6;
+/// A round with fewer promises proves nothing either.
+pub(super) const LEAST: usize = 10;
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Figures of one round, or their sum.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Figures {
+    /// Answers of 202.
+    pub accepted: usize,
+    /// Sessions that were promised something.
+    pub sessions: usize,
+    /// Of these, those that are as was promised last, in the table and in the one world that owns them.
+    pub completed: usize,
+    /// Of these, those that ended as a dead letter, with the reason.
+    pub dead: usize,
+    /// Of these, those that are neither.
+    pub lost: usize,
+    /// Sessions that exist or existed in two worlds at once, and sessions made twice from one request.
+    pub doubled: usize,
+    /// Sessions with an open command past the deadline, and jobs that did not end.
+    pub stuck: usize,
+    /// What a world holds of sessions that are deleted, unknown, or owned by another.
+    pub orphaned: usize,
+    /// Requests that had to be sent again.
+    pub bumps: usize,
+    /// Seconds until all had ended.
+    pub settled_seconds: f64,
+    /// Seconds of the whole round.
+    pub seconds: f64,
+}
+
+impl Figures {
+    /// Adds a round to a sum.
+    pub fn add(&mut self, round: &Self) {
+        self.accepted += round.accepted;
+        self.sessions += round.sessions;
+        self.completed += round.completed;
+        self.dead += round.dead;
+        self.lost += round.lost;
+        self.doubled += round.doubled;
+        self.stuck += round.stuck;
+        self.orphaned += round.orphaned;
+        self.bumps += round.bumps;
+        self.settled_seconds += round.settled_seconds;
+        self.seconds += round.seconds;
+    }
+}
+
+/// Figures, and what is wrong in words.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// How many of each.
+    pub(super) figures: Figures,
+    /// One line for each thing that must not be.
+    pub(super) wrong: Vec<String>,
+}
+
+impl Verdict {
+    fn wrong(&mut self, what: impl fmt::Display) {
+        self.wrong.push(what.to_string());
+    }
+}
+
+/// Waits until nothing is open and the worlds are as the table says, or the deadline is over; then counts.
+///
+/// # Errors
+/// Where the database or a journal cannot be read.
+pub(super) async fn judge(
+    database: &Database,
+    promised: &Promised,
+    worlds: &impl Fn() -> Result<Worlds>,
+) -> Result<Verdict> {
+    let begun = Instant::now();
+    loop {
+        let open = open(database).await?;
+        let mut verdict = count(database, promised, &worlds()?, &open).await?;
+        if verdict.wrong.is_empty() || begun.elapsed() > DEADLINE {
+            verdict.figures.settled_seconds = begun.elapsed().as_secs_f64();
+            if let Err(error) = account::check(database).await {
+                verdict.wrong(format!("{error:#}"));
+            }
+            return Ok(verdict);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// What has not ended: a session's open command, a running job.
+async fn open(database: &Database) -> Result<Vec<String>> {
+    let sql = "SELECT 'session ' || session_id || ': ' || command_verb || ' is open, attempt ' || attempt || ', ' || status \
+               || ', reason ' || coalesce(reason, '-') || ', owner ' || coalesce(controller_id, '-') || ', deadline ' || \
+               coalesce(deadline_ms::text, '-') || ', next ' || coalesce(next_attempt_ms::text, '-') AS what \
+               FROM sessions WHERE command_id IS NOT NULL \
+               UNION ALL SELECT 'job ' || job_id || ' is running' FROM jobs WHERE status = 'running'";
+    let rows = database.reader.query_all_raw(Statement::from_string(database.backend, sql)).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "what")).collect::<Result<_, _>>()?)
+}
+
+async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: &[String]) -> Result<Verdict> {
+    let mut verdict = Verdict::default();
+    let rows = session::Entity::find().all(&database.reader).await?;
+    let rows: HashMap<Uuid, session::Model> = rows.into_iter().map(|row| (row.session_id, row)).collect();
+    let letters = dead_letter::Entity::find().all(&database.reader).await?;
+    let letters: HashSet<String> = letters.into_iter().filter_map(|letter| letter.entity).collect();
+    verdict.figures.accepted = promised.accepted;
+    verdict.figures.sessions = promised.goals.len();
+    verdict.figures.stuck = open.len();
+    open.iter().for_each(|what| verdict.wrong(format!("stuck: {what}")));
+    for (id, goal) in &promised.goals {
+        match rows.get(id) {
+            Some(row) if row.status == goal.as_str() && in_world(worlds, row) => verdict.figures.completed += 1,
+            Some(row) if row.status == "failed" && letters.contains(&session::Model::entity(*id)) => {
+                verdict.figures.dead += 1;
+            }
+            row => {
+                verdict.figures.lost += 1;
+                let is = row.map_or("unknown", |row| row.status.as_str());
+                let there = worlds.of(*id);
+                verdict
+                    .wrong(format!("lost: session {id} should be {}, is {is}, in the worlds {there:?}", goal.as_str()));
+            }
+        }
+    }
+    for id in rows.keys().filter(|id| !promised.goals.contains_key(id)) {
+        verdict.figures.doubled += 1;
+        verdict.wrong(format!("doubled: nobody was told of session {id}, so its request made another one, too"));
+    }
+    for what in worlds.doubled() {
+        verdict.figures.doubled += 1;
+        verdict.wrong(format!("doubled: {what}"));
+    }
+    for (id, controller, state) in worlds.all() {
+        let row = rows.get(&id).filter(|row| row.status != Goal::Deleted.as_str());
+        if row.is_none_or(|row| row.controller_id.as_deref() != Some(controller)) {
+            verdict.figures.orphaned += 1;
+            verdict.wrong(format!("orphaned: {controller} has session {id} {}", state.as_str()));
+        }
+    }
+    Ok(verdict)
+}
+
+/// Whether its owner's world holds what its row says.
+fn in_world(worlds: &Worlds, row: &session::Model) -> bool {
+    let there = worlds.of(row.session_id);
+    match row.status.as_str() {
+        "deleted" => there.is_empty(),
+        status => {
+            let state = SessionState::from_name(status);
+            there.iter().any(|(id, is)| Some(*id) == row.controller_id.as_deref() && Some(*is) == state)
+        }
+    }
+}
+
+/// What a round must have reached to prove anything.
+///
+/// # Errors
+/// Where it did not.
+pub(super) fn floor(figures: &Figures) -> Result<()> {
+    let share = figures.completed as f64 / figures.sessions.max(1) as f64;
+    ensure!(figures.accepted >= LEAST, "only {} requests were accepted", figures.accepted);
+    ensure!(share >= FLOOR, "only {:.0} % of the sessions came to their goal", share * 100.0);
+    Ok(())
+}

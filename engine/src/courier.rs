@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use streams::topology::{self, SS_COMMANDS, SS_REPORTS, Settings, StreamState};
+use streams::topology::{self, SS_COMMANDS, Settings, StreamState};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,20 +25,13 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Rows that are driven again together.
 const BATCH: u64 = 500;
 
-/// The present epochs, shared with those who stamp rows with them.
+/// The command stream's present epoch, shared with those who stamp rows with it. (Reports bring theirs with them.)
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Epochs {
-    commands: Arc<AtomicI64>,
-    reports: Arc<AtomicI64>,
-}
+pub(crate) struct Epoch(Arc<AtomicI64>);
 
-impl Epochs {
-    pub(crate) fn commands(&self) -> i64 {
-        self.commands.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn reports(&self) -> i64 {
-        self.reports.load(Ordering::Acquire)
+impl Epoch {
+    pub(crate) fn get(&self) -> i64 {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -61,7 +54,7 @@ pub enum Error {
 pub(crate) struct Courier {
     pub(crate) parts: Parts,
     pub(crate) settings: Settings,
-    pub(crate) epochs: Epochs,
+    pub(crate) epoch: Epoch,
     /// Told when consumers have to be declared again and worlds asked for.
     pub(crate) renewed: Arc<Notify>,
 }
@@ -94,12 +87,8 @@ impl Courier {
         if !renewed.is_empty() || states.iter().any(|state| state.created) {
             topology::declare_engine_consumers(&self.parts.link.jetstream).await?;
         }
-        for state in &states {
-            match state.name {
-                SS_COMMANDS => self.epochs.commands.store(state.epoch, Ordering::Release),
-                SS_REPORTS => self.epochs.reports.store(state.epoch, Ordering::Release),
-                _ => {}
-            }
+        for state in states.iter().filter(|state| state.name == SS_COMMANDS) {
+            self.epoch.0.store(state.epoch, Ordering::Release);
         }
         if renewed.is_empty() {
             return Ok(());

@@ -44,7 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use clock::Clock;
-use courier::{Courier, Epochs};
+use courier::{Courier, Epoch};
 use feed::Feed;
 use parts::Parts;
 use templates::Templates;
@@ -109,7 +109,7 @@ impl Engine {
         let courier = Courier {
             parts: parts.clone(),
             settings: config.streams,
-            epochs: Epochs::default(),
+            epoch: Epoch::default(),
             renewed: Arc::new(Notify::new()),
         };
         courier.look().await?;
@@ -360,11 +360,11 @@ fn spawn(
     outbox_limit: i64,
     cancel: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
-    let (epochs, renewed) = (courier.epochs.clone(), courier.renewed.clone());
+    let (epoch, renewed) = (courier.epoch.clone(), courier.renewed.clone());
     let parker = Parker::new(publisher.clone());
-    let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epochs: epochs.clone() };
+    let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epoch };
     let heartbeats = heartbeats::Heartbeats { parts: parts.clone(), parker: parker.clone(), renewed };
-    let projector = projector::Projector::new(parts.clone(), epochs);
+    let projector = projector::Projector::new(parts.clone());
     vec![
         tokio::spawn(courier.run(cancel.clone())),
         tokio::spawn(relay.run(cancel.clone())),

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::connect::backoff;
 use crate::source::Source;
-use crate::topology::{GROUP, PullConsumer};
-use crate::worker::Pulled;
+use crate::topology::{GROUP, PullConsumer, StreamState};
+use crate::worker::{Delivery, Pulled};
 
 /// How long a pull waits at the server.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -49,6 +49,8 @@ pub(crate) struct Puller {
     inbox: String,
     messages: Subscriber,
     bound: Option<Bound>,
+    /// The stream that the bound consumer is of; not known from when the consumer is lost until it is bound again.
+    incarnation: Option<StreamState>,
     /// Messages asked for that have not come yet.
     outstanding: usize,
     next_pull: u64,
@@ -71,6 +73,7 @@ impl Puller {
             inbox,
             messages,
             bound: None,
+            incarnation: None,
             outstanding: 0,
             next_pull: 0,
             valid_from: 0,
@@ -144,6 +147,7 @@ impl Puller {
     fn lose(&mut self, why: &str) {
         tracing::debug!(consumer = %self.source.name, why, "pulling anew");
         self.bound = None;
+        self.incarnation = None;
         self.forget();
     }
 
@@ -157,12 +161,10 @@ impl Puller {
         if self.outstanding > low || self.outstanding >= want || !self.source.link.is_connected() {
             return None;
         }
-        if self.bound.is_none() {
-            match self.source.bind().await {
-                Ok(Some(consumer)) => self.bound = Some(Bound::new(&consumer)),
-                Ok(None) => return Some(self.pause("the consumer does not exist yet")),
-                Err(error) => return Some(self.pause(&error.to_string())),
-            }
+        if self.bound.is_none()
+            && let Err(why) = self.bind().await
+        {
+            return Some(self.pause(&why));
         }
         let bound = self.bound.as_ref()?;
         let batch = want - self.outstanding;
@@ -179,6 +181,27 @@ impl Puller {
         }
     }
 
+    /// The stream is looked at before its consumer: where it is made anew in between, the pull finds no consumer, or one that
+    /// is lost with the next sign of it.
+    async fn bind(&mut self) -> Result<(), String> {
+        let incarnation = self.source.incarnation().await.map_err(|error| error.to_string())?;
+        let consumer = self.source.bind().await.map_err(|error| error.to_string())?;
+        self.bound = Some(Bound::new(&consumer.ok_or("the consumer does not exist yet")?));
+        self.incarnation = incarnation;
+        Ok(())
+    }
+
+    /// Puts the stream's epoch on a delivery. One that no stream is known for, or that is of a stream before this one, is left:
+    /// what is still there is delivered again.
+    fn stamp(&self, delivery: &mut Delivery) -> bool {
+        if !self.source.is_stamped() {
+            return true;
+        }
+        let stream = self.incarnation.as_ref().filter(|stream| stream.created_at <= delivery.published_at);
+        delivery.stream_epoch = stream.map_or(0, |stream| stream.epoch);
+        stream.is_some()
+    }
+
     fn pause(&mut self, why: &str) -> Duration {
         if self.failures == 0 {
             tracing::info!(consumer = %self.source.name, why, "cannot pull; trying again until it works");
@@ -193,10 +216,14 @@ impl Puller {
             self.told(&message).await;
             return None;
         }
-        let Some(pulled) = Pulled::read(&self.source.link, message) else {
+        let Some(mut pulled) = Pulled::read(&self.source.link, message) else {
             tracing::warn!(consumer = %self.source.name, "ignored a message that no consumer delivered");
             return None;
         };
+        if !self.stamp(&mut pulled.delivery) {
+            pulled.nak().await;
+            return None;
+        }
         self.failures = 0;
         self.outstanding = self.outstanding.saturating_sub(1);
         if pulled.pin.is_some() {

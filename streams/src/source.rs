@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use crate::connect::Link;
 use crate::ids::{ControllerId, Platform};
 use crate::metrics::Metrics;
-use crate::topology::{self, PullConsumer};
+use crate::topology::{self, PullConsumer, StreamState};
 
 type Bind = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync>;
 
@@ -19,18 +19,21 @@ pub struct Source {
     pub(crate) link: Link,
     pub(crate) metrics: Metrics,
     pub(crate) name: String,
+    /// The stream whose epoch is put on what is delivered.
+    stamped: Option<&'static str>,
     bind: Bind,
 }
 
 impl Source {
-    /// What the engine's consumer on [`topology::SS_REPORTS`] or [`topology::SS_DLQ`] delivers.
+    /// What the engine's consumer on [`topology::SS_REPORTS`] or [`topology::SS_DLQ`] delivers, with the stream's epoch.
     #[must_use]
     pub fn engine(link: Link, stream: &'static str, metrics: Metrics) -> Self {
         let context = link.jetstream.clone();
-        Self::new(link, stream, metrics, move || {
+        let source = Self::new(link, stream, metrics, move || {
             let context = context.clone();
             async move { topology::bind_engine_consumer(&context, stream).await }.boxed()
-        })
+        });
+        Self { stamped: Some(stream), ..source }
     }
 
     /// The commands of one controller, in its own lane. It waits until the engine has created the consumer.
@@ -49,11 +52,24 @@ impl Source {
     where
         F: Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync + 'static,
     {
-        Self { link, metrics, name: name.into(), bind: Arc::new(bind) }
+        Self { link, metrics, name: name.into(), stamped: None, bind: Arc::new(bind) }
     }
 
     pub(crate) async fn bind(&self) -> Result<Option<PullConsumer>, topology::Error> {
         (self.bind)().await
+    }
+
+    /// Whether what is delivered gets its stream's epoch.
+    pub(crate) const fn is_stamped(&self) -> bool {
+        self.stamped.is_some()
+    }
+
+    /// The stream as it is now, where that is asked for.
+    pub(crate) async fn incarnation(&self) -> Result<Option<StreamState>, topology::Error> {
+        match self.stamped {
+            Some(stream) => topology::incarnation(&self.link.jetstream, stream).await,
+            None => Ok(None),
+        }
     }
 }
 

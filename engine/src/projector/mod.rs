@@ -17,7 +17,6 @@ use streams::wire::{Failure, SessionState, SessionStatus, World};
 use streams::worker::{Delivery, Verdict};
 use tracing::Instrument;
 
-use crate::courier::Epochs;
 use crate::parts::Parts;
 use crate::worlds::Worlds;
 use crate::writer::{ApplicationWork, Error, ReportIn, Work};
@@ -28,20 +27,18 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Applies reports.
 pub(crate) struct Projector {
     parts: Parts,
-    epochs: Epochs,
     worlds: Worlds,
 }
 
 impl Projector {
-    pub(crate) fn new(parts: Parts, epochs: Epochs) -> Arc<Self> {
-        Arc::new(Self { worlds: Worlds::new(parts.clone()), parts, epochs })
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { worlds: Worlds::new(parts.clone()), parts })
     }
 
     /// Applies a batch; a verdict for each delivery.
     pub(crate) async fn apply(&self, deliveries: Vec<Delivery>) -> Vec<Verdict> {
         point("projector.apply", Moment::Before);
-        let epoch = self.epochs.reports();
-        let verdicts = join_all(deliveries.iter().map(|delivery| self.one(delivery, epoch))).await;
+        let verdicts = join_all(deliveries.iter().map(|delivery| self.one(delivery))).await;
         point("projector.apply", Moment::After);
         if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Again)) {
             tokio::time::sleep(PAUSE).await;
@@ -49,7 +46,7 @@ impl Projector {
         verdicts
     }
 
-    async fn one(&self, delivery: &Delivery, epoch: i64) -> Verdict {
+    async fn one(&self, delivery: &Delivery) -> Verdict {
         let seq = i64::try_from(delivery.stream_sequence).unwrap_or(i64::MAX);
         let Some((report, sender)) = subject::parse_report(&delivery.subject) else {
             return Verdict::Park(format!("undecodable: {} is not a subject of the contract", delivery.subject));
@@ -58,7 +55,7 @@ impl Projector {
         if let Some(traceparent) = &delivery.traceparent {
             streams::trace::set_parent(&span, traceparent);
         }
-        let source = Source { epoch, seq };
+        let source = Source { epoch: delivery.stream_epoch, seq };
         match report {
             Report::SessionStatus => self.session_status(delivery, &sender, source).instrument(span).await,
             Report::ControllerWorld => self.world(delivery, &sender, source).instrument(span).await,

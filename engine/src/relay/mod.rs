@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use claim::Windows;
 
-use crate::courier::Epochs;
+use crate::courier::Epoch;
 use crate::parts::Parts;
 use crate::writer::{Mark, Work};
 
@@ -49,7 +49,7 @@ struct Pending {
 pub(crate) struct Relay {
     pub(crate) parts: Parts,
     pub(crate) publisher: Publisher,
-    pub(crate) epochs: Epochs,
+    pub(crate) epoch: Epoch,
 }
 
 impl Relay {
@@ -103,7 +103,7 @@ impl Relay {
         if rows.is_empty() {
             return Vec::new();
         }
-        let epoch = self.epochs.commands();
+        let epoch = self.epoch.get();
         let outgoing = rows.iter().map(outgoing).collect();
         let acks = observed(self.publisher.publish_all(outgoing), "relay.publish").await;
         let mut marks = Vec::with_capacity(rows.len());

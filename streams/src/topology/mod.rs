@@ -149,6 +149,14 @@ pub async fn inspect(context: &Context) -> Result<Vec<Option<StreamState>>, Erro
     Ok(states)
 }
 
+/// One of the streams as it stands; `None` where it is missing.
+///
+/// # Errors
+/// [`Error::Refused`] where the server did not answer.
+pub(crate) async fn incarnation(context: &Context, name: &'static str) -> Result<Option<StreamState>, Error> {
+    Ok(find(context, name).await?.map(|info| state(name, &info, false)))
+}
+
 /// Whether a stream still has a sequence: in a work queue, whether it was not acknowledged yet.
 ///
 /// # Errors

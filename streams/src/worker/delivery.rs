@@ -22,6 +22,8 @@ pub struct Delivery {
     pub stream: String,
     /// Its place in the stream.
     pub stream_sequence: u64,
+    /// The stream's epoch, in which alone its place means something. The engine's sources know it; 0 from others.
+    pub stream_epoch: i64,
     /// How often it was delivered, this time included. Not the number of attempts: a restarted server counts again.
     pub delivered: i64,
     /// When the stream stored it, by the server's clock.
@@ -56,6 +58,7 @@ impl Pulled {
             headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
         };
         let delivery = Delivery {
+            stream_epoch: 0,
             subject: message.message.subject.to_string(),
             traceparent: header(trace::HEADER),
             message_id: header("Nats-Msg-Id"),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use streams::metrics::Metrics;
 use streams::source::Source;
 use streams::testing::nats;
-use streams::topology::{SS_DLQ, SS_REPORTS};
+use streams::topology::{self, SS_DLQ, SS_REPORTS, Settings};
 use streams::worker::{Delivery, Verdict, run_batches};
 use tokio_util::sync::CancellationToken;
 
+use crate::eventually;
 use crate::probe::{empties, left, names, parker, publish};
 
 #[tokio::test]
@@ -77,4 +78,30 @@ async fn in_a_batch_each_message_gets_its_own_verdict() {
     cancel.cancel();
     task.await.unwrap();
     assert_eq!((left(&link, SS_DLQ).await, again.load(Ordering::SeqCst)), (10, 10));
+}
+
+#[tokio::test]
+async fn a_report_brings_the_epoch_of_its_own_stream_with_it() {
+    let mut nats = nats().await;
+    let link = nats.declared().await.unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let kept = told.clone();
+    let apply = move |batch: Vec<Delivery>| {
+        kept.lock().unwrap().extend(batch.iter().map(|d| (d.stream_epoch, d.stream_sequence)));
+        async move { batch.iter().map(|_| Verdict::Done).collect() }
+    };
+    let source = Source::engine(link.clone(), SS_REPORTS, Metrics::default());
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(run_batches(source, 16, apply, parker(&link), cancel.clone()));
+    publish(&link, "streamspace.session.status", names(0..2)).await;
+    empties(&link, SS_REPORTS).await;
+    nats.lose_store().await.unwrap();
+    eventually("the connection is back", async || link.is_connected()).await;
+    topology::declare(&link.jetstream, &Settings::default(), 2).await.unwrap();
+    topology::declare_engine_consumers(&link.jetstream).await.unwrap();
+    publish(&link, "streamspace.session.status", names(2..3)).await;
+    empties(&link, SS_REPORTS).await;
+    cancel.cancel();
+    task.await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [(1, 1), (1, 2), (2, 1)]);
 }

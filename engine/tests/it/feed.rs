@@ -72,6 +72,13 @@ async fn from_start(rig: &Rig) -> Watcher {
     rig.engine.feed().watch(Filter::default(), Some(After::Position(Position::START))).await.expect("watches")
 }
 
+/// From now on, once what was written before is settled: a transaction of anybody on the same server may hold that up.
+async fn from_now(rig: &Rig) -> Watcher {
+    let before = written(rig.engine.reader()).await.len();
+    items(&mut from_start(rig).await, before).await;
+    rig.engine.feed().watch(Filter::default(), None).await.expect("watches")
+}
+
 async fn both() -> [Rig; 2] {
     [Rig::sqlite().await, Rig::postgres().await]
 }
@@ -79,7 +86,7 @@ async fn both() -> [Rig; 2] {
 #[tokio::test]
 async fn everything_that_many_write_at_once_is_told_once_and_in_order_of_each_session() {
     for rig in both().await {
-        let mut live = rig.engine.feed().watch(Filter::default(), None).await.expect("watches");
+        let mut live = from_now(&rig).await;
         let created = join_all((0..150).map(|_| rig.engine.create_session(request()))).await;
         assert!(created.iter().all(Result::is_ok));
         let mut told = Vec::new();
@@ -100,7 +107,7 @@ async fn everything_that_many_write_at_once_is_told_once_and_in_order_of_each_se
 async fn a_transaction_that_commits_late_is_never_passed_by() {
     let rig = Rig::postgres().await;
     let db = &rig.database.database.writer;
-    let mut live = rig.engine.feed().watch(Filter::default(), None).await.expect("watches");
+    let mut live = from_now(&rig).await;
     let (early, dropped) = (db.begin().await.unwrap(), db.begin().await.unwrap());
     log(&early, "test:early", 2).await;
     log(&dropped, "test:dropped", 1).await;
@@ -213,7 +220,7 @@ async fn another_engine_on_the_same_database_goes_on_where_this_one_was_and_hear
     let rig = Rig::postgres().await;
     let other = start(&rig.database, &rig.nats, &rig.clock).await;
     let mut commits = other.commits();
-    let mut here = rig.engine.feed().watch(Filter::default(), None).await.expect("watches");
+    let mut here = from_now(&rig).await;
     let mut there = other.feed().watch(Filter::default(), None).await.expect("watches");
     commits.mark_unchanged();
     let id = rig.create().await.session_id;
@@ -232,7 +239,7 @@ async fn another_engine_on_the_same_database_goes_on_where_this_one_was_and_hear
 #[tokio::test]
 async fn a_burst_longer_than_the_ring_cuts_nobody_who_reads() {
     for rig in both().await {
-        let mut watcher = rig.engine.feed().watch(Filter::default(), None).await.expect("watches");
+        let mut watcher = from_now(&rig).await;
         burst(&rig.database.database.writer, "test:burst", 3 * RING).await;
         passed(&rig, 3 * RING).await;
         let expected: Vec<_> = (1..=3 * RING as i64).map(|seq| ("test:burst".to_owned(), seq)).collect();
@@ -254,7 +261,7 @@ async fn passed(rig: &Rig, rows: usize) {
 #[tokio::test]
 async fn who_reads_too_slowly_is_cut_and_misses_nothing_when_it_comes_back() {
     for rig in both().await {
-        let mut slow = rig.engine.feed().watch(Filter::default(), None).await.expect("watches");
+        let mut slow = from_now(&rig).await;
         rig.create().await;
         let first = item(&mut slow).await;
         burst(&rig.database.database.writer, "test:many", 5 * RING).await;

@@ -95,7 +95,7 @@ async fn main() -> Result<()> {
 async fn measure(arguments: &Arguments, database: Backend, connections: usize, sessions: usize) -> Result<Figure> {
     let stack = Stack::start(&arguments.binary, database, &[]).await?;
     let controller = stack.controller("bench-1", "noop", &[])?;
-    stack.ready().await?;
+    stack.ready(1).await?;
     load::run(&stack, 200, connections).await.context("warming up")?;
     let before = (stack.serve.cpu_seconds()?, controller.cpu_seconds()?);
     let run = load::run(&stack, sessions, connections).await?;
@@ -114,7 +114,7 @@ async fn measure_feed(arguments: &Arguments, watchers: usize) -> Result<()> {
     for database in &arguments.databases {
         let stack = Stack::start(&arguments.binary, *database, &[]).await?;
         let controller = stack.controller("bench-1", "noop", &[])?;
-        stack.ready().await?;
+        stack.ready(1).await?;
         load::run(&stack, 20, 1).await.context("warming up")?;
         let before = (stack.serve.cpu_seconds()?, controller.cpu_seconds()?);
         let run = feed::run(&stack, plan).await.with_context(|| format!("{database:?} with {watchers} watchers"))?;

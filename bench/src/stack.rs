@@ -117,22 +117,20 @@ impl Stack {
         Process::start(self.serve.binary(), arguments, environment, self.folder.path().join(format!("{id}.log")))
     }
 
-    /// Waits until a controller takes work.
+    /// Waits until so many controllers take work.
     ///
     /// # Errors
-    /// Where none does within 30 s.
-    pub async fn ready(&self) -> Result<()> {
+    /// Where they do not within 30 s.
+    pub async fn ready(&self, controllers: usize) -> Result<()> {
         for _ in 0..600 {
-            let text = match self.client.get(format!("{}/metrics", self.http)).send().await {
-                Ok(answer) => answer.text().await.unwrap_or_default(),
-                Err(_) => String::new(),
-            };
-            if text.lines().any(|line| line.starts_with("streamspace_controller_health{") && line.ends_with(" 1")) {
+            let listed = self.request(reqwest::Method::GET, "/controllers", None).await;
+            let items = listed.ok().and_then(|(_, body)| body["items"].as_array().cloned()).unwrap_or_default();
+            if items.iter().filter(|item| item["accepting"] == true).count() >= controllers {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("no controller became healthy within 30 s")
+        bail!("{controllers} controllers did not become healthy within 30 s")
     }
 
     /// One request, with status and body of the answer.

@@ -30,7 +30,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts all, and waits until both servers are ready.
+    /// Starts all, and waits until both servers are ready and every controller takes work.
     ///
     /// # Errors
     /// Where something does not come up.
@@ -49,7 +49,7 @@ impl Fleet {
         fleet.ready(0).await?;
         fleet.ready(1).await?;
         let stack = fleet.stack.lock().await;
-        stack.ready().await.with_context(|| stack.logs())?;
+        stack.ready(CONTROLLERS.len()).await.with_context(|| stack.logs())?;
         drop(stack);
         Ok(fleet)
     }

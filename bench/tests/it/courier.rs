@@ -47,3 +47,9 @@ async fn the_database_is_away_for_ten_seconds() {
 async fn nats_hangs_for_twenty_seconds() {
     ends_right(4, vec![], vec![(MEANWHILE, Action::PauseNats(Duration::from_secs(20)))]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_loses_its_whole_store_while_the_database_is_away() {
+    let away = Action::LoseDatabase(Duration::from_secs(10));
+    ends_right(6, vec![(MEANWHILE, away)], vec![(MEANWHILE, Action::LoseStore)]).await;
+}

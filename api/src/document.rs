@@ -18,6 +18,7 @@ use crate::dead_letters::DeadLetters;
 use crate::dialect;
 use crate::events::Events;
 use crate::examples;
+use crate::fate::Fates;
 use crate::feed::Live;
 use crate::jobs::Jobs;
 use crate::platforms::Platforms;
@@ -47,7 +48,8 @@ pub(crate) enum Tag {
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Applications, Controllers, Platforms, DeadLetters, Jobs, Live);
+pub(crate) type Apis =
+    (Sessions, Events, Fates, Templates, Applications, Controllers, Platforms, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
@@ -55,6 +57,7 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
     (
         Sessions::new(engine(), config.max_waiting),
         Events(engine()),
+        Fates(engine()),
         Templates(engine()),
         Applications(engine()),
         Controllers(engine()),

@@ -15,6 +15,7 @@ mod dialect;
 mod document;
 mod events;
 mod examples;
+mod fate;
 mod feed;
 mod gate;
 mod idempotency;

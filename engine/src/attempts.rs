@@ -7,7 +7,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::store::{dead_letter, event, session};
+use crate::open;
+use crate::store::{dead_letter, event};
 
 /// One attempt of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,18 +59,18 @@ pub async fn attempts(
     Ok(tried.into_values().collect())
 }
 
-/// The history: the session's while the command is open, its dead letter's once it was given up.
+/// The history: that of the open command with what it is about, that of one that was given up with its dead letter.
 async fn failures(db: &impl ConnectionTrait, command: &event::Model) -> Result<Value, DbErr> {
-    let session = command.entity.strip_prefix("session:").and_then(|id| id.parse::<Uuid>().ok());
-    if let Some(id) = session
-        && let Some(row) = session::Entity::find_by_id(id).one(db).await?
-        && row.command_id == Some(command.event_id)
-    {
-        return Ok(row.failures);
+    if let Some(open) = open::of(db, command).await? {
+        return Ok(open.failures);
     }
-    let source = dead_letter::Column::Source.eq(format!("command:{}", command.event_id));
-    let letter = dead_letter::Entity::find().filter(source).one(db).await?;
-    Ok(letter.map(|letter| letter.attempts).unwrap_or_default())
+    Ok(letter(db, command.event_id).await?.map(|letter| letter.attempts).unwrap_or_default())
+}
+
+/// What a command became that was given up.
+pub(crate) async fn letter(db: &impl ConnectionTrait, command: Uuid) -> Result<Option<dead_letter::Model>, DbErr> {
+    let source = dead_letter::Column::Source.eq(format!("command:{command}"));
+    dead_letter::Entity::find().filter(source).one(db).await
 }
 
 fn failed(command: &event::Model, failure: &Value) -> Tried {

@@ -215,13 +215,26 @@ pub async fn get(db: &impl ConnectionTrait, event_id: Uuid) -> Result<Option<Mod
 /// The reports that a command caused, in the order in which they came.
 #[allow(clippy::missing_errors_doc)]
 pub async fn reports(db: &impl ConnectionTrait, command: &Model, limit: u64) -> Result<Vec<Model>, DbErr> {
-    Entity::find()
-        .filter(C::Entity.eq(&command.entity))
-        .filter(C::EntitySeq.gt(command.entity_seq))
-        .filter(C::CausationId.eq(command.event_id))
-        .filter(C::Kind.eq("report"))
-        .order_by_asc(C::EntitySeq)
-        .limit(limit)
-        .all(db)
-        .await
+    caused_by(command).filter(C::Kind.eq("report")).limit(limit).all(db).await
+}
+
+/// Everything that names a command as its cause, in order: reports, decisions, and the command of a replay.
+#[allow(clippy::missing_errors_doc)]
+pub async fn caused(db: &impl ConnectionTrait, command: &Model, limit: u64) -> Result<Vec<Model>, DbErr> {
+    caused_by(command).limit(limit).all(db).await
+}
+
+fn caused_by(command: &Model) -> Select<Entity> {
+    later(command).filter(C::CausationId.eq(command.event_id))
+}
+
+/// The next command about the same.
+#[allow(clippy::missing_errors_doc)]
+pub async fn next_command(db: &impl ConnectionTrait, command: &Model) -> Result<Option<Model>, DbErr> {
+    later(command).filter(C::Kind.eq("command")).limit(1).one(db).await
+}
+
+fn later(than: &Model) -> Select<Entity> {
+    let log = Entity::find().filter(C::Entity.eq(&than.entity)).filter(C::EntitySeq.gt(than.entity_seq));
+    log.order_by_asc(C::EntitySeq)
 }

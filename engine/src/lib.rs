@@ -11,11 +11,13 @@ pub mod clock;
 mod courier;
 mod dead_letters;
 pub mod events;
+pub mod fate;
 pub mod feed;
 pub mod fold;
 mod heartbeats;
 pub mod jobs;
 pub mod metrics;
+mod open;
 mod parts;
 mod placement;
 mod projector;
@@ -308,6 +310,14 @@ impl Engine {
             Done::DeadLetter(row) => Ok(*row),
             _ => Err(WriteError::NotFound { what: "dead letter", name: id.to_string() }),
         }
+    }
+
+    /// Where an event is now, and how it came there; `None` where there is no such event.
+    ///
+    /// # Errors
+    /// What the database says. What NATS does not say is told as unknown.
+    pub async fn fate(&self, event_id: uuid::Uuid) -> Result<Option<fate::Fate>, sea_orm::DbErr> {
+        fate::of(&self.parts.database.reader, &self.parts.link, event_id).await
     }
 
     /// Where reads go.

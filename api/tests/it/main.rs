@@ -6,6 +6,7 @@ mod app;
 mod applications;
 mod bad_input;
 mod document;
+mod fate;
 mod feed;
 mod intake;
 mod jobs;

@@ -12,7 +12,8 @@ const EXAMPLES: &str = "\
 Examples:
   streamspace event list --kind command --status failed --since 2026-01-01T00:00:00Z
   streamspace event list --entity session:ID
-  streamspace event get ID";
+  streamspace event get ID
+  streamspace event fate ID";
 
 /// `streamspace event`
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,12 @@ enum Command {
     /// Shows one event, with its attempts and the reports that it caused
     #[command(after_help = "Example:\n  streamspace event get ID")]
     Get {
+        /// The event
+        id: Uuid,
+    },
+    /// Tells where an event is now, step by step
+    #[command(after_help = "Example:\n  streamspace event fate ID")]
+    Fate {
         /// The event
         id: Uuid,
     },
@@ -100,6 +107,28 @@ const EVENT: Resource = Resource {
     none: "no such events",
 };
 
+/// What became of one.
+const FATE: Resource = Resource {
+    noun: "event",
+    path: "/events",
+    id: "event_id",
+    state: |row| cell(row, "verdict"),
+    columns: &[],
+    facts: &[
+        Column::field("id", "event_id"),
+        Column::field("subject", "subject"),
+        Column::field("entity", "entity"),
+        Column::field("verdict", "verdict").state(),
+        Column::field("because", "sentence"),
+        Column::field("since", "since"),
+        Column::field("jetstream", "delivery"),
+        Column::field("tried again", "next_attempt_at"),
+        Column::field("overtaken by", "superseded_by"),
+        Column::field("dead letter", "dead_letter.id"),
+    ],
+    none: "",
+};
+
 /// Does one of them.
 pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
     let console = asker.console(&args.server)?;
@@ -123,6 +152,24 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Command::Fate { id } => {
+            let fate = console.client.get(&format!("{}/fate", EVENT.at(id)), &[]).await?;
+            FATE.show(&console, &fate)?;
+            if console.screen.for_people() && !console.screen.quiet {
+                timeline(&fate);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Each step with its time.
+fn timeline(fate: &Value) {
+    for hop in fate["hops"].as_array().into_iter().flatten() {
+        let (at, step) = (cell(hop, "at"), cell(hop, "step"));
+        let attempt = cell(hop, "attempt");
+        let attempt = if attempt.is_empty() { attempt } else { format!("attempt {attempt}: ") };
+        output::line(printable(&format!("{at}  {step:<14}  {attempt}{}", cell(hop, "text"))));
     }
 }
 

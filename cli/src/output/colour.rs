@@ -38,10 +38,14 @@ pub(super) const ASIDE: Style = Style::new().dimmed();
 /// How a state looks. Only its first word counts: `creating (to be running)` is creating.
 pub(super) fn of_state(text: &str) -> Style {
     match text.split_whitespace().next().unwrap_or_default() {
-        "running" | "ready" | "healthy" | "completed" | "replayed" | "closed" => AnsiColor::Green.on_default(),
-        "failed" | "unhealthy" | "open" | "parked" => AnsiColor::Red.on_default(),
+        "running" | "ready" | "healthy" | "completed" | "applied" | "replayed" | "closed" => {
+            AnsiColor::Green.on_default()
+        }
+        "failed" | "unhealthy" | "open" | "parked" | "dead_lettered" | "unaccounted" => AnsiColor::Red.on_default(),
         "pending" | "creating" | "hibernating" | "waking" | "deleting" | "installing" | "uninstalling"
-        | "published" | "cordoned" | "draining" | "half_open" => AnsiColor::Yellow.on_default(),
+        | "published" | "waiting" | "in_flight" | "working" | "retrying" | "cordoned" | "draining" | "half_open" => {
+            AnsiColor::Yellow.on_default()
+        }
         "hibernated" | "deleted" | "uninstalled" | "discarded" | "cancelled" | "drained" | "superseded" => ASIDE,
         _ => Style::new(),
     }

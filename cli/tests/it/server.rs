@@ -192,3 +192,29 @@ fn colour_is_for_terminals_unless_it_is_said() -> anyhow::Result<()> {
     ensure!(!coloured(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")])?);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fate_of_an_event_is_a_verdict_and_a_line_for_each_step() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let fate = json!({ "event_id": ID, "verdict": "retrying", "sentence": "attempt 1 failed", "hops": [
+        { "at": "2026-01-01T08:00:00.000Z", "step": "accepted", "text": "session.create" },
+        { "at": "2026-01-01T08:00:01.000Z", "step": "reported", "text": "failed: no\u{1b}[31m room", "attempt": 1 },
+    ] });
+    let answer = fate.clone();
+    let server = Fake::start(move |asked, _| {
+        if asked.what == format!("GET /api/v1/events/{ID}/fate") {
+            return json(200, &answer);
+        }
+        json(404, &json!({ "detail": "there is no such event" }))
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let said = run(folder.path(), &[&["event", "fate", ID][..], &at].concat())?.done()?;
+    let lines: Vec<&str> = said.out.lines().collect();
+    ensure!(lines.iter().any(|line| line.contains("attempt 1 failed")), "{said:?}");
+    ensure!(lines[lines.len() - 2].contains("accepted        session.create"), "{said:?}");
+    ensure!(lines[lines.len() - 1].contains("attempt 1: failed: no [31m room"), "{said:?}");
+    let said = run(folder.path(), &[&["event", "fate", ID, "-o", "json"][..], &at].concat())?.done()?;
+    ensure!(serde_json::from_str::<Value>(&said.out)? == fate, "{said:?}");
+    let other = "01a20549-a5fb-7255-8fb3-65e3ff665b50";
+    run(folder.path(), &[&["event", "fate", other][..], &at].concat())?.refuses(3, &["no such event"])
+}

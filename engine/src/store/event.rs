@@ -75,3 +75,15 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// How the note begins on what something newer overtook.
+pub(crate) const SUPERSEDED: &str = "superseded";
+
+impl Model {
+    /// Whether something newer overtook it.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.status.as_deref() == Some("completed")
+            && self.error_message.as_deref().is_some_and(|note| note.starts_with(SUPERSEDED))
+    }
+}

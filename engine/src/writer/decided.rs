@@ -59,7 +59,7 @@ impl Rows<'_> {
             }
             Effect::Started { event_id } => self.commands.started(*event_id),
             Effect::Complete { event_id, superseded } => {
-                let note = superseded.then(|| format!("superseded by generation {}", about.generation));
+                let note = superseded.then(|| format!("{} by generation {}", event::SUPERSEDED, about.generation));
                 self.outcome.latencies.extend((!superseded).then(|| self.seconds_since(*event_id)).flatten());
                 self.commands.ended(*event_id, false, by(), note);
             }
@@ -79,7 +79,7 @@ impl Rows<'_> {
             }
             Effect::Superseded => {
                 if let Some(report) = self.rows.first_mut() {
-                    report.error_message = Some("superseded: not newer than what was applied".into());
+                    report.error_message = Some(format!("{}: not newer than what was applied", event::SUPERSEDED));
                 }
             }
         }

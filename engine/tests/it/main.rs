@@ -7,6 +7,7 @@ mod core_lane;
 mod courier;
 mod durable_lane;
 mod events;
+mod fate;
 mod feed;
 mod fold;
 mod idleness;

@@ -119,6 +119,11 @@ impl Rig {
 
     /// A durable controller that has announced itself and has its consumer.
     pub(crate) async fn controller(&self) -> Controller {
+        self.announced().await.listen().await
+    }
+
+    /// The same, before it asks for anything.
+    pub(crate) async fn announced(&self) -> Announced {
         let jetstream = async_nats::jetstream::new(self.client.clone());
         let instance = Uuid::now_v7();
         let beat = heartbeat(2, instance);
@@ -128,9 +133,22 @@ impl Rig {
             stream.get_consumer::<pull::Config>(&format!("{PLATFORM}_{OWNER}")).await.ok()
         })
         .await;
-        let pull = consumer.stream().max_messages_per_batch(1).expires(Duration::from_secs(4)).group("active");
+        Announced { jetstream, consumer, instance }
+    }
+}
+
+/// A controller that has its consumer and has not pulled yet.
+pub(crate) struct Announced {
+    jetstream: async_nats::jetstream::Context,
+    consumer: async_nats::jetstream::consumer::Consumer<pull::Config>,
+    instance: Uuid,
+}
+
+impl Announced {
+    pub(crate) async fn listen(self) -> Controller {
+        let pull = self.consumer.stream().max_messages_per_batch(1).expires(Duration::from_secs(4)).group("active");
         let commands = pull.messages().await.expect("pulling");
-        Controller { jetstream, commands, instance }
+        Controller { jetstream: self.jetstream, commands, instance: self.instance }
     }
 }
 

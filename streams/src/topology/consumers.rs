@@ -118,7 +118,7 @@ fn durable(name: String, filter: String, max_ack_pending: i64) -> Config {
     }
 }
 
-async fn bind(context: &Context, stream: &str, name: &str) -> Result<Option<PullConsumer>, Error> {
+pub(super) async fn bind(context: &Context, stream: &str, name: &str) -> Result<Option<PullConsumer>, Error> {
     let what = || format!("binding consumer {name} of {stream}");
     let handle = context.get_stream_no_info(stream).await.map_err(|error| refused(what(), error))?;
     match handle.consumer_info(name).await {

@@ -5,6 +5,7 @@
 //! numbers of the two are never taken for the same.
 
 mod consumers;
+mod whereabouts;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use consumers::{
     ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer,
     declare_controller_consumer, declare_engine_consumers, remove_controller_consumer,
 };
+pub use whereabouts::{Whereabouts, whereabouts};
 
 use crate::subject;
 

@@ -1,0 +1,137 @@
+//! Where an event is now, and how it came there: what somebody asks who fears that something was lost.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::fate::{Fate, Hop};
+use engine::store::dead_letter;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::document::Tag;
+use crate::problem::{Lookup, Problem, Refused, database};
+use crate::timestamp::Timestamp;
+
+/// What became of an event.
+#[derive(Debug, Object)]
+struct EventFate {
+    /// The event.
+    event_id: Uuid,
+    /// `command`, `report` or `decision`.
+    kind: String,
+    /// Where it was said.
+    subject: String,
+    /// What it is about, as `session:<id>`.
+    entity: String,
+    /// Where it stands. A command is `waiting`, `in_flight`, `working`, `retrying`, `completed`, `superseded`, `dead_lettered`,
+    /// `failed`, or `unaccounted`, which is a defect; a report is `applied` or `superseded`; a decision is `decided`. Open: more
+    /// words may come.
+    verdict: String,
+    /// The same in a sentence.
+    sentence: String,
+    /// When the last thing happened that is known of it.
+    since: Timestamp,
+    /// Every step that is known, oldest first.
+    hops: Vec<EventHop>,
+    /// In which epoch of its stream a command was published.
+    stream_epoch: Option<i64>,
+    /// Which sequence it got there.
+    stream_seq: Option<i64>,
+    /// Where JetStream has it at this moment: `queued`, `handed_out`, `acknowledged`, `unserved` (there is no consumer), `lost`
+    /// (with its stream), or `unknown` (JetStream does not answer).
+    delivery: Option<String>,
+    /// How many commands go before it in the outbox; beyond 1000 they are not counted.
+    ahead: Option<u64>,
+    /// When it is tried again.
+    next_attempt_at: Option<Timestamp>,
+    /// When its silence is looked into.
+    deadline_at: Option<Timestamp>,
+    /// The command that took its place.
+    superseded_by: Option<Uuid>,
+    /// What it became when it was given up.
+    dead_letter: Option<FateLetter>,
+}
+
+/// A step of an event.
+#[derive(Debug, Object)]
+struct EventHop {
+    /// When.
+    at: Timestamp,
+    /// Which: `accepted`, `decided`, `published`, `attempt_failed`, `reported`, `replayed`, `dead_lettered`, or the verdict that
+    /// it ended with.
+    step: String,
+    /// What is to be said of it.
+    text: String,
+    /// The row of the log that says so, where it is another than the event's own.
+    event_id: Option<Uuid>,
+    /// In which attempt.
+    attempt: Option<i64>,
+}
+
+/// The dead letter that a command became.
+#[derive(Debug, Object)]
+struct FateLetter {
+    /// Which.
+    id: Uuid,
+    /// Why.
+    reason: String,
+    /// `open`, `replayed` or `discarded`.
+    status: String,
+}
+
+impl From<Fate> for EventFate {
+    fn from(fate: Fate) -> Self {
+        let since = fate.hops.last().map_or(fate.event.created_ms, |hop| hop.at_ms);
+        Self {
+            event_id: fate.event.event_id,
+            kind: fate.event.kind,
+            subject: fate.event.subject,
+            entity: fate.event.entity,
+            verdict: fate.verdict.as_str().into(),
+            sentence: fate.sentence,
+            since: Timestamp::from_ms(since),
+            hops: fate.hops.into_iter().map(Into::into).collect(),
+            stream_epoch: fate.event.stream_epoch,
+            stream_seq: fate.event.stream_seq,
+            delivery: fate.delivery.map(|delivery| delivery.as_str().into()),
+            ahead: fate.ahead,
+            next_attempt_at: fate.next_attempt_ms.map(Timestamp::from_ms),
+            deadline_at: fate.deadline_ms.map(Timestamp::from_ms),
+            superseded_by: fate.superseded_by,
+            dead_letter: fate.dead_letter.map(Into::into),
+        }
+    }
+}
+
+impl From<Hop> for EventHop {
+    fn from(hop: Hop) -> Self {
+        let (at, step) = (Timestamp::from_ms(hop.at_ms), hop.step.to_owned());
+        Self { at, step, text: hop.text, event_id: hop.event_id, attempt: hop.attempt }
+    }
+}
+
+impl From<dead_letter::Model> for FateLetter {
+    fn from(row: dead_letter::Model) -> Self {
+        Self { id: row.id, reason: row.reason, status: row.status }
+    }
+}
+
+pub(crate) struct Fates(pub(crate) Arc<Engine>);
+
+#[OpenApi]
+impl Fates {
+    /// Read the fate of an event
+    ///
+    /// Where it is now, in one word and in a sentence, and every step that led there: the outbox, JetStream, each attempt, the
+    /// reports and what they changed, or the dead letter that it became. JetStream is asked at this moment; while it does not
+    /// answer, its part is `unknown`.
+    #[oai(path = "/events/:event_id/fate", method = "get", operation_id = "get_event_fate", tag = "Tag::Events")]
+    async fn get(&self, _caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventFate>, Refused<Lookup>> {
+        let fate = self.0.fate(event_id.0).await.map_err(database)?;
+        let fate = fate.ok_or_else(|| Problem::not_found("event", event_id.0))?;
+        Ok(Json(fate.into()))
+    }
+}

@@ -6,5 +6,6 @@ mod application;
 mod diagram;
 mod histories;
 mod idleness;
+mod model;
 mod table;
 mod world;

@@ -1,0 +1,12 @@
+//! Every history within bounds: the production machine amid engines, a courier, controllers and their worlds.
+//!
+//! `state` is the world between two steps, `step` what may happen next, `engine` the transaction (the machine and the outbox),
+//! `controller` the worker. `check` walks all states breadth first, `random` walks far beyond the bounds. A bug is a switch of
+//! the model, never of production code: `check` proves that each kind would be found.
+
+mod check;
+mod controller;
+mod engine;
+mod random;
+mod state;
+mod step;

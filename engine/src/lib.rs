@@ -8,6 +8,7 @@ pub mod amendment;
 mod applications;
 pub mod attempts;
 pub mod clock;
+mod controllers;
 mod courier;
 mod dead_letters;
 pub mod events;

@@ -20,7 +20,9 @@ use crate::events::Events;
 use crate::examples;
 use crate::feed::Live;
 use crate::jobs::Jobs;
+use crate::operators::Operators;
 use crate::platforms::Platforms;
+use crate::queue::Queue;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
 use crate::templates::Templates;
@@ -47,7 +49,8 @@ pub(crate) enum Tag {
 }
 
 /// All operations.
-pub(crate) type Apis = (Sessions, Events, Templates, Applications, Controllers, Platforms, DeadLetters, Jobs, Live);
+pub(crate) type Apis =
+    (Sessions, Events, Templates, Applications, Controllers, Operators, Platforms, Queue, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
@@ -58,7 +61,9 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Templates(engine()),
         Applications(engine()),
         Controllers(engine()),
+        Operators(engine()),
         Platforms(engine()),
+        Queue(engine()),
         DeadLetters(engine()),
         Jobs(engine()),
         live,

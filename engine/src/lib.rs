@@ -21,6 +21,7 @@ mod parts;
 mod placement;
 mod projector;
 pub mod queries;
+pub mod queue;
 mod relay;
 mod replay;
 pub mod request;

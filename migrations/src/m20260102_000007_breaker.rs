@@ -1,5 +1,6 @@
 //! `platform_controllers` learns all that a circuit breaker is decided on, and up to when retries of the controller are spoken
-//! for (`retry_ms`, soft); what has commands learns whether its next attempt is its place in that row.
+//! for (`retry_ms`, soft); what has commands learns whether its next attempt is its place in that row. Sessions with an open command
+//! get an index, so that the queue is read from what waits and not from what exists.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -9,6 +10,8 @@ pub(crate) struct Migration;
 
 const CONTROLLERS: &str = "platform_controllers";
 const COMMANDED: [&str; 2] = ["sessions", "installed_applications"];
+
+const OPEN: &str = "idx_sessions_open";
 
 /// One statement a column: SQLite takes no more.
 fn columns() -> Vec<(&'static str, ColumnDef)> {
@@ -33,6 +36,8 @@ impl MigrationTrait for Migration {
         for (table, column) in columns() {
             manager.alter_table(Table::alter().table(table).add_column(column).take()).await?;
         }
+        let mut open = Index::create().name(OPEN).table(COMMANDED[0]).col("platform").col("controller_id").take();
+        manager.create_index(open.cond_where(Expr::cust("command_id IS NOT NULL")).take()).await?;
         // failures that were counted before were all of drivers
         let kinds = match manager.get_database_backend() {
             sea_orm::DbBackend::Postgres => "jsonb_build_object('driver', breaker_failures)",
@@ -43,6 +48,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_index(Index::drop().name(OPEN).table(COMMANDED[0]).to_owned()).await?;
         for (table, column) in columns() {
             manager.alter_table(Table::alter().table(table).drop_column(column.get_column_name()).take()).await?;
         }

@@ -273,12 +273,13 @@ impl Breaker {
     /// Why it lets nothing through, in one line.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
-        let why = self.reason.as_deref().unwrap_or("unknown");
+        let (why, by) = (self.reason.as_deref().unwrap_or("unknown"), self.by.as_deref().unwrap_or(FAILURES));
         match (self.state, self.held) {
             _ if self.admits() => None,
             (State::HalfOpen, _) => Some(format!("circuit breaker half open: one probe is under way (opened: {why})")),
-            (_, true) => Some(format!("circuit breaker held open by {}: {why}", self.by.as_deref().unwrap_or("?"))),
-            _ => Some(format!("circuit breaker open after {} failures: {why}", self.kinds.total())),
+            (_, true) => Some(format!("circuit breaker held open by {by}: {why}")),
+            _ if by == FAILURES => Some(format!("circuit breaker open after {} failures: {why}", self.kinds.total())),
+            _ => Some(format!("circuit breaker opened by {by}: {why}")),
         }
     }
 
@@ -304,5 +305,4 @@ impl Breaker {
         self.until_ms = None;
         self.probe = None;
     }
-
 }

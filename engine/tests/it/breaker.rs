@@ -9,6 +9,7 @@ use engine::writer::Ask;
 use futures::future::join_all;
 use machine::breaker::{OPEN_MS, Order};
 use machine::budget::BURST;
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -81,7 +82,10 @@ async fn five_failures_open_it_one_probe_goes_out_and_its_success_lets_the_rest_
         let mut controller = rig.patient().await;
         let open = rig.opened(&mut controller).await;
         assert_eq!(open.breaker_kinds, json!({ "driver": 5, "timeout": 0, "unreachable": 0 }));
-        assert_eq!((open.breaker_by.as_deref(), open.breaker_reason.as_deref()), (Some("failures"), Some("it went boom")));
+        assert_eq!(
+            (open.breaker_by.as_deref(), open.breaker_reason.as_deref()),
+            (Some("failures"), Some("it went boom"))
+        );
         let ids = create(&rig, 6).await;
         let reason = rig.session(ids[0]).await.reason.expect("a reason");
         assert!(reason.contains("host-1: circuit breaker open after 5 failures: it went boom"), "{reason}");
@@ -122,7 +126,10 @@ async fn a_failed_probe_opens_it_for_twice_as_long_and_one_that_was_deleted_make
         assert!(delete.get("template").is_none() && second["session_id"] != probe["session_id"], "{second}");
         controller.fail(&second, false).await;
         let open = rig.breaker("open").await;
-        assert_eq!(open.breaker_until_ms.zip(open.breaker_since_ms).map(|(until, since)| until - since), Some(2 * OPEN_MS));
+        assert_eq!(
+            open.breaker_until_ms.zip(open.breaker_since_ms).map(|(until, since)| until - since),
+            Some(2 * OPEN_MS)
+        );
         let left = ids.iter().filter(|one| **one != id && second["session_id"] != json!(one));
         for id in left {
             assert_eq!(rig.session(*id).await.deadline_ms, None);
@@ -178,9 +185,32 @@ async fn failures_that_two_engines_read_at_once_are_all_counted() {
         rig.until(id, "failed").await;
     }
     let row = rig.host(OWNER).await;
-    assert_eq!((row.breaker.as_str(), row.breaker_failures, row.breaker_kinds["driver"].as_i64()), ("closed", 40, Some(40)));
+    assert_eq!(
+        (row.breaker.as_str(), row.breaker_failures, row.breaker_kinds["driver"].as_i64()),
+        ("closed", 40, Some(40))
+    );
     rig.folds().await;
     other.stop().await;
+}
+
+/// Engines take a controller's row one after the other, so that a heartbeat never writes back what another engine has changed.
+#[tokio::test]
+async fn a_heartbeat_waits_for_whoever_has_the_row_and_keeps_what_they_wrote() {
+    let rig = Rig::postgres().await;
+    let controller = rig.patient().await;
+    let db = &rig.database.database.writer;
+    let other = db.begin().await.expect("begun");
+    other.execute_unprepared("UPDATE platform_controllers SET retry_ms = 77").await.expect("written");
+    let mut beat = heartbeat(2, controller.instance);
+    beat["capacity"]["sessions"] = json!(3);
+    rig.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await.expect("published");
+    let waits = "SELECT 1 AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = || Statement::from_string(DbBackend::Postgres, waits);
+    eventually("the engine waits", || async { db.query_one_raw(waits()).await.expect("readable") }).await;
+    other.commit().await.expect("committed");
+    let heard = || async { Some(rig.host(OWNER).await).filter(|row| row.capacity["sessions"] == 3) };
+    assert_eq!(eventually("the heartbeat", heard).await.retry_ms, 77);
+    rig.engine.stop().await;
 }
 
 #[tokio::test]
@@ -261,10 +291,13 @@ async fn an_operators_word_holds_and_is_in_the_log_with_their_name() {
         let log = rig.decisions("controller:host-1").await;
         let orders: Vec<_> = log.iter().filter(|row| row.get("by").is_some()).collect();
         let told = |row: &Value| (row["decision"].clone(), row["by"].clone(), row["note"].clone());
-        assert_eq!(orders.iter().map(|row| told(row)).collect::<Vec<_>>(), [
-            (json!("breaker_held"), json!("ann"), json!("disk is replaced")),
-            (json!("breaker_released"), json!("ann"), json!("it is in")),
-        ]);
+        assert_eq!(
+            orders.iter().map(|row| told(row)).collect::<Vec<_>>(),
+            [
+                (json!("breaker_held"), json!("ann"), json!("disk is replaced")),
+                (json!("breaker_released"), json!("ann"), json!("it is in")),
+            ]
+        );
         rig.folds().await;
         let nobody = rig.engine.order_breaker("nobody", Order::Open, "x".into(), "ann".into()).await;
         assert!(nobody.is_err_and(|error| error.to_string().contains("no controller nobody")));

@@ -13,6 +13,7 @@ mod fold;
 mod idleness;
 mod jobs;
 mod parked;
+mod queue;
 mod rig;
 mod turns;
 mod waiting;

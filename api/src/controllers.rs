@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::store::controller;
 use engine::{Engine, queries};
 use machine::Lane;
+use machine::budget::{BURST, Budget, INTERVAL_MS};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
@@ -48,6 +49,8 @@ pub(crate) struct Controller {
     labels: Value,
     /// Its circuit breaker.
     breaker: Breaker,
+    /// How often what it owns is tried again.
+    retry_budget: RetryBudget,
     /// Taken out of service by an operator.
     revoked: bool,
     /// One run of its process.
@@ -64,19 +67,95 @@ pub(crate) struct Controller {
     updated_at: Option<Timestamp>,
 }
 
-/// A circuit breaker.
+/// A circuit breaker: what it counts, where it stands, and who put it there.
 #[derive(Debug, Object)]
 struct Breaker {
-    /// `closed`, `open` or `half_open`.
+    /// `closed`, `open` or `half_open`: then one command is let through, as a probe.
     state: String,
-    /// Failures in a row.
+    /// Held by an operator: it stays so until it is released.
+    held: bool,
+    /// Since when.
+    since: Option<Timestamp>,
+    /// Who put it there, where it is open or held: `failures`, or `operator:<name>`.
+    opened_by: Option<String>,
+    /// Why: the last error, or what the operator said.
+    reason: Option<String>,
+    /// Failures since the last success; those that users caused never count.
     failures: i32,
-    /// When it is tried again.
+    /// The same by kind.
+    kinds: FailureKinds,
+    /// Failures at which it opens.
+    threshold: i32,
+    /// How often it has opened since it was closed; each time it waits longer.
+    trips: i32,
+    /// When a probe may go next, where it is open and not held.
     retry_at: Option<Timestamp>,
+    /// The command that is the probe.
+    probe: Option<Uuid>,
 }
 
-impl From<controller::Model> for Controller {
-    fn from(row: controller::Model) -> Self {
+/// Failures since the last success.
+#[derive(Debug, Object)]
+struct FailureKinds {
+    /// The driver said that it could not.
+    driver: i32,
+    /// It was not done in time, or never answered.
+    timeout: i32,
+    /// Heartbeats stayed away.
+    unreachable: i32,
+}
+
+/// How often a controller's sessions and applications are tried again, all together.
+#[derive(Debug, Object)]
+struct RetryBudget {
+    /// Retries that could go at once.
+    left: i64,
+    /// The most that it can be.
+    burst: i64,
+    /// How many come back in a second.
+    per_second: f64,
+    /// When the next retry can go, where none can now.
+    next_at: Option<Timestamp>,
+}
+
+impl From<machine::breaker::Breaker> for Breaker {
+    fn from(breaker: machine::breaker::Breaker) -> Self {
+        let open = breaker.state == machine::breaker::State::Open;
+        Self {
+            state: breaker.state.as_str().to_owned(),
+            held: breaker.held,
+            since: breaker.since_ms.map(Timestamp::from_ms),
+            opened_by: breaker.by,
+            reason: breaker.reason,
+            failures: breaker.kinds.total(),
+            kinds: FailureKinds {
+                driver: breaker.kinds.driver,
+                timeout: breaker.kinds.timeout,
+                unreachable: breaker.kinds.unreachable,
+            },
+            threshold: machine::breaker::THRESHOLD,
+            trips: breaker.trips,
+            retry_at: breaker.until_ms.filter(|_| open).map(Timestamp::from_ms),
+            probe: breaker.probe,
+        }
+    }
+}
+
+impl RetryBudget {
+    fn of(budget: Budget, now_ms: i64) -> Self {
+        let next_ms = budget.next(now_ms);
+        Self {
+            left: budget.left(now_ms),
+            burst: BURST,
+            per_second: 1000.0 / INTERVAL_MS as f64,
+            next_at: (next_ms > now_ms).then(|| Timestamp::from_ms(next_ms)),
+        }
+    }
+}
+
+impl Controller {
+    /// As it is at this time.
+    pub(crate) fn of(row: controller::Model, now_ms: i64) -> Self {
         let candidate = row.candidate("sessions", 0);
         let capacity = row.capacity();
         let interval = std::time::Duration::from_secs(u64::from(row.interval_seconds.unsigned_abs()));
@@ -86,11 +165,8 @@ impl From<controller::Model> for Controller {
             lane: lane(candidate.lane).to_owned(),
             sessions: capacity.map(|capacity| capacity.sessions),
             sessions_max: capacity.map(|capacity| capacity.sessions_max),
-            breaker: Breaker {
-                state: row.breaker,
-                failures: row.breaker_failures,
-                retry_at: row.breaker_until_ms.map(Timestamp::from_ms),
-            },
+            breaker: row.breaker().into(),
+            retry_budget: RetryBudget::of(row.budget(), now_ms),
             controller_id: row.controller_id,
             platform: row.platform,
             display_name: row.display_name,
@@ -138,7 +214,8 @@ impl Controllers {
         rows.retain(|row| platform.as_ref().is_none_or(|platform| row.platform == *platform));
         rows.retain(|row| wanted.after.as_ref().is_none_or(|after| row.controller_id > *after));
         rows.sort_by(|a, b| a.controller_id.cmp(&b.controller_id));
-        Ok(Json(wanted.page(rows, |row| row.controller_id.clone(), Into::into)))
+        let now_ms = self.0.now_ms().await.map_err(database)?;
+        Ok(Json(wanted.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, now_ms))))
     }
 
     /// Read a controller
@@ -146,6 +223,6 @@ impl Controllers {
     async fn get(&self, _caller: Caller, controller_id: Path<String>) -> Result<Json<Controller>, Refused<Lookup>> {
         let row = queries::controller(self.0.reader(), &controller_id).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("controller", &controller_id.0))?;
-        Ok(Json(row.into()))
+        Ok(Json(Controller::of(row, self.0.now_ms().await.map_err(database)?)))
     }
 }

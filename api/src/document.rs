@@ -21,7 +21,9 @@ use crate::examples;
 use crate::fate::Fates;
 use crate::feed::Live;
 use crate::jobs::Jobs;
+use crate::operators::Operators;
 use crate::platforms::Platforms;
+use crate::queue::Queue;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
 use crate::templates::Templates;
@@ -49,7 +51,7 @@ pub(crate) enum Tag {
 
 /// All operations.
 pub(crate) type Apis =
-    (Sessions, Events, Fates, Templates, Applications, Controllers, Platforms, DeadLetters, Jobs, Live);
+    (Sessions, Events, Fates, Templates, Applications, Controllers, Operators, Platforms, Queue, DeadLetters, Jobs, Live);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
@@ -61,7 +63,9 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Templates(engine()),
         Applications(engine()),
         Controllers(engine()),
+        Operators(engine()),
         Platforms(engine()),
+        Queue(engine()),
         DeadLetters(engine()),
         Jobs(engine()),
         live,

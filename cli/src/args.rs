@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Dev(dev::Args),
     /// API and engine, on PostgreSQL and a NATS server that are there already.
     Serve(serve::Args),
-    /// Runs a platform controller; `controller list` shows those that are known.
+    /// Runs a platform controller; `controller list`, `get`, `hold` and others are about those that are known.
     Controller(controller::Args),
     /// The database's schema.
     Migrate(migrate::Args),
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Job(client::job::Args),
     /// The log of everything: every command, report and decision.
     Event(client::event::Args),
+    /// What waits, for what, and why.
+    Queue(client::queue::Args),
     /// Dead letters: what could not be processed, kept until somebody decides.
     Dlq(client::dlq::Args),
     /// Prints every change as it happens.

@@ -69,6 +69,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Template(args) => client::template::run(args, asker).await,
         Command::Job(args) => client::job::run(args, asker).await,
         Command::Event(args) => client::event::run(args, asker).await,
+        Command::Queue(args) => client::queue::run(args, asker).await,
         Command::Dlq(args) => client::dlq::run(args, asker).await,
         Command::Watch(args) => client::watch::run(args, asker).await,
         Command::Context(args) => client::context::run(args, asker),

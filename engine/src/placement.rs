@@ -45,7 +45,8 @@ async fn round<E: Commanded>(parts: &Parts) -> Result<(), DbErr> {
         }
     }
     for row in controllers.iter().filter(|row| row.ready()) {
-        release_waiting::<E>(parts, &row.controller_id).await?;
+        let most = if row.breaker().probes() { 1 } else { BATCH };
+        release_waiting::<E>(parts, &row.controller_id, most).await?;
     }
     Ok(())
 }
@@ -73,8 +74,9 @@ async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str) -> Result<()
     }
 }
 
-/// Those whose owner takes work again, and whose open command waits for just that.
-async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str) -> Result<(), DbErr> {
+/// Those whose owner takes work again, and whose open command waits for just that: `most` at a time, a single one where it is to
+/// be the probe.
+async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str, most: u64) -> Result<(), DbErr> {
     loop {
         let waiting: Vec<Uuid> = E::find()
             .select_only()
@@ -83,7 +85,8 @@ async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str) -> Re
             .filter(E::COMMAND_ID.is_not_null())
             .filter(E::DEADLINE_MS.is_null())
             .filter(E::NEXT_ATTEMPT_MS.is_null())
-            .limit(BATCH)
+            .order_by_asc(E::CREATED_MS)
+            .limit(most)
             .into_tuple()
             .all(&parts.database.reader)
             .await?;
@@ -93,7 +96,7 @@ async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str) -> Re
         let released =
             join_all(waiting.into_iter().map(|id| parts.writer.enqueue(E::work(id, Word::OwnerReady), None)));
         let progress = released.await.iter().any(|done| done.as_ref().is_ok_and(is_under_way));
-        if !progress {
+        if !progress || most == 1 {
             return Ok(());
         }
     }

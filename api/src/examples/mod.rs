@@ -12,7 +12,7 @@ use crate::problem::{Kind, Shown};
 use poem_openapi::types::ToJSON;
 
 /// How deep schemas may lie in each other.
-const DEPTH: usize = 8;
+const DEPTH: usize = 12;
 
 /// Puts examples and the headers that every operation has into a document.
 pub(crate) fn complete(document: &mut Value) {

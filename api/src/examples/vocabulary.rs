@@ -7,6 +7,22 @@ pub(super) fn sample(name: &str) -> Option<Value> {
     Some(match name {
         "Controller.status" => json!("healthy"),
         "Controller.reason" | "Platform.reason" | "DeadLetter.note" => Value::Null,
+        "Breaker.reason" | "Breaker.opened_by" | "Breaker.probe" => Value::Null,
+        "BreakerOrder.reason" => json!("its disk is replaced"),
+        "RetryBudget.next_at" | "QueueEntry.next_attempt_at" => Value::Null,
+        "QueueEntry.reason" => {
+            json!("controller docker-1 takes no work now: circuit breaker open after 5 failures: disk full")
+        }
+        "QueueEntry.verb" => json!("session.create"),
+        "waits_for" => json!("controller"),
+        "place" => json!(3),
+        "count" => json!(12),
+        "left" | "burst" => json!(20),
+        "per_second" => json!(2.0),
+        "held" => json!(false),
+        "driver" | "unreachable" | "trips" => json!(0),
+        "threshold" => json!(5),
+        "FailureKinds.timeout" => json!(0),
         "DeadLetter.status" | "LettersMeant.status" => json!("open"),
         "DeadLetter.subject" => json!("streamspace.session.create.docker.docker-1"),
         "Event.error_message" | "EventFate.delivery" | "EventFate.ahead" | "EventFate.next_attempt_at" => Value::Null,

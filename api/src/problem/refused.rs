@@ -49,6 +49,8 @@ sorts! {
     Watching: NotFound, Gone;
     /// Watches the feed over a WebSocket.
     WatchingSocket: NotFound, Gone, UpgradeRequired;
+    /// Changes one as a body says.
+    Operation: NotFound, Conflict, MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused;
     /// Takes a body.
     Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused, Conflict;
 }

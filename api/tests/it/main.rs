@@ -12,6 +12,7 @@ mod intake;
 mod jobs;
 mod letter;
 mod lists;
+mod operators;
 mod outside;
 mod sessions;
 mod stopping;

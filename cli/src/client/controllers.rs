@@ -1,9 +1,9 @@
-//! `streamspace controller list`: who drives which platform, and how they are.
+//! `streamspace controller list`, `get`, and what an operator does to one: who drives which platform, and how they are.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::resource::Resource;
-use super::{Asker, Server};
+use super::{Asker, Server, segment};
 use crate::failure::Failure;
 use crate::output::{Column, cell};
 
@@ -19,13 +19,58 @@ pub(crate) enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Shows one: its breaker, what it counts, and its budget of retries
+    #[command(after_help = "Example:\n  streamspace controller get docker-1 -o json | jq .breaker")]
+    Get {
+        /// The controller
+        #[arg(value_name = "ID")]
+        id: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Opens its breaker: no new work, until a probe finds it well
+    #[command(after_help = "Example:\n  streamspace controller open docker-1 --reason \"its disk is full\"")]
+    Open(Order),
+    /// Closes its breaker: new work at once, as if nothing had failed
+    #[command(after_help = "Example:\n  streamspace controller close docker-1 --reason \"its disk is replaced\"")]
+    Close(Order),
+    /// Holds its breaker open or closed until it is released, whatever happens
+    #[command(after_help = "Example:\n  streamspace controller hold docker-1 open --reason \"maintenance until noon\"")]
+    Hold {
+        /// The controller
+        #[arg(value_name = "ID")]
+        id: String,
+        /// How
+        #[arg(value_parser = ["open", "closed"])]
+        how: String,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "WHY")]
+        reason: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Leaves a breaker that was held to itself; one that was held open is probed at once
+    #[command(after_help = "Example:\n  streamspace controller release docker-1 --reason \"maintenance is over\"")]
+    Release(Order),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Order {
+    /// The controller
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Why, for whoever asks later
+    #[arg(long, value_name = "WHY")]
+    reason: String,
+    #[command(flatten)]
+    server: Server,
 }
 
 const CONTROLLER: Resource = Resource {
     noun: "controller",
     path: "/controllers",
     id: "controller_id",
-    state: |row| cell(row, "status"),
+    state: standing,
     columns: &[
         Column::field("ID", "controller_id").rank(0),
         Column::field("PLATFORM", "platform").rank(2),
@@ -39,17 +84,82 @@ const CONTROLLER: Resource = Resource {
         Column::field("INSTANCE", "instance_id").wide(),
         Column::field("WORLD", "world_id").wide(),
     ],
-    facts: &[],
+    facts: &[
+        Column::field("id", "controller_id"),
+        Column::field("platform", "platform"),
+        Column::field("status", "status").state(),
+        Column::made("takes work", |row| if row["accepting"] == true { "yes".into() } else { "no".into() }),
+        Column::field("why not", "reason"),
+        Column::made("sessions", sessions),
+        Column::made("breaker", breaker).state(),
+        Column::field("since", "breaker.since"),
+        Column::field("opened by", "breaker.opened_by"),
+        Column::field("reason", "breaker.reason"),
+        Column::made("failures", failures),
+        Column::field("next probe", "breaker.retry_at"),
+        Column::field("probe", "breaker.probe"),
+        Column::made("retries left", |row| {
+            format!("{}/{}", cell(row, "retry_budget.left"), cell(row, "retry_budget.burst"))
+        }),
+        Column::field("next retry", "retry_budget.next_at"),
+        Column::field("lane", "lane"),
+        Column::field("version", "version"),
+        Column::field("labels", "labels"),
+        Column::field("instance", "instance_id"),
+        Column::field("world", "world_id"),
+        Column::field("last heartbeat", "last_heartbeat"),
+    ],
     none: "no controller has reported yet",
 };
+
+/// Where orders go.
+const ADMIN: &str = "/admin/controllers";
+
+fn breaker(row: &Value) -> String {
+    let held = if row["breaker"]["held"] == true { ", held" } else { "" };
+    format!("{}{held}", cell(row, "breaker.state"))
+}
+
+fn standing(row: &Value) -> String {
+    format!("{}  breaker {}  {}", cell(row, "status"), breaker(row), cell(row, "breaker.reason"))
+}
+
+fn failures(row: &Value) -> String {
+    let count = |kind: &str| {
+        let count = row["breaker"]["kinds"][kind].as_i64().filter(|count| *count > 0)?;
+        Some(format!("{kind} {count}"))
+    };
+    let kinds: Vec<String> = ["driver", "timeout", "unreachable"].into_iter().filter_map(count).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    format!("{} of {}{kinds}", cell(row, "breaker.failures"), cell(row, "breaker.threshold"))
+}
 
 fn sessions(row: &Value) -> String {
     let (held, most) = (cell(row, "sessions"), cell(row, "sessions_max"));
     if most.is_empty() { held } else { format!("{held}/{most}") }
 }
 
-/// Asks.
+/// Does one of them.
 pub(crate) async fn run(command: Command, asker: Asker) -> Result<(), Failure> {
-    let Command::List { platform, server } = command;
-    CONTROLLER.list(&asker.console(&server)?, vec![("platform", platform)], usize::MAX).await
+    match command {
+        Command::List { platform, server } => {
+            CONTROLLER.list(&asker.console(&server)?, vec![("platform", platform)], usize::MAX).await
+        }
+        Command::Get { id, server } => CONTROLLER.get(&asker.console(&server)?, id).await,
+        Command::Open(order) => order.give(&asker, "open").await,
+        Command::Close(order) => order.give(&asker, "close").await,
+        Command::Release(order) => order.give(&asker, "release").await,
+        Command::Hold { id, how, reason, server } => {
+            Order { id, reason, server }.give(&asker, &format!("hold_{how}")).await
+        }
+    }
+}
+
+impl Order {
+    async fn give(self, asker: &Asker, action: &str) -> Result<(), Failure> {
+        let console = asker.console(&self.server)?;
+        let body = json!({ "action": action, "reason": self.reason });
+        let path = format!("{ADMIN}/{}/breaker", segment(&self.id));
+        CONTROLLER.tell(&console, &console.client.post(&path, Some(&body)).await?)
+    }
 }

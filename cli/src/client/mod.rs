@@ -12,6 +12,7 @@ mod feed;
 pub(crate) mod job;
 mod problem;
 mod pulse;
+pub(crate) mod queue;
 mod resource;
 pub(crate) mod session;
 mod story;

@@ -218,3 +218,46 @@ async fn the_fate_of_an_event_is_a_verdict_and_a_line_for_each_step() -> anyhow:
     let other = "01a20549-a5fb-7255-8fb3-65e3ff665b50";
     run(folder.path(), &[&["event", "fate", other][..], &at].concat())?.refuses(3, &["no such event"])
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_holds_a_breaker_with_a_reason_and_reads_the_queue() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let host = || {
+        json!({ "controller_id": "docker-1", "status": "healthy", "accepting": false, "platform": "docker",
+            "breaker": { "state": "open", "held": true, "reason": "its disk", "opened_by": "operator:admin", "failures": 3,
+                "threshold": 5, "kinds": { "driver": 2, "timeout": 1, "unreachable": 0 } },
+            "retry_budget": { "left": 7, "burst": 20 } })
+    };
+    let server = Fake::start(move |asked, _| match asked.what.as_str() {
+        what if what.contains("/queue/summary") => json(
+            200,
+            &json!({ "items": [{ "platform": "docker", "count": 12,
+            "waits_for": "place" }], "next_cursor": null }),
+        ),
+        what if what.contains("/queue") => json(
+            200,
+            &json!({ "items": [{ "place": 3, "entity": format!("session:{ID}"),
+            "waits_for": "place", "reason": "full" }], "next_cursor": null }),
+        ),
+        _ => json(200, &host()),
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let ask = |arguments: &[&str]| run(folder.path(), &[arguments, &at].concat());
+    let held = ask(&["controller", "hold", "docker-1", "open", "--reason", "its disk"])?.done()?;
+    ensure!(held.out.trim_end() == "docker-1  healthy  breaker open, held  its disk", "{held:?}");
+    ask(&["controller", "close", "docker-1", "--reason", "new disk"])?.done()?;
+    let shown = ask(&["controller", "get", "docker-1"])?.done()?.out;
+    ensure!(shown.contains("3 of 5 (driver 2, timeout 1)") && shown.contains("7/20"), "{shown}");
+    let queue = ask(&["queue", "--controller", "docker-1"])?.done()?.out;
+    ensure!(queue.contains(&format!("session:{ID}")) && queue.contains("full"), "{queue}");
+    ensure!(ask(&["queue", "--summary"])?.done()?.out.contains("12"));
+    let silent = ask(&["controller", "open", "docker-1"])?;
+    ensure!(silent.code == Some(2) && silent.err.contains("--reason"), "{silent:?}");
+    let asked = server.asked();
+    let orders: Vec<Value> = asked[..2].iter().map(|one| serde_json::from_str(&one.body)).collect::<Result<_, _>>()?;
+    ensure!(orders[0] == json!({ "action": "hold_open", "reason": "its disk" }), "{orders:?}");
+    ensure!(orders[1] == json!({ "action": "close", "reason": "new disk" }), "{orders:?}");
+    ensure!(asked[0].what == "POST /api/v1/admin/controllers/docker-1/breaker", "{asked:?}");
+    ensure!(asked[3].what.starts_with("GET /api/v1/queue?controller_id=docker-1"), "{asked:?}");
+    Ok(())
+}

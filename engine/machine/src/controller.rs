@@ -1,56 +1,83 @@
-//! The health of a controller: what its heartbeats, its silence and its failures make of it.
+//! The health of a controller: what its heartbeats, its silence, its failures and its operators make of it.
 
-use serde::{Deserialize, Serialize};
 use streams::wire::ControllerHealth;
+use uuid::Uuid;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Kind, Order, State};
 
 /// Intervals without a heartbeat after which a controller is unhealthy.
 pub const MISSED_HEARTBEATS: i64 = 3;
+/// What is said of one that fell silent.
+const SILENT: &str = "no heartbeat";
 
 /// The facts that health is decided on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Controller {
     /// What is shown, and what placement asks.
     pub status: ControllerHealth,
     /// Why it is not healthy.
     pub reason: Option<String>,
     /// Its breaker.
-    #[serde(flatten)]
     pub breaker: Breaker,
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It spoke, and said this of itself.
     Heartbeat(ControllerHealth),
     /// It did not speak for too long, while the engine was listening.
     Silent,
-    /// Work succeeded.
-    Success,
-    /// Work failed, and not by a user's mistake.
-    Failure,
+    /// A command ended well.
+    Success(Uuid),
+    /// A command failed, and not by a user's mistake.
+    Failure {
+        /// Which.
+        command: Uuid,
+        /// How.
+        kind: Kind,
+        /// In words.
+        why: String,
+    },
+    /// A command goes out.
+    Sent(Uuid),
+    /// A command ended, and its end says nothing of the controller.
+    Abandoned(Uuid),
     /// Time passed.
     Tick,
+    /// An operator wants its breaker to be thus.
+    Ordered {
+        /// How.
+        order: Order,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Decides.
 #[must_use]
-pub fn decide(controller: &Controller, event: Event, now_ms: i64) -> Controller {
+pub fn decide(controller: &Controller, event: &Event, now_ms: i64) -> Controller {
     let mut next = controller.clone();
+    let breaker = &mut next.breaker;
     match event {
         Event::Heartbeat(own) => {
-            next.status = own;
-            next.reason = (own != ControllerHealth::Healthy).then(|| format!("says of itself: {}", own.as_str()));
+            next.status = *own;
+            next.reason = (*own != ControllerHealth::Healthy).then(|| format!("says of itself: {}", own.as_str()));
         }
+        Event::Silent if controller.reason.as_deref() == Some(SILENT) => {} // another engine was first
         Event::Silent => {
             next.status = ControllerHealth::Unhealthy;
-            next.reason = Some("no heartbeat".into());
+            next.reason = Some(SILENT.into());
+            breaker.failed(None, Kind::Unreachable, SILENT, now_ms);
         }
-        Event::Success => next.breaker = next.breaker.succeeded(),
-        Event::Failure => next.breaker = next.breaker.failed(now_ms),
-        Event::Tick => next.breaker = next.breaker.tick(now_ms),
+        Event::Success(command) => breaker.succeeded(*command, now_ms),
+        Event::Failure { command, kind, why } => breaker.failed(Some(*command), *kind, why, now_ms),
+        Event::Sent(command) => breaker.sent(*command, now_ms),
+        Event::Abandoned(command) => breaker.abandoned(*command),
+        Event::Tick => breaker.tick(now_ms),
+        Event::Ordered { order, by, why } => breaker.ordered(*order, by, why, now_ms),
     }
     next
 }
@@ -60,6 +87,30 @@ impl Controller {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.status == ControllerHealth::Healthy && self.breaker.admits()
+    }
+}
+
+impl Event {
+    /// What the log calls that which it led to.
+    #[must_use]
+    pub fn name(&self, before: &Breaker, after: &Breaker) -> &'static str {
+        match self {
+            Self::Heartbeat(_) => "heartbeat",
+            Self::Silent => "heartbeats_missed",
+            Self::Ordered { order: Order::HoldOpen | Order::HoldClosed, .. } => "breaker_held",
+            Self::Ordered { order: Order::Release, .. } => "breaker_released",
+            _ if before.state != after.state => match after.state {
+                State::Closed => "breaker_closed",
+                State::Open => "breaker_opened",
+                State::HalfOpen => "breaker_half_open",
+            },
+            Self::Success(_) => "work_succeeded",
+            Self::Failure { .. } => "work_failed",
+            Self::Sent(_) => "breaker_probe_sent",
+            Self::Abandoned(_) => "breaker_probe_abandoned",
+            Self::Tick => "breaker_tick",
+            Self::Ordered { .. } => "breaker_ordered",
+        }
     }
 }
 

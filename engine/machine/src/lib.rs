@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod breaker;
+pub mod budget;
 pub mod command;
 pub mod controller;
 pub mod placement;
@@ -24,8 +25,10 @@ pub struct Context {
     pub fresh_id: Uuid,
     /// Uniform in [0, 1), for back-off.
     pub jitter: f64,
-    /// Whether the owner may get work: healthy, and its breaker closed or probing.
+    /// Whether the owner may get work: healthy, and its breaker closed or waiting for a probe.
     pub owner_ready: bool,
+    /// When the owner's budget of retries has a place for the next one; now, or before, where it may go at once.
+    pub retry_ms: i64,
 }
 
 /// Which way a controller is reached; see the contract's "two lanes".

@@ -38,6 +38,8 @@ pub struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     pub failures: Json,
     pub next_attempt_ms: Option<i64>,
+    #[serde(default)]
+    pub in_turn: bool,
     pub deadline_ms: Option<i64>,
     pub wake_ms: Option<i64>,
     pub seen_generation: i64,
@@ -93,6 +95,7 @@ impl Model {
             starts: self.starts,
             starter: self.starter,
             next_attempt_ms: self.next_attempt_ms,
+            in_turn: self.in_turn,
             seen_generation: self.seen_generation,
             seen_epoch: self.seen_epoch,
             seen_seq: self.seen_seq,
@@ -118,6 +121,7 @@ impl Model {
         self.starts = facts.starts;
         self.starter = facts.starter;
         self.next_attempt_ms = facts.next_attempt_ms;
+        self.in_turn = facts.in_turn;
         self.seen_generation = facts.seen_generation;
         self.seen_epoch = facts.seen_epoch;
         self.seen_seq = facts.seen_seq;

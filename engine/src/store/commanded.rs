@@ -97,11 +97,11 @@ pub(crate) fn has_owner(done: &Done) -> bool {
     }
 }
 
-/// Whether what was done put its command on its way.
+/// Whether what was done put its command on its way, or gave it a time.
 pub(crate) fn is_under_way(done: &Done) -> bool {
     match done {
-        Done::Session(row) => row.deadline_ms.is_some(),
-        Done::Application(row) => row.deadline_ms.is_some(),
+        Done::Session(row) => row.deadline_ms.or(row.next_attempt_ms).is_some(),
+        Done::Application(row) => row.deadline_ms.or(row.next_attempt_ms).is_some(),
         _ => false,
     }
 }

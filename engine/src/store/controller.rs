@@ -1,7 +1,8 @@
 //! The table `platform_controllers`.
 
 use machine::Lane;
-use machine::breaker::{Breaker, State};
+use machine::breaker::{Breaker, Kinds, State};
+use machine::budget::Budget;
 use machine::controller::Controller;
 use machine::placement::Candidate;
 use sea_orm::entity::prelude::*;
@@ -41,6 +42,23 @@ pub struct Model {
     pub breaker: String,
     pub breaker_failures: i32,
     pub breaker_until_ms: Option<i64>,
+    #[serde(default)]
+    pub breaker_since_ms: Option<i64>,
+    #[serde(default)]
+    #[sea_orm(column_type = "JsonBinary")]
+    pub breaker_kinds: Json,
+    #[serde(default)]
+    pub breaker_trips: i32,
+    #[serde(default)]
+    pub breaker_probe: Option<Uuid>,
+    #[serde(default)]
+    pub breaker_held: bool,
+    #[serde(default)]
+    pub breaker_by: Option<String>,
+    #[serde(default)]
+    pub breaker_reason: Option<String>,
+    #[serde(default)]
+    pub retry_ms: i64,
     pub revoked: bool,
     pub last_heartbeat_ms: i64,
     pub synced_instance: Option<Uuid>,
@@ -65,23 +83,50 @@ impl Model {
             Some("unhealthy") => ControllerHealth::Unhealthy,
             _ => ControllerHealth::Unknown,
         };
-        let breaker = Breaker {
+        Controller { status, reason: self.reason.clone(), breaker: self.breaker() }
+    }
+
+    /// The facts of its breaker.
+    #[must_use]
+    pub fn breaker(&self) -> Breaker {
+        Breaker {
             state: State::from_name(&self.breaker),
-            failures: self.breaker_failures,
+            since_ms: self.breaker_since_ms,
             until_ms: self.breaker_until_ms,
-        };
-        Controller { status, reason: self.reason.clone(), breaker }
+            kinds: Kinds::deserialize(&self.breaker_kinds).unwrap_or_default(),
+            trips: self.breaker_trips,
+            probe: self.breaker_probe,
+            held: self.breaker_held,
+            by: self.breaker_by.clone(),
+            reason: self.breaker_reason.clone(),
+        }
     }
 
     /// Takes over decided facts; says whether anything changed.
     pub fn assume(&mut self, facts: &Controller) -> bool {
-        let before = self.facts();
+        if self.facts() == *facts {
+            return false;
+        }
+        let breaker = &facts.breaker;
         self.status = Some(facts.status.as_str().into());
         self.reason.clone_from(&facts.reason);
-        self.breaker = facts.breaker.state.as_str().into();
-        self.breaker_failures = facts.breaker.failures;
-        self.breaker_until_ms = facts.breaker.until_ms;
-        before != *facts
+        self.breaker = breaker.state.as_str().into();
+        self.breaker_failures = breaker.kinds.total();
+        self.breaker_until_ms = breaker.until_ms;
+        self.breaker_since_ms = breaker.since_ms;
+        self.breaker_kinds = serde_json::to_value(breaker.kinds).unwrap_or_default();
+        self.breaker_trips = breaker.trips;
+        self.breaker_probe = breaker.probe;
+        self.breaker_held = breaker.held;
+        self.breaker_by.clone_from(&breaker.by);
+        self.breaker_reason.clone_from(&breaker.reason);
+        true
+    }
+
+    /// How often what it owns is tried again.
+    #[must_use]
+    pub const fn budget(&self) -> Budget {
+        Budget { spoken_for_ms: self.retry_ms }
     }
 
     /// How it is reached.
@@ -124,9 +169,6 @@ impl Model {
         if self.revoked {
             return Some("revoked by an operator".into());
         }
-        if self.breaker == State::Open.as_str() {
-            return Some(format!("circuit breaker open after {} failures", self.breaker_failures));
-        }
-        self.reason.clone()
+        self.reason.clone().or_else(|| self.breaker().why_not())
     }
 }

@@ -45,6 +45,8 @@ pub struct Model {
     pub starts: i32,
     pub starter: Option<Uuid>,
     pub next_attempt_ms: Option<i64>,
+    #[serde(default)]
+    pub in_turn: bool,
     pub deadline_ms: Option<i64>,
     pub run_ms: Option<i64>,
     pub expires_ms: Option<i64>,
@@ -118,6 +120,7 @@ impl Model {
             starts: self.starts,
             starter: self.starter,
             next_attempt_ms: self.next_attempt_ms,
+            in_turn: self.in_turn,
             run_ms: self.run_ms,
             expires_ms: self.expires_ms,
             awake_until_ms: self.awake_until_ms,
@@ -174,6 +177,7 @@ impl Model {
         self.starts = facts.starts;
         self.starter = facts.starter;
         self.next_attempt_ms = facts.next_attempt_ms;
+        self.in_turn = facts.in_turn;
         self.run_ms = facts.run_ms;
         self.expires_ms = facts.expires_ms;
         self.awake_until_ms = facts.awake_until_ms;

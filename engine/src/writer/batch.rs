@@ -128,8 +128,7 @@ impl<'a> Batch<'a> {
         if !needs.applications.is_empty() {
             needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
         }
-        let rows = controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx).await?;
-        batch.controllers = rows.into_iter().map(|row| (row.controller_id.clone(), clean(row))).collect();
+        batch.load_controllers(tx, needs.controllers, &needs.judged).await?;
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
             batch.templates = rows.into_iter().map(|row| (row.name.clone(), clean(row))).collect();
@@ -232,7 +231,7 @@ impl<'a> Batch<'a> {
             Work::Application(work) => self.application(work, trace),
             Work::Template(write) => self.template(write, trace),
             Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
-            Work::Controller(id, event) => self.controller_event(id, *event),
+            Work::Controller(id, event) => self.controller_event(id, event),
             Work::Synced { controller_id, instance_id } => self.synced(controller_id, *instance_id),
             Work::Published(marks) => {
                 self.commands.published(marks);

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use machine::controller::{Event, decide};
+use machine::controller::{Event, decide, is_silent};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QuerySelect,
+};
 use serde_json::{Value, json};
 use streams::wire::{ControllerHealth, Heartbeat};
 use uuid::Uuid;
@@ -33,6 +36,36 @@ impl Load {
 }
 
 impl Batch<'_> {
+    /// Reads all controllers, for there are few, and locks those whose rows this work may change: those that are meant, those
+    /// that it judges, and those that are on trial, where whatever goes out or comes in may decide.
+    pub(super) async fn load_controllers(
+        &mut self,
+        tx: &DatabaseTransaction,
+        mut meant: Vec<String>,
+        judged: &[Uuid],
+    ) -> Result<(), DbErr> {
+        use controller::Column as C;
+        let rows = controller::Entity::find().order_by_asc(C::ControllerId).all(tx).await?;
+        let on_trial = rows.iter().filter(|row| !row.breaker().at_ease());
+        meant.extend(on_trial.map(|row| row.controller_id.clone()));
+        meant.extend(judged.iter().filter_map(|id| self.owner(*id)));
+        self.controllers =
+            rows.into_iter().map(|row| (row.controller_id.clone(), Slot { row, state: State::Clean })).collect();
+        if meant.is_empty() || tx.get_database_backend() == DbBackend::Sqlite {
+            return Ok(()); // there the transaction is alone as it is
+        }
+        let find = controller::Entity::find().filter(C::ControllerId.is_in(meant));
+        for row in find.order_by_asc(C::ControllerId).lock_exclusive().all(tx).await? {
+            self.controllers.insert(row.controller_id.clone(), Slot { row, state: State::Clean });
+        }
+        Ok(())
+    }
+
+    fn owner(&self, id: Uuid) -> Option<String> {
+        let of_session = self.sessions.get(&id).map(|slot| &slot.row.controller_id);
+        of_session.or_else(|| self.applications.get(&id).map(|slot| &slot.row.controller_id))?.clone()
+    }
+
     pub(super) fn heartbeat(&mut self, beat: &Heartbeat) -> Result<Done, Error> {
         let now_ms = self.now_ms;
         self.load.counted(&beat.controller_id);
@@ -45,28 +78,25 @@ impl Batch<'_> {
         }
         let (before, was_ready) = (hard(&slot.row), slot.row.ready() && slot.state != State::New);
         take_over(&mut slot.row, beat, now_ms);
-        let facts = decide(&slot.row.facts(), Event::Heartbeat(beat.status), now_ms);
+        let facts = decide(&slot.row.facts(), &Event::Heartbeat(beat.status), now_ms);
         slot.row.assume(&facts);
         slot.touch();
-        self.controller_changed(&beat.controller_id, &before, was_ready, "heartbeat")
+        self.controller_changed(&beat.controller_id, &before, was_ready, "heartbeat", &Value::Null)
     }
 
-    pub(super) fn controller_event(&mut self, id: &str, event: Event) -> Result<Done, Error> {
+    pub(super) fn controller_event(&mut self, id: &str, event: &Event) -> Result<Done, Error> {
         let now_ms = self.now_ms;
         let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
-        let (before, was_ready) = (hard(&slot.row), slot.row.ready());
-        let facts = decide(&slot.row.facts(), event, now_ms);
-        if slot.row.assume(&facts) {
-            slot.touch();
+        let heard = !is_silent(now_ms, slot.row.last_heartbeat_ms, 0, i64::from(slot.row.interval_seconds));
+        let facts = slot.row.facts();
+        let after = decide(&facts, event, now_ms);
+        if after == facts || (*event == Event::Silent && heard) {
+            return Ok(Done::Controller(Box::new(slot.row.clone())));
         }
-        let what = match event {
-            Event::Heartbeat(_) => "heartbeat",
-            Event::Silent => "heartbeats_missed",
-            Event::Success => "work_succeeded",
-            Event::Failure => "work_failed",
-            Event::Tick => "breaker_probe",
-        };
-        self.controller_changed(id, &before, was_ready, what)
+        let (before, was_ready) = (hard(&slot.row), slot.row.ready());
+        slot.row.assume(&after);
+        slot.touch();
+        self.controller_changed(id, &before, was_ready, event.name(&facts.breaker, &after.breaker), &told(event))
     }
 
     pub(super) fn synced(&mut self, id: &str, instance_id: Uuid) -> Result<Done, Error> {
@@ -74,11 +104,18 @@ impl Batch<'_> {
         let (before, was_ready) = (hard(&slot.row), slot.row.ready());
         slot.row.synced_instance = Some(instance_id);
         slot.touch();
-        self.controller_changed(id, &before, was_ready, "synced")
+        self.controller_changed(id, &before, was_ready, "synced", &Value::Null)
     }
 
     /// Writes the log where a column that is not soft changed, and wakes placement where it takes work again.
-    fn controller_changed(&mut self, id: &str, before: &Value, was_ready: bool, what: &str) -> Result<Done, Error> {
+    fn controller_changed(
+        &mut self,
+        id: &str,
+        before: &Value,
+        was_ready: bool,
+        what: &str,
+        told: &Value,
+    ) -> Result<Done, Error> {
         let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
         let ready = slot.row.ready();
         self.outcome.health.push((id.to_owned(), slot.row.platform.clone(), ready));
@@ -94,6 +131,9 @@ impl Batch<'_> {
         let entity = controller::Model::entity(id);
         let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, entity);
         log.payload = json!({ "decision": what, "status": row.status, "reason": row.reason, "breaker": row.breaker });
+        for (name, value) in told.as_object().into_iter().flatten() {
+            log.payload[name] = value.clone();
+        }
         log.changes = Some(if new { after } else { differing(before, after) });
         log.entity_seq = entity_seq;
         log.controller_id = Some(id.to_owned());
@@ -184,6 +224,14 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
         breaker: machine::breaker::State::Closed.as_str().into(),
         breaker_failures: 0,
         breaker_until_ms: None,
+        breaker_since_ms: None,
+        breaker_kinds: json!({}),
+        breaker_trips: 0,
+        breaker_probe: None,
+        breaker_held: false,
+        breaker_by: None,
+        breaker_reason: None,
+        retry_ms: 0,
         revoked: false,
         last_heartbeat_ms: now_ms,
         synced_instance: None,
@@ -192,7 +240,18 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
     }
 }
 
-/// The columns that are logged: all but the last heartbeat and the resources of the moment.
+/// What the log tells of an event besides what it led to.
+fn told(event: &Event) -> Value {
+    match event {
+        Event::Failure { command, kind, why } => json!({ "command": command, "kind": kind.as_str(), "error": why }),
+        Event::Success(command) | Event::Sent(command) | Event::Abandoned(command) => json!({ "command": command }),
+        Event::Silent => json!({ "kind": machine::breaker::Kind::Unreachable.as_str() }),
+        Event::Ordered { by, why, .. } => json!({ "by": by, "note": why }),
+        Event::Heartbeat(_) | Event::Tick => Value::Null,
+    }
+}
+
+/// The columns that are logged: all but the last heartbeat, the resources of the moment and the retries spoken for.
 fn hard(row: &controller::Model) -> Value {
     json!({
         "controller_id": row.controller_id, "platform": row.platform, "display_name": row.display_name,
@@ -201,6 +260,9 @@ fn hard(row: &controller::Model) -> Value {
         "world_id": row.world_id, "labels": row.labels, "interval_seconds": row.interval_seconds,
         "sealing_key": row.sealing_key, "reason": row.reason, "breaker": row.breaker,
         "breaker_failures": row.breaker_failures, "breaker_until_ms": row.breaker_until_ms,
+        "breaker_since_ms": row.breaker_since_ms, "breaker_kinds": row.breaker_kinds,
+        "breaker_trips": row.breaker_trips, "breaker_probe": row.breaker_probe, "breaker_held": row.breaker_held,
+        "breaker_by": row.breaker_by, "breaker_reason": row.breaker_reason,
         "revoked": row.revoked, "synced_instance": row.synced_instance, "generation": row.generation,
     })
 }

@@ -6,7 +6,6 @@ use machine::{Context, Lane};
 use serde_json::{Map, Value, json};
 use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Verb};
-use streams::wire::Failure;
 use uuid::Uuid;
 
 use super::batch::{Batch, Outcome, log_row};
@@ -69,6 +68,7 @@ impl Rows<'_> {
                 self.decide(about, "dead_lettered");
             }
             Effect::Decide(what) => self.decide(about, what),
+            Effect::Retried => {} // see `judged`
             Effect::Warn(warning) => {
                 self.decide(about, warning.name());
                 if let Some(row) = self.rows.last_mut() {
@@ -175,20 +175,9 @@ impl Batch<'_> {
     /// What a decision may know about an owner.
     pub(super) fn context(&self, owner: Option<&str>, fresh_id: Uuid) -> Context {
         let jitter = f64::from(rand::random::<u32>()) / f64::from(u32::MAX);
-        Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready: self.owner_ready(owner) }
-    }
-
-    /// What a report says about its controller: failures that no user caused open the breaker, successes close it.
-    pub(super) fn judge(&mut self, owner: Option<&str>, answers: bool, error: Option<&Failure>, effects: &[Effect]) {
-        let ended_well = effects.iter().any(|effect| matches!(effect, Effect::Complete { superseded: false, .. }));
-        let event = match error {
-            Some(error) if !error.user_error && answers => machine::controller::Event::Failure,
-            None if ended_well => machine::controller::Event::Success,
-            _ => return,
-        };
-        if let Some(owner) = owner {
-            let _ = self.controller_event(owner, event); // an owner without a row has no breaker
-        }
+        let retry_ms = owner.and_then(|id| self.controllers.get(id)).map(|slot| slot.row.budget().next(self.now_ms));
+        let (owner_ready, retry_ms) = (self.owner_ready(owner), retry_ms.unwrap_or(self.now_ms));
+        Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready, retry_ms }
     }
 
     /// Whether a report was applied before; the same id with other content is an error.

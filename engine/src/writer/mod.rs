@@ -13,6 +13,7 @@ mod dead_letter;
 mod decided;
 mod group;
 mod job;
+mod judged;
 mod keys;
 mod needs;
 mod session;

@@ -14,6 +14,10 @@ pub(super) struct Needs {
     pub(super) reports: Vec<Uuid>,
     pub(super) letters: Vec<Uuid>,
     pub(super) jobs: Vec<Uuid>,
+    /// Controllers whose own rows are meant.
+    pub(super) controllers: Vec<String>,
+    /// Sessions and applications whose owners' rows may change with them.
+    pub(super) judged: Vec<Uuid>,
     /// The next number of the catalog is needed.
     pub(super) catalog: bool,
 }
@@ -31,13 +35,21 @@ impl Needs {
         match work {
             Work::If { then, .. } => self.add(then),
             Work::Create(new) => self.templates.push(new.template_id.clone()),
-            Work::Ask(id, _) | Work::Amend(id, _) | Work::Place(id) | Work::Happened(id, _) => self.sessions.push(*id),
+            Work::Ask(id, _) | Work::Amend(id, _) | Work::Place(id) => self.sessions.push(*id),
+            Work::Happened(id, _) => {
+                self.sessions.push(*id);
+                self.judged.push(*id);
+            }
+            Work::Heartbeat(beat) => self.controllers.push(beat.controller_id.clone()),
+            Work::Controller(id, _) | Work::Synced { controller_id: id, .. } => self.controllers.push(id.clone()),
             Work::Report(report) => {
+                self.judged.extend(report.observation.error.is_some().then_some(report.session_id));
                 self.sessions.push(report.session_id);
                 self.reports.push(report.event_id);
             }
             Work::Application(work) => {
                 self.catalog = true;
+                self.judged.extend(work.judges());
                 self.reports.extend(self.applications.add(work));
             }
             Work::Template(TemplateWrite::Put { manifests, .. }) => {

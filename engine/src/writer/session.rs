@@ -1,5 +1,6 @@
 //! What happens to a session: the machine decides, and its effects become rows.
 
+use machine::Lane;
 use machine::placement::Place;
 use machine::session::{Decision, Event, Observation, Session, create, decide};
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told, difference};
+use super::judged::Verdict;
 use super::session_row::{command_payload, first_notes, first_row, insert, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
 use crate::store::{event, session};
@@ -92,6 +94,9 @@ impl Batch<'_> {
 
     pub(super) fn happened(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
         let (before, decision) = self.decided(id, event)?;
+        if matches!(event, Event::Deadline { .. }) {
+            self.judge_silence(before.controller_id.as_deref(), before.command_id, &decision.effects);
+        }
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         self.session(id)
     }
@@ -104,8 +109,10 @@ impl Batch<'_> {
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
         let observation = Observation { in_use: self.in_use(report), ..report.observation.clone() };
         let decision = decide(&before, &Event::Report(Box::new(observation)), &context)?;
-        let (seen, answers) = (&report.observation, report.observation.causation_id.is_some());
-        self.judge(before.controller_id.as_deref(), answers, seen.error.as_ref(), &decision.effects);
+        let seen = &report.observation;
+        let core = before.command_id.filter(|_| seen.lane == Lane::Core);
+        let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
+        self.judge(&Verdict { owner, command, error: seen.error.as_ref() }, &decision.effects);
         *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
         if let (Some(usage), Some(slot)) = (&report.resource_usage, self.sessions.get_mut(&report.session_id)) {
             slot.row.resource_usage = Some(usage.clone());
@@ -163,6 +170,9 @@ impl Batch<'_> {
         if before.is_some() && quiet && changes.keys().all(|name| FENCE.contains(&name.as_str())) {
             return self.keep_fence(id, before, after); // nothing but soft columns moved: no row of the log
         }
+        let was = before.and_then(|before| before.controller_id.as_deref());
+        let verb = after.command_verb.as_deref().and_then(Verb::from_name);
+        self.follow(was, after.controller_id.as_deref(), verb, &effects);
         let now_ms = self.now_ms;
         let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
         let mut entity_seq = slot.row.entity_seq;

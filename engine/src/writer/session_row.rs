@@ -73,6 +73,7 @@ fn empty_row(session_id: Uuid) -> session::Model {
         starts: 0,
         starter: None,
         next_attempt_ms: None,
+        in_turn: false,
         deadline_ms: None,
         run_ms: None,
         expires_ms: None,
@@ -146,7 +147,7 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 40] = [
+const CHANGED: [C; 41] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
@@ -165,6 +166,7 @@ const CHANGED: [C; 40] = [
     C::Starts,
     C::Starter,
     C::NextAttemptMs,
+    C::InTurn,
     C::DeadlineMs,
     C::RunMs,
     C::ExpiresMs,

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
 mod applications;
+mod breaker;
 mod core_lane;
 mod courier;
 mod durable_lane;
@@ -13,6 +14,7 @@ mod fold;
 mod idleness;
 mod jobs;
 mod parked;
+mod queue;
 mod rig;
 mod turns;
 mod waiting;

@@ -64,6 +64,8 @@ pub struct Application {
     pub starts: i32,
     pub starter: Option<Uuid>,
     pub next_attempt_ms: Option<i64>,
+    /// That is its place in its owner's budget of retries.
+    pub in_turn: bool,
     pub seen_generation: i64,
     pub seen_epoch: i64,
     pub seen_seq: i64,
@@ -92,6 +94,7 @@ impl Application {
             starts: 0,
             starter: None,
             next_attempt_ms: None,
+            in_turn: false,
             seen_generation: 0,
             seen_epoch: 0,
             seen_seq: 0,

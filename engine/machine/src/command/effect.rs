@@ -37,6 +37,8 @@ pub enum Effect {
         /// Which.
         event_id: Uuid,
     },
+    /// A retry took its place in the owner's budget.
+    Retried,
     /// The owner began.
     Started {
         /// Which.

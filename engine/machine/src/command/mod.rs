@@ -40,6 +40,7 @@ pub(crate) struct Open<'a> {
     pub(crate) starts: &'a mut i32,
     pub(crate) starter: &'a mut Option<Uuid>,
     pub(crate) next_attempt_ms: &'a mut Option<i64>,
+    pub(crate) in_turn: &'a mut bool,
     pub(crate) deadline_ms: &'a mut Option<i64>,
     pub(crate) failures: &'a mut Vec<Attempt>,
     pub(crate) seen_generation: &'a mut i64,
@@ -63,6 +64,7 @@ macro_rules! open {
             starts: &mut facts.starts,
             starter: &mut facts.starter,
             next_attempt_ms: &mut facts.next_attempt_ms,
+            in_turn: &mut facts.in_turn,
             deadline_ms: &mut facts.deadline_ms,
             failures: &mut facts.failures,
             seen_generation: &mut facts.seen_generation,
@@ -143,6 +145,7 @@ pub(crate) trait Commanded {
         *open.starts = 0;
         *open.starter = None;
         *open.next_attempt_ms = None;
+        *open.in_turn = false;
         *open.reason = None;
         open.arm_deadline(now_ms);
     }
@@ -155,6 +158,7 @@ pub(crate) trait Commanded {
         *open.starts = 0;
         *open.starter = None;
         *open.next_attempt_ms = None;
+        *open.in_turn = false;
         *open.deadline_ms = None;
         open.command_id.take()
     }
@@ -218,9 +222,14 @@ pub(crate) trait Commanded {
     fn owner_ready(&mut self) {
         let ready = self.context().owner_ready;
         let open = self.open();
-        if open.waits() && open.controller_id.is_some() && ready {
+        if !open.waits() || open.controller_id.is_none() || !ready {
+            return;
+        }
+        if *open.attempt == 0 {
             self.effects().push(Effect::Decide("owner_ready"));
             self.redrive();
+        } else {
+            self.retry("owner_ready");
         }
     }
 
@@ -231,13 +240,33 @@ pub(crate) trait Commanded {
             return;
         }
         if self.context().owner_ready || self.ends() {
-            self.effects().push(Effect::Decide("retry"));
-            self.redrive();
+            self.retry("retry");
         } else {
-            *self.open().next_attempt_ms = None;
+            let open = self.open();
+            *open.next_attempt_ms = None;
+            *open.in_turn = false;
             self.explain_wait();
             self.effects().push(Effect::Decide("waiting"));
         }
+    }
+
+    /// The next attempt is made, now or at the place that it takes in the owner's budget of retries.
+    fn retry(&mut self, why: &'static str) {
+        let (now_ms, place_ms) = (self.context().now_ms, self.context().retry_ms);
+        let open = self.open();
+        let has_place = *open.in_turn;
+        if has_place || place_ms <= now_ms {
+            self.effects().extend((!has_place).then_some(Effect::Retried));
+            self.effects().push(Effect::Decide(why));
+            return self.redrive();
+        }
+        let owner = open.controller_id.as_deref().unwrap_or("unknown");
+        *open.reason = Some(format!("waits for its turn among the retries of controller {owner}"));
+        *open.in_turn = true;
+        *open.deadline_ms = None;
+        *open.next_attempt_ms = Some(place_ms);
+        self.effects().push(Effect::Retried);
+        self.effects().push(Effect::Decide("retry_deferred"));
     }
 
     /// Silence. While the stream holds the command JetStream owns it; only then is it sent again.
@@ -280,10 +309,7 @@ pub(crate) trait Commanded {
         match retry::delay_ms(attempt, jitter) {
             _ if !error.retryable => self.give_up("permanent", error),
             None => self.give_up("retries_exhausted", error),
-            Some(_) if at_once => {
-                self.effects().push(Effect::Decide("sent_again"));
-                self.redrive();
-            }
+            Some(_) if at_once => self.retry("sent_again"),
             Some(delay) => {
                 *open.deadline_ms = None;
                 *open.next_attempt_ms = Some(at_ms + delay);

@@ -80,6 +80,8 @@ pub struct Session {
     pub starter: Option<Uuid>,
     /// When the next attempt is due.
     pub next_attempt_ms: Option<i64>,
+    /// That is its place in its owner's budget of retries.
+    pub in_turn: bool,
     /// When its present run began.
     pub run_ms: Option<i64>,
     /// When the maximum duration ends.

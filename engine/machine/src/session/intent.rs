@@ -46,6 +46,7 @@ fn blank(session_id: Uuid, now_ms: i64) -> Session {
         starts: 0,
         starter: None,
         next_attempt_ms: None,
+        in_turn: false,
         run_ms: None,
         expires_ms: None,
         awake_until_ms: None,

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in tests a panic is the answer
 
 mod application;
+mod breaker;
 mod diagram;
 mod histories;
 mod idleness;

@@ -13,7 +13,7 @@ pub(crate) fn id(n: u128) -> Uuid {
 }
 
 pub(crate) fn at(now_ms: i64, fresh: u128) -> Context {
-    Context { now_ms, fresh_id: id(fresh), jitter: 0.0, owner_ready: true }
+    Context { now_ms, fresh_id: id(fresh), jitter: 0.0, owner_ready: true, retry_ms: i64::MIN }
 }
 
 pub(crate) fn chosen(lane: Lane) -> Place {

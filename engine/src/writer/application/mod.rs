@@ -5,6 +5,7 @@ mod register;
 mod row;
 mod work;
 
+use machine::Lane;
 use machine::application::{Application, Decision, Event, create, decide};
 use machine::placement::Place;
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told, difference};
+use super::judged::Verdict;
 use super::work::Done;
 use crate::store::application;
 
@@ -91,6 +93,9 @@ impl Batch<'_> {
         let before = self.application_facts(id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
         let decision = decide(&before, event, &context)?;
+        if matches!(event, Event::Deadline { .. }) {
+            self.judge_silence(before.controller_id.as_deref(), before.command_id, &decision.effects);
+        }
         self.record_application(id, Some(&before), decision, Map::new(), Vec::new(), trace)
     }
 
@@ -102,8 +107,9 @@ impl Batch<'_> {
         let before = self.application_facts(id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
         let decision = decide(&before, &Event::Report(Box::new(seen.clone())), &context)?;
-        let answers = seen.causation_id.is_some();
-        self.judge(before.controller_id.as_deref(), answers, seen.error.as_ref(), &decision.effects);
+        let core = before.command_id.filter(|_| seen.lane == Lane::Core);
+        let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
+        self.judge(&Verdict { owner, command, error: seen.error.as_ref() }, &decision.effects);
         *self.outcome.processed.entry(seen.controller_id.clone()).or_default() += 1;
         let told = Told {
             event_id: report.event_id,
@@ -140,6 +146,9 @@ impl Batch<'_> {
         if rows.is_empty() && effects.is_empty() && also.is_empty() && before == Some(&after) {
             return self.application_done(id);
         }
+        let was = before.and_then(|before| before.controller_id.as_deref());
+        let verb = after.command_verb.as_deref().and_then(Verb::from_name);
+        self.follow(was, after.controller_id.as_deref(), verb, &effects);
         let mut changes = before.map_or_else(|| after.hard(), |before| difference(&before.hard(), after.hard()));
         changes.extend(also);
         let now_ms = self.now_ms;

@@ -83,3 +83,14 @@ pub enum ApplicationWork {
     /// A controller registers a template.
     Template(Box<TemplateReport>),
 }
+
+impl ApplicationWork {
+    /// The application whose owner's row may change with it.
+    pub(in crate::writer) fn judges(&self) -> Option<Uuid> {
+        match self {
+            Self::Happened(id, _) => Some(*id),
+            Self::Report(report) => report.observation.error.is_some().then_some(report.install_id),
+            _ => None,
+        }
+    }
+}

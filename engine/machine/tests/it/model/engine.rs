@@ -90,7 +90,7 @@ impl State {
                 }
             }
             Effect::Fail { event_id, .. } => self.end(*event_id),
-            Effect::Started { .. } | Effect::Decide(_) | Effect::Warn(_) | Effect::Superseded => {}
+            Effect::Retried | Effect::Started { .. } | Effect::Decide(_) | Effect::Warn(_) | Effect::Superseded => {}
         }
     }
 

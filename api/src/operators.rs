@@ -1,0 +1,87 @@
+//! What an operator does to a controller.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use machine::breaker::Order;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{Enum, Object, OpenApi};
+use serde::Deserialize;
+
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::controllers::Controller;
+use crate::document::Tag;
+use crate::problem::{Operation, Problem, Refused, database};
+
+/// What is to become of a breaker.
+#[derive(Debug, Clone, Copy, Enum, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+enum BreakerAction {
+    /// Open now; it finds out by itself when the controller is well again.
+    Open,
+    /// Closed now, as if nothing had failed.
+    Close,
+    /// Open until it is released.
+    HoldOpen,
+    /// Closed until it is released, whatever fails.
+    HoldClosed,
+    /// By itself again; one that was held open is probed at once.
+    Release,
+}
+
+impl From<BreakerAction> for Order {
+    fn from(action: BreakerAction) -> Self {
+        match action {
+            BreakerAction::Open => Self::Open,
+            BreakerAction::Close => Self::Close,
+            BreakerAction::HoldOpen => Self::HoldOpen,
+            BreakerAction::HoldClosed => Self::HoldClosed,
+            BreakerAction::Release => Self::Release,
+        }
+    }
+}
+
+/// An order for a breaker.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BreakerOrder {
+    /// What is to become of it.
+    action: BreakerAction,
+    /// Why, for whoever asks later.
+    #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
+    reason: String,
+}
+
+/// A reason that says something.
+fn said(reason: String) -> Result<String, Problem> {
+    let count = reason.chars().count();
+    if (1..=500).contains(&count) && !reason.contains('\0') && !reason.trim().is_empty() {
+        return Ok(reason);
+    }
+    let rule = format!("must have 1 to 500 characters and say something, not {count}");
+    Err(Problem::field("reason", rule, "say why, for whoever asks later"))
+}
+
+pub(crate) struct Operators(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::Controllers")]
+impl Operators {
+    /// Order a controller's breaker
+    ///
+    /// Opens, closes, holds or releases it. The log keeps who did so and why. What holds already changes nothing.
+    #[oai(path = "/admin/controllers/:controller_id/breaker", method = "post", operation_id = "order_breaker")]
+    async fn breaker(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        body: Body<BreakerOrder>,
+    ) -> Result<Json<Controller>, Refused<Operation>> {
+        let BreakerOrder { action, reason } = body.0;
+        let reason = said(reason)?;
+        let row = self.0.order_breaker(&controller_id, action.into(), reason, caller.0.name).await?;
+        Ok(Json(Controller::of(row, self.0.now_ms().await.map_err(database)?)))
+    }
+}

@@ -1,0 +1,132 @@
+//! The queue: what waits, for what, and why.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::queue::{self, Place, QueueFilter, Sum, Waiting};
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::cursor::{Limit, Page, Wanted};
+use crate::document::Tag;
+use crate::problem::{Listing, Refused, database};
+use crate::timestamp::Timestamp;
+
+/// A command that waits: accepted, and begun by no controller.
+#[derive(Debug, Object)]
+struct QueueEntry {
+    /// What it is about, as `session:<id>`.
+    entity: String,
+    /// Whose it is.
+    user_id: String,
+    /// Where it is to be carried out.
+    platform: String,
+    /// By whom, where that is decided.
+    controller_id: Option<String>,
+    /// The command.
+    command_id: Uuid,
+    /// What is to be done, as `session.create`.
+    verb: Option<String>,
+    /// What it waits for: `place` (a controller that can take it), `controller` (its own takes no work now), `retry` (the time of
+    /// its next attempt), `turn` (its turn to be handed to NATS) or `delivery` (its controller to begin).
+    waits_for: String,
+    /// Why.
+    reason: Option<String>,
+    /// Its place in the order of turns, from 1, among all that wait for the same controller, or for the same platform while there
+    /// is none. It is an order and no forecast: deletes go first, a newer command of somebody who asked for less may come before
+    /// it, and what waits for a retry or a controller is passed by what can go.
+    place: i64,
+    /// Attempts that were made.
+    attempt: i32,
+    /// When the next attempt is due, where one is.
+    next_attempt_at: Option<Timestamp>,
+    /// When the command was accepted.
+    since: Timestamp,
+}
+
+impl From<Waiting> for QueueEntry {
+    fn from(row: Waiting) -> Self {
+        Self {
+            waits_for: row.waits_for().as_str().to_owned(),
+            entity: format!("{}:{}", row.kind, row.id),
+            user_id: row.user_id,
+            platform: row.platform,
+            controller_id: row.controller_id,
+            command_id: row.command_id,
+            verb: row.verb,
+            reason: row.reason,
+            place: row.place,
+            attempt: row.attempt,
+            next_attempt_at: row.next_attempt_ms.map(Timestamp::from_ms),
+            since: Timestamp::from_ms(row.since_ms),
+        }
+    }
+}
+
+/// How much waits for one thing.
+#[derive(Debug, Object)]
+struct QueueSum {
+    /// On which platform.
+    platform: String,
+    /// For which controller, where that is decided.
+    controller_id: Option<String>,
+    /// For what, as in the queue.
+    waits_for: String,
+    /// How many.
+    count: i64,
+    /// When the one that waits longest was accepted.
+    oldest_since: Timestamp,
+}
+
+impl From<Sum> for QueueSum {
+    fn from(row: Sum) -> Self {
+        Self {
+            waits_for: row.waits_for().as_str().to_owned(),
+            platform: row.platform,
+            controller_id: row.controller_id,
+            count: row.count,
+            oldest_since: Timestamp::from_ms(row.oldest_ms),
+        }
+    }
+}
+
+pub(crate) struct Queue(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::Controllers")]
+impl Queue {
+    /// List what waits
+    ///
+    /// Every command that was accepted and that no controller has begun, in the order of turns.
+    #[oai(path = "/queue", method = "get", operation_id = "list_queue")]
+    async fn list(
+        &self,
+        _caller: Caller,
+        /// Those of this platform.
+        platform: Query<Option<String>>,
+        /// Those of this controller.
+        controller_id: Query<Option<String>>,
+        /// Those of this user.
+        user_id: Query<Option<String>>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<QueueEntry>>, Refused<Listing>> {
+        let filter = QueueFilter { platform: platform.0, controller_id: controller_id.0, user_id: user_id.0 };
+        let wanted = Wanted::<Place>::new("the queue", &filter, limit.0, cursor.as_deref())?;
+        let rows = queue::list(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
+        Ok(Json(wanted.page(rows, Waiting::position, Into::into)))
+    }
+
+    /// Count what waits
+    ///
+    /// By platform, controller and what it waits for.
+    #[oai(path = "/queue/summary", method = "get", operation_id = "summarize_queue")]
+    async fn summary(&self, _caller: Caller) -> Result<Json<Page<QueueSum>>, Refused<Listing>> {
+        let rows = queue::sums(self.0.reader()).await.map_err(database)?;
+        Ok(Json(Page { items: rows.into_iter().map(Into::into).collect(), next_cursor: None }))
+    }
+}

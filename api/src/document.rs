@@ -50,8 +50,20 @@ pub(crate) enum Tag {
 }
 
 /// All operations.
-pub(crate) type Apis =
-    (Sessions, Events, Fates, Templates, Applications, Controllers, Operators, Platforms, Queue, DeadLetters, Jobs, Live);
+pub(crate) type Apis = (
+    Sessions,
+    Events,
+    Fates,
+    Templates,
+    Applications,
+    Controllers,
+    Operators,
+    Platforms,
+    Queue,
+    DeadLetters,
+    Jobs,
+    Live,
+);
 
 /// All operations, of this engine.
 pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {

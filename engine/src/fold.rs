@@ -1,9 +1,15 @@
 //! What the log says: folding the rows of an entity, in their order, gives its row (I5).
+//!
+//! A log begins at place 1, or, where what came before was pruned, with a snapshot: a row whose subject is [`SNAPSHOT`] and whose
+//! changes are all the facts as they then stood.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Map, Value};
 
 use crate::store::event;
+
+/// The subject of a row that has all facts of its entity, so that nothing before it is needed.
+pub const SNAPSHOT: &str = "snapshot";
 
 /// Why a log does not fold.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +27,44 @@ pub enum Error {
     Database(#[from] DbErr),
 }
 
+/// The log of one entity, folded a row at a time.
+#[derive(Debug, Default)]
+pub struct Folding {
+    last: Option<i64>,
+    facts: Map<String, Value>,
+}
+
+impl Folding {
+    /// Takes the next row.
+    ///
+    /// # Errors
+    /// [`Error::Gap`] where this is not the next row.
+    pub fn take(&mut self, entity: &str, seq: i64, subject: &str, changes: Option<Value>) -> Result<(), Error> {
+        let snapshot = subject == SNAPSHOT;
+        let at = self.last.map_or(1, |last| last + 1);
+        if seq != at && !(snapshot && self.last.is_none()) {
+            return Err(Error::Gap { entity: entity.to_owned(), at });
+        }
+        if let Some(Value::Object(changes)) = changes {
+            if snapshot { self.facts = changes } else { self.facts.extend(changes) }
+        }
+        self.last = Some(seq);
+        Ok(())
+    }
+
+    /// The place of the last row that was taken.
+    #[must_use]
+    pub const fn last(&self) -> Option<i64> {
+        self.last
+    }
+
+    /// What the rows add up to, by the names of their columns.
+    #[must_use]
+    pub fn facts(self) -> Map<String, Value> {
+        self.facts
+    }
+}
+
 /// The facts that the log of an entity adds up to, by the names of their columns.
 ///
 /// # Errors
@@ -28,14 +72,9 @@ pub enum Error {
 pub async fn fold(db: &impl ConnectionTrait, entity: &str) -> Result<Map<String, Value>, Error> {
     let log = event::Entity::find().filter(event::Column::Entity.eq(entity));
     let log = log.order_by_asc(event::Column::EntitySeq).all(db).await?;
-    let mut facts = Map::new();
-    for (row, at) in log.into_iter().zip(1..) {
-        if row.entity_seq != at {
-            return Err(Error::Gap { entity: entity.to_owned(), at });
-        }
-        if let Some(Value::Object(changes)) = row.changes {
-            facts.extend(changes);
-        }
+    let mut folding = Folding::default();
+    for row in log {
+        folding.take(entity, row.entity_seq, &row.subject, row.changes)?;
     }
-    Ok(facts)
+    Ok(folding.facts())
 }

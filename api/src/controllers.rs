@@ -51,8 +51,12 @@ pub(crate) struct Controller {
     breaker: Breaker,
     /// How often what it owns is tried again.
     retry_budget: RetryBudget,
-    /// Taken out of service by an operator.
+    /// Taken out of service by an operator; its sessions move elsewhere.
     revoked: bool,
+    /// Who, why and when, and the job that moves them.
+    revocation: Option<Revocation>,
+    /// Sessions that have moved on, and of which it has still to remove what it had.
+    owed: i64,
     /// One run of its process.
     instance_id: Option<Uuid>,
     /// The world that it drives.
@@ -65,6 +69,19 @@ pub(crate) struct Controller {
     created_at: Option<Timestamp>,
     /// When its row last changed.
     updated_at: Option<Timestamp>,
+}
+
+/// How a controller came to be out of service.
+#[derive(Debug, Object)]
+struct Revocation {
+    /// Who revoked it.
+    by: String,
+    /// Why.
+    reason: String,
+    /// When.
+    at: Option<Timestamp>,
+    /// The job that moves its sessions.
+    job_id: Option<Uuid>,
 }
 
 /// A circuit breaker: what it counts, where it stands, and who put it there.
@@ -154,8 +171,13 @@ impl RetryBudget {
 }
 
 impl Controller {
-    /// As it is at this time.
-    pub(crate) fn of(row: controller::Model, now_ms: i64) -> Self {
+    /// As it is now.
+    pub(crate) async fn now(engine: &Engine, row: controller::Model) -> Result<Self, Problem> {
+        let owed = queries::owed(engine.reader()).await.map_err(database)?;
+        Ok(Self::of(row, engine.now_ms().await.map_err(database)?, &owed))
+    }
+
+    fn of(row: controller::Model, now_ms: i64, owed: &[(String, i64)]) -> Self {
         let candidate = row.candidate("sessions", 0);
         let capacity = row.capacity();
         let interval = std::time::Duration::from_secs(u64::from(row.interval_seconds.unsigned_abs()));
@@ -167,6 +189,7 @@ impl Controller {
             sessions_max: capacity.map(|capacity| capacity.sessions_max),
             breaker: row.breaker().into(),
             retry_budget: RetryBudget::of(row.budget(), now_ms),
+            owed: owed.iter().find(|(id, _)| *id == row.controller_id).map_or(0, |(_, count)| *count),
             controller_id: row.controller_id,
             platform: row.platform,
             display_name: row.display_name,
@@ -176,6 +199,12 @@ impl Controller {
             cluster_info: row.cluster_info,
             labels: row.labels,
             revoked: row.revoked,
+            revocation: row.revoked.then(|| Revocation {
+                by: row.revoked_by.unwrap_or_default(),
+                reason: row.revoked_reason.unwrap_or_default(),
+                at: row.revoked_ms.map(Timestamp::from_ms),
+                job_id: row.revoked_job,
+            }),
             instance_id: row.instance_id,
             world_id: row.world_id,
             heartbeat_interval: streams::duration::format(interval),
@@ -215,7 +244,8 @@ impl Controllers {
         rows.retain(|row| wanted.after.as_ref().is_none_or(|after| row.controller_id > *after));
         rows.sort_by(|a, b| a.controller_id.cmp(&b.controller_id));
         let now_ms = self.0.now_ms().await.map_err(database)?;
-        Ok(Json(wanted.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, now_ms))))
+        let owed = queries::owed(self.0.reader()).await.map_err(database)?;
+        Ok(Json(wanted.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, now_ms, &owed))))
     }
 
     /// Read a controller
@@ -223,6 +253,6 @@ impl Controllers {
     async fn get(&self, _caller: Caller, controller_id: Path<String>) -> Result<Json<Controller>, Refused<Lookup>> {
         let row = queries::controller(self.0.reader(), &controller_id).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("controller", &controller_id.0))?;
-        Ok(Json(Controller::of(row, self.0.now_ms().await.map_err(database)?)))
+        Ok(Json(Controller::now(&self.0, row).await?))
     }
 }

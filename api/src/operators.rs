@@ -13,7 +13,8 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::controllers::Controller;
 use crate::document::Tag;
-use crate::problem::{Operation, Problem, Refused, database};
+use crate::jobs::Accepted;
+use crate::problem::{Operation, Problem, Refused};
 
 /// What is to become of a breaker.
 #[derive(Debug, Clone, Copy, Enum, Deserialize)]
@@ -55,6 +56,15 @@ struct BreakerOrder {
     reason: String,
 }
 
+/// Why an operator does something.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperatorReason {
+    /// Why, for whoever asks later.
+    #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
+    reason: String,
+}
+
 /// A reason that says something.
 fn said(reason: String) -> Result<String, Problem> {
     let count = reason.chars().count();
@@ -82,6 +92,36 @@ impl Operators {
         let BreakerOrder { action, reason } = body.0;
         let reason = said(reason)?;
         let row = self.0.order_breaker(&controller_id, action.into(), reason, caller.0.name).await?;
-        Ok(Json(Controller::of(row, self.0.now_ms().await.map_err(database)?)))
+        Ok(Json(Controller::now(&self.0, row).await?))
+    }
+
+    /// Revoke a controller
+    ///
+    /// It gets no new work, and its sessions move: those that are to run start anew on other controllers, at a new generation, or
+    /// wait for one. The answer is the job that moves them, which counts them. What the controller has of them it is told to remove
+    /// as soon as it is back. Only an operator does this; a missed heartbeat never does. Asking again answers the same job.
+    #[oai(path = "/admin/controllers/:controller_id/revoke", method = "post", operation_id = "revoke_controller")]
+    async fn revoke(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        body: Body<OperatorReason>,
+    ) -> Result<Accepted, Refused<Operation>> {
+        let (_, job) = self.0.revoke(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        Ok(Accepted::of(job))
+    }
+
+    /// Reinstate a controller
+    ///
+    /// Puts a revoked one back into service. What has moved stays where it is.
+    #[oai(path = "/admin/controllers/:controller_id/reinstate", method = "post", operation_id = "reinstate_controller")]
+    async fn reinstate(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        body: Body<OperatorReason>,
+    ) -> Result<Json<Controller>, Refused<Operation>> {
+        let row = self.0.reinstate(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        Ok(Json(Controller::now(&self.0, row).await?))
     }
 }

@@ -1,6 +1,5 @@
-//! Whether every command can be accounted for: it has ended, or is the open command of a session
-//! or an application that shows what it waits
-//! for. The rest is counted in `streamspace_events_unaccounted`, and anything but 0 is a defect.
+//! Whether every command can be accounted for: it has ended, or is the open command of a session, an application or a
+//! debt that shows what it waits for. The rest is counted in `streamspace_events_unaccounted`, and anything but 0 is a defect.
 
 use std::time::Duration;
 
@@ -39,13 +38,14 @@ async fn waiting(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
     row.map_or(Ok(0), |row| row.try_get("", "n"))
 }
 
-/// Commands that are open in the log and that no session or application owns up to.
+/// Commands that are open in the log and that no session, application or debt owns up to.
 ///
 /// # Errors
 /// What the database says.
 pub async fn unaccounted(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
     let sessions = owned_by(db, "sessions", "session_id", "session:").await?;
-    Ok(sessions + owned_by(db, "installed_applications", "install_id", "application:").await?)
+    let applications = owned_by(db, "installed_applications", "install_id", "application:").await?;
+    Ok(sessions + applications + owned_by(db, "debts", "debt_id", "debt:").await?)
 }
 
 /// Open commands of the entities of one table whose rows do not own up to them.

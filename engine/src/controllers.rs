@@ -4,8 +4,10 @@ use machine::breaker::Order;
 use machine::controller::Event;
 
 use crate::Engine;
-use crate::store::controller;
-use crate::writer::{self, Done, Work};
+use crate::jobs::{Kind, NewJob, What, first_row};
+use crate::queries::{self, SessionFilter};
+use crate::store::{controller, job};
+use crate::writer::{self, Done, Revocation, Work};
 
 impl Engine {
     /// Opens, closes, holds or releases a controller's breaker in the name of `by`; answers once that is durable. What holds
@@ -21,10 +23,45 @@ impl Engine {
         by: String,
     ) -> Result<controller::Model, writer::Error> {
         let work = Work::Controller(id.to_owned(), Event::Ordered { order, by, why });
-        match self.parts.writer.submit(work).await? {
-            Done::Controller(row) => Ok(*row),
-            _ => Err(writer::Error::NotFound { what: "controller", name: id.to_owned() }),
-        }
+        controller(self.parts.writer.submit(work).await?, id)
+    }
+
+    /// Takes a controller out of service in the name of `by`, and has its sessions move elsewhere: the answer is the controller,
+    /// and the job that moves them. One that is revoked already answers with the job that it has.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn revoke(
+        &self,
+        id: &str,
+        why: String,
+        by: String,
+    ) -> Result<(controller::Model, job::Model), writer::Error> {
+        let prepared = async {
+            let filter = SessionFilter { controller_id: Some(id.to_owned()), ..SessionFilter::default() };
+            let what = What::Sessions(filter);
+            let total = self.count(&what).await?;
+            let new = NewJob { kind: Kind::Move, what, force: false, dry_run: false, created_by: by.clone() };
+            let job = first_row(new, total);
+            Ok::<_, writer::Error>(Work::Revoke(Box::new(Revocation { controller_id: id.to_owned(), why, by, job })))
+        };
+        let row = controller(self.parts.writer.once(prepared).await?, id)?;
+        let job = match row.revoked_job {
+            Some(job) => queries::job(self.reader(), job).await?,
+            None => None,
+        };
+        let job =
+            job.ok_or_else(|| writer::Error::NotFound { what: "job", name: format!("of the revocation of {id}") })?;
+        Ok((row, job))
+    }
+
+    /// Puts a revoked controller back into service in the name of `by`. What has moved on stays where it is.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn reinstate(&self, id: &str, why: String, by: String) -> Result<controller::Model, writer::Error> {
+        let work = Work::Reinstate { controller_id: id.to_owned(), why, by };
+        controller(self.parts.writer.submit(work).await?, id)
     }
 
     /// The time by the clock that everything due goes by, in milliseconds since the epoch.
@@ -33,5 +70,12 @@ impl Engine {
     /// What the database says.
     pub async fn now_ms(&self) -> Result<i64, sea_orm::DbErr> {
         self.parts.clock.now_ms(&self.parts.database.reader).await
+    }
+}
+
+fn controller(done: Done, id: &str) -> Result<controller::Model, writer::Error> {
+    match done {
+        Done::Controller(row) => Ok(*row),
+        _ => Err(writer::Error::NotFound { what: "controller", name: id.to_owned() }),
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::parts::Parts;
 use crate::store::commanded::{Commanded, Word};
-use crate::store::{application, session, stream_epoch};
+use crate::store::{application, debt, session, stream_epoch};
 use crate::writer::Work;
 
 /// How often the streams are looked at while nothing seems wrong.
@@ -99,8 +99,8 @@ impl Courier {
     async fn renew(&self, renewed: &[&StreamState]) -> Result<(), Error> {
         self.renewed.notify_one();
         if renewed.iter().any(|state| state.name == SS_COMMANDS) {
-            let count =
-                self.drive_again::<session::Entity>().await? + self.drive_again::<application::Entity>().await?;
+            let mut count = self.drive_again::<session::Entity>().await?;
+            count += self.drive_again::<application::Entity>().await? + self.drive_again::<debt::Entity>().await?;
             tracing::info!(commands = count, "the command stream is new: what was under way is sent again");
         }
         for state in renewed {

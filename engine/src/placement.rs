@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
+use crate::queries;
 use crate::store::commanded::{Commanded, Word, has_owner, is_under_way};
 use crate::store::{application, controller, session};
+use crate::writer::{Ask, Work};
 
 /// Rows that are tried together.
 const BATCH: u64 = 500;
@@ -24,6 +26,9 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
         let rounds = tokio::join!(round::<session::Entity>(&parts), round::<application::Entity>(&parts));
         if let Err(error) = rounds.0.and(rounds.1) {
             tracing::warn!(%error, "what waits cannot be read");
+        }
+        if let Err(error) = leave_revoked(&parts).await {
+            tracing::warn!(%error, "sessions of revoked controllers cannot be read");
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
@@ -47,6 +52,32 @@ async fn round<E: Commanded>(parts: &Parts) -> Result<(), DbErr> {
     for row in controllers.iter().filter(|row| row.ready()) {
         let most = if row.breaker().probes() { 1 } else { BATCH };
         release_waiting::<E>(parts, &row.controller_id, most).await?;
+    }
+    Ok(())
+}
+
+/// What a revocation's job did not see, because it was given to the controller while that was being revoked.
+async fn leave_revoked(parts: &Parts) -> Result<(), DbErr> {
+    let db = &parts.database.reader;
+    let revoked = controller::Entity::find().filter(controller::Column::Revoked.eq(true)).all(db).await?;
+    for row in revoked {
+        let job = match row.revoked_job {
+            Some(job) => queries::job(db, job).await?,
+            None => None,
+        };
+        if job.is_some_and(|job| job.is_running()) {
+            continue;
+        }
+        let left: Vec<Uuid> = session::Entity::find()
+            .select_only()
+            .column(session::Column::SessionId)
+            .filter(session::Column::ControllerId.eq(&row.controller_id))
+            .filter(session::Column::Status.ne("deleted"))
+            .limit(BATCH)
+            .into_tuple()
+            .all(db)
+            .await?;
+        join_all(left.into_iter().map(|id| parts.writer.enqueue(Work::Ask(id, Ask::Move), None))).await;
     }
     Ok(())
 }

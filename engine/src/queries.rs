@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::events::Pattern;
-use crate::store::{application, controller, dead_letter, event, job, session, template};
+use crate::store::{application, controller, dead_letter, debt, event, job, session, template};
 
 /// Where a page begins: after the row with this creation time and id.
 pub type Position = (i64, Uuid);
@@ -263,6 +263,21 @@ pub async fn controllers(db: &impl ConnectionTrait) -> Result<Vec<controller::Mo
 #[allow(clippy::missing_errors_doc)]
 pub async fn controller(db: &impl ConnectionTrait, id: &str) -> Result<Option<controller::Model>, DbErr> {
     controller::Entity::find().filter(controller::Column::ControllerId.eq(id)).one(db).await
+}
+
+/// How many sessions controllers have still to remove that were revoked, where there are any.
+#[allow(clippy::missing_errors_doc)]
+pub async fn owed(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
+    use debt::Column as C;
+    debt::Entity::find()
+        .select_only()
+        .column(C::ControllerId)
+        .column_as(C::DebtId.count(), "count")
+        .filter(Expr::cust("status <> 'settled'")) // literally as in the partial index
+        .group_by(C::ControllerId)
+        .into_tuple()
+        .all(db)
+        .await
 }
 
 /// Whether a controller of a platform ever reported.

@@ -1,6 +1,6 @@
 //! What waits: every open command that no controller has begun, what it waits for, and its place.
 //!
-//! It is read from the sessions and applications that have an open command, so that it costs what waits and never what exists;
+//! It is read from the sessions, applications and debts that have an open command, so that it costs what waits and never what exists;
 //! nothing is kept for it. The order is that of the turns (`machine::turn`). A place counts those that wait for the same
 //! controller, or, while there is none, for the same platform.
 
@@ -64,7 +64,7 @@ pub struct Place(i64, i64);
 #[derive(Debug, Clone, FromQueryResult)]
 #[allow(missing_docs)] // the fields are those of the API
 pub struct Waiting {
-    /// `session` or `application`.
+    /// `session`, `application` or `debt`.
     pub kind: String,
     pub id: Uuid,
     pub user_id: String,
@@ -208,5 +208,6 @@ fn waiting(backend: DbBackend, narrowed: &str) -> String {
         )
     };
     let sessions = of("sessions", hint, "session", "session_id", "user_id");
-    format!("{sessions} UNION ALL {}", of("installed_applications", "", "application", "install_id", "installed_by"))
+    let applications = of("installed_applications", "", "application", "install_id", "installed_by");
+    format!("{sessions} UNION ALL {applications} UNION ALL {}", of("debts", "", "debt", "debt_id", "user_id"))
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::parts::Parts;
 use crate::store::commanded::{Commanded, Word};
-use crate::store::{application, event, session};
+use crate::store::{application, debt, event, session};
 
 /// Rows that are looked at together.
 const BATCH: u64 = 500;
@@ -32,8 +32,12 @@ struct Due {
 
 pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     loop {
-        let rounds = tokio::join!(round::<session::Entity>(&parts), round::<application::Entity>(&parts));
-        let pause = match rounds.0.and_then(|first| Ok(first.min(rounds.1?))) {
+        let (sessions, applications, debts) = tokio::join!(
+            round::<session::Entity>(&parts),
+            round::<application::Entity>(&parts),
+            round::<debt::Entity>(&parts)
+        );
+        let pause = match sessions.and_then(|first| Ok(first.min(applications?).min(debts?))) {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::warn!(%error, "due timers cannot be read");

@@ -8,7 +8,10 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "Controller.status" => json!("healthy"),
         "Controller.reason" | "Platform.reason" | "DeadLetter.note" => Value::Null,
         "Breaker.reason" | "Breaker.opened_by" | "Breaker.probe" => Value::Null,
-        "BreakerOrder.reason" => json!("its disk is replaced"),
+        "Controller.revocation" => Value::Null,
+        "owed" => json!(0),
+        "by" => json!("admin"),
+        "OperatorReason.reason" | "Revocation.reason" | "BreakerOrder.reason" => json!("its disk is replaced"),
         "RetryBudget.next_at" | "QueueEntry.next_attempt_at" => Value::Null,
         "QueueEntry.reason" => {
             json!("controller docker-1 takes no work now: circuit breaker open after 5 failures: disk full")
@@ -136,6 +139,7 @@ pub(super) fn moment(operation_id: &str, status: &str) -> Option<Value> {
         ("uninstall_application", "200") => json!({
             "install_status": "uninstalled", "install_message": null, "generation": 2, "in_use_by": 0,
         }),
+        ("revoke_controller", "202") => json!({ "kind": "sessions.move", "filter": { "controller_id": "docker-1" } }),
         ("replay_dead_letter", "200") => json!({
             "status": "replayed", "note": "replayed as command 0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa at generation 2",
         }),

@@ -27,7 +27,8 @@ use request::{ReplayMany, SessionsBulk};
 pub(crate) struct Job {
     /// Identity.
     job_id: Uuid,
-    /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete` or `dead_letters.replay`.
+    /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move` or
+    /// `dead_letters.replay`.
     kind: String,
     /// `running`, `completed` or `cancelled`.
     status: String,
@@ -127,6 +128,8 @@ enum Kind {
     Delete,
     #[oai(rename = "dead_letters.replay")]
     Replay,
+    #[oai(rename = "sessions.move")]
+    Move,
 }
 
 impl Kind {
@@ -136,13 +139,14 @@ impl Kind {
             Self::Wake => engine::jobs::Kind::Wake.as_str(),
             Self::Delete => engine::jobs::Kind::Delete.as_str(),
             Self::Replay => engine::jobs::Kind::Replay.as_str(),
+            Self::Move => engine::jobs::Kind::Move.as_str(),
         }
     }
 }
 
 /// A job that was accepted.
 #[derive(ApiResponse)]
-enum Accepted {
+pub(crate) enum Accepted {
     /// The job is durable and walks by itself.
     #[oai(status = 202)]
     Job(
@@ -151,6 +155,13 @@ enum Accepted {
         #[oai(header = "Location")]
         String,
     ),
+}
+
+impl Accepted {
+    pub(crate) fn of(row: job::Model) -> Self {
+        let location = format!("{PREFIX}/jobs/{}", row.job_id);
+        Self::Job(Json(row.into()), location)
+    }
 }
 
 pub(crate) struct Jobs(pub(crate) Arc<Engine>);
@@ -218,8 +229,6 @@ impl Jobs {
 
 impl Jobs {
     async fn create(&self, new: engine::jobs::NewJob) -> Result<Accepted, Refused<Creation>> {
-        let row = self.0.create_job(new).await?;
-        let location = format!("{PREFIX}/jobs/{}", row.job_id);
-        Ok(Accepted::Job(Json(row.into()), location))
+        Ok(Accepted::of(self.0.create_job(new).await?))
     }
 }

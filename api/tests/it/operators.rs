@@ -82,6 +82,31 @@ async fn a_bad_order_names_what_is_wrong_with_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_revoked_controller_says_who_why_and_which_job_and_is_reinstated() -> Result<()> {
+    let app = App::start().await?;
+    let _controller = app.controller().await?;
+    let path = |what: &str| format!("/api/v1/admin/controllers/noop-1/{what}");
+    let why = json!({ "reason": "the host is gone" });
+    let silent = post(&app, &path("revoke"), &json!({})).await;
+    assert_eq!((silent.status, silent.fields()), (422, vec!["reason"]), "{silent:?}");
+    let accepted = post(&app, &path("revoke"), &why).await;
+    assert_eq!((accepted.status, &accepted.json["kind"]), (202, &json!("sessions.move")), "{accepted:?}");
+    let shown = app.get("/api/v1/controllers/noop-1").await.json;
+    assert_eq!((&shown["revoked"], &shown["accepting"], &shown["owed"]), (&json!(true), &json!(false), &json!(0)));
+    let revocation = &shown["revocation"];
+    assert_eq!((&revocation["by"], &revocation["reason"]), (&json!("admin"), &json!("the host is gone")));
+    assert_eq!(revocation["job_id"], accepted.json["job_id"]);
+    let again = post(&app, &path("revoke"), &json!({ "reason": "gone, I say" })).await;
+    assert_eq!((again.status, &again.json["job_id"]), (202, &accepted.json["job_id"]), "{again:?}");
+    let back = post(&app, &path("reinstate"), &json!({ "reason": "it is repaired" })).await;
+    assert_eq!((back.status, &back.json["revoked"]), (200, &json!(false)), "{back:?}");
+    assert_eq!(back.json["revocation"], Value::Null);
+    let nobody = post(&app, "/api/v1/admin/controllers/nobody/revoke", &why).await;
+    assert_eq!((nobody.status, nobody.problem()), (404, "not-found"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_queue_shows_what_waits_and_counts_it() -> Result<()> {
     let app = App::start().await?;
     let nothing = app.get("/api/v1/queue").await;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::resource::Resource;
-use super::{Asker, Server, segment};
+use super::wait::Wait;
+use super::{Asker, Server, job, segment};
 use crate::failure::Failure;
 use crate::output::{Column, cell};
 
@@ -52,6 +53,22 @@ pub(crate) enum Command {
     /// Leaves a breaker that was held to itself; one that was held open is probed at once
     #[command(after_help = "Example:\n  streamspace controller release docker-1 --reason \"maintenance is over\"")]
     Release(Order),
+    /// Takes it out of service for good: its sessions move to other controllers
+    #[command(
+        after_help = "Example:\n  streamspace controller revoke docker-1 --reason \"the host is gone\" --yes --wait"
+    )]
+    Revoke {
+        #[command(flatten)]
+        order: Order,
+        /// Yes, move its sessions; what ran in them is lost
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Puts a revoked one back into service
+    #[command(after_help = "Example:\n  streamspace controller reinstate docker-1 --reason \"it is repaired\"")]
+    Reinstate(Order),
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,6 +119,12 @@ const CONTROLLER: Resource = Resource {
             format!("{}/{}", cell(row, "retry_budget.left"), cell(row, "retry_budget.burst"))
         }),
         Column::field("next retry", "retry_budget.next_at"),
+        Column::field("revoked by", "revocation.by"),
+        Column::field("revoked because", "revocation.reason"),
+        Column::made("owes", |row| match row["owed"].as_i64() {
+            None | Some(0) => String::new(),
+            Some(owed) => format!("the removal of {owed} sessions that moved on"),
+        }),
         Column::field("lane", "lane"),
         Column::field("version", "version"),
         Column::field("labels", "labels"),
@@ -149,6 +172,13 @@ pub(crate) async fn run(command: Command, asker: Asker) -> Result<(), Failure> {
         Command::Open(order) => order.give(&asker, "open").await,
         Command::Close(order) => order.give(&asker, "close").await,
         Command::Release(order) => order.give(&asker, "release").await,
+        Command::Revoke { order, yes, wait } => order.revoke(&asker, yes, wait).await,
+        Command::Reinstate(order) => {
+            let console = asker.console(&order.server)?;
+            let path = format!("{ADMIN}/{}/reinstate", segment(&order.id));
+            let body = json!({ "reason": order.reason });
+            CONTROLLER.tell(&console, &console.client.post(&path, Some(&body)).await?)
+        }
         Command::Hold { id, how, reason, server } => {
             Order { id, reason, server }.give(&asker, &format!("hold_{how}")).await
         }
@@ -156,6 +186,17 @@ pub(crate) async fn run(command: Command, asker: Asker) -> Result<(), Failure> {
 }
 
 impl Order {
+    async fn revoke(self, asker: &Asker, yes: bool, wait: Wait) -> Result<(), Failure> {
+        if !yes {
+            return Err(Failure::usage("revoking a controller moves its sessions, and what runs in them is lost")
+                .hint("--yes, if that is meant"));
+        }
+        let console = asker.console(&self.server)?;
+        let path = format!("{ADMIN}/{}/revoke", segment(&self.id));
+        let job = console.client.post(&path, Some(&json!({ "reason": self.reason }))).await?;
+        job::finish(&console, job, wait).await
+    }
+
     async fn give(self, asker: &Asker, action: &str) -> Result<(), Failure> {
         let console = asker.console(&self.server)?;
         let body = json!({ "action": action, "reason": self.reason });

@@ -14,7 +14,7 @@ use crate::output::{Progress, cell};
 
 /// Whether to wait, and how long.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Wait {
+pub(crate) struct Wait {
     /// Wait until it is done, and show how it goes on stderr
     #[arg(long)]
     pub(super) wait: bool,

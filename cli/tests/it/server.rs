@@ -261,3 +261,24 @@ async fn an_operator_holds_a_breaker_with_a_reason_and_reads_the_queue() -> anyh
     ensure!(asked[3].what.starts_with("GET /api/v1/queue?controller_id=docker-1"), "{asked:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_a_controller_needs_a_yes_and_follows_its_job() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|asked, _| {
+        let over = !asked.what.starts_with("POST");
+        let (status, done) = if over { ("completed", 2) } else { ("running", 0) };
+        let job = json!({ "job_id": ID, "kind": "sessions.move", "status": status, "total": 2, "done": done, "failed": 0, "skipped": 0 });
+        json(if over { 200 } else { 202 }, &job)
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let revoke = ["controller", "revoke", "docker-1", "--reason", "the host is gone"];
+    run(folder.path(), &[&revoke[..], &at].concat())?.refuses(2, &["--yes"])?;
+    ensure!(server.asked().is_empty(), "nothing was asked of the server");
+    let said = run(folder.path(), &[&revoke[..], &["--yes", "--wait"], &at].concat())?.done()?;
+    ensure!(said.out.contains("completed"), "{said:?}");
+    let asked = server.asked();
+    ensure!(asked[0].what == "POST /api/v1/admin/controllers/docker-1/revoke", "{asked:?}");
+    ensure!(serde_json::from_str::<Value>(&asked[0].body)? == json!({ "reason": "the host is gone" }), "{asked:?}");
+    Ok(())
+}

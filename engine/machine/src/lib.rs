@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod budget;
 pub mod command;
 pub mod controller;
+pub mod debt;
 pub mod placement;
 pub mod retry;
 pub mod session;

@@ -22,6 +22,7 @@ use crate::parts::Parts;
 use crate::store::job;
 use crate::writer::{self, Done, JobStep, JobWrite, Work};
 
+pub(crate) use request::first_row;
 pub use request::{Kind, NewJob, What};
 
 /// Items of a step: a quarter of the writer's transaction.

@@ -20,6 +20,8 @@ pub enum Kind {
     Delete,
     /// Dead letters are replayed.
     Replay,
+    /// Sessions leave an owner that was revoked.
+    Move,
 }
 
 /// What a job goes through.
@@ -32,7 +34,7 @@ pub enum What {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay];
+    const ALL: [Self; 5] = [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay, Self::Move];
 
     /// The spelling in SQL and JSON.
     #[must_use]
@@ -42,6 +44,7 @@ impl Kind {
             Self::Wake => "sessions.wake",
             Self::Delete => "sessions.delete",
             Self::Replay => "dead_letters.replay",
+            Self::Move => "sessions.move",
         }
     }
 
@@ -60,7 +63,7 @@ impl Kind {
     pub(super) fn what(self, filter: Value) -> Result<What, serde_json::Error> {
         Ok(match self {
             Self::Replay => What::Letters(serde_json::from_value(filter)?),
-            Self::Hibernate | Self::Wake | Self::Delete => What::Sessions(serde_json::from_value(filter)?),
+            Self::Hibernate | Self::Wake | Self::Delete | Self::Move => What::Sessions(serde_json::from_value(filter)?),
         })
     }
 }
@@ -106,7 +109,7 @@ impl Engine {
         }
     }
 
-    async fn count(&self, what: &What) -> Result<i64, sea_orm::DbErr> {
+    pub(crate) async fn count(&self, what: &What) -> Result<i64, sea_orm::DbErr> {
         let db = self.reader();
         let count = match what {
             What::Sessions(filter) => queries::narrowed(db, filter).count(db).await?,
@@ -116,7 +119,7 @@ impl Engine {
     }
 }
 
-fn first_row(new: NewJob, total: i64) -> job::Model {
+pub(crate) fn first_row(new: NewJob, total: i64) -> job::Model {
     let filter = match &new.what {
         What::Sessions(filter) => json!(filter),
         What::Letters(filter) => json!(filter),

@@ -24,6 +24,7 @@ impl Runner {
             Kind::Wake => Ask::Wake,
             Kind::Delete => Ask::Delete { force: job.force },
             Kind::Replay => Ask::Again,
+            Kind::Move => Ask::Move,
         };
         match kind.what(job.filter.clone()).map_err(|_| Error::Unknown(job.job_id))? {
             What::Sessions(filter) => self.sessions(job, &filter, ask).await,

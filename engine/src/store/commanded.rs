@@ -4,7 +4,7 @@
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::{application, session};
+use super::{application, debt, session};
 use crate::writer::{ApplicationWork, Done, Work};
 
 /// What the engine itself has to say to one of them.
@@ -46,8 +46,7 @@ impl Commanded for session::Entity {
     const DEADLINE_MS: Self::Column = session::Column::DeadlineMs;
     const WAKE_MS: Self::Column = session::Column::WakeMs;
     const CREATED_MS: Self::Column = session::Column::CreatedMs;
-    const UNPLACED: &'static str =
-        "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed')";
+    const UNPLACED: &'static str = "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed') AND command_id IS NOT NULL";
     const DOMAIN: &'static str = "sessions";
 
     fn work(id: Uuid, word: Word) -> Work {
@@ -85,6 +84,32 @@ impl Commanded for application::Entity {
             Word::Lost => ApplicationWork::Happened(id, Event::Lost),
         };
         Work::Application(Box::new(work))
+    }
+}
+
+impl Commanded for debt::Entity {
+    const ID: Self::Column = debt::Column::DebtId;
+    const PLATFORM: Self::Column = debt::Column::Platform;
+    const CONTROLLER_ID: Self::Column = debt::Column::ControllerId;
+    const LANE: Self::Column = debt::Column::Lane;
+    const COMMAND_ID: Self::Column = debt::Column::CommandId;
+    const NEXT_ATTEMPT_MS: Self::Column = debt::Column::NextAttemptMs;
+    const DEADLINE_MS: Self::Column = debt::Column::DeadlineMs;
+    const WAKE_MS: Self::Column = debt::Column::WakeMs;
+    const CREATED_MS: Self::Column = debt::Column::CreatedMs;
+    /// A debt is its owner's.
+    const UNPLACED: &'static str = "1 = 0";
+    const DOMAIN: &'static str = "sessions";
+
+    fn work(id: Uuid, word: Word) -> Work {
+        use machine::debt::Event;
+        let event = match word {
+            Word::Place | Word::OwnerReady => Event::OwnerReady,
+            Word::Tick => Event::Tick,
+            Word::Deadline { held } => Event::Deadline { held },
+            Word::Lost => Event::Lost,
+        };
+        Work::Debt(id, event)
     }
 }
 

@@ -60,6 +60,14 @@ pub struct Model {
     #[serde(default)]
     pub retry_ms: i64,
     pub revoked: bool,
+    #[serde(default)]
+    pub revoked_by: Option<String>,
+    #[serde(default)]
+    pub revoked_reason: Option<String>,
+    #[serde(default)]
+    pub revoked_ms: Option<i64>,
+    #[serde(default)]
+    pub revoked_job: Option<Uuid>,
     pub last_heartbeat_ms: i64,
     pub synced_instance: Option<Uuid>,
     pub entity_seq: i64,
@@ -167,7 +175,8 @@ impl Model {
 
     fn why_not_ready(&self) -> Option<String> {
         if self.revoked {
-            return Some("revoked by an operator".into());
+            let why = self.revoked_reason.as_deref().unwrap_or("no reason was given");
+            return Some(format!("revoked by {}: {why}", self.revoked_by.as_deref().unwrap_or("an operator")));
         }
         self.reason.clone().or_else(|| self.breaker().why_not())
     }

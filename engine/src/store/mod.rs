@@ -7,6 +7,7 @@ pub mod bulk;
 pub(crate) mod commanded;
 pub mod controller;
 pub mod dead_letter;
+pub mod debt;
 pub mod event;
 pub mod idempotency_key;
 pub mod job;

@@ -20,7 +20,7 @@ use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::store::bulk::Insert;
-use crate::store::{application as app, controller, dead_letter, event, job, session, stream_epoch, template};
+use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
 /// The log gives each row its id.
 static LOG: LazyLock<Insert<event::Entity>> = LazyLock::new(|| Insert::new("event_log", &["id"]));
@@ -75,6 +75,7 @@ pub(super) struct Batch<'a> {
     /// Of applications that are to be uninstalled.
     pub(super) using: HashMap<Uuid, Using>,
     pub(super) amended: BTreeSet<Uuid>,
+    pub(super) debts: BTreeMap<Uuid, Slot<debt::Model>>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
     pub(super) letters: Vec<NewDeadLetter>,
@@ -128,6 +129,7 @@ impl<'a> Batch<'a> {
         if !needs.applications.is_empty() {
             needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
         }
+        batch.load_debts(tx, jobs, needs.debts).await?;
         batch.load_controllers(tx, needs.controllers, &needs.judged).await?;
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
@@ -149,6 +151,7 @@ impl<'a> Batch<'a> {
             applications: BTreeMap::new(),
             using: HashMap::new(),
             amended: BTreeSet::new(),
+            debts: BTreeMap::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
             letters: Vec::new(),
@@ -232,6 +235,9 @@ impl<'a> Batch<'a> {
             Work::Template(write) => self.template(write, trace),
             Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Work::Controller(id, event) => self.controller_event(id, event),
+            Work::Revoke(revocation) => self.revoke(revocation, trace),
+            Work::Reinstate { controller_id, why, by } => self.reinstate(controller_id, why, by),
+            Work::Debt(id, event) => self.debt_event(*id, event, trace),
             Work::Synced { controller_id, instance_id } => self.synced(controller_id, *instance_id),
             Work::Published(marks) => {
                 self.commands.published(marks);
@@ -264,6 +270,21 @@ impl<'a> Batch<'a> {
         choose(platform, &candidates)
     }
 
+    /// The controller that a session goes to: none that still has something of it to remove.
+    pub(super) fn choose_for(&self, session: Uuid) -> Result<Place, Error> {
+        let platform = &self.slot(session)?.row.platform;
+        let mine = self.controllers.values().filter(|slot| slot.row.platform == *platform);
+        let candidates = mine.map(|slot| {
+            let mut candidate = slot.row.candidate("sessions", self.load.given(&slot.row.controller_id));
+            if candidate.ready && self.owes(session, &candidate.controller_id, candidate.lane) {
+                candidate.ready = false;
+                candidate.reason = Some("it has still to remove what it had of this session".into());
+            }
+            candidate
+        });
+        Ok(choose(platform, &candidates.collect::<Vec<_>>()))
+    }
+
     pub(super) fn owner_ready(&self, owner: Option<&str>) -> bool {
         owner.and_then(|id| self.controllers.get(id)).is_some_and(|slot| slot.row.ready())
     }
@@ -281,6 +302,7 @@ impl<'a> Batch<'a> {
         self.flush_amended(tx).await?;
         self.flush_sessions(tx).await?;
         self.flush_applications(tx).await?;
+        self.flush_debts(tx).await?;
         self.flush_log(tx).await?;
         self.outcome.ended = self.commands.any_ended();
         self.outcome.queued -= self.commands.marked();

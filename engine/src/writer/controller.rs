@@ -63,7 +63,9 @@ impl Batch<'_> {
 
     fn owner(&self, id: Uuid) -> Option<String> {
         let of_session = self.sessions.get(&id).map(|slot| &slot.row.controller_id);
-        of_session.or_else(|| self.applications.get(&id).map(|slot| &slot.row.controller_id))?.clone()
+        let of_application = || self.applications.get(&id).map(|slot| &slot.row.controller_id);
+        let owner = of_session.or_else(of_application).cloned().flatten();
+        owner.or_else(|| Some(self.debts.get(&id)?.row.controller_id.clone()))
     }
 
     pub(super) fn heartbeat(&mut self, beat: &Heartbeat) -> Result<Done, Error> {
@@ -97,6 +99,25 @@ impl Batch<'_> {
         slot.row.assume(&after);
         slot.touch();
         self.controller_changed(id, &before, was_ready, event.name(&facts.breaker, &after.breaker), &told(event))
+    }
+
+    pub(super) fn controller_row(&self, id: &str) -> Result<controller::Model, Error> {
+        self.controllers.get(id).map(|slot| slot.row.clone()).ok_or_else(|| missing(id))
+    }
+
+    /// Does something to a row in an operator's name.
+    pub(super) fn operate(
+        &mut self,
+        id: &str,
+        what: &str,
+        told: &Value,
+        change: impl FnOnce(&mut controller::Model),
+    ) -> Result<Done, Error> {
+        let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
+        let (before, was_ready) = (hard(&slot.row), slot.row.ready());
+        change(&mut slot.row);
+        slot.touch();
+        self.controller_changed(id, &before, was_ready, what, told)
     }
 
     pub(super) fn synced(&mut self, id: &str, instance_id: Uuid) -> Result<Done, Error> {
@@ -233,6 +254,10 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
         breaker_reason: None,
         retry_ms: 0,
         revoked: false,
+        revoked_by: None,
+        revoked_reason: None,
+        revoked_ms: None,
+        revoked_job: None,
         last_heartbeat_ms: now_ms,
         synced_instance: None,
         entity_seq: 0,
@@ -263,7 +288,8 @@ fn hard(row: &controller::Model) -> Value {
         "breaker_since_ms": row.breaker_since_ms, "breaker_kinds": row.breaker_kinds,
         "breaker_trips": row.breaker_trips, "breaker_probe": row.breaker_probe, "breaker_held": row.breaker_held,
         "breaker_by": row.breaker_by, "breaker_reason": row.breaker_reason,
-        "revoked": row.revoked, "synced_instance": row.synced_instance, "generation": row.generation,
+        "revoked": row.revoked, "revoked_by": row.revoked_by, "revoked_reason": row.revoked_reason,
+        "revoked_ms": row.revoked_ms, "revoked_job": row.revoked_job, "synced_instance": row.synced_instance, "generation": row.generation,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use machine::debt::Event as DebtEvent;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
@@ -29,6 +30,7 @@ impl Batch<'_> {
                 match of {
                     Commanded::Session(id) => self.ask(*id, Ask::Again, trace)?,
                     Commanded::Application(id) => self.application(&ApplicationWork::Again(*id), trace)?,
+                    Commanded::Debt(id) => self.debt_event(*id, &DebtEvent::Again, trace)?,
                 };
                 let (generation, command) = self.stands(*of)?;
                 self.caused_by(command, self.known_letter(id)?.event_id);
@@ -59,6 +61,7 @@ impl Batch<'_> {
             match of {
                 Commanded::Session(id) => drop(self.ask_item(*id, Ask::Again, dry_run, trace)?),
                 Commanded::Application(id) => self.application_would_again(*id)?,
+                Commanded::Debt(id) => drop(self.debt_decided(*id, &DebtEvent::Again)?),
             }
         }
         Ok(true)
@@ -137,6 +140,7 @@ impl Batch<'_> {
         let (what, id) = match of {
             Commanded::Session(id) => ("session", id),
             Commanded::Application(id) => ("application", id),
+            Commanded::Debt(id) => ("debt", id),
         };
         let why = format!("{what} {id} is at generation {now}, the command at {generation}");
         Err(Error::Superseded(format!("the command was overtaken: {why}")))
@@ -147,6 +151,7 @@ impl Batch<'_> {
         match of {
             Commanded::Session(id) => self.slot(id).map(|slot| (slot.row.generation, slot.row.command_id)),
             Commanded::Application(id) => self.application_stands(id),
+            Commanded::Debt(id) => self.debt_stands(id),
         }
     }
 

@@ -30,7 +30,7 @@ impl Batch<'_> {
         }
     }
 
-    fn create_job(&mut self, new: &job::Model, trace: Option<&str>) -> Result<Done, Error> {
+    pub(super) fn create_job(&mut self, new: &job::Model, trace: Option<&str>) -> Result<Done, Error> {
         if !self.jobs.contains_key(&new.job_id) {
             let row = job::Model { created_ms: self.now_ms, updated_ms: self.now_ms, ..new.clone() };
             let changes = json!({ "kind": row.kind, "status": row.status, "filter": row.filter, "force": row.force,

@@ -10,12 +10,14 @@ mod batch;
 mod commands;
 mod controller;
 mod dead_letter;
+mod debt;
 mod decided;
 mod group;
 mod job;
 mod judged;
 mod keys;
 mod needs;
+mod revocation;
 mod session;
 mod session_row;
 mod template;
@@ -36,8 +38,8 @@ pub use application::{ApplicationReport, ApplicationWork, NewApplication, Templa
 pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
 pub use work::{
-    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
-    TemplateWrite, Work, Written, WrittenTemplate,
+    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn,
+    Revocation, Stands, TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.

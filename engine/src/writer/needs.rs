@@ -14,6 +14,7 @@ pub(super) struct Needs {
     pub(super) reports: Vec<Uuid>,
     pub(super) letters: Vec<Uuid>,
     pub(super) jobs: Vec<Uuid>,
+    pub(super) debts: Vec<Uuid>,
     /// Controllers whose own rows are meant.
     pub(super) controllers: Vec<String>,
     /// Sessions and applications whose owners' rows may change with them.
@@ -40,6 +41,15 @@ impl Needs {
                 self.sessions.push(*id);
                 self.judged.push(*id);
             }
+            Work::Debt(id, _) => {
+                self.debts.push(*id);
+                self.judged.push(*id);
+            }
+            Work::Revoke(revocation) => {
+                self.controllers.push(revocation.controller_id.clone());
+                self.jobs.push(revocation.job.job_id);
+            }
+            Work::Reinstate { controller_id, .. } => self.controllers.push(controller_id.clone()),
             Work::Heartbeat(beat) => self.controllers.push(beat.controller_id.clone()),
             Work::Controller(id, _) | Work::Synced { controller_id: id, .. } => self.controllers.push(id.clone()),
             Work::Report(report) => {
@@ -69,6 +79,7 @@ impl Needs {
         match how {
             Replay::Ask { of: Commanded::Session(id), .. } => self.sessions.push(*id),
             Replay::Ask { of: Commanded::Application(id), .. } => self.applications.one(*id),
+            Replay::Ask { of: Commanded::Debt(id), .. } => self.debts.push(*id),
             Replay::Sent { .. } => {}
         }
     }

@@ -46,12 +46,19 @@ impl Batch<'_> {
     }
 
     pub(super) fn ask(&mut self, id: Uuid, ask: Ask, trace: Option<&str>) -> Result<Done, Error> {
+        if ask == Ask::Move {
+            self.move_on(id, false, trace)?;
+            return self.session(id);
+        }
         let event = self.asked(id, ask)?;
         self.happened(id, &event, trace)
     }
 
     /// The same as one of many; says whether there is anything to do, and with `dry_run` only that.
     pub(super) fn ask_item(&mut self, id: Uuid, ask: Ask, dry_run: bool, trace: Option<&str>) -> Result<bool, Error> {
+        if ask == Ask::Move {
+            return self.move_on(id, dry_run, trace);
+        }
         let event = self.asked(id, ask)?;
         let (before, decision) = self.decided(id, &event)?;
         if decision.effects.is_empty() {
@@ -71,8 +78,8 @@ impl Batch<'_> {
             Ask::Activity => Event::Activity,
             Ask::Extend { by_s } => Event::Extend { by_s },
             Ask::Again => Event::Again,
-            Ask::Wake if slot.row.controller_id.is_none() => Event::Wake(self.choose(&slot.row.platform, "sessions")),
-            Ask::Wake => Event::Wake(Place::Wait(String::new())),
+            Ask::Wake if slot.row.controller_id.is_none() => Event::Wake(self.choose_for(id)?),
+            Ask::Wake | Ask::Move => Event::Wake(Place::Wait(String::new())),
         })
     }
 
@@ -84,7 +91,7 @@ impl Batch<'_> {
     }
 
     pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
-        let place = self.choose(&self.slot(id)?.row.platform, "sessions");
+        let place = self.choose_for(id)?;
         point("placement.decide", Moment::During);
         if let Place::Chosen { controller_id, .. } = &place {
             self.load.give(controller_id);
@@ -105,6 +112,9 @@ impl Batch<'_> {
         if self.is_known(report.event_id, &report.payload)? {
             return Ok(Done::Duplicate);
         }
+        if let Some(debt) = self.debt_of(report) {
+            return self.debt_report(debt, report, trace);
+        }
         let before = self.facts(report.session_id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
         let observation = Observation { in_use: self.in_use(report), ..report.observation.clone() };
@@ -118,7 +128,7 @@ impl Batch<'_> {
             slot.row.resource_usage = Some(usage.clone());
             slot.touch();
         }
-        let row = self.report_row(report);
+        let row = self.told(report).row(self.now_ms, session::Model::entity(report.session_id));
         self.seen.insert(report.event_id, report.payload.clone());
         self.record(report.session_id, Some(&before), decision, vec![row], trace)?;
         Ok(Done::Written)
@@ -134,9 +144,10 @@ impl Batch<'_> {
         streams::usage::is_use(&usage, &may_use, percent)
     }
 
-    fn report_row(&self, report: &ReportIn) -> event::Model {
+    /// What the log has of a report.
+    pub(super) fn told<'a>(&self, report: &'a ReportIn) -> Told<'a> {
         let seen = &report.observation;
-        let told = Told {
+        Told {
             event_id: report.event_id,
             subject: &report.subject,
             payload: &report.payload,
@@ -146,8 +157,7 @@ impl Batch<'_> {
             causation_id: seen.causation_id,
             lane: seen.lane,
             source: seen.source,
-        };
-        told.row(self.now_ms, session::Model::entity(report.session_id))
+        }
     }
 
     /// Turns a decision into the row, its log and the commands' changes. `rows` begins with the report, where there is one.

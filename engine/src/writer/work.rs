@@ -59,6 +59,8 @@ pub enum Ask {
     },
     /// Its dead letter is replayed.
     Again,
+    /// Its owner was revoked: elsewhere.
+    Move,
 }
 
 /// A report that came in.
@@ -144,6 +146,8 @@ pub enum Commanded {
     Session(Uuid),
     /// An application.
     Application(Uuid),
+    /// A debt.
+    Debt(Uuid),
 }
 
 impl Commanded {
@@ -155,9 +159,23 @@ impl Commanded {
         match kind {
             "session" => Some(Self::Session(id)),
             "application" => Some(Self::Application(id)),
+            "debt" => Some(Self::Debt(id)),
             _ => None,
         }
     }
+}
+
+/// An operator takes a controller out of service.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// Which.
+    pub controller_id: String,
+    /// Why.
+    pub why: String,
+    /// Who.
+    pub by: String,
+    /// The job that moves its sessions.
+    pub job: job::Model,
 }
 
 /// How a dead letter is replayed.
@@ -307,6 +325,19 @@ pub enum Work {
     Heartbeat(Box<Heartbeat>),
     /// A controller fell silent, or time passed for its breaker.
     Controller(String, machine::controller::Event),
+    /// An operator revokes a controller.
+    Revoke(Box<Revocation>),
+    /// An operator puts a controller back into service.
+    Reinstate {
+        /// Which.
+        controller_id: String,
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+    },
+    /// Time, an operator, or a lost stream, to what a former owner owes.
+    Debt(Uuid, machine::debt::Event),
     /// A controller told all that exists in its world.
     Synced {
         /// Who.

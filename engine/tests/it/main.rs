@@ -15,6 +15,7 @@ mod idleness;
 mod jobs;
 mod parked;
 mod queue;
+mod revocation;
 mod rig;
 mod turns;
 mod waiting;

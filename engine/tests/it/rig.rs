@@ -122,18 +122,28 @@ impl Rig {
         self.announced().await.listen().await
     }
 
-    /// The same, before it asks for anything.
+    /// The same by another id.
+    pub(crate) async fn controller_named(&self, id: &str) -> Controller {
+        self.announced_as(id).await.listen().await
+    }
+
+    /// The first, before it asks for anything.
     pub(crate) async fn announced(&self) -> Announced {
+        self.announced_as(OWNER).await
+    }
+
+    async fn announced_as(&self, id: &str) -> Announced {
         let jetstream = async_nats::jetstream::new(self.client.clone());
         let instance = Uuid::now_v7();
-        let beat = heartbeat(2, instance);
+        let mut beat = heartbeat(2, instance);
+        beat["controller_id"] = json!(id);
         self.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await.expect("published");
         let consumer = eventually("the consumer", || async {
             let stream = jetstream.get_stream("SS_COMMANDS").await.ok()?;
-            stream.get_consumer::<pull::Config>(&format!("{PLATFORM}_{OWNER}")).await.ok()
+            stream.get_consumer::<pull::Config>(&format!("{PLATFORM}_{id}")).await.ok()
         })
         .await;
-        Announced { jetstream, consumer, instance }
+        Announced { jetstream, consumer, instance, id: id.to_owned() }
     }
 }
 
@@ -142,13 +152,14 @@ pub(crate) struct Announced {
     jetstream: async_nats::jetstream::Context,
     consumer: async_nats::jetstream::consumer::Consumer<pull::Config>,
     instance: Uuid,
+    id: String,
 }
 
 impl Announced {
     pub(crate) async fn listen(self) -> Controller {
         let pull = self.consumer.stream().max_messages_per_batch(1).expires(Duration::from_secs(4)).group("active");
         let commands = pull.messages().await.expect("pulling");
-        Controller { jetstream: self.jetstream, commands, instance: self.instance }
+        Controller { jetstream: self.jetstream, commands, instance: self.instance, id: self.id }
     }
 }
 
@@ -182,6 +193,7 @@ pub(crate) struct Controller {
     jetstream: async_nats::jetstream::Context,
     commands: pull::Stream,
     pub(crate) instance: Uuid,
+    id: String,
 }
 
 impl Controller {
@@ -206,7 +218,7 @@ impl Controller {
     pub(crate) fn status(&self, command: &Value, status: &str, more: Value) -> Value {
         let mut report = json!({ "event_id": Uuid::now_v7(), "timestamp": "2026-01-01T00:00:00Z",
             "session_id": command["session_id"], "status": status, "generation": command["generation"],
-            "causation_id": command["event_id"], "attempt": command["attempt"], "controller_id": OWNER,
+            "causation_id": command["event_id"], "attempt": command["attempt"], "controller_id": self.id,
             "instance_id": self.instance });
         for (name, value) in more.as_object().into_iter().flatten() {
             report[name] = value.clone();
@@ -215,12 +227,17 @@ impl Controller {
     }
 
     pub(crate) async fn report(&self, command: &Value, status: &str) {
-        self.publish(&lane(), self.status(command, status, json!({}))).await;
+        self.publish(&self.lane(), self.status(command, status, json!({}))).await;
     }
 
     pub(crate) async fn fail(&self, command: &Value, retryable: bool) {
         let error = json!({ "code": "boom", "message": "it went boom", "retryable": retryable });
-        self.publish(&lane(), self.status(command, "failed", json!({ "error": error }))).await;
+        self.publish(&self.lane(), self.status(command, "failed", json!({ "error": error }))).await;
+    }
+
+    /// Where it reports.
+    fn lane(&self) -> String {
+        format!("streamspace.session.status.{PLATFORM}.{}", self.id)
     }
 }
 

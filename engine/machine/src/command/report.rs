@@ -26,6 +26,7 @@ pub(crate) struct Word<'a> {
     pub(crate) causation_id: Option<Uuid>,
     pub(crate) attempt: Option<i32>,
     pub(crate) instance_id: Option<Uuid>,
+    pub(crate) failed: bool,
 }
 
 /// What a report is worth.
@@ -51,6 +52,7 @@ macro_rules! word {
             causation_id: $seen.causation_id,
             attempt: $seen.attempt,
             instance_id: $seen.instance_id,
+            failed: $seen.error.is_some(),
         }
     };
 }
@@ -76,9 +78,23 @@ pub(crate) trait Listens: Commanded {
             self.effects().push(Effect::Superseded);
             return Ok(Worth::Old);
         }
+        if !future && self.is_overtaken(word) {
+            self.effects().push(Effect::Superseded);
+            return Ok(Worth::Old);
+        }
+        let open = self.open();
         *open.generation = generation;
         (*open.seen_generation, *open.seen_epoch, *open.seen_seq) = (generation, place.0, place.1);
         Ok(if future { Worth::Future } else { Worth::News })
+    }
+
+    /// Whether an attempt failed after a newer one had begun. That says nothing of what exists, so it must not fence off what the
+    /// newer one said a moment before, which may arrive later.
+    fn is_overtaken(&mut self, word: Word<'_>) -> bool {
+        let newest = *self.open().attempt;
+        word.failed
+            && self.answers_open_command(word)
+            && word.attempt.is_some_and(|attempt| attempt > 0 && attempt < newest)
     }
 
     fn check_owner(&mut self, word: Word<'_>) -> Result<(), Error> {

@@ -130,7 +130,9 @@ impl Step<'_> {
         self.session.desired = Desired::Deleted;
         self.session.generation += 1;
         self.session.status = S::Deleted;
-        self.session.reason = Some("deleted before it was placed".into());
+        let never = self.session.seen_generation == 0;
+        let why = if never { "deleted before it was placed" } else { "deleted while no controller had it" };
+        self.session.reason = Some(why.into());
         self.supersede();
         self.effects.push(Effect::Decide("deleted_unplaced"));
     }
@@ -148,7 +150,7 @@ impl Step<'_> {
     }
 
     /// Shown as deleted now; the delete stays open until the owner has done it.
-    fn write_off(&mut self) {
+    pub(super) fn write_off(&mut self) {
         self.session.status = S::Deleted;
         self.session.debt = true;
         self.session.reason = Some("the owner is away: it owes the clean-up".into());

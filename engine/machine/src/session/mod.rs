@@ -7,6 +7,7 @@
 mod facts;
 mod idleness;
 mod intent;
+mod moved;
 mod report;
 mod timer;
 
@@ -52,6 +53,8 @@ pub enum Event {
         /// How far, in seconds.
         by_s: i64,
     },
+    /// An operator has revoked its owner. The place is where it goes.
+    Moved(Place),
     /// Placement looked again for a session that waits.
     Placed(Place),
     /// The owner takes work again.
@@ -92,6 +95,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
         Event::Activity => step.activity()?,
         Event::Amend { idle_timeout_s } => step.amend(*idle_timeout_s)?,
         Event::Extend { by_s } => step.extend(*by_s)?,
+        Event::Moved(place) => step.moved(place),
         Event::Placed(place) => step.placed(place),
         Event::OwnerReady => step.owner_ready(),
         Event::Report(observation) => step.report(observation)?,

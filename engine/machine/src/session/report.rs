@@ -44,7 +44,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    fn claims_existence(&self) -> bool {
+    pub(crate) fn claims_existence(&self) -> bool {
         !matches!(self.status, S::Deleted | S::Failed | S::Pending)
     }
 }

@@ -144,6 +144,17 @@ fn a_retry_waits_for_its_owner_without_spending_attempts() {
 }
 
 #[test]
+fn the_late_failure_of_an_overtaken_attempt_hides_nothing_that_the_newer_one_said() {
+    let first = created();
+    let again = after(&first, Event::Lost, &at(1_000, 500)).session;
+    assert_eq!((again.attempt, again.command_id), (2, first.command_id));
+    let overtaken = failed(&first, 8, true);
+    let late = after(&again, said(overtaken), &at(2_000, 501)).session;
+    assert_eq!((late.next_attempt_ms, late.seen_seq), (None, 0), "it is no news");
+    assert_eq!(reported(&late, S::Running, 7).status, S::Running, "said before, and read after");
+}
+
+#[test]
 fn a_permanent_failure_is_not_retried() {
     assert_eq!(in_state(S::Failed).command_id, None);
 }

@@ -1,0 +1,269 @@
+//! What an owner that was revoked still owes: the removal of a session that has moved on to another controller.
+//!
+//! A debt is one open delete for the former owner, at a generation above all that it knows. It has an attempt, a deadline and a
+//! fence of its own ([`crate::command`]), so that it waits for an owner that is away without holding up the session, and is
+//! sent again whatever is lost meanwhile. It is settled by the former owner's own word that nothing is there.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use streams::subject::Verb;
+use streams::wire::SessionState as S;
+use uuid::Uuid;
+
+use crate::command::{Attempt, Commanded, Effect, Error, Listens as _, Open, Worth, open, word};
+use crate::session::Observation;
+use crate::{Context, Lane};
+
+/// Where a debt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The former owner has, or may have, something of the session.
+    Owed,
+    /// It said that nothing is there.
+    Settled,
+    /// It could not: a dead letter tells why.
+    Failed,
+}
+
+impl Status {
+    /// The spelling in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owed => "owed",
+            Self::Settled => "settled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of a spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Owed, Self::Settled, Self::Failed].into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+/// The facts of a debt. What is named as in `session::Session` means the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // as said
+pub struct Debt {
+    pub debt_id: Uuid,
+    pub status: Status,
+    pub generation: i64,
+    pub controller_id: Option<String>,
+    pub lane: Option<Lane>,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+    pub command_id: Option<Uuid>,
+    pub command_verb: Option<String>,
+    pub attempt: i32,
+    pub starts: i32,
+    pub starter: Option<Uuid>,
+    pub next_attempt_ms: Option<i64>,
+    pub in_turn: bool,
+    pub seen_generation: i64,
+    pub seen_epoch: i64,
+    pub seen_seq: i64,
+    pub failures: Vec<Attempt>,
+    /// Soft: when the open command's silence is looked into.
+    pub deadline_ms: Option<i64>,
+}
+
+/// Names of the soft fields: neither logged nor folded.
+pub const SOFT: [&str; 1] = ["deadline_ms"];
+
+impl Debt {
+    /// The facts that are logged and folded, by the names of their columns.
+    #[must_use]
+    pub fn hard(&self) -> Map<String, Value> {
+        let mut all = match serde_json::to_value(self) {
+            Ok(Value::Object(all)) => all,
+            _ => Map::new(),
+        };
+        all.retain(|name, _| !SOFT.contains(&name.as_str()));
+        all
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It is owed once more: the session was there again, and has moved on again, at this generation.
+    Owed(i64),
+    /// An operator replays its dead letter.
+    Again,
+    /// The owner takes work again.
+    OwnerReady,
+    /// The former owner reports on the session.
+    Report(Box<Observation>),
+    /// Time passed.
+    Tick,
+    /// The deadline passed; `held` says whether the stream still has the command.
+    Deadline {
+        /// JetStream still owns the delivery.
+        held: bool,
+    },
+    /// JetStream lost the command (its store is gone).
+    Lost,
+}
+
+/// New facts and what is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The facts after the event.
+    pub debt: Debt,
+    /// What is to be done.
+    pub effects: Vec<Effect>,
+}
+
+/// The first facts of a debt, and its delete: `generation` is above all that the former owner was told.
+#[must_use]
+pub fn create(debt_id: Uuid, controller_id: &str, lane: Lane, generation: i64, context: &Context) -> Decision {
+    let debt = Debt {
+        debt_id,
+        status: Status::Owed,
+        generation,
+        controller_id: Some(controller_id.to_owned()),
+        lane: Some(lane),
+        reason: None,
+        message: None,
+        command_id: None,
+        command_verb: None,
+        attempt: 0,
+        starts: 0,
+        starter: None,
+        next_attempt_ms: None,
+        in_turn: false,
+        seen_generation: 0,
+        seen_epoch: 0,
+        seen_seq: 0,
+        failures: Vec::new(),
+        deadline_ms: None,
+    };
+    let mut step = Step { debt, effects: Vec::new(), context };
+    step.issue(true);
+    Decision { debt: step.debt, effects: step.effects }
+}
+
+/// Decides.
+///
+/// # Errors
+/// [`Error`] where the pair of state and event is illegal; the facts then stay as they are.
+pub fn decide(debt: &Debt, event: &Event, context: &Context) -> Result<Decision, Error> {
+    let mut step = Step { debt: debt.clone(), effects: Vec::new(), context };
+    match event {
+        Event::Owed(generation) => step.owed(*generation),
+        Event::Again => step.again()?,
+        Event::OwnerReady => step.owner_ready(),
+        Event::Report(seen) => step.report(seen)?,
+        Event::Tick => step.retry_if_due(),
+        Event::Deadline { held } => step.deadline(*held),
+        Event::Lost => step.lost(),
+    }
+    Ok(Decision { debt: step.debt, effects: step.effects })
+}
+
+/// One decision in the making.
+struct Step<'a> {
+    debt: Debt,
+    effects: Vec<Effect>,
+    context: &'a Context,
+}
+
+impl Commanded for Step<'_> {
+    fn open(&mut self) -> Open<'_> {
+        open!(self.debt)
+    }
+
+    fn effects(&mut self) -> &mut Vec<Effect> {
+        &mut self.effects
+    }
+
+    fn context(&self) -> &Context {
+        self.context
+    }
+
+    fn verb(&self) -> Verb {
+        Verb::SessionDelete
+    }
+
+    fn ends(&self) -> bool {
+        true
+    }
+
+    fn placeable(&self) -> bool {
+        false
+    }
+
+    fn failed(&mut self) {
+        self.debt.status = Status::Failed;
+    }
+}
+
+impl Step<'_> {
+    /// It is asked for (again), above what the owner knows.
+    fn delete(&mut self) {
+        self.debt.status = Status::Owed;
+        self.debt.message = None;
+        self.command(true);
+    }
+
+    fn owed(&mut self, generation: i64) {
+        if generation > self.debt.generation {
+            self.debt.generation = generation - 1;
+            self.delete();
+        }
+    }
+
+    fn again(&mut self) -> Result<(), Error> {
+        if self.debt.status != Status::Failed {
+            let state = self.debt.status.as_str();
+            return Err(Error::Illegal { what: "a debt", state, asked: "replay", allowed: Vec::new() });
+        }
+        self.delete();
+        Ok(())
+    }
+
+    fn report(&mut self, seen: &Observation) -> Result<(), Error> {
+        match self.weigh(word!(seen))? {
+            Worth::Old => {}
+            Worth::Future => {
+                self.effects.push(Effect::Decide("generation_raised"));
+                self.delete();
+            }
+            Worth::Afterthought => self.look(seen),
+            Worth::News => match &seen.error {
+                Some(error) => {
+                    self.answered_badly(word!(seen), error);
+                }
+                None => self.progress(seen),
+            },
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, seen: &Observation) {
+        let open = self.debt.command_id;
+        match open {
+            Some(event_id) if seen.status == S::Deleted => {
+                self.done(event_id);
+                self.debt.status = Status::Settled;
+                self.debt.reason = None;
+                self.debt.failures.clear();
+            }
+            Some(event_id) if seen.status == S::Deleting && self.answers_open_command(word!(seen)) => {
+                self.began(event_id, word!(seen));
+            }
+            _ => self.look(seen),
+        }
+    }
+
+    /// What was settled, or given up, and exists nevertheless is deleted again.
+    fn look(&mut self, seen: &Observation) {
+        if self.debt.command_id.is_none() && seen.claims_existence() {
+            self.effects.push(Effect::Decide("exists_again"));
+            self.delete();
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What becomes of a session whose owner an operator has revoked: it moves on, and the former owner is left with a debt.
+//!
+//! Only an operator's word does this; a missed heartbeat never moves a session.
+
+use streams::wire::SessionState as S;
+
+use super::{Desired, Effect, Step};
+use crate::command::Commanded as _;
+use crate::placement::Place;
+
+impl Step<'_> {
+    pub(super) fn moved(&mut self, place: &Place) {
+        match (self.session.status, self.session.desired) {
+            (S::Deleted, _) => {}
+            _ if self.session.controller_id.is_none() => {}
+            (S::Deleting, _) => self.write_off_as_moved(),
+            (_, Desired::Deleted) => {
+                self.command(true);
+                self.write_off_as_moved();
+            }
+            (_, Desired::Hibernated) => self.sleep_without_owner(),
+            (_, Desired::Running) => self.start_elsewhere(place),
+        }
+    }
+
+    /// Its delete stays its owner's debt, as with any owner that is away.
+    fn write_off_as_moved(&mut self) {
+        self.write_off();
+        self.effects.push(Effect::Decide("written_off"));
+    }
+
+    /// Nothing of it runs; it finds another owner when it is woken.
+    fn sleep_without_owner(&mut self) {
+        self.leave();
+        self.session.status = S::Hibernated;
+        self.supersede();
+        self.session.generation += 1;
+        self.session.reason = Some("its owner was revoked; it wakes elsewhere".into());
+        self.effects.push(Effect::Decide("moved"));
+    }
+
+    fn start_elsewhere(&mut self, place: &Place) {
+        self.leave();
+        if self.session.status != S::Pending {
+            self.session.status = S::Waking;
+        }
+        self.assign(place);
+        self.effects.push(Effect::Decide("moved"));
+        self.command(false);
+    }
+
+    fn leave(&mut self) {
+        self.end_run();
+        let s = &mut self.session;
+        (s.controller_id, s.lane) = (None, None);
+        (s.url, s.pod_name, s.phase, s.message) = (None, None, None, None);
+        s.reason = None;
+    }
+}

@@ -1,0 +1,254 @@
+//! What happens to debts: a former owner comes to owe the removal of a session, and its reports on that are the debt's and not
+//! the session's.
+
+use machine::Lane;
+use machine::debt::{Decision, Event, create, decide};
+use machine::session::Session;
+use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::{Map, Value, json};
+use streams::subject::Verb;
+use streams::wire::SessionCommand;
+use uuid::Uuid;
+
+use super::batch::{Batch, Slot, State};
+use super::decided::{About, Rows, difference};
+use super::work::{Ask, Done, Item, JobWrite, ReportIn, Work};
+use super::{Error, Job};
+use crate::store::{debt, event, session};
+
+impl Batch<'_> {
+    /// Reads and locks the debts that are meant, those of sessions that look for a place, and those that reports of others than
+    /// the owner are about.
+    pub(super) async fn load_debts(
+        &mut self,
+        tx: &DatabaseTransaction,
+        jobs: &[Job],
+        meant: Vec<Uuid>,
+    ) -> Result<(), DbErr> {
+        use debt::Column as C;
+        let sessions: Vec<Uuid> = jobs.iter().flat_map(|job| self.owing(&job.work)).collect();
+        if sessions.is_empty() && meant.is_empty() {
+            return Ok(());
+        }
+        let find = debt::Entity::find().filter(C::SessionId.is_in(sessions).or(C::DebtId.is_in(meant)));
+        let rows = find.order_by_asc(C::DebtId).lock_exclusive().all(tx).await?;
+        self.debts = rows.into_iter().map(|row| (row.debt_id, Slot { row, state: State::Clean })).collect();
+        Ok(())
+    }
+
+    /// The sessions of a piece of work whose debts matter to it.
+    fn owing(&self, work: &Work) -> Vec<Uuid> {
+        match work {
+            Work::If { then, .. } => self.owing(then),
+            Work::Place(id) | Work::Ask(id, Ask::Wake | Ask::Move) => vec![*id],
+            Work::Report(report) if self.is_foreign(report) => vec![report.session_id],
+            Work::Job(JobWrite::Step(step)) => {
+                let ids = step.items.iter().filter_map(|item| match item {
+                    Item::Session(id, Ask::Wake | Ask::Move) => Some(*id),
+                    _ => None,
+                });
+                ids.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a report comes from somebody else than the session's owner.
+    fn is_foreign(&self, report: &ReportIn) -> bool {
+        let seen = &report.observation;
+        self.sessions.get(&report.session_id).is_some_and(|slot| {
+            let lane = slot.row.lane.as_deref();
+            let owner = slot.row.controller_id.as_deref() == Some(&seen.controller_id) || seen.lane == Lane::Core;
+            !owner || lane != Some(seen.lane.as_str())
+        })
+    }
+
+    /// The debt that a report is about, if it is about one.
+    pub(super) fn debt_of(&self, report: &ReportIn) -> Option<Uuid> {
+        if self.debts.is_empty() || !self.is_foreign(report) {
+            return None;
+        }
+        let seen = &report.observation;
+        let mut debts = self.debts.values().map(|slot| &slot.row).filter(|row| row.session_id == report.session_id);
+        let theirs = |row: &&debt::Model| row.controller_id == seen.controller_id || seen.lane == Lane::Core;
+        debts.find(|row| theirs(row) && row.lane.as_deref() == Some(seen.lane.as_str())).map(|row| row.debt_id)
+    }
+
+    /// Whether a controller must not get a session, because what it still has of it is to be removed. In the core lane every
+    /// controller of the platform hears the delete.
+    pub(super) fn owes(&self, session: Uuid, controller_id: &str, lane: Lane) -> bool {
+        let core = |row: &debt::Model| lane == Lane::Core && row.lane.as_deref() == Some(Lane::Core.as_str());
+        let mut debts = self.debts.values().map(|slot| &slot.row).filter(|row| row.session_id == session);
+        debts.any(|row| row.status != "settled" && (row.controller_id == controller_id || core(row)))
+    }
+
+    /// The owner that a session had owes its removal, as of the generation at which the session has moved on.
+    pub(super) fn owe(&mut self, had: &Session, generation: i64, trace: Option<&str>) -> Result<(), Error> {
+        let (Some(controller_id), Some(lane)) = (&had.controller_id, had.lane) else { return Ok(()) };
+        let id = debt::Model::id(had.session_id, controller_id);
+        if self.debts.contains_key(&id) {
+            return self.debt_event(id, &Event::Owed(generation), trace).map(drop);
+        }
+        let session = &self.slot(had.session_id)?.row;
+        let context = self.context(Some(controller_id), Uuid::now_v7());
+        let decision = create(id, controller_id, lane, generation, &context);
+        let row = first_row(id, session, controller_id, &decision, self.now_ms);
+        self.debts.insert(id, Slot { row, state: State::New });
+        self.record_debt(id, decision, Vec::new(), trace).map(drop)
+    }
+
+    pub(super) fn debt_event(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
+        let decision = self.debt_decided(id, event)?;
+        self.record_debt(id, decision, Vec::new(), trace)
+    }
+
+    /// What an event would do, without doing it.
+    pub(super) fn debt_decided(&self, id: Uuid, event: &Event) -> Result<Decision, Error> {
+        let before = self.debt_slot(id)?.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))?;
+        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        Ok(decide(&before, event, &context)?)
+    }
+
+    pub(super) fn debt_report(&mut self, id: Uuid, report: &ReportIn, trace: Option<&str>) -> Result<Done, Error> {
+        let decision = self.debt_decided(id, &Event::Report(Box::new(report.observation.clone())))?;
+        let row = self.told(report).row(self.now_ms, debt::Model::entity(id));
+        self.seen.insert(report.event_id, report.payload.clone());
+        *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
+        self.record_debt(id, decision, vec![row], trace)?;
+        Ok(Done::Written)
+    }
+
+    /// Turns a decision into the row, its log and the commands' changes. `rows` begins with the report, where there is one.
+    fn record_debt(
+        &mut self,
+        id: Uuid,
+        decision: Decision,
+        rows: Vec<event::Model>,
+        trace: Option<&str>,
+    ) -> Result<Done, Error> {
+        let Decision { debt: after, effects } = decision;
+        self.follow(None, after.controller_id.as_deref(), Some(Verb::SessionDelete), &effects);
+        let now_ms = self.now_ms;
+        let slot = self.debts.get_mut(&id).ok_or_else(|| missing(id))?;
+        let changes = if slot.state == State::New && slot.row.entity_seq == 0 {
+            first_changes(&slot.row, after.hard())
+        } else {
+            let before = slot.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))?;
+            if before == after && effects.is_empty() && rows.is_empty() {
+                return Ok(Done::Written);
+            }
+            difference(&before.hard(), after.hard())
+        };
+        let mut entity_seq = slot.row.entity_seq;
+        let payload = |event_id, _, _| command(&slot.row, after.generation, after.attempt, event_id, now_ms);
+        let about = About {
+            entity: debt::Model::entity(id),
+            user: &slot.row.user_id,
+            platform: &slot.row.platform,
+            status: after.status.as_str(),
+            reason: after.reason.as_deref(),
+            generation: after.generation,
+            attempt: after.attempt,
+            controller_id: after.controller_id.as_deref(),
+            lane: after.lane,
+            command_id: after.command_id,
+            verb: Verb::SessionDelete,
+            payload: &payload,
+        };
+        let (commands, outcome) = (&mut self.commands, &mut self.outcome);
+        let (letters, turns) = (&mut self.letters, &mut *self.turns);
+        let mut made = Rows { now_ms, commands, outcome, letters, turns, rows };
+        effects.iter().for_each(|effect| made.effect(&about, effect));
+        let made = made.sealed(&about, changes, &mut entity_seq, trace);
+        self.log.extend(made);
+        slot.row.entity_seq = entity_seq;
+        slot.row.assume(after, now_ms);
+        slot.touch();
+        self.outcome.timers |= slot.row.wake_ms.is_some();
+        Ok(Done::Written)
+    }
+
+    fn debt_slot(&self, id: Uuid) -> Result<&Slot<debt::Model>, Error> {
+        self.debts.get(&id).ok_or_else(|| missing(id))
+    }
+
+    /// Where one stands: its generation, and its open command.
+    pub(super) fn debt_stands(&self, id: Uuid) -> Result<(i64, Option<Uuid>), Error> {
+        let row = &self.debt_slot(id)?.row;
+        Ok((row.generation, row.command_id))
+    }
+
+    pub(super) async fn flush_debts(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let touched = std::mem::take(&mut self.debts).into_values().filter(|slot| slot.state != State::Clean);
+        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let columns = debt::Column::iter().filter(|column| !matches!(column, debt::Column::DebtId));
+        let replace = OnConflict::column(debt::Column::DebtId).update_columns(columns).to_owned();
+        debt::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
+        Ok(())
+    }
+}
+
+fn first_row(
+    debt_id: Uuid,
+    session: &session::Model,
+    controller_id: &str,
+    decision: &Decision,
+    now_ms: i64,
+) -> debt::Model {
+    let mut row = debt::Model {
+        debt_id,
+        session_id: session.session_id,
+        controller_id: controller_id.to_owned(),
+        user_id: session.user_id.clone(),
+        platform: session.platform.clone(),
+        lane: None,
+        status: String::new(),
+        generation: 0,
+        reason: None,
+        message: None,
+        command_id: None,
+        command_verb: None,
+        attempt: 0,
+        starts: 0,
+        starter: None,
+        failures: json!([]),
+        next_attempt_ms: None,
+        in_turn: false,
+        deadline_ms: None,
+        wake_ms: None,
+        seen_generation: 0,
+        seen_epoch: 0,
+        seen_seq: 0,
+        entity_seq: 0,
+        created_ms: now_ms,
+        updated_ms: now_ms,
+    };
+    row.assume(decision.debt.clone(), now_ms);
+    row
+}
+
+/// The first facts, and what the machine knows nothing of.
+fn first_changes(row: &debt::Model, mut hard: Map<String, Value>) -> Map<String, Value> {
+    let also =
+        [("session_id", json!(row.session_id)), ("user_id", json!(row.user_id)), ("platform", json!(row.platform))];
+    hard.extend(also.map(|(name, value)| (name.to_owned(), value)));
+    hard
+}
+
+fn command(row: &debt::Model, generation: i64, attempt: i32, event_id: Uuid, now_ms: i64) -> Value {
+    let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
+    let (session_id, user_id, platform) = (row.session_id, row.user_id.clone(), row.platform.clone());
+    let force = Some(true);
+    json!(SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt })
+}
+
+fn missing(id: Uuid) -> Error {
+    Error::NotFound { what: "debt", name: id.to_string() }
+}

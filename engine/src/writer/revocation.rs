@@ -1,0 +1,77 @@
+//! What happens when an operator revokes a controller, takes that back, and when its sessions move on.
+
+use machine::placement::Place;
+use machine::session::{Event, decide};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Error;
+use super::batch::Batch;
+use super::work::{Done, Revocation};
+
+impl Batch<'_> {
+    /// Takes a controller out of service, and creates the job that moves its sessions: both or neither. One that is revoked
+    /// already stays as it is, with the job that it has.
+    pub(super) fn revoke(&mut self, revocation: &Revocation, trace: Option<&str>) -> Result<Done, Error> {
+        let Revocation { controller_id, why, by, job } = revocation;
+        let now_ms = self.now_ms;
+        let row = self.controller_row(controller_id)?;
+        if row.revoked {
+            return Ok(Done::Controller(Box::new(row)));
+        }
+        self.create_job(job, trace)?;
+        self.operate(
+            controller_id,
+            "controller_revoked",
+            &json!({ "by": by, "note": why, "job_id": job.job_id }),
+            |row| {
+                row.revoked = true;
+                row.revoked_by = Some(by.clone());
+                row.revoked_reason = Some(why.clone());
+                row.revoked_ms = Some(now_ms);
+                row.revoked_job = Some(job.job_id);
+            },
+        )
+    }
+
+    /// Puts a controller back into service. What has moved on stays where it is, and what is owed is owed.
+    pub(super) fn reinstate(&mut self, controller_id: &str, why: &str, by: &str) -> Result<Done, Error> {
+        let row = self.controller_row(controller_id)?;
+        if !row.revoked {
+            return Ok(Done::Controller(Box::new(row)));
+        }
+        self.operate(controller_id, "controller_reinstated", &json!({ "by": by, "note": why }), |row| {
+            row.revoked = false;
+            (row.revoked_by, row.revoked_reason, row.revoked_ms, row.revoked_job) = (None, None, None, None);
+        })
+    }
+
+    /// A session leaves its owner, if that was revoked; says whether there was anything to do, and with `dry_run` only that.
+    pub(super) fn move_on(&mut self, id: Uuid, dry_run: bool, trace: Option<&str>) -> Result<bool, Error> {
+        let before = self.facts(id)?;
+        let owner = before.controller_id.as_deref().and_then(|id| self.controllers.get(id));
+        if owner.is_none_or(|slot| !slot.row.revoked) {
+            return Ok(false);
+        }
+        let place = self.choose_for(id)?;
+        let next = match &place {
+            Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
+            Place::Wait(_) => None,
+        };
+        let context = self.context(next.as_deref(), Uuid::now_v7());
+        let decision = decide(&before, &Event::Moved(place), &context)?;
+        if decision.effects.is_empty() || dry_run {
+            return Ok(!decision.effects.is_empty());
+        }
+        let (left, generation) = (decision.session.controller_id != before.controller_id, decision.session.generation);
+        if let Some(next) = next.filter(|next| decision.session.controller_id.as_ref() == Some(next)) {
+            self.load.give(&next);
+        }
+        let sent = before.generation > 1 || before.attempt > 0 || before.seen_generation > 0;
+        self.record(id, Some(&before), decision, Vec::new(), trace)?;
+        if left && sent {
+            self.owe(&before, generation, trace)?;
+        }
+        Ok(true)
+    }
+}

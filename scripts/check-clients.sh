@@ -94,9 +94,14 @@ start_server() {
     STREAMSPACE_URL=$(field http) || { cat "$logs/dev.log" >&2; fail "streamspace dev did not start within 30 s"; }
     STREAMSPACE_TOKEN=$(field admin_token)
     export STREAMSPACE_URL STREAMSPACE_TOKEN
-    NATS_URL=$(field nats) NATS_USER=$(field nats_user) NATS_PASSWORD=$(field nats_password) CONTROLLER_ID=noop-clients \
-        STREAMSPACE_STATE_DIR=$logs/noop RUST_LOG=warn \
-        "$server_binary" controller --platform noop >"$logs/noop.log" 2>&1 &
+    NATS_URL=$(field nats) NATS_USER=$(field nats_user) NATS_PASSWORD=$(field nats_password)
+    export NATS_URL NATS_USER NATS_PASSWORD
+    RUST_LOG=warn "$server_binary" controller --platform noop --controller-id noop-clients --state-dir "$logs/noop" \
+        >"$logs/noop.log" 2>&1 &
+    processes+=($!)
+    # one that never gets a session, for operators to revoke
+    RUST_LOG=warn "$server_binary" controller --platform noop --controller-id noop-spare --state-dir "$logs/spare" \
+        --sessions-max 0 >"$logs/spare.log" 2>&1 &
     processes+=($!)
     python3 - <<'PYTHON' || { cat "$logs"/*.log >&2; fail "the controllers of local and noop did not report within 30 s"; }
 import json, os, time, urllib.request

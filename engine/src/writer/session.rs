@@ -229,6 +229,10 @@ impl Batch<'_> {
         Ok(Done::Session(Box::new(self.slot(id)?.row.clone())))
     }
 
+    pub(super) fn changed_sessions(&self) -> impl Iterator<Item = &session::Model> {
+        self.sessions.values().filter(|slot| slot.state != State::Clean).map(|slot| &slot.row)
+    }
+
     pub(super) async fn flush_sessions(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let (mut new, mut changed) = (Vec::new(), Vec::new());
         for slot in std::mem::take(&mut self.sessions).into_values() {

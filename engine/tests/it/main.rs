@@ -14,6 +14,7 @@ mod fold;
 mod idleness;
 mod jobs;
 mod parked;
+mod placement;
 mod queue;
 mod revocation;
 mod rig;

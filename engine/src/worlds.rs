@@ -74,7 +74,8 @@ impl Worlds {
         let Some(told) = world.world_id else { return Ok(None) };
         let row = queries::controller(&self.parts.database.reader, &world.controller_id).await?;
         let charged = row.and_then(|row| row.world_id).filter(|charged| *charged != told);
-        Ok(charged.map(|charged| format!("illegal: world {charged} is in charge of {}, not {told}", world.controller_id)))
+        Ok(charged
+            .map(|charged| format!("illegal: world {charged} is in charge of {}, not {told}", world.controller_id)))
     }
 
     /// Remembers a part; the sessions of all parts once the answer is complete.

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, News};
 use engine::store::session;
+use engine::{Engine, News};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 

@@ -2,13 +2,13 @@
 //!
 //! It is sent at once after each connect, because the engine makes this controller's consumer, and places work here, on the
 //! first one that it hears. It is a request: an engine answers whether another host has the same id, and then this one must not
-//! work. Where nobody answers, it works.
+//! work. Where no engine answers it works, and beats again soon.
 
 use std::time::Duration;
 
 use chrono::Utc;
 use streams::{
-    async_nats::{HeaderMap, Request},
+    async_nats::{HeaderMap, Request, RequestErrorKind},
     cloudevents,
     connect::Link,
     subject,
@@ -20,6 +20,8 @@ use super::{Config, Controller};
 
 /// How long an engine may take to answer a heartbeat.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Until the next heartbeat, where no engine is there to hear one.
+const SOON: Duration = Duration::from_secs(1);
 /// The durable lane.
 const PROTOCOL: u32 = 2;
 
@@ -28,8 +30,10 @@ const PROTOCOL: u32 = 2;
 pub(super) enum Heard {
     /// None was sent yet.
     Nothing,
-    /// It was taken; or nobody answered, as before engines did.
+    /// It was taken, or an engine is there that does not answer.
     Taken,
+    /// No engine is there.
+    Nobody,
     /// Another host has this id.
     Refused(String),
 }
@@ -39,13 +43,17 @@ impl Controller {
     pub(super) async fn beat(&self, link: &Link, cancel: CancellationToken) {
         let mut state = link.state.clone();
         loop {
+            let mut pause = jittered(self.config.heartbeat_interval);
             if state.borrow_and_update().connected {
                 let heard = self.beat_once(link).await;
+                if heard == Heard::Nobody {
+                    pause = pause.min(SOON);
+                }
                 self.heard.send_replace(heard);
             }
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(jittered(self.config.heartbeat_interval)) => {}
+                () = tokio::time::sleep(pause) => {}
                 changed = state.changed() => if changed.is_err() { return },
             }
         }
@@ -55,16 +63,16 @@ impl Controller {
     async fn beat_once(&self, link: &Link) -> Heard {
         let heartbeat = self.heartbeat(ControllerHealth::Healthy).await;
         let request = Request::new().payload(heartbeat.into()).headers(self.event()).timeout(Some(PATIENCE));
-        let answer = match link.client.send_request(subject::HEARTBEAT, request).await {
-            Ok(answer) => serde_json::from_slice::<HeartbeatAnswer>(&answer.payload).ok(),
+        match link.client.send_request(subject::HEARTBEAT, request).await {
+            Ok(answer) => match serde_json::from_slice(&answer.payload) {
+                Ok(HeartbeatAnswer { accepted: false, reason }) => Heard::Refused(reason.unwrap_or_default()),
+                _ => Heard::Taken,
+            },
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Heard::Nobody,
             Err(error) => {
-                tracing::debug!(%error, "nobody answered a heartbeat");
-                None
+                tracing::debug!(%error, "a heartbeat was not answered");
+                Heard::Taken
             }
-        };
-        match answer {
-            Some(HeartbeatAnswer { accepted: false, reason }) => Heard::Refused(reason.unwrap_or_default()),
-            _ => Heard::Taken,
         }
     }
 
@@ -82,7 +90,7 @@ impl Controller {
             loop {
                 let now = heard.borrow_and_update().clone();
                 match now {
-                    Heard::Taken => return true,
+                    Heard::Taken | Heard::Nobody => return true,
                     Heard::Refused(reason) => tracing::error!(reason, "waits: this host is refused"),
                     Heard::Nothing => {}
                 }

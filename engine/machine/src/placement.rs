@@ -64,7 +64,8 @@ pub fn choose(platform: &str, candidates: &[Candidate]) -> Place {
     let core = mine.iter().any(|c| c.lane == Lane::Core && c.ready);
     let usable = |c: &&&Candidate| c.ready && c.able && c.unfit.is_none() && (!core || c.lane == Lane::Core);
     let with_room = |c: &&&Candidate| c.room.is_none_or(|room| c.load < room);
-    let fullness = |c: &Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
+    let fullness =
+        |c: &Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
     let fit: Vec<&&Candidate> = mine.iter().filter(usable).filter(with_room).collect();
     let best = fit.iter().copied().min_by(|a, b| (fullness(a), &a.controller_id).cmp(&(fullness(b), &b.controller_id)));
     match best {
@@ -132,7 +133,8 @@ mod tests {
 
     #[test]
     fn who_lacks_a_label_is_passed_over_however_empty_it_is_and_says_what_it_lacks() {
-        let unfit = |id: &str| Candidate { unfit: Some("its labels lack zone=eu".into()), ..candidate(id, 0, None, true) };
+        let unfit =
+            |id: &str| Candidate { unfit: Some("its labels lack zone=eu".into()), ..candidate(id, 0, None, true) };
         let fit = candidate("b", 9, Some(10), true);
         let place = choose("local", &[unfit("a"), fit]);
         let Place::Chosen { controller_id, why, .. } = place else { panic!("{place:?}") };

@@ -18,6 +18,7 @@ mod placement;
 mod queue;
 mod revocation;
 mod rig;
+mod skew;
 mod turns;
 mod waiting;
 mod worlds;

@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod chaos;
+pub mod connection;
 pub mod feed;
 pub mod load;
 pub mod process;
+pub mod recovery;
 pub mod report;
 pub mod stack;

@@ -1,85 +1,86 @@
-//! The load: a fixed number of connections, each creating one session after the other.
+//! The load: connections that each create one session after the other.
+//!
+//! Two questions are asked. How fast is work taken in, while nobody does it ([`Goal::Accepted`]); and how fast does it come out at
+//! the other end, when each connection asks for the next session once its last one runs ([`Goal::Running`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-use sea_orm::{ConnectionTrait, Statement};
+use anyhow::{Result, ensure};
+use hyper::Method;
+use hyper::body::Bytes;
+use serde::Serialize;
 use serde_json::json;
 
+use crate::connection::Connection;
 use crate::stack::Stack;
+
+/// What a connection waits for before it asks for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// The answer 202, which is after the commit.
+    Accepted,
+    /// The answer 201 of a request with `?wait=running`.
+    Running,
+}
+
+impl Goal {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Accepted => "/api/v1/sessions",
+            Self::Running => "/api/v1/sessions?wait=running&timeout=2m",
+        }
+    }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::Accepted => 202,
+            Self::Running => 201,
+        }
+    }
+}
 
 /// What one run gave.
 #[derive(Debug)]
 pub struct Run {
-    /// Seconds until the last session was accepted.
-    pub accept_seconds: f64,
-    /// Seconds until the last session ran.
-    pub running_seconds: f64,
-    /// Milliseconds of each accept, sorted.
-    pub accept_ms: Vec<f64>,
-    /// Milliseconds from acceptance to `running` of each session, by the log, sorted.
-    pub running_ms: Vec<f64>,
+    /// Seconds until the last answer.
+    pub seconds: f64,
+    /// Milliseconds from each request to its answer, sorted.
+    pub answer_ms: Vec<f64>,
 }
 
-/// How long all sessions may take to run.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Creates `sessions` over `connections`, and waits until all run.
+/// Creates `sessions` over `connections`.
 ///
 /// # Errors
-/// Where a create is refused, or not all run in time.
-pub async fn run(stack: &Stack, sessions: usize, connections: usize) -> Result<Run> {
-    let before = completed(stack).await?;
-    let marker = stack.newest_event().await?;
-    let begun = Instant::now();
+/// Where a create is refused, or does not reach its goal.
+pub async fn run(stack: &Stack, goal: Goal, sessions: usize, connections: usize) -> Result<Run> {
     let left = Arc::new(AtomicUsize::new(sessions));
-    let workers =
-        (0..connections).map(|_| tokio::spawn(create_all(stack.http.clone(), stack.token.clone(), left.clone())));
-    let mut accept_ms = Vec::with_capacity(sessions);
-    for worker in workers.collect::<Vec<_>>() {
-        accept_ms.extend(worker.await??);
+    let mut open = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        open.push(Connection::open(&stack.http, &stack.token).await?);
     }
-    let accept_seconds = begun.elapsed().as_secs_f64();
-    while completed(stack).await? - before < sessions as f64 {
-        ensure!(begun.elapsed() < PATIENCE, "not all sessions run after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let begun = Instant::now();
+    let workers: Vec<_> = open.into_iter().map(|one| tokio::spawn(create_all(one, goal, left.clone()))).collect();
+    let mut answer_ms = Vec::with_capacity(sessions);
+    for worker in workers {
+        answer_ms.extend(worker.await??);
     }
-    let running_seconds = begun.elapsed().as_secs_f64();
-    accept_ms.sort_by(f64::total_cmp);
-    Ok(Run { accept_seconds, running_seconds, accept_ms, running_ms: latencies(stack, marker).await? })
+    let seconds = begun.elapsed().as_secs_f64();
+    answer_ms.sort_by(f64::total_cmp);
+    Ok(Run { seconds, answer_ms })
 }
 
-async fn create_all(http: String, token: String, left: Arc<AtomicUsize>) -> Result<Vec<f64>> {
-    let client = reqwest::Client::builder().pool_max_idle_per_host(1).build()?;
+async fn create_all(mut connection: Connection, goal: Goal, left: Arc<AtomicUsize>) -> Result<Vec<f64>> {
     let body = json!({ "template_id": "scratchpad", "platform": "noop", "user_id": "bench" });
+    let body = Bytes::from(body.to_string());
     let mut took = Vec::new();
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
         let begun = Instant::now();
-        let answer = client.post(format!("{http}/api/v1/sessions")).bearer_auth(&token).json(&body).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if status != 202 {
-            bail!("a create answered {status}: {text}");
-        }
+        let (status, text) = connection.send(Method::POST, goal.path(), body.clone()).await?;
+        ensure!(status == goal.status(), "a create answered {status}: {}", String::from_utf8_lossy(&text));
         took.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     Ok(took)
-}
-
-/// Commands that ended, as `/metrics` counts them.
-async fn completed(stack: &Stack) -> Result<f64> {
-    let text = reqwest::get(format!("{}/metrics", stack.http)).await?.text().await?;
-    let line = text.lines().find_map(|line| line.strip_prefix("streamspace_event_latency_seconds_count "));
-    line.context("no latency in /metrics")?.trim().parse().context("a count")
-}
-
-async fn latencies(stack: &Stack, after: i64) -> Result<Vec<f64>> {
-    let sql = format!(
-        "SELECT processed_ms - created_ms AS ms FROM event_log WHERE kind = 'command' AND id > {after} ORDER BY ms"
-    );
-    let db = &stack.database.reader;
-    let rows = db.query_all_raw(Statement::from_string(stack.database.backend, sql)).await?;
-    rows.iter().map(|row| Ok(row.try_get::<i64>("", "ms")? as f64)).collect()
 }

@@ -1,7 +1,7 @@
 //! The load generator: real processes, a release build, load from outside over HTTP.
 //!
-//! For each database and each number of connections it creates sessions as fast as the API accepts them, waits until all of
-//! them run, and reads the latencies from the log. See README.md for what each figure means.
+//! For each database and each number of connections it creates sessions, first while nobody does them, then each one after the
+//! last one runs. See README.md for what each figure means.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -11,11 +11,13 @@ use clap::{Args, Parser, Subcommand};
 
 use bench::chaos;
 use bench::feed;
-use bench::load;
+use bench::load::{self, Goal};
+use bench::process::Signal;
+use bench::recovery;
 use bench::report::{self, Figure, Used};
 use bench::stack::{Backend, Stack};
 
-/// Measures accepts/s and accepted-to-running/s.
+/// Measures how fast sessions are accepted, and how fast they run.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -28,8 +30,11 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
     databases: Vec<Backend>,
     /// Connections that load is sent over.
-    #[arg(long, value_delimiter = ',', default_value = "1,64")]
+    #[arg(long, value_delimiter = ',', default_value = "1,64,256")]
     connections: Vec<usize>,
+    /// What a connection waits for before it asks for the next session.
+    #[arg(long, value_delimiter = ',', default_value = "accepted,running")]
+    goals: Vec<Goal>,
     /// Sessions for each run with one connection; runs with more take ten times as many.
     #[arg(long, default_value_t = 2_000)]
     sessions: usize,
@@ -39,6 +44,9 @@ struct Arguments {
     /// Sessions a second while the feed is measured, for ten seconds.
     #[arg(long, default_value_t = 5.0)]
     feed_rate: f64,
+    /// Measure instead how soon work goes on after the kill of a server with so many sessions in flight.
+    #[arg(long, value_name = "COUNT")]
+    recovery: Option<usize>,
     /// Where the figures are kept, as JSON.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
@@ -79,32 +87,61 @@ async fn main() -> Result<()> {
     if let Some(watchers) = arguments.feed_watchers {
         return measure_feed(&arguments, watchers).await;
     }
+    if let Some(in_flight) = arguments.recovery {
+        return measure_recovery(&arguments, in_flight).await;
+    }
     let mut figures = Vec::new();
     for database in &arguments.databases {
-        for connections in &arguments.connections {
-            let sessions = if *connections == 1 { arguments.sessions } else { arguments.sessions * 10 };
-            let figure = measure(&arguments, *database, *connections, sessions).await;
-            let figure = figure.with_context(|| format!("{database:?} with {connections} connections"))?;
-            report::line(&figure);
-            figures.push(figure);
+        for goal in &arguments.goals {
+            for connections in &arguments.connections {
+                let sessions = if *connections == 1 { arguments.sessions } else { arguments.sessions * 10 };
+                let figure = measure(&arguments, *database, *goal, *connections, sessions).await;
+                let figure = figure.with_context(|| format!("{database:?} with {connections} connections"))?;
+                report::line(&figure);
+                figures.push(figure);
+            }
         }
     }
     report::keep(&arguments.results, &figures)
 }
 
-async fn measure(arguments: &Arguments, database: Backend, connections: usize, sessions: usize) -> Result<Figure> {
+/// The settings of a controller that may stand still for the length of a run without being missed.
+const PATIENT: (&str, &str) = ("HEARTBEAT_INTERVAL", "10m");
+
+async fn measure(
+    arguments: &Arguments,
+    database: Backend,
+    goal: Goal,
+    connections: usize,
+    sessions: usize,
+) -> Result<Figure> {
     let stack = Stack::start(&arguments.binary, database, &[]).await?;
-    let controller = stack.controller("bench-1", "noop", &[])?;
+    let controller = stack.controller("bench-1", "noop", &[(PATIENT.0, PATIENT.1.into())])?;
     stack.ready(1).await?;
-    load::run(&stack, 200, connections).await.context("warming up")?;
+    let idle_memory_mb = stack.serve.memory_mb()?;
+    load::run(&stack, Goal::Running, 200, connections).await.context("warming up")?;
+    if goal == Goal::Accepted {
+        controller.signal(Signal::STOP)?;
+    }
     let before = (stack.serve.cpu_seconds()?, controller.cpu_seconds()?);
-    let run = load::run(&stack, sessions, connections).await?;
+    let run = load::run(&stack, goal, sessions, connections).await?;
     let used = Used {
         memory_mb: stack.serve.memory_mb()?,
         serve_cpu_seconds: stack.serve.cpu_seconds()? - before.0,
         controller_cpu_seconds: controller.cpu_seconds()? - before.1,
     };
-    Ok(Figure::of(database, connections, sessions, &run, &used))
+    Ok(Figure::of(database, goal, connections, &run, &used, idle_memory_mb))
+}
+
+async fn measure_recovery(arguments: &Arguments, in_flight: usize) -> Result<()> {
+    let mut figures = Vec::new();
+    for database in &arguments.databases {
+        let mut stack = Stack::start(&arguments.binary, *database, &[]).await?;
+        let figure = recovery::run(&mut stack, in_flight).await.with_context(|| stack.logs())?;
+        report::recovery_line(&figure);
+        figures.push(figure);
+    }
+    report::keep(&arguments.results, &figures)
 }
 
 async fn measure_feed(arguments: &Arguments, watchers: usize) -> Result<()> {
@@ -115,7 +152,7 @@ async fn measure_feed(arguments: &Arguments, watchers: usize) -> Result<()> {
         let stack = Stack::start(&arguments.binary, *database, &[]).await?;
         let controller = stack.controller("bench-1", "noop", &[])?;
         stack.ready(1).await?;
-        load::run(&stack, 20, 1).await.context("warming up")?;
+        load::run(&stack, Goal::Running, 20, 1).await.context("warming up")?;
         let before = (stack.serve.cpu_seconds()?, controller.cpu_seconds()?);
         let run = feed::run(&stack, plan).await.with_context(|| format!("{database:?} with {watchers} watchers"))?;
         let used = Used {

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::feed;
-use crate::load::Run;
+use crate::load::{Goal, Run};
+use crate::recovery::Recovery;
 use crate::stack::Backend;
 
 /// What a run took of the machine.
@@ -25,14 +26,13 @@ pub struct Used {
 pub struct Figure {
     database: Backend,
     durability: &'static str,
+    goal: Goal,
     connections: usize,
     sessions: usize,
-    accepts_per_second: f64,
-    accept_p50_ms: f64,
-    accept_p99_ms: f64,
-    running_per_second: f64,
-    running_p50_ms: f64,
-    running_p99_ms: f64,
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    idle_memory_mb: f64,
     memory_mb: f64,
     serve_cpu_ms_per_session: f64,
     controller_cpu_ms_per_session: f64,
@@ -41,18 +41,18 @@ pub struct Figure {
 impl Figure {
     /// The figures of a run.
     #[must_use]
-    pub fn of(database: Backend, connections: usize, sessions: usize, run: &Run, used: &Used) -> Self {
+    pub fn of(database: Backend, goal: Goal, connections: usize, run: &Run, used: &Used, idle_memory_mb: f64) -> Self {
+        let sessions = run.answer_ms.len();
         Self {
             database,
             durability: database.durability(),
+            goal,
             connections,
             sessions,
-            accepts_per_second: sessions as f64 / run.accept_seconds,
-            accept_p50_ms: percentile(&run.accept_ms, 0.50),
-            accept_p99_ms: percentile(&run.accept_ms, 0.99),
-            running_per_second: sessions as f64 / run.running_seconds,
-            running_p50_ms: percentile(&run.running_ms, 0.50),
-            running_p99_ms: percentile(&run.running_ms, 0.99),
+            per_second: sessions as f64 / run.seconds,
+            p50_ms: percentile(&run.answer_ms, 0.50),
+            p99_ms: percentile(&run.answer_ms, 0.99),
+            idle_memory_mb,
             memory_mb: used.memory_mb,
             serve_cpu_ms_per_session: used.serve_cpu_seconds * 1e3 / sessions as f64,
             controller_cpu_ms_per_session: used.controller_cpu_seconds * 1e3 / sessions as f64,
@@ -119,19 +119,31 @@ fn percentile(sorted: &[f64], part: f64) -> f64 {
 #[allow(clippy::print_stdout)] // the figures are this program's output
 pub fn line(f: &Figure) {
     println!(
-        "{:<8} {:<22} {:>3} conn | accept {:>8.0}/s p50 {:>6.1} ms p99 {:>6.1} ms | running {:>7.0}/s p50 {:>6.0} ms p99 {:>6.0} ms | {:>4.0} MB, cpu/session {:.3} + {:.3} ms",
+        "{:<8} {:<22} {:>3} x {:<8} | {:>7.0}/s p50 {:>6.1} ms p99 {:>6.1} ms | {:>3.0} MB idle, {:>3.0} MB loaded | cpu/session {:.3} + {:.3} ms",
         format!("{:?}", f.database).to_lowercase(),
         f.durability,
         f.connections,
-        f.accepts_per_second,
-        f.accept_p50_ms,
-        f.accept_p99_ms,
-        f.running_per_second,
-        f.running_p50_ms,
-        f.running_p99_ms,
+        format!("{:?}", f.goal).to_lowercase(),
+        f.per_second,
+        f.p50_ms,
+        f.p99_ms,
+        f.idle_memory_mb,
         f.memory_mb,
         f.serve_cpu_ms_per_session,
         f.controller_cpu_ms_per_session,
+    );
+}
+
+/// Prints what a recovery took.
+#[allow(clippy::print_stdout)] // the figures are this program's output
+pub fn recovery_line(f: &Recovery) {
+    println!(
+        "{:<8} {:>6} in flight, serve killed | first session runs {:.2} s after its start, all after {:.1} s ({:.0}/s)",
+        format!("{:?}", f.database).to_lowercase(),
+        f.in_flight,
+        f.first_seconds,
+        f.all_seconds,
+        f.in_flight as f64 / f.all_seconds,
     );
 }
 

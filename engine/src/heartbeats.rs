@@ -12,14 +12,14 @@ use streams::ids::{ControllerId, Platform};
 use streams::parking::{Letter, Parker};
 use streams::subject;
 use streams::topology;
-use streams::wire::{Heartbeat, Sync};
+use streams::wire::{Heartbeat, HeartbeatAnswer, Sync};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
 use crate::store::controller;
-use crate::writer::{Done, Work};
+use crate::writer::{Done, Error, Work};
 
 /// How often silences are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -80,10 +80,27 @@ impl Heartbeats {
         if let Err(reason) = check(&beat) {
             return self.park(message, "illegal", reason).await;
         }
-        match self.parts.writer.enqueue(Work::Heartbeat(Box::new(beat)), None).await {
+        let taken = self.parts.writer.enqueue(Work::Heartbeat(Box::new(beat)), None).await;
+        self.answer(message, taken.as_ref()).await;
+        match taken {
             Ok(Done::Controller(row)) if row.protocol >= 2 => self.welcome(&row, memory).await,
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a heartbeat was not taken"),
+        }
+    }
+
+    /// Tells who asks whether its heartbeat was taken, so that a host whose id is another's does not work. While the database is
+    /// away nobody knows, and nothing is answered.
+    async fn answer(&self, message: &async_nats::Message, taken: Result<&Done, &Error>) {
+        let Some(reply) = message.reply.clone() else { return };
+        let answer = match taken {
+            Ok(_) => HeartbeatAnswer { accepted: true, reason: None },
+            Err(Error::Conflict(reason)) => HeartbeatAnswer { accepted: false, reason: Some(reason.clone()) },
+            Err(_) => return,
+        };
+        let Ok(payload) = serde_json::to_vec(&answer) else { return };
+        if let Err(error) = self.parts.link.client.publish(reply, payload.into()).await {
+            tracing::warn!(%error, "a heartbeat could not be answered");
         }
     }
 

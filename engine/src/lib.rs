@@ -31,6 +31,7 @@ mod signal;
 pub mod store;
 mod templates;
 mod timers;
+mod watched;
 mod worlds;
 pub mod writer;
 
@@ -43,7 +44,7 @@ use streams::publisher::Publisher;
 use streams::source::Source;
 use streams::wire::Manifest;
 use streams::{topology, worker};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,7 @@ pub use applications::InstallApplication;
 pub use courier::Error;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
+pub use watched::{News, Watch};
 pub use writer::Error as WriteError;
 
 /// Commands that may wait to be carried out, unless a configuration says otherwise.
@@ -334,10 +336,10 @@ impl Engine {
         &self.feed
     }
 
-    /// Grows with every commit of this process, and with those of other engines on the same database.
+    /// Waits for a session to change.
     #[must_use]
-    pub fn commits(&self) -> watch::Receiver<u64> {
-        self.parts.writer.commits()
+    pub fn watch_session(&self, id: uuid::Uuid) -> Watch {
+        Watch::of(id, self.parts.wakes.clone())
     }
 
     /// The connection to NATS.

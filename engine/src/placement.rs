@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use machine::placement::{Place, choose};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
 use streams::crash::{Moment, point};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -46,7 +47,9 @@ async fn round<E: Commanded>(parts: &Parts) -> Result<(), DbErr> {
     let candidates: Vec<_> = controllers.iter().map(|row| row.candidate(E::DOMAIN, 0)).collect();
     for platform in platforms {
         if matches!(choose(platform, &candidates), Place::Chosen { .. }) {
-            place_waiting::<E>(parts, platform).await?;
+            for selector in selectors::<E>(parts, platform).await? {
+                place_waiting::<E>(parts, platform, selector).await?;
+            }
         }
     }
     for row in controllers.iter().filter(|row| row.ready()) {
@@ -82,14 +85,25 @@ async fn leave_revoked(parts: &Parts) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// What those that wait on a platform ask of their controller: each selector has a row of its own, so that what asks for the
+/// impossible keeps nobody else waiting.
+async fn selectors<E: Commanded>(parts: &Parts, platform: &str) -> Result<Vec<Condition>, DbErr> {
+    let Some(column) = E::SELECTOR else { return Ok(vec![Condition::all()]) };
+    let waiting = E::find().select_only().column(column).filter(Expr::cust(E::UNPLACED));
+    let asked: Vec<Value> =
+        waiting.filter(E::PLATFORM.eq(platform)).distinct().into_tuple().all(&parts.database.reader).await?;
+    Ok(asked.into_iter().map(|selector| Condition::all().add(column.eq(selector))).collect())
+}
+
 /// Those without an owner, oldest first, until no more find one.
-async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str) -> Result<(), DbErr> {
+async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str, selector: Condition) -> Result<(), DbErr> {
     loop {
         let waiting: Vec<Uuid> = E::find()
             .select_only()
             .column(E::ID)
             .filter(Expr::cust(E::UNPLACED))
             .filter(E::PLATFORM.eq(platform))
+            .filter(selector.clone())
             .order_by_asc(E::CREATED_MS)
             .limit(BATCH)
             .into_tuple()

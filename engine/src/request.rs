@@ -16,6 +16,9 @@ pub const PLATFORMS: [&str; 6] = ["kubernetes", "docker", "hyperv", "vcenter", "
 /// Bytes of metadata at most, as JSON.
 const MAX_METADATA: usize = 16_384;
 
+/// Labels that a request may ask for.
+const MAX_LABELS: usize = 16;
+
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs)] // the fields are those of the API
@@ -24,6 +27,7 @@ pub struct CreateSession {
     pub user_id: String,
     pub platform: Option<String>,
     pub resources: Resources,
+    pub selector: Object,
     pub persistent_home: bool,
     pub idle_timeout: Option<String>,
     pub max_duration: Option<String>,
@@ -96,6 +100,20 @@ impl Mistakes {
         }
     }
 
+    fn selector(&mut self, selector: &Object) {
+        if selector.len() > MAX_LABELS {
+            self.add("selector", format!("at most {MAX_LABELS}"), "ask for fewer labels");
+        }
+        for (name, value) in selector {
+            let field = format!("selector.{name}");
+            self.text(&field, name, 64);
+            match value.as_str() {
+                Some(value) => self.text(&field, value, 64),
+                None => self.add(&field, "must be a text", "labels are texts: write \"1\" for 1"),
+            }
+        }
+    }
+
     pub(crate) fn metadata(&mut self, metadata: &serde_json::Value) {
         if metadata.to_string().len() > MAX_METADATA {
             let rule = format!("at most {MAX_METADATA} bytes of JSON");
@@ -144,6 +162,7 @@ pub(crate) async fn check(
         template_id: request.template_id,
         platform,
         resources: request.resources,
+        selector: request.selector,
         persistent_home: request.persistent_home,
         idle_timeout_s,
         max_duration_s,
@@ -154,6 +173,7 @@ pub(crate) async fn check(
 
 fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
     mistakes.tags(&request.tags);
+    mistakes.selector(&request.selector);
     mistakes.metadata(&serde_json::Value::Object(request.metadata.clone()));
 }
 

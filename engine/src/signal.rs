@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
+use crate::watched::Watched;
 use crate::writer::Outcome;
 
 /// One channel for each database.
@@ -36,8 +37,10 @@ pub struct Wakes {
     pub jobs: Notify,
     /// The log has grown.
     pub(crate) log: Notify,
-    /// Counts commits, for those who wait for a row to change.
-    pub(crate) commits: watch::Sender<u64>,
+    /// Counts commits of other engines.
+    pub(crate) others: watch::Sender<u64>,
+    /// Sessions that callers wait for.
+    pub(crate) watched: Watched,
     /// By which an engine knows its own notifications.
     engine: Uuid,
 }
@@ -46,8 +49,9 @@ impl Default for Wakes {
     fn default() -> Self {
         let (outbox, timers, placement) = (Notify::new(), Notify::new(), Notify::new());
         let (jobs, log) = (Notify::new(), Notify::new());
-        let (commits, held_back) = (watch::Sender::new(0), AtomicBool::new(false));
-        Self { outbox, held_back, timers, placement, jobs, log, commits, engine: Uuid::new_v4() }
+        let held_back = AtomicBool::new(false);
+        let (others, watched) = (watch::Sender::new(0), Watched::default());
+        Self { outbox, held_back, timers, placement, jobs, log, others, watched, engine: Uuid::new_v4() }
     }
 }
 
@@ -90,7 +94,6 @@ impl Signal {
 impl Wakes {
     /// Wakes whom it concerns in this process.
     pub(crate) fn tell(&self, signal: Signal) {
-        self.commits.send_modify(|count| *count += 1);
         let outbox = signal.outbox || signal.ended && self.held_back.load(Ordering::SeqCst);
         let loops = [
             (signal.log, &self.log),
@@ -113,10 +116,15 @@ impl Wakes {
         tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, notify, values)).await.map(drop)
     }
 
+    fn told_by_others(&self, signal: Signal) {
+        self.others.send_modify(|count| *count += 1);
+        self.tell(signal);
+    }
+
     fn heard(&self, payload: &str) {
         let (engine, what) = payload.split_once(' ').unwrap_or((payload, "outbox"));
         if engine != self.engine.to_string() {
-            self.tell(Signal::from_another(what));
+            self.told_by_others(Signal::from_another(what));
         }
     }
 }
@@ -140,11 +148,11 @@ pub(crate) async fn listen(parts: Parts, cancel: CancellationToken) {
 async fn hear(parts: &Parts) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(parts.database.reader.get_postgres_connection_pool()).await?;
     listener.listen(CHANNEL).await?;
-    parts.wakes.tell(Signal::ANYTHING);
+    parts.wakes.told_by_others(Signal::ANYTHING);
     loop {
         match listener.try_recv().await? {
             Some(told) => parts.wakes.heard(told.payload()),
-            None => parts.wakes.tell(Signal::ANYTHING), // the connection was lost, and is back
+            None => parts.wakes.told_by_others(Signal::ANYTHING), // the connection was lost, and is back
         }
     }
 }

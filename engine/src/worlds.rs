@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::parts::Parts;
 use crate::projector::report_in;
+use crate::queries;
 use crate::store::session;
 use crate::writer::{Error, Work};
 
@@ -46,6 +47,11 @@ impl Worlds {
 
     /// Takes one part, and what it shows to be absent.
     pub(crate) async fn part(&self, subject: &str, world: World, sender: &Sender, source: Source) -> Verdict {
+        match self.is_of_another(&world).await {
+            Ok(None) => {}
+            Ok(Some(why)) => return Verdict::Park(why),
+            Err(_) => return Verdict::Again,
+        }
         let reports = world.sessions.iter().map(|status| self.report(subject, status, sender, source));
         if join_all(reports).await.into_iter().any(|written| !written) {
             return Verdict::Again;
@@ -61,6 +67,15 @@ impl Worlds {
             Ok(true) => Verdict::Done,
             Ok(false) | Err(_) => Verdict::Again,
         }
+    }
+
+    /// Why a world is not that of the host which is in charge of its controller's id: what is absent there says nothing.
+    async fn is_of_another(&self, world: &World) -> Result<Option<String>, DbErr> {
+        let Some(told) = world.world_id else { return Ok(None) };
+        let row = queries::controller(&self.parts.database.reader, &world.controller_id).await?;
+        let charged = row.and_then(|row| row.world_id).filter(|charged| *charged != told);
+        Ok(charged
+            .map(|charged| format!("illegal: world {charged} is in charge of {}, not {told}", world.controller_id)))
     }
 
     /// Remembers a part; the sessions of all parts once the answer is complete.

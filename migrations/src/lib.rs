@@ -22,6 +22,7 @@ mod m20260102_000005_idle;
 mod m20260102_000006_turns;
 mod m20260102_000007_breaker;
 mod m20260102_000008_revocation;
+mod m20260102_000013_placement;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

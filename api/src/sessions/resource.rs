@@ -45,6 +45,9 @@ pub(super) struct NewSession {
     user_id: Option<String>,
     /// What it may use; the template's defaults fill the gaps.
     resources: Option<Resources>,
+    /// Labels that the controller which runs it must have, each by name and value; at most 16.
+    #[oai(validator(max_properties = 16))]
+    selector: Option<HashMap<String, String>>,
     /// Whether its home outlives hibernation; no unless given.
     persistent_home: Option<bool>,
     /// Idle time after which it is hibernated, as `30m`.
@@ -67,6 +70,7 @@ impl Example for NewSession {
             platform: Some("docker".into()),
             user_id: Some("ada".into()),
             resources: Some(Resources { memory: Some("2Gi".into()), cpu: Some("1000m".into()) }),
+            selector: Some(HashMap::from([("zone".into(), "eu-1".into())])),
             persistent_home: Some(true),
             idle_timeout: Some("30m".into()),
             max_duration: Some("8h".into()),
@@ -84,6 +88,7 @@ impl NewSession {
             user_id: caller.0.owner(self.user_id)?.unwrap_or(caller.0.name),
             platform: self.platform,
             resources: wire::Resources { memory: resources.memory, cpu: resources.cpu },
+            selector: self.selector.into_iter().flatten().map(|(name, value)| (name, value.into())).collect(),
             persistent_home: self.persistent_home.unwrap_or_default(),
             idle_timeout: self.idle_timeout,
             max_duration: self.max_duration,
@@ -107,6 +112,8 @@ pub(crate) struct Session {
     platform: String,
     /// Who runs it; null while it has no place.
     controller_id: Option<String>,
+    /// Why it was given to that one.
+    placement: Option<String>,
     /// Where it stands.
     status: String,
     /// Where it is to be: `running`, `hibernated` or `deleted`.
@@ -128,6 +135,8 @@ pub(crate) struct Session {
     pod_name: Option<String>,
     /// What it may use.
     resources: Resources,
+    /// Labels that its controller must have.
+    selector: HashMap<String, String>,
     /// Whether its home outlives hibernation.
     persistent_home: bool,
     /// Idle time after which it is hibernated.
@@ -166,6 +175,7 @@ impl From<session::Model> for Session {
             template_id: row.template_id,
             platform: row.platform,
             controller_id: row.controller_id,
+            placement: row.placement,
             status: row.status,
             desired: row.desired,
             generation: row.generation,
@@ -176,6 +186,7 @@ impl From<session::Model> for Session {
             url: row.url,
             pod_name: row.pod_name,
             resources: lenient(row.resources),
+            selector: lenient(row.selector),
             persistent_home: row.persistent_home,
             idle_timeout: row.idle_timeout_s.map(duration),
             max_duration: row.max_duration_s.map(duration),
@@ -210,6 +221,7 @@ impl Example for Session {
             template_id: "firefox".into(),
             platform: "docker".into(),
             controller_id: Some("docker-1".into()),
+            placement: Some("the emptiest of 2 that fit, with 12 of 50 sessions".into()),
             status: "running".into(),
             desired: "running".into(),
             generation: 1,
@@ -220,6 +232,7 @@ impl Example for Session {
             url: Some("http://10.0.0.7:32801/".into()),
             pod_name: Some("streamspace-0198f3c2".into()),
             resources: Resources { memory: Some("2Gi".into()), cpu: Some("1000m".into()) },
+            selector: HashMap::from([("zone".into(), "eu-1".into())]),
             persistent_home: true,
             idle_timeout: Some("30m".into()),
             max_duration: Some("8h".into()),

@@ -1,16 +1,16 @@
 //! What happens when a caller waits for a session to get where it was asked to be.
 //!
-//! The engine's commits wake a waiter, which then reads its one row, but never more often than every tenth of a second; a
-//! slow look besides finds what another engine wrote. There is room for so many waiters and no more; the place is taken
+//! The engine hands a waiter the row with each commit that changes it. Of another engine's commits it only hears that there are
+//! some, and reads its one row then, but no more often than every tenth of a second, with a slow look behind it. There is room for so many waiters and no more; the place is taken
 //! before anything is accepted, and given back when the caller goes away, because then the future is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::Engine;
 use engine::store::session;
+use engine::{Engine, News};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::problem::{Kind, Problem, database};
 
@@ -76,19 +76,20 @@ impl Wait {
     /// The session once the wait is over, whatever ended it.
     pub(super) async fn until(&self, engine: &Engine, mut row: session::Model) -> Result<session::Model, Problem> {
         let deadline = Instant::now() + self.patience;
-        let mut commits = engine.commits();
+        let mut watch = engine.watch_session(row.session_id);
+        let mut look = Instant::now(); // what was committed before it was watched is read
         while !self.over(&row) && Instant::now() < deadline {
-            let read = engine::queries::session(engine.reader(), row.session_id).await.map_err(database)?;
-            let Some(read) = read else { return Ok(row) };
-            row = read;
-            if self.over(&row) {
-                break;
-            }
-            sleep(PAUSE).await;
             tokio::select! {
-                // an engine that stopped commits no more
-                woken = timeout(LOOK, commits.changed()) => if let Ok(Err(_)) = woken { return Ok(row) },
-                () = sleep_until(deadline) => {}
+                news = watch.next() => match news {
+                    News::Row(told) => row = *told,
+                    News::Others => look = look.min(Instant::now() + PAUSE),
+                },
+                () = sleep_until(look.min(deadline)) => {
+                    let read = engine::queries::session(engine.reader(), row.session_id).await.map_err(database)?;
+                    let Some(read) = read else { break };
+                    row = read;
+                    look = Instant::now() + LOOK;
+                }
             }
         }
         Ok(row)

@@ -5,3 +5,4 @@
 mod chaos;
 mod courier;
 mod crash;
+mod hosts;

@@ -1,47 +1,117 @@
 //! The heartbeat: core NATS, no stream, a newer one replaces an older one.
 //!
 //! It is sent at once after each connect, because the engine makes this controller's consumer, and places work here, on the
-//! first one that it hears.
+//! first one that it hears. It is a request: an engine answers whether another host has the same id, and then this one must not
+//! work. Where no engine answers it works, and beats again soon.
 
 use std::time::Duration;
 
 use chrono::Utc;
 use streams::{
-    async_nats::HeaderMap,
+    async_nats::{HeaderMap, Request, RequestErrorKind},
     cloudevents,
     connect::Link,
     subject,
-    wire::{Capacity, ControllerHealth, Heartbeat},
+    wire::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{Config, Controller};
 
+/// How long an engine may take to answer a heartbeat.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Until the next heartbeat, where no engine is there to hear one.
+const SOON: Duration = Duration::from_secs(1);
 /// The durable lane.
 const PROTOCOL: u32 = 2;
+
+/// What became of the newest heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// None was sent yet.
+    Nothing,
+    /// It was taken, or an engine is there that does not answer.
+    Taken,
+    /// No engine is there.
+    Nobody,
+    /// Another host has this id.
+    Refused(String),
+}
 
 impl Controller {
     /// Beats until it is cancelled.
     pub(super) async fn beat(&self, link: &Link, cancel: CancellationToken) {
         let mut state = link.state.clone();
         loop {
+            let mut pause = jittered(self.config.heartbeat_interval);
             if state.borrow_and_update().connected {
-                self.beat_once(link, ControllerHealth::Healthy).await;
+                let heard = self.beat_once(link).await;
+                if heard == Heard::Nobody {
+                    pause = pause.min(SOON);
+                }
+                self.heard.send_replace(heard);
             }
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(jittered(self.config.heartbeat_interval)) => {}
+                () = tokio::time::sleep(pause) => {}
                 changed = state.changed() => if changed.is_err() { return },
             }
         }
     }
 
     /// One heartbeat. A lost one is replaced by the next.
-    pub(super) async fn beat_once(&self, link: &Link, status: ControllerHealth) {
-        let heartbeat = serde_json::to_vec(&self.heartbeat(status).await).unwrap_or_default();
-        let sent = link.client.publish_with_headers(subject::HEARTBEAT, self.event(), heartbeat.into()).await;
-        if let Err(error) = sent {
-            tracing::warn!(%error, "a heartbeat could not be sent");
+    async fn beat_once(&self, link: &Link) -> Heard {
+        let heartbeat = self.heartbeat(ControllerHealth::Healthy).await;
+        let request = Request::new().payload(heartbeat.into()).headers(self.event()).timeout(Some(PATIENCE));
+        match link.client.send_request(subject::HEARTBEAT, request).await {
+            Ok(answer) => match serde_json::from_slice(&answer.payload) {
+                Ok(HeartbeatAnswer { accepted: false, reason }) => Heard::Refused(reason.unwrap_or_default()),
+                _ => Heard::Taken,
+            },
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Heard::Nobody,
+            Err(error) => {
+                tracing::debug!(%error, "a heartbeat was not answered");
+                Heard::Taken
+            }
+        }
+    }
+
+    /// The last heartbeat, which nobody needs to answer.
+    pub(super) async fn take_leave(&self, link: &Link) {
+        let heartbeat = self.heartbeat(ControllerHealth::Unhealthy).await;
+        let _ = link.client.publish_with_headers(subject::HEARTBEAT, self.event(), heartbeat.into()).await;
+        let _ = link.client.flush().await; // it is leaving either way
+    }
+
+    /// Waits until this host may work under its id; false where it was told to stop before that.
+    pub(super) async fn may_work(&self, cancel: &CancellationToken) -> bool {
+        let mut heard = self.heard.subscribe();
+        let allowed = async {
+            loop {
+                let now = heard.borrow_and_update().clone();
+                match now {
+                    Heard::Taken | Heard::Nobody => return true,
+                    Heard::Refused(reason) => tracing::error!(reason, "waits: this host is refused"),
+                    Heard::Nothing => {}
+                }
+                if heard.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        cancel.run_until_cancelled(allowed).await.unwrap_or(false)
+    }
+
+    /// Waits until another host is in charge of this one's id; then it says so.
+    pub(super) async fn is_replaced(&self) -> String {
+        let mut heard = self.heard.subscribe();
+        loop {
+            if let Heard::Refused(reason) = heard.borrow_and_update().clone() {
+                return reason;
+            }
+            if heard.changed().await.is_err() {
+                std::future::pending::<()>().await; // the sender is part of the controller
+            }
         }
     }
 
@@ -54,8 +124,8 @@ impl Controller {
         headers
     }
 
-    async fn heartbeat(&self, status: ControllerHealth) -> Heartbeat {
-        Heartbeat {
+    async fn heartbeat(&self, status: ControllerHealth) -> Vec<u8> {
+        let heartbeat = Heartbeat {
             controller_id: self.config.controller_id.to_string(),
             platform: self.config.platform.to_string(),
             timestamp: Utc::now(),
@@ -70,7 +140,8 @@ impl Controller {
             interval_seconds: Some(self.config.heartbeat_interval.as_secs().max(1) as u32),
             labels: self.config.labels.clone(),
             sealing_key: None,
-        }
+        };
+        serde_json::to_vec(&heartbeat).unwrap_or_default()
     }
 }
 

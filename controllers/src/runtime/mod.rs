@@ -1,6 +1,6 @@
 //! Everything around a driver, the same for every platform.
 //!
-//! A start goes: connect, beat, wait until the engine has made this controller's consumer, tell the world, work. What was
+//! A start goes: connect, beat, wait until the engine takes this host for the one with its id, and has made its consumer, tell the world, work. What was
 //! started before a stop is finished, within bounds; what was not is delivered again, here or to a standby.
 
 mod application;
@@ -27,15 +27,15 @@ use streams::{
     publisher::Publisher,
     source::Source,
     subject, topology,
-    wire::ControllerHealth,
     worker::{self, Delivery, Verdict},
 };
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::driver::{Driver, Observed};
 use command::Order;
+use heartbeat::Heard;
 use report::Reporter;
 use seen::Seen;
 use turns::Turns;
@@ -51,6 +51,9 @@ pub enum Error {
     /// NATS refused it for good: bad credentials, a bad address.
     #[error("NATS: {0}")]
     Connect(#[from] connect::Error),
+    /// Another host has its id, and is in charge. What was under way is delivered again, there.
+    #[error("{0}")]
+    Replaced(String),
     /// It may not listen for what the engine asks.
     #[error("cannot subscribe to {subject}: {source}")]
     Subscribe {
@@ -68,6 +71,8 @@ struct Controller {
     reporter: Reporter,
     turns: Turns,
     seen: Seen,
+    /// What became of the newest heartbeat.
+    heard: watch::Sender<Heard>,
     /// What is being worked on, as it was announced.
     making: Mutex<HashMap<Uuid, Observed>>,
 }
@@ -88,8 +93,9 @@ pub async fn run(config: Config, driver: Arc<dyn Driver>, cancel: CancellationTo
     let worked = controller.clone().work(&link, Parker::new(publisher), cancel.clone()).await;
     heart.abort();
     limit.abort();
-    controller.beat_once(&link, ControllerHealth::Unhealthy).await;
-    let _ = link.client.flush().await; // it is leaving either way
+    if !matches!(worked, Err(Error::Replaced(_))) {
+        controller.take_leave(&link).await;
+    }
     worked
 }
 
@@ -129,7 +135,8 @@ impl Controller {
             order: RwLock::default(),
             abandon: CancellationToken::new(),
         };
-        Self { config, driver, reporter, turns: Turns::default(), seen: Seen::default(), making: Mutex::default() }
+        let (turns, seen, heard) = (Turns::default(), Seen::default(), watch::Sender::new(Heard::Nothing));
+        Self { config, driver, reporter, turns, seen, heard, making: Mutex::default() }
     }
 
     /// From the first heartbeat to the last report.
@@ -138,7 +145,8 @@ impl Controller {
         let requests = link.client.subscribe(subject.clone()).await;
         let requests = requests.map_err(|source| Error::Subscribe { subject, source })?;
         // The world comes before any work, so that what died while nobody was here is not found out by a command.
-        if !self.expected(link, &cancel).await || self.tell_world(Uuid::now_v7()).await.is_err() {
+        let ready = self.may_work(&cancel).await && self.expected(link, &cancel).await;
+        if !ready || self.tell_world(Uuid::now_v7()).await.is_err() {
             return Ok(());
         }
         tracing::info!(controller.id = %self.config.controller_id, platform = %self.config.platform,
@@ -146,12 +154,18 @@ impl Controller {
         let Config { platform, controller_id, metrics, slots, .. } = self.config.clone();
         let source = Source::controller(link.clone(), platform, controller_id, metrics);
         let handler = Arc::new(Commands(self.clone()));
-        tokio::join!(
-            worker::run(source, slots, handler, parker, cancel.clone()),
-            self.answer_syncs(requests, cancel.clone()),
-            self.clone().follow_changes(cancel.clone()),
-        );
-        Ok(())
+        let working = async {
+            tokio::join!(
+                worker::run(source, slots, handler, parker, cancel.clone()),
+                self.answer_syncs(requests, cancel.clone()),
+                self.clone().follow_changes(cancel.clone()),
+            );
+            Ok(())
+        };
+        tokio::select! {
+            done = working => done,
+            reason = self.is_replaced() => Err(Error::Replaced(reason)),
+        }
     }
 
     /// Waits until the engine, having heard a heartbeat, has made this controller's consumer; false where it was told to

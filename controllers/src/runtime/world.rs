@@ -52,6 +52,7 @@ impl Controller {
             platform: self.config.platform.to_string(),
             sync_id,
             instance_id: self.reporter.instance_id,
+            world_id: Some(self.driver.world_id()),
             part,
             last,
             span: Some(span),

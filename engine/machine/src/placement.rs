@@ -1,4 +1,6 @@
-//! Which controller gets a session or an application: the right platform and lane, healthy, able, with room left.
+//! Which controller gets a session or an application: the right platform, lane and labels, healthy, able, with room left.
+
+use serde_json::{Map, Value};
 
 use crate::Lane;
 
@@ -19,6 +21,8 @@ pub struct Candidate {
     pub domain: &'static str,
     /// Serves that.
     pub able: bool,
+    /// What its labels lack of what is asked for.
+    pub unfit: Option<String>,
     /// Sessions that it holds or was given.
     pub load: u32,
     /// Sessions that it can hold; `None` where it did not say.
@@ -34,9 +38,20 @@ pub enum Place {
         controller_id: String,
         /// How it is reached.
         lane: Lane,
+        /// Why it and no other; for people.
+        why: String,
     },
     /// Nobody now; it waits with this reason.
     Wait(String),
+}
+
+/// What labels lack of what a selector asks for: every one of its pairs, by name and value.
+#[must_use]
+pub fn lacks(labels: &Value, selector: &Map<String, Value>) -> Option<String> {
+    let missing = selector.iter().filter(|(name, value)| labels.get(name.as_str()) != Some(value));
+    let pair = |(name, value): (&String, &Value)| format!("{name}={}", value.as_str().unwrap_or_default());
+    let missing: Vec<String> = missing.map(pair).collect();
+    (!missing.is_empty()).then(|| format!("its labels lack {}", missing.join(", ")))
 }
 
 /// Chooses the least loaded controller of a platform; the core lane, where it exists, has its platform alone.
@@ -47,15 +62,22 @@ pub fn choose(platform: &str, candidates: &[Candidate]) -> Place {
         return Place::Wait(format!("no controller of platform {platform} has ever reported; start one"));
     }
     let core = mine.iter().any(|c| c.lane == Lane::Core && c.ready);
-    let usable = |c: &&&Candidate| c.ready && c.able && (!core || c.lane == Lane::Core);
+    let usable = |c: &&&Candidate| c.ready && c.able && c.unfit.is_none() && (!core || c.lane == Lane::Core);
     let with_room = |c: &&&Candidate| c.room.is_none_or(|room| c.load < room);
     let fullness =
-        |c: &&&Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
-    let best = mine.iter().filter(usable).filter(with_room).min_by_key(|c| (fullness(c), c.controller_id.clone()));
+        |c: &Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
+    let fit: Vec<&&Candidate> = mine.iter().filter(usable).filter(with_room).collect();
+    let best = fit.iter().copied().min_by(|a, b| (fullness(a), &a.controller_id).cmp(&(fullness(b), &b.controller_id)));
     match best {
-        Some(c) => Place::Chosen { controller_id: c.controller_id.clone(), lane: c.lane },
+        Some(c) => Place::Chosen { controller_id: c.controller_id.clone(), lane: c.lane, why: why(c, fit.len()) },
         None => Place::Wait(why_not(platform, &mine)),
     }
+}
+
+fn why(chosen: &Candidate, fit: usize) -> String {
+    let room = chosen.room.map(|room| format!(" of {room}")).unwrap_or_default();
+    let among = if fit == 1 { "the only one that fits".to_owned() } else { format!("the emptiest of {fit} that fit") };
+    format!("{among}, with {}{room} sessions", chosen.load)
 }
 
 fn why_not(platform: &str, candidates: &[&Candidate]) -> String {
@@ -65,6 +87,7 @@ fn why_not(platform: &str, candidates: &[&Candidate]) -> String {
             let why = match (c.ready, c.able, c.room) {
                 (false, ..) => c.reason.clone().unwrap_or_else(|| "unhealthy".into()),
                 (_, false, _) => format!("does not serve {}", c.domain),
+                _ if c.unfit.is_some() => c.unfit.clone().unwrap_or_default(),
                 (_, _, Some(room)) if c.load >= room => format!("full ({room} sessions)"),
                 _ => "another controller has this platform in the core lane".into(),
             };
@@ -88,6 +111,7 @@ mod tests {
             reason: None,
             domain: "sessions",
             able: true,
+            unfit: None,
             load,
             room,
         }
@@ -105,6 +129,27 @@ mod tests {
         let all =
             [candidate("a", 5, Some(10), true), candidate("b", 6, Some(100), true), candidate("c", 0, None, false)];
         assert_eq!(chosen(choose("local", &all)), "b");
+    }
+
+    #[test]
+    fn who_lacks_a_label_is_passed_over_however_empty_it_is_and_says_what_it_lacks() {
+        let unfit =
+            |id: &str| Candidate { unfit: Some("its labels lack zone=eu".into()), ..candidate(id, 0, None, true) };
+        let fit = candidate("b", 9, Some(10), true);
+        let place = choose("local", &[unfit("a"), fit]);
+        let Place::Chosen { controller_id, why, .. } = place else { panic!("{place:?}") };
+        assert_eq!((controller_id.as_str(), why.as_str()), ("b", "the only one that fits, with 9 of 10 sessions"));
+        assert!(chosen(choose("local", &[unfit("a")])).contains("a: its labels lack zone=eu"));
+    }
+
+    #[test]
+    fn a_selector_asks_for_each_of_its_labels_by_value() {
+        let labels = serde_json::json!({ "zone": "eu", "gpu": "yes" });
+        let selector = |pairs: Value| lacks(&labels, pairs.as_object().expect("pairs"));
+        assert_eq!(selector(serde_json::json!({})), None);
+        assert_eq!(selector(serde_json::json!({ "gpu": "yes", "zone": "eu" })), None);
+        let lacking = selector(serde_json::json!({ "gpu": "no", "disk": "fast", "zone": "eu" }));
+        assert_eq!(lacking.as_deref(), Some("its labels lack disk=fast, gpu=no"));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) trait Commanded: EntityTrait {
     const DEADLINE_MS: Self::Column;
     const WAKE_MS: Self::Column;
     const CREATED_MS: Self::Column;
+    /// The labels that a controller must have to get it, where that can be asked for.
+    const SELECTOR: Option<Self::Column>;
     /// What waits for a place, in SQL besides its platform; literally as in a partial index, so that SQLite uses that.
     const UNPLACED: &'static str;
     /// The capability that their controllers have.
@@ -46,6 +48,7 @@ impl Commanded for session::Entity {
     const DEADLINE_MS: Self::Column = session::Column::DeadlineMs;
     const WAKE_MS: Self::Column = session::Column::WakeMs;
     const CREATED_MS: Self::Column = session::Column::CreatedMs;
+    const SELECTOR: Option<Self::Column> = Some(session::Column::Selector);
     const UNPLACED: &'static str = "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed') AND command_id IS NOT NULL";
     const DOMAIN: &'static str = "sessions";
 
@@ -71,6 +74,7 @@ impl Commanded for application::Entity {
     const DEADLINE_MS: Self::Column = application::Column::DeadlineMs;
     const WAKE_MS: Self::Column = application::Column::WakeMs;
     const CREATED_MS: Self::Column = application::Column::CreatedMs;
+    const SELECTOR: Option<Self::Column> = None;
     const UNPLACED: &'static str = "controller_id IS NULL AND install_status <> 'uninstalled'";
     const DOMAIN: &'static str = "applications";
 
@@ -97,6 +101,7 @@ impl Commanded for debt::Entity {
     const DEADLINE_MS: Self::Column = debt::Column::DeadlineMs;
     const WAKE_MS: Self::Column = debt::Column::WakeMs;
     const CREATED_MS: Self::Column = debt::Column::CreatedMs;
+    const SELECTOR: Option<Self::Column> = None;
     /// A debt is its owner's.
     const UNPLACED: &'static str = "1 = 0";
     const DOMAIN: &'static str = "sessions";

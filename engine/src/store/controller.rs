@@ -4,9 +4,10 @@ use machine::Lane;
 use machine::breaker::{Breaker, Kinds, State};
 use machine::budget::Budget;
 use machine::controller::Controller;
-use machine::placement::Candidate;
+use machine::placement::{Candidate, lacks};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use streams::wire::{Capacity, ControllerHealth};
 
 /// A controller's row.
@@ -168,9 +169,16 @@ impl Model {
             reason: self.why_not_ready(),
             able: able.is_none_or(|all| all.is_empty() || all.iter().any(|c| c == domain)),
             domain,
+            unfit: None,
             load: capacity.map_or(0, |c| c.sessions).saturating_add(given),
             room: capacity.map(|c| c.sessions_max).filter(|_| domain == "sessions"),
         }
+    }
+
+    /// The same for something that is to go only to who has these labels.
+    #[must_use]
+    pub fn candidate_for(&self, domain: &'static str, given: u32, selector: &Map<String, Json>) -> Candidate {
+        Candidate { unfit: lacks(&self.labels, selector), ..self.candidate(domain, given) }
     }
 
     fn why_not_ready(&self) -> Option<String> {

@@ -22,11 +22,16 @@ pub struct Model {
     pub platform: String,
     pub controller_id: Option<String>,
     pub lane: Option<String>,
+    #[serde(default)]
+    pub placement: Option<String>,
     pub status: String,
     pub desired: String,
     pub generation: i64,
     #[sea_orm(column_type = "JsonBinary")]
     pub resources: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    #[serde(default)]
+    pub selector: Json,
     pub persistent_home: bool,
     pub idle_timeout_s: Option<i64>,
     pub max_duration_s: Option<i64>,
@@ -109,6 +114,7 @@ impl Model {
             generation: self.generation,
             controller_id: self.controller_id.clone(),
             lane: self.lane.as_deref().and_then(Lane::from_name),
+            placement: self.placement.clone(),
             reason: self.reason.clone(),
             message: self.message.clone(),
             phase: self.phase.clone(),
@@ -166,6 +172,7 @@ impl Model {
         self.generation = facts.generation;
         self.controller_id = facts.controller_id;
         self.lane = facts.lane.map(|lane| lane.as_str().into());
+        self.placement = facts.placement;
         self.reason = facts.reason;
         self.message = facts.message;
         self.phase = facts.phase;

@@ -8,7 +8,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::application::Using;
@@ -270,19 +270,27 @@ impl<'a> Batch<'a> {
         choose(platform, &candidates)
     }
 
-    /// The controller that a session goes to: none that still has something of it to remove.
-    pub(super) fn choose_for(&self, session: Uuid) -> Result<Place, Error> {
-        let platform = &self.slot(session)?.row.platform;
-        let mine = self.controllers.values().filter(|slot| slot.row.platform == *platform);
+    /// The controller that a session goes to: one with the labels that it asks for, and none that still has something of it to
+    /// remove.
+    pub(super) fn choose_for(&self, session: Uuid, platform: &str, selector: &Map<String, Value>) -> Place {
+        let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
         let candidates = mine.map(|slot| {
-            let mut candidate = slot.row.candidate("sessions", self.load.given(&slot.row.controller_id));
+            let given = self.load.given(&slot.row.controller_id);
+            let mut candidate = slot.row.candidate_for("sessions", given, selector);
             if candidate.ready && self.owes(session, &candidate.controller_id, candidate.lane) {
                 candidate.ready = false;
                 candidate.reason = Some("it has still to remove what it had of this session".into());
             }
             candidate
         });
-        Ok(choose(platform, &candidates.collect::<Vec<_>>()))
+        choose(platform, &candidates.collect::<Vec<_>>())
+    }
+
+    /// The same for a session that is there.
+    pub(super) fn choose_again(&self, session: Uuid) -> Result<Place, Error> {
+        let row = &self.slot(session)?.row;
+        let (none, asked) = (Map::new(), row.selector.as_object());
+        Ok(self.choose_for(session, &row.platform, asked.unwrap_or(&none)))
     }
 
     pub(super) fn owner_ready(&self, owner: Option<&str>) -> bool {

@@ -133,6 +133,7 @@ impl Group {
         let now_ms = self.clock.now_ms(&tx).await?;
         let mut batch = Batch::load(&tx, jobs, now_ms, &mut self.load, &mut self.turns).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
+        let watched = self.wakes.watched.among(batch.changed_sessions());
         point("writer.commit", Moment::Before);
         let outcome = batch.flush(&tx).await?;
         self.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
@@ -143,6 +144,7 @@ impl Group {
         }
         point("writer.commit", Moment::After);
         self.announce(&outcome);
+        self.wakes.watched.tell(watched);
         Ok(answers)
     }
 

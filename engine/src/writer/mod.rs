@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use migrations::connect::Database;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -154,7 +154,6 @@ struct Job {
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
-    commits: watch::Receiver<u64>,
     backlog: Backlog,
     reader: sea_orm::DatabaseConnection,
     clock: Clock,
@@ -196,11 +195,11 @@ impl Writer {
         cancel: CancellationToken,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (commits, backlog) = (wakes.commits.subscribe(), Backlog::default());
+        let backlog = Backlog::default();
         let (reader, read_clock) = (database.reader.clone(), clock.clone());
         let group = group::Group::new(database, clock, wakes, metrics, backlog.clone());
         let task = tokio::spawn(group.run(queue, cancel));
-        (Self { jobs, commits, backlog, reader, clock: read_clock }, task)
+        (Self { jobs, backlog, reader, clock: read_clock }, task)
     }
 
     /// Hands in the work that a request becomes, unless the request was answered before: then that is the answer, and nothing
@@ -243,12 +242,6 @@ impl Writer {
     /// About how many commands wait to be published.
     pub(crate) fn backlog(&self) -> &Backlog {
         &self.backlog
-    }
-
-    /// Grows with every commit, also of another engine: what watchers wait on before they read again.
-    #[must_use]
-    pub fn commits(&self) -> watch::Receiver<u64> {
-        self.commits.clone()
     }
 
     /// Part of the queue that is in use, from 0 to 1.

@@ -53,7 +53,7 @@ impl Batch<'_> {
         if owner.is_none_or(|slot| !slot.row.revoked) {
             return Ok(false);
         }
-        let place = self.choose_for(id)?;
+        let place = self.choose_again(id)?;
         let next = match &place {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
             Place::Wait(_) => None,

@@ -28,7 +28,7 @@ impl Batch<'_> {
             return Ok(Done::Session(Box::new(slot.row.clone())));
         }
         let manifest = self.living_template(&new.template_id)?.manifest.clone();
-        let place = self.choose(&new.platform, "sessions");
+        let place = self.choose_for(new.session_id, &new.platform, &new.selector);
         let owner = match &place {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
             Place::Wait(_) => None,
@@ -78,7 +78,7 @@ impl Batch<'_> {
             Ask::Activity => Event::Activity,
             Ask::Extend { by_s } => Event::Extend { by_s },
             Ask::Again => Event::Again,
-            Ask::Wake if slot.row.controller_id.is_none() => Event::Wake(self.choose_for(id)?),
+            Ask::Wake if slot.row.controller_id.is_none() => Event::Wake(self.choose_again(id)?),
             Ask::Wake | Ask::Move => Event::Wake(Place::Wait(String::new())),
         })
     }
@@ -91,7 +91,7 @@ impl Batch<'_> {
     }
 
     pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
-        let place = self.choose_for(id)?;
+        let place = self.choose_again(id)?;
         point("placement.decide", Moment::During);
         if let Place::Chosen { controller_id, .. } = &place {
             self.load.give(controller_id);
@@ -227,6 +227,10 @@ impl Batch<'_> {
 
     pub(super) fn session(&self, id: Uuid) -> Result<Done, Error> {
         Ok(Done::Session(Box::new(self.slot(id)?.row.clone())))
+    }
+
+    pub(super) fn changed_sessions(&self) -> impl Iterator<Item = &session::Model> {
+        self.sessions.values().filter(|slot| slot.state != State::Clean).map(|slot| &slot.row)
     }
 
     pub(super) async fn flush_sessions(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {

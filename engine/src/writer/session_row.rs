@@ -22,6 +22,7 @@ pub(super) fn first_row(new: &NewSession, manifest: Value, facts: &Session, now_
         resources: json!(filled(&new.resources, &manifest)),
         template: manifest,
         platform: new.platform.clone(),
+        selector: Value::Object(new.selector.clone()),
         persistent_home: new.persistent_home,
         tags: json!(new.tags),
         metadata: Value::Object(new.metadata.clone()),
@@ -53,10 +54,12 @@ fn empty_row(session_id: Uuid) -> session::Model {
         platform: String::new(),
         controller_id: None,
         lane: None,
+        placement: None,
         status: String::new(),
         desired: String::new(),
         generation: 0,
         resources: json!({}),
+        selector: json!({}),
         persistent_home: false,
         idle_timeout_s: None,
         max_duration_s: None,
@@ -147,10 +150,11 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 41] = [
+const CHANGED: [C; 42] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
+    C::Placement,
     C::Status,
     C::Desired,
     C::Generation,

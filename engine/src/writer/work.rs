@@ -26,6 +26,8 @@ pub struct NewSession {
     pub platform: String,
     /// What it may use, as it was asked; the template's defaults fill the gaps.
     pub resources: Resources,
+    /// Labels that its controller must have.
+    pub selector: Object,
     /// Whether the home outlives hibernation.
     pub persistent_home: bool,
     /// Seconds.

@@ -219,12 +219,11 @@ async fn a_watcher_goes_on_after_a_restart_where_it_was() {
 async fn another_engine_on_the_same_database_goes_on_where_this_one_was_and_hears_its_commits() {
     let rig = Rig::postgres().await;
     let other = start(&rig.database, &rig.nats, &rig.clock).await;
-    let mut commits = other.commits();
     let mut here = from_now(&rig).await;
     let mut there = other.feed().watch(Filter::default(), None).await.expect("watches");
-    commits.mark_unchanged();
+    let mut watch = other.watch_session(uuid::Uuid::nil());
     let id = rig.create().await.session_id;
-    tokio::time::timeout(Duration::from_secs(20), commits.changed()).await.expect("heard").expect("runs");
+    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("heard");
     let first = item(&mut here).await;
     assert_eq!(first.0, format!("session:{id}"));
     assert_eq!(item(&mut there).await, first, "the other engine tells the same item with the same id");

@@ -124,19 +124,20 @@ impl Rig {
 
     /// The same by another id.
     pub(crate) async fn controller_named(&self, id: &str) -> Controller {
-        self.announced_as(id).await.listen().await
+        self.announced_as(id, json!({})).await.listen().await
     }
 
     /// The first, before it asks for anything.
     pub(crate) async fn announced(&self) -> Announced {
-        self.announced_as(OWNER).await
+        self.announced_as(OWNER, json!({})).await
     }
 
-    async fn announced_as(&self, id: &str) -> Announced {
+    pub(crate) async fn announced_as(&self, id: &str, labels: Value) -> Announced {
         let jetstream = async_nats::jetstream::new(self.client.clone());
         let instance = Uuid::now_v7();
         let mut beat = heartbeat(2, instance);
         beat["controller_id"] = json!(id);
+        beat["labels"] = labels;
         self.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await.expect("published");
         let consumer = eventually("the consumer", || async {
             let stream = jetstream.get_stream("SS_COMMANDS").await.ok()?;

@@ -105,6 +105,7 @@ fn world() -> World {
         platform: "docker".into(),
         sync_id: OTHER_ID,
         instance_id: OTHER_ID,
+        world_id: Some(OTHER_ID),
         part: 0,
         last: true,
         span: Some(Span { from: Uuid::nil(), until: None }),

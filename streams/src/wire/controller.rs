@@ -124,6 +124,9 @@ pub struct World {
     pub sync_id: Uuid,
     /// The reporting run.
     pub instance_id: Uuid,
+    /// The world that is told of; one that is not in charge of the controller's id is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world_id: Option<Uuid>,
     /// Counts from 0.
     pub part: u32,
     /// The end marker: what was in no part does not exist.
@@ -145,4 +148,14 @@ pub struct Span {
     /// The first id after it; without one the range has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Uuid>,
+}
+
+/// What a heartbeat that was sent as a request is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatAnswer {
+    /// It was taken. One that is refused must not work.
+    pub accepted: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

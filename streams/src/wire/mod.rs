@@ -10,7 +10,7 @@ mod session;
 mod template;
 
 pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, TemplateDelete};
-pub use controller::{Capacity, ControllerHealth, Heartbeat, Span, Sync, World, WorldItem};
+pub use controller::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer, Span, Sync, World, WorldItem};
 pub use lines::line_of;
 pub use node::{NodeCommand, NodeState, NodeStatus};
 pub use session::{Failure, Resources, SessionCommand, SessionCreate, SessionState, SessionStatus};

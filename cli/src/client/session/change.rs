@@ -104,7 +104,7 @@ impl Changes {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) =
         text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("KEY=VALUE is what it looks like")?;
     Ok((key.to_owned(), value.to_owned()))

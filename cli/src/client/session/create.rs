@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::change::pair;
 use crate::client::wait::Wait;
 
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub(super) struct Create {
     /// CPU that it may use, such as 500m or 2
     #[arg(long)]
     cpu: Option<String>,
+    /// A label that its controller must have; can be said more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    selector: Vec<(String, String)>,
     /// Idle time after which it is hibernated, such as 30m
     #[arg(long, value_name = "TIME")]
     idle_timeout: Option<String>,
@@ -49,6 +53,10 @@ impl Create {
         let resources: Map<_, _> = given([("memory", &self.memory), ("cpu", &self.cpu)]).collect();
         if !resources.is_empty() {
             body.insert("resources".into(), Value::Object(resources));
+        }
+        if !self.selector.is_empty() {
+            let pairs = self.selector.iter().map(|(name, value)| (name.clone(), json!(value)));
+            body.insert("selector".into(), Value::Object(pairs.collect()));
         }
         if self.persistent_home {
             body.insert("persistent_home".into(), json!(true));

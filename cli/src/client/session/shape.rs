@@ -34,6 +34,8 @@ pub(super) const SESSION: Resource = Resource {
         Column::field("url", "url"),
         Column::field("platform", "platform"),
         Column::field("controller", "controller_id"),
+        Column::field("placed there as", "placement"),
+        Column::made("must be labelled", |row| pairs(row, "selector")),
         Column::field("resource", "pod_name"),
         Column::field("memory", "resources.memory"),
         Column::field("cpu", "resources.cpu"),
@@ -45,7 +47,7 @@ pub(super) const SESSION: Resource = Resource {
         Column::field("expires at", "awake.expires_at"),
         Column::field("extendable until", "awake.extendable_until"),
         Column::made("tags", |row| listed(row, "tags")),
-        Column::made("metadata", metadata),
+        Column::made("metadata", |row| pairs(row, "metadata")),
         Column::made("attempt", |row| Some(cell(row, "attempt")).filter(|n| n != "0").unwrap_or_default()),
         Column::field("next attempt", "next_attempt_at"),
         Column::field("connections", "connections"),
@@ -91,8 +93,8 @@ fn listed(row: &Value, name: &str) -> String {
     row[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn metadata(row: &Value) -> String {
-    let pairs = row["metadata"].as_object().into_iter().flatten();
+fn pairs(row: &Value, name: &str) -> String {
+    let pairs = row[name].as_object().into_iter().flatten();
     pairs
         .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect::<Vec<_>>()

@@ -89,7 +89,7 @@ impl Open<'_> {
     /// Writes a choice down, or why there is none.
     fn assign(&mut self, place: &Place) {
         match place {
-            Place::Chosen { controller_id, lane } => {
+            Place::Chosen { controller_id, lane, .. } => {
                 *self.controller_id = Some(controller_id.clone());
                 *self.lane = Some(*lane);
             }
@@ -112,6 +112,8 @@ pub(crate) trait Commanded {
     fn ends(&self) -> bool;
     /// Whether one that waits may still be given a place.
     fn placeable(&self) -> bool;
+    /// It has a place: why this one.
+    fn placed_because(&mut self, _why: &str) {}
     /// The command was given up: what it was for has failed.
     fn failed(&mut self);
 
@@ -191,6 +193,9 @@ pub(crate) trait Commanded {
     /// Writes the choice down, or why there is none.
     fn assign(&mut self, place: &Place) {
         self.open().assign(place);
+        if let Place::Chosen { why, .. } = place {
+            self.placed_because(why);
+        }
     }
 
     /// What has an owner that takes no work shows so.
@@ -204,12 +209,13 @@ pub(crate) trait Commanded {
     /// Placement looked again for one that waits.
     fn placed(&mut self, place: &Place) {
         let placeable = self.placeable();
-        let mut open = self.open();
+        let open = self.open();
         if !placeable || open.controller_id.is_some() || !open.waits() {
             return;
         }
         let before = open.reason.clone();
-        open.assign(place);
+        self.assign(place);
+        let open = self.open();
         if open.controller_id.is_some() {
             self.effects().push(Effect::Decide("placed"));
             self.redrive();

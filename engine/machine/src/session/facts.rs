@@ -58,6 +58,9 @@ pub struct Session {
     pub controller_id: Option<String>,
     /// How its owner is reached.
     pub lane: Option<Lane>,
+    /// Why it was given to this owner; for people.
+    #[serde(default)]
+    pub placement: Option<String>,
     /// Why it waits, or why the engine moved it; for people.
     pub reason: Option<String>,
     /// The last word of its owner; for people.

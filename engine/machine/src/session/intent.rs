@@ -35,6 +35,7 @@ fn blank(session_id: Uuid, now_ms: i64) -> Session {
         generation: 1,
         controller_id: None,
         lane: None,
+        placement: None,
         reason: None,
         message: None,
         phase: None,

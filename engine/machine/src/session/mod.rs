@@ -163,6 +163,10 @@ impl Commanded for Step<'_> {
         !matches!(self.session.status, SessionState::Deleted | SessionState::Deleting)
     }
 
+    fn placed_because(&mut self, why: &str) {
+        self.session.placement = Some(why.to_owned());
+    }
+
     fn failed(&mut self) {
         if !self.session.debt {
             self.session.status = SessionState::Failed; // a debt is shown as deleted, and stays one

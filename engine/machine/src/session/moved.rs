@@ -52,7 +52,7 @@ impl Step<'_> {
     fn leave(&mut self) {
         self.end_run();
         let s = &mut self.session;
-        (s.controller_id, s.lane) = (None, None);
+        (s.controller_id, s.lane, s.placement) = (None, None, None);
         (s.url, s.pod_name, s.phase, s.message) = (None, None, None, None);
         s.reason = None;
     }

@@ -17,7 +17,7 @@ pub(crate) fn at(now_ms: i64, fresh: u128) -> Context {
 }
 
 pub(crate) fn chosen(lane: Lane) -> Place {
-    Place::Chosen { controller_id: OWNER.into(), lane }
+    Place::Chosen { controller_id: OWNER.into(), lane, why: "the only one".into() }
 }
 
 /// A placed session with an open create command.

@@ -15,7 +15,7 @@ const DUE: i64 = 10_000_000;
 pub(super) const OWNERS: [&str; 2] = ["host-1", "host-2"];
 
 pub(super) fn place(owner: usize) -> Place {
-    Place::Chosen { controller_id: OWNERS[owner].into(), lane: Lane::Durable }
+    Place::Chosen { controller_id: OWNERS[owner].into(), lane: Lane::Durable, why: String::new() }
 }
 
 impl State {

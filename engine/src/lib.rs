@@ -7,6 +7,7 @@ pub mod account;
 pub mod amendment;
 mod applications;
 pub mod attempts;
+pub mod causes;
 pub mod clock;
 mod controllers;
 mod courier;
@@ -296,6 +297,17 @@ impl Engine {
     /// Why it was not replayed.
     pub async fn replay(&self, id: uuid::Uuid, by: String) -> Result<store::dead_letter::Model, ReplayError> {
         replay::replay(&self.parts, &self.publisher, id, by).await
+    }
+
+    /// What a replay of a dead letter would do now; nothing is written.
+    ///
+    /// # Errors
+    /// Why it would not be replayed.
+    pub async fn replay_outlook(
+        &self,
+        id: uuid::Uuid,
+    ) -> Result<(store::dead_letter::Model, writer::Outlook), ReplayError> {
+        replay::outlook(&self.parts, id).await
     }
 
     /// Closes a dead letter for good, in the name of `by`, and says why.

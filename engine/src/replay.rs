@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::parts::Parts;
 use crate::store::dead_letter;
-use crate::writer::{self, Commanded, Done, Replay, Work};
+use crate::writer::{self, Commanded, Done, Outlook, Replay, Work};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -51,17 +51,32 @@ pub(crate) async fn replay(
     by: String,
 ) -> Result<dead_letter::Model, Error> {
     let work = async {
-        let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
-        if letter.status != "open" {
-            return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
-        }
+        let letter = open(parts, id).await?;
         let how = prepare(parts, Some(publisher), &letter).await?;
-        Ok(Work::Replay { letter: id, how, by })
+        Ok::<_, Error>(Work::Replay { letter: id, how, by })
     };
     match parts.writer.once(work).await? {
         Done::DeadLetter(row) => Ok(*row),
         _ => Err(Error::NotFound(id)),
     }
+}
+
+/// What a replay would do now: the letter, and what would become of what it is about.
+pub(crate) async fn outlook(parts: &Parts, id: Uuid) -> Result<(dead_letter::Model, Outlook), Error> {
+    let letter = open(parts, id).await?;
+    let how = prepare(parts, None, &letter).await?;
+    match parts.writer.submit(Work::TryReplay { letter: id, how }).await? {
+        Done::Outlook(outlook) => Ok((letter, *outlook)),
+        _ => Err(Error::NotFound(id)),
+    }
+}
+
+async fn open(parts: &Parts, id: Uuid) -> Result<dead_letter::Model, Error> {
+    let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
+    if letter.status != "open" {
+        return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
+    }
+    Ok(letter)
 }
 
 /// What the writer is to do about a letter; a message goes out here, unless nobody is given to publish it.

@@ -24,6 +24,11 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "threshold" => json!(5),
         "FailureKinds.timeout" => json!(0),
         "DeadLetter.status" | "LettersMeant.status" => json!("open"),
+        "Cause.subject" => json!("streamspace.session.create"),
+        "q" => json!("no such image"),
+        "open" => json!(9),
+        "replayed" => json!(2),
+        "discarded" => json!(1),
         "DeadLetter.subject" => json!("streamspace.session.create.docker.docker-1"),
         "Event.error_message" | "EventFate.delivery" | "EventFate.ahead" | "EventFate.next_attempt_at" => Value::Null,
         "EventFate.deadline_at" | "EventFate.superseded_by" | "EventFate.dead_letter" => Value::Null,
@@ -41,6 +46,12 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "Job.filter" => json!({ "user_id": "ada" }),
         "Job.finished_at" => Value::Null,
         "Job.failures" => json!([]),
+        "Job.outlook" | "DeadLetter.outlook" => Value::Null,
+        "Outlook.outcome" | "OutcomeCount.outcome" => json!("session.create"),
+        "Outlook.text" => json!(
+            "session 0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17: failed at generation 4 → session.create at \
+            generation 5, to docker-1; then waking"
+        ),
         "JobFailure.type" => json!("illegal-transition"),
         "JobFailure.detail" => json!("a session that is pending cannot hibernate; possible now: delete"),
         "accepting" | "built_in" | "persistent_home" => json!(true),

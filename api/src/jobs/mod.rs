@@ -1,5 +1,6 @@
 //! Jobs: actions on many things at once, what they are asked for with, and how far they have come.
 
+mod outlook;
 mod request;
 
 use std::sync::Arc;
@@ -20,7 +21,10 @@ use crate::document::Tag;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
+use outlook::JobOutlook;
 use request::{ReplayMany, SessionsBulk};
+
+pub(crate) use outlook::Outlook;
 
 /// An action on many things, and how far it has come.
 #[derive(Debug, Object)]
@@ -35,7 +39,7 @@ pub(crate) struct Job {
     filter: Value,
     /// Whether it deletes without waiting for dead controllers.
     force: bool,
-    /// Whether it only counts what it would do.
+    /// Whether it changes nothing and only finds out what it would do.
     dry_run: bool,
     /// How many items there are: as counted at its creation, and put right at its end.
     total: i64,
@@ -47,6 +51,8 @@ pub(crate) struct Job {
     skipped: i64,
     /// Why items were refused: the first hundred.
     failures: Vec<JobFailure>,
+    /// What would become of the items; of dry runs only.
+    outlook: Option<JobOutlook>,
     /// Who asked for it.
     created_by: String,
     /// When it was accepted.
@@ -83,6 +89,7 @@ impl From<job::Model> for Job {
             failed: row.failed,
             skipped: row.skipped,
             failures: row.failures.as_array().into_iter().flatten().map(failure).collect(),
+            outlook: row.dry_run.then(|| outlook::found(&row.outlook)),
             created_by: row.created_by,
             created_at: Timestamp::from_ms(row.created_ms),
             updated_at: Timestamp::from_ms(row.updated_ms),
@@ -160,7 +167,7 @@ impl Jobs {
     /// Ask something of many sessions
     ///
     /// Goes through those that the filter means now, oldest first, each as if it had been asked alone. Without `status`, all but
-    /// deleted ones. With `dry_run` it only counts.
+    /// deleted ones. With `dry_run` it changes nothing, and `outlook` tells what would become of them.
     #[oai(path = "/sessions/bulk", method = "post", operation_id = "bulk_sessions")]
     async fn sessions(&self, caller: Caller, body: Body<SessionsBulk>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
@@ -169,7 +176,8 @@ impl Jobs {
     /// Replay many dead letters
     ///
     /// Goes through those that the filter means now, oldest first, each as if it had been replayed alone. Without `status`, the
-    /// open ones. Those that were overtaken stay open and are told among the failures.
+    /// open ones. Those that were overtaken stay open and are told among the failures. With `dry_run` it changes nothing, and
+    /// `outlook` tells what would become of the sessions and applications that they are about.
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await

@@ -32,7 +32,7 @@ pub(super) struct SessionsBulk {
     force: Option<bool>,
     /// Of which.
     filter: SessionsMeant,
-    /// Only count what would be done; no unless given.
+    /// Change nothing, and find out what would be done; no unless given.
     dry_run: Option<bool>,
 }
 
@@ -70,7 +70,7 @@ struct SessionsMeant {
 pub(super) struct ReplayMany {
     /// Of which.
     filter: LettersMeant,
-    /// Only count what would be done; no unless given.
+    /// Change nothing, and find out what would be done; no unless given.
     dry_run: Option<bool>,
 }
 
@@ -99,6 +99,9 @@ struct LettersMeant {
     /// Those with this fingerprint.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     fingerprint: Option<String>,
+    /// Those with this text somewhere in their subject, error or entity, in capitals or not.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    q: Option<String>,
     /// Those parked then or later.
     since: Option<DateTime<Utc>>,
     /// Those parked before then.
@@ -189,6 +192,7 @@ impl LettersMeant {
             controller_id: check.text("filter.controller_id", self.controller_id),
             entity: check.text("filter.entity", self.entity),
             fingerprint: check.text("filter.fingerprint", self.fingerprint),
+            q: check.text("filter.q", self.q),
             since_ms: self.since.map(|at| at.timestamp_millis()),
             until_ms: self.until.map(|at| at.timestamp_millis()),
         }

@@ -74,11 +74,31 @@ async fn a_dead_letter_is_found_by_its_filters_discarded_with_a_reason_and_skipp
         ("entity=session:x".to_owned(), 0),
         ("since=2000-01-01T00:00:00Z".to_owned(), 1),
         ("until=2000-01-01T00:00:00Z".to_owned(), 0),
+        ("q=EXPECTED".to_owned(), 1),
+        ("q=%25".to_owned(), 0),
+        ("status=discarded".to_owned(), 0),
     ] {
-        let page = app.get(&format!("/api/v1/admin/dlq?{query}")).await;
-        assert_eq!(page.json["items"].as_array().map(Vec::len), Some(count), "{query}: {page:?}");
+        for path in ["/api/v1/admin/dlq", "/api/v1/admin/dlq/groups"] {
+            let page = app.get(&format!("{path}?{query}")).await;
+            assert_eq!(page.json["items"].as_array().map(Vec::len), Some(count), "{path}?{query}: {page:?}");
+        }
+    }
+    let cause = app.get("/api/v1/admin/dlq/groups").await.json["items"][0].clone();
+    assert_eq!((&cause["fingerprint"], &cause["latest_id"]), (&letter["fingerprint"], &letter["id"]));
+    assert_eq!((&cause["subject"], &cause["open"]), (&json!("streamspace.session.status"), &json!(1)));
+    for path in ["/api/v1/admin/dlq?q=", "/api/v1/admin/dlq/groups?q=%00"] {
+        let refused = app.get(path).await;
+        assert_eq!((refused.status, refused.problem()), (400, "invalid-parameter"), "{path}: {refused:?}");
     }
     let path = format!("/api/v1/admin/dlq/{}", letter["id"].as_str().unwrap());
+    let tried = app.call(Method::POST, &format!("{path}/replay?dry_run=true")).await;
+    assert_eq!((tried.status, &tried.json["status"]), (200, &json!("open")), "{tried:?}");
+    assert_eq!(tried.json["outlook"]["outcome"], "message", "{tried:?}");
+    let body = json!({ "filter": { "fingerprint": print }, "dry_run": true }).to_string();
+    let asked = app.post("/api/v1/admin/dlq/replay", "application/json", body).await;
+    let job = ended(&app, asked.header("location")).await;
+    assert_eq!(job["outlook"]["counts"], json!([{ "outcome": "message", "count": 1 }]), "{job}");
+    assert_eq!(job["outlook"]["items"][0]["id"], letter["id"], "{job}");
     let gone = app.call(Method::DELETE, &format!("{path}?reason=a%20mistake")).await;
     assert_eq!(
         (gone.status, &gone.json["status"], &gone.json["note"]),

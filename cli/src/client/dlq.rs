@@ -11,6 +11,7 @@ use crate::output::{self, Column, cell, printable};
 
 const EXAMPLES: &str = "\
 Examples:
+  streamspace dlq groups
   streamspace dlq list --reason undecodable
   streamspace dlq show ID
   streamspace dlq replay --reason retries_exhausted --dry-run
@@ -32,6 +33,18 @@ enum Command {
     #[command(after_help = "Example:\n  streamspace dlq list --platform docker --status all -o wide")]
     List {
         /// Those in this state
+        #[arg(long, default_value = "open", value_parser = ["open", "replayed", "discarded", "all"])]
+        status: String,
+        #[command(flatten)]
+        which: Which,
+        /// The most to show
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Lists what has to be mended: dead letters by cause, platform and controller, the newest cause first
+    #[command(after_help = "Example:\n  streamspace dlq groups --platform docker --status all")]
+    Groups {
+        /// Causes that have letters in this state
         #[arg(long, default_value = "open", value_parser = ["open", "replayed", "discarded", "all"])]
         status: String,
         #[command(flatten)]
@@ -64,7 +77,8 @@ Examples:
 }
 
 /// What a filter is made of.
-const FILTERS: [&str; 8] = ["reason", "subject", "platform", "controller", "entity", "fingerprint", "since", "until"];
+const FILTERS: [&str; 9] =
+    ["reason", "subject", "platform", "controller", "entity", "fingerprint", "search", "since", "until"];
 
 #[derive(Debug, clap::Args)]
 struct Replay {
@@ -100,6 +114,9 @@ struct Which {
     /// Those that failed in the same way as others
     #[arg(long)]
     fingerprint: Option<String>,
+    /// Those with this text somewhere in their subject, error or entity
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
     /// Those since then, such as 2026-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -109,6 +126,12 @@ struct Which {
 }
 
 impl Which {
+    fn in_state(self, status: String) -> Query {
+        let mut query = self.query();
+        query.push(("status", (status != "all").then_some(status)));
+        query
+    }
+
     fn query(self) -> Query {
         vec![
             ("reason", self.reason),
@@ -117,6 +140,7 @@ impl Which {
             ("controller_id", self.controller),
             ("entity", self.entity),
             ("fingerprint", self.fingerprint),
+            ("q", self.search),
             ("since", self.since),
             ("until", self.until),
         ]
@@ -156,15 +180,36 @@ const LETTER: Resource = Resource {
     none: "no dead letters",
 };
 
+const CAUSE: Resource = Resource {
+    noun: "cause",
+    path: "/admin/dlq/groups",
+    id: "fingerprint",
+    state: |row| cell(row, "reason"),
+    columns: &[
+        Column::field("FINGERPRINT", "fingerprint").rank(0),
+        Column::field("REASON", "reason").rank(3),
+        Column::field("SUBJECT", "subject").rank(6),
+        Column::field("PLATFORM", "platform").rank(7),
+        Column::field("CONTROLLER", "controller_id").rank(5),
+        Column::field("OPEN", "open").rank(1),
+        Column::field("COUNT", "count").rank(8),
+        Column::field("LAST", "last_at").time().rank(4),
+        Column::field("ERROR", "error").rank(2),
+        Column::field("REPLAYED", "replayed").wide(),
+        Column::field("DISCARDED", "discarded").wide(),
+        Column::field("FIRST", "first_at").time().wide(),
+        Column::field("LATEST", "latest_id").wide(),
+    ],
+    facts: &[],
+    none: "no dead letters",
+};
+
 /// Does one of them.
 pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
     let console = asker.console(&args.server)?;
     match args.command {
-        Command::List { status, which, limit } => {
-            let mut query = which.query();
-            query.push(("status", (status != "all").then_some(status)));
-            LETTER.list(&console, query, limit).await
-        }
+        Command::List { status, which, limit } => LETTER.list(&console, which.in_state(status), limit).await,
+        Command::Groups { status, which, limit } => CAUSE.list(&console, which.in_state(status), limit).await,
         Command::Show { id } => show(&console, id).await,
         Command::Replay(replay) => replay.run(&console).await,
         Command::Discard { id, reason } => {

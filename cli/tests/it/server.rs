@@ -148,7 +148,9 @@ async fn dead_letters_are_replayed_by_filter_and_discarded_with_a_reason() -> an
     run(folder.path(), &replay)?.done()?;
     let discard = run(folder.path(), &[&["dlq", "discard", ID, "--reason", "a test"][..], &at].concat())?.done()?;
     ensure!(discard.out.contains("discarded"), "{discard:?}");
+    run(folder.path(), &[&["dlq", "groups", "--search", "disk full"][..], &at].concat())?;
     let asked = server.asked();
+    ensure!(asked[2].what.starts_with("GET /api/v1/admin/dlq/groups?q=disk+full&status=open"), "{asked:?}");
     let body: Value = serde_json::from_str(&asked[0].body)?;
     ensure!(body == json!({ "filter": { "reason": "poison", "platform": "local" }, "dry_run": true }), "{body}");
     ensure!(asked[1].what == format!("DELETE /api/v1/admin/dlq/{ID}?reason=a+test"), "{asked:?}");

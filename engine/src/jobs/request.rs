@@ -134,6 +134,7 @@ fn first_row(new: NewJob, total: i64) -> job::Model {
         failed: 0,
         skipped: 0,
         failures: json!([]),
+        outlook: json!({}),
         cursor_ms: None,
         cursor_id: None,
         claimed_by: None,

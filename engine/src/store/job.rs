@@ -24,6 +24,8 @@ pub struct Model {
     pub skipped: i64,
     #[sea_orm(column_type = "JsonBinary")]
     pub failures: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub outlook: Json,
     pub cursor_ms: Option<i64>,
     pub cursor_id: Option<Uuid>,
     pub claimed_by: Option<Uuid>,

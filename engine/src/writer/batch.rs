@@ -246,6 +246,7 @@ impl<'a> Batch<'a> {
                 Ok(Done::Written)
             }
             Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
+            Work::TryReplay { letter, how } => self.try_replay(*letter, how),
             Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
             Work::Job(write) => self.job(write, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {

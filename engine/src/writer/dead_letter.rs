@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::work::{Ask, Commanded, Done, NewDeadLetter, Replay};
 use super::{ApplicationWork, Error};
+use crate::dead_letters::family;
 use crate::store::bulk::Update;
 use crate::store::{dead_letter, event};
 
@@ -38,30 +39,12 @@ impl Batch<'_> {
         self.settle(id, "replayed", note, by, trace)
     }
 
-    /// The same as one of many; says whether there is anything to do, and with `dry_run` only that.
-    pub(super) fn replay_item(
-        &mut self,
-        id: Uuid,
-        how: &Replay,
-        dry_run: bool,
-        by: &str,
-        trace: Option<&str>,
-    ) -> Result<bool, Error> {
+    /// The same as one of many; says whether there was anything to do.
+    pub(super) fn replay_item(&mut self, id: Uuid, how: &Replay, by: &str, trace: Option<&str>) -> Result<bool, Error> {
         if self.known_letter(id)?.status == "replayed" {
             return Ok(false);
         }
-        if !dry_run {
-            return self.replay(id, how, by, trace).map(|_| true);
-        }
-        self.is_open(id)?;
-        if let Replay::Ask { of, generation } = how {
-            self.is_current(*of, *generation)?;
-            match of {
-                Commanded::Session(id) => drop(self.ask_item(*id, Ask::Again, dry_run, trace)?),
-                Commanded::Application(id) => self.application_would_again(*id)?,
-            }
-        }
-        Ok(true)
+        self.replay(id, how, by, trace).map(|_| true)
     }
 
     /// Closes a letter for good; it stays as a record of why and by whom.
@@ -118,18 +101,18 @@ impl Batch<'_> {
         }
     }
 
-    fn known_letter(&self, id: Uuid) -> Result<&dead_letter::Model, Error> {
+    pub(super) fn known_letter(&self, id: Uuid) -> Result<&dead_letter::Model, Error> {
         self.known_letters.get(&id).ok_or_else(|| missing(id))
     }
 
-    fn is_open(&self, id: Uuid) -> Result<(), Error> {
+    pub(super) fn is_open(&self, id: Uuid) -> Result<(), Error> {
         match self.known_letter(id)?.status.as_str() {
             "open" => Ok(()),
             status => Err(Error::Superseded(format!("dead letter {id} is {status} already"))),
         }
     }
 
-    fn is_current(&self, of: Commanded, generation: i64) -> Result<(), Error> {
+    pub(super) fn is_current(&self, of: Commanded, generation: i64) -> Result<(), Error> {
         let (now, _) = self.stands(of)?;
         if now == generation {
             return Ok(());
@@ -206,8 +189,7 @@ fn missing(id: Uuid) -> Error {
 /// What causes are grouped by: the reason, the kind of subject, and the error without its numbers and ids.
 fn fingerprint(new: &NewDeadLetter) -> String {
     let words = new.error.split_whitespace().filter(|word| !word.chars().any(|c| c.is_ascii_digit()));
-    let kind: Vec<&str> = new.subject.split('.').take(3).collect();
-    let text = format!("{}|{}|{}", new.reason, kind.join("."), words.collect::<Vec<_>>().join(" "));
+    let text = format!("{}|{}|{}", new.reason, family(&new.subject), words.collect::<Vec<_>>().join(" "));
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

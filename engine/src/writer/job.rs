@@ -5,12 +5,14 @@
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
+use super::outlook::{NOTHING, Outlooks};
 use super::work::{Done, Failure, Item, JobStep, JobWrite};
 use crate::store::{event, job};
 
@@ -73,8 +75,10 @@ impl Batch<'_> {
         }
         let (dry_run, by) = (row.dry_run, row.created_by.clone());
         let mut row = row.clone();
+        let mut outlooks = Outlooks::deserialize(&row.outlook).unwrap_or_default();
         for item in &step.items {
-            match self.item(item, dry_run, &by, trace) {
+            let came = if dry_run { self.tried(item, &mut outlooks) } else { self.item(item, &by, trace) };
+            match came {
                 Ok(true) => row.done += 1,
                 Ok(false) => row.skipped += 1,
                 Err(failure) => {
@@ -82,6 +86,9 @@ impl Batch<'_> {
                     keep(&mut row.failures, failure);
                 }
             }
+        }
+        if dry_run {
+            row.outlook = json!(outlooks);
         }
         point("job.step", Moment::During);
         if let Some((ms, id)) = step.to {
@@ -100,16 +107,26 @@ impl Batch<'_> {
     }
 
     /// Does one item; says whether there was anything to do.
-    fn item(&mut self, item: &Item, dry_run: bool, by: &str, trace: Option<&str>) -> Result<bool, Failure> {
+    fn item(&mut self, item: &Item, by: &str, trace: Option<&str>) -> Result<bool, Failure> {
         match item {
-            Item::Session(id, ask) => {
-                self.ask_item(*id, *ask, dry_run, trace).map_err(|error| Failure::of(*id, &error))
-            }
-            Item::Letter(id, how) => {
-                self.replay_item(*id, how, dry_run, by, trace).map_err(|error| Failure::of(*id, &error))
-            }
+            Item::Session(id, ask) => self.ask_item(*id, *ask, trace).map_err(|error| Failure::of(*id, &error)),
+            Item::Letter(id, how) => self.replay_item(*id, how, by, trace).map_err(|error| Failure::of(*id, &error)),
             Item::Refused(failure) => Err(failure.clone()),
         }
+    }
+
+    /// Finds out what would become of one item, and keeps it.
+    fn tried(&self, item: &Item, outlooks: &mut Outlooks) -> Result<bool, Failure> {
+        let tried = self.outlook(item);
+        let something = tried.as_ref().is_ok_and(|outlook| outlook.outcome != NOTHING);
+        match tried {
+            Ok(outlook) => outlooks.keep(outlook),
+            Err(failure) => {
+                outlooks.count(failure.r#type);
+                return Err(failure);
+            }
+        }
+        Ok(something)
     }
 
     fn cancel_job(&mut self, id: Uuid, by: &str, trace: Option<&str>) -> Result<Done, Error> {
@@ -133,7 +150,8 @@ impl Batch<'_> {
         }
         (row.claimed_by, row.claimed_until_ms) = (None, None);
         let changes = json!({ "status": status, "finished_ms": now_ms, "total": row.total, "done": row.done,
-            "failed": row.failed, "skipped": row.skipped, "failures": row.failures });
+            "failed": row.failed, "skipped": row.skipped, "failures": row.failures,
+            "outlook": row.outlook });
         slot.touch();
         self.job_decided(id, &format!("job_{status}"), by, changes, trace)?;
         self.job_row(id)

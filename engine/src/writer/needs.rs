@@ -57,7 +57,7 @@ impl Needs {
                 self.templates.extend(manifests.iter().map(|manifest| manifest.metadata.name.clone()));
             }
             Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
-            Work::Replay { letter, how, .. } => self.replay(*letter, how),
+            Work::Replay { letter, how, .. } | Work::TryReplay { letter, how } => self.replay(*letter, how),
             Work::Discard { letter, .. } => self.letters.push(*letter),
             Work::Job(write) => self.job(write),
             _ => {}

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::application::ApplicationWork;
+use super::outlook::Outlook;
 use crate::amendment::Amendment;
 use crate::store::{application, controller, dead_letter, job, session};
 
@@ -329,6 +330,13 @@ pub enum Work {
         /// Who.
         by: String,
     },
+    /// An operator asks what a replay would do; nothing is written.
+    TryReplay {
+        /// Which.
+        letter: Uuid,
+        /// How.
+        how: Replay,
+    },
     /// An operator has done with a dead letter.
     Discard {
         /// Which.
@@ -406,6 +414,8 @@ pub enum Done {
     Controller(Box<controller::Model>),
     /// The dead letter as it is now.
     DeadLetter(Box<dead_letter::Model>),
+    /// What would become of it.
+    Outlook(Box<Outlook>),
     /// The job as it is now.
     Job(Box<job::Model>),
     /// It was known already; nothing changed.

@@ -4,6 +4,7 @@
 
 mod applications;
 mod breaker;
+mod causes;
 mod core_lane;
 mod courier;
 mod durable_lane;
@@ -15,6 +16,7 @@ mod idleness;
 mod jobs;
 mod parked;
 mod queue;
+mod replays;
 mod rig;
 mod turns;
 mod waiting;

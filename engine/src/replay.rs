@@ -4,11 +4,12 @@
 //! generation. A message that could not be read goes back, byte for byte, to the subject that it was on. One letter and a job
 //! over many take the same way.
 
-use streams::publisher::{Outgoing, Publisher};
+use streams::publisher::{Acked, Outgoing, Publisher};
 use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
+use crate::store::canary::Sent;
 use crate::store::dead_letter;
 use crate::writer::{self, Commanded, Done, Outlook, Replay, Work};
 
@@ -93,11 +94,10 @@ pub(crate) async fn prepare(
         let why = format!("nothing listens durably on {}; discard it instead", letter.subject);
         return Err(Error::Superseded(why));
     }
-    let note = match publisher {
-        Some(publisher) => publish_again(publisher, letter).await?,
-        None => String::new(),
-    };
-    Ok(Replay::Sent { note })
+    let Some(publisher) = publisher else { return Ok(Replay::Sent { note: String::new(), sent: None }) };
+    let ack = publish_again(publisher, letter).await?;
+    let note = format!("published again as sequence {} of {}", ack.sequence, ack.stream);
+    Ok(Replay::Sent { note, sent: Some(Sent::Message { stream: ack.stream, sequence: ack.sequence }) })
 }
 
 async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay, Error> {
@@ -109,7 +109,7 @@ async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay,
     Ok(Replay::Ask { of, generation: command.generation })
 }
 
-async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {
+async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<Acked, Error> {
     let outgoing = Outgoing {
         subject: letter.subject.clone(),
         message_id: format!("replay:{}:{}", letter.id, letter.updated_ms),
@@ -117,6 +117,5 @@ async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Re
         headers: Vec::new(),
         payload: letter.payload.clone().into(),
     };
-    let ack = publisher.publish(outgoing).await?;
-    Ok(format!("published again as sequence {} of {}", ack.sequence, ack.stream))
+    Ok(publisher.publish(outgoing).await?)
 }

@@ -1,5 +1,5 @@
 //! `dead_letters` gets an index of causes, which holds all that a count of them needs, so that grouping reads no payload. `jobs`
-//! learns what a dry run found out.
+//! learns what a dry run found out, its canary, its rate with the time before which it takes no step, and why it halted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -13,7 +13,14 @@ const JOBS: &str = "jobs";
 
 /// One statement a column: SQLite takes no more.
 fn columns() -> Vec<(&'static str, ColumnDef)> {
-    vec![(JOBS, json_binary("outlook").default("{}").take())]
+    let of_jobs = [
+        json_binary("outlook").default("{}").take(),
+        json_binary_null("canary"),
+        big_integer_null("rate"), // items a second
+        big_integer_null("not_before_ms"),
+        text_null("reason"),
+    ];
+    of_jobs.into_iter().map(|column| (JOBS, column)).collect()
 }
 
 #[async_trait::async_trait]

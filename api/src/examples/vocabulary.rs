@@ -46,6 +46,11 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "Job.filter" => json!({ "user_id": "ada" }),
         "Job.finished_at" => Value::Null,
         "Job.failures" => json!([]),
+        "Job.canary" | "Job.rate" | "Job.reason" | "CanaryTry.error" => Value::Null,
+        "canary" | "size" => json!(3),
+        "rate" => json!(10),
+        "stage" => json!("waiting"),
+        "CanaryTry.outcome" => json!("processing"),
         "Job.outlook" | "DeadLetter.outlook" => Value::Null,
         "Outlook.outcome" | "OutcomeCount.outcome" => json!("session.create"),
         "Outlook.text" => json!(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use engine::FieldError;
 use engine::events::Pattern;
-use engine::jobs::{Kind, NewJob, What};
+use engine::jobs::{Kind, NewJob, Pace, What};
 use engine::queries::{LetterFilter, SessionFilter};
 use poem_openapi::{Enum, Object};
 use serde::Deserialize;
@@ -72,6 +72,12 @@ pub(super) struct ReplayMany {
     filter: LettersMeant,
     /// Change nothing, and find out what would be done; no unless given.
     dry_run: Option<bool>,
+    /// So many go first, and the others only where all of these end well.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+    canary: Option<u32>,
+    /// So many a second at most.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    rate: Option<u32>,
 }
 
 /// Which dead letters are meant: those with all that is given.
@@ -126,7 +132,8 @@ impl SessionsBulk {
         let filter = self.filter.checked(&mut check);
         check.meant(filter == SessionFilter::default(), all, "session that is not deleted");
         check.done()?;
-        Ok(NewJob { kind, what: What::Sessions(filter), force, dry_run: self.dry_run.unwrap_or_default(), created_by })
+        let (what, dry_run, pace) = (What::Sessions(filter), self.dry_run.unwrap_or_default(), Pace::default());
+        Ok(NewJob { kind, what, force, dry_run, pace, created_by })
     }
 }
 
@@ -158,6 +165,8 @@ impl ReplayMany {
         let all = self.filter.all;
         let mut filter = self.filter.checked(&mut check);
         check.meant(filter == LetterFilter::default(), all, "open dead letter");
+        check.within("canary", self.canary, 100);
+        check.within("rate", self.rate, 1_000);
         check.done()?;
         filter.status.get_or_insert_with(|| "open".to_owned());
         Ok(NewJob {
@@ -165,6 +174,7 @@ impl ReplayMany {
             what: What::Letters(filter),
             force: false,
             dry_run: self.dry_run.unwrap_or_default(),
+            pace: Pace { canary: self.canary, rate: self.rate },
             created_by,
         })
     }
@@ -219,6 +229,12 @@ impl Check {
             );
         }
         value
+    }
+
+    fn within(&mut self, field: &str, number: Option<u32>, most: u32) {
+        if let Some(number) = number.filter(|number| !(1..=most).contains(number)) {
+            self.add(field, format!("must be from 1 to {most}, not {number}"), "leave it out to do without");
+        }
     }
 
     fn meant(&mut self, empty: bool, all: Option<bool>, what: &str) {

@@ -90,6 +90,27 @@ async fn a_dead_letter_is_found_by_its_filters_discarded_with_a_reason_and_skipp
         let refused = app.get(path).await;
         assert_eq!((refused.status, refused.problem()), (400, "invalid-parameter"), "{path}: {refused:?}");
     }
+    for (more, field) in [(json!({ "canary": 0 }), "canary"), (json!({ "rate": 1001 }), "rate")] {
+        let mut body = json!({ "filter": { "fingerprint": print } });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let refused = app.post("/api/v1/admin/dlq/replay", "application/json", body.to_string()).await;
+        assert_eq!((refused.status, refused.fields()), (422, vec![field]), "{refused:?}");
+    }
+    let body = json!({ "filter": { "fingerprint": print }, "canary": 1, "rate": 50 }).to_string();
+    let asked = app.post("/api/v1/admin/dlq/replay", "application/json", body).await;
+    let job = ended(&app, asked.header("location")).await;
+    assert_eq!(
+        (&job["status"], &job["canary"]["stage"], &job["rate"]),
+        (&json!("halted"), &json!("failed"), &json!(50))
+    );
+    assert_eq!(job["canary"]["tries"][0]["letter_id"], letter["id"], "{job}");
+    assert!(job["reason"].as_str().is_some_and(|why| why.contains("undecodable")), "{job}");
+    let resumed = app.call(Method::POST, &format!("{}/resume", asked.header("location"))).await;
+    assert_eq!((resumed.status, &resumed.json["reason"]), (200, &Value::Null), "{resumed:?}");
+    assert_eq!(ended(&app, asked.header("location")).await["status"], "completed");
+    let late = app.call(Method::POST, &format!("{}/resume", asked.header("location"))).await;
+    assert_eq!((late.status, late.problem()), (409, "conflict"));
+    let letter = app.get("/api/v1/admin/dlq?status=open").await.json["items"][0].clone();
     let path = format!("/api/v1/admin/dlq/{}", letter["id"].as_str().unwrap());
     let tried = app.call(Method::POST, &format!("{path}/replay?dry_run=true")).await;
     assert_eq!((tried.status, &tried.json["status"]), (200, &json!("open")), "{tried:?}");

@@ -63,7 +63,8 @@ enum Command {
     #[command(after_help = "\
 Examples:
   streamspace dlq replay ID
-  streamspace dlq replay --reason retries_exhausted --platform docker --wait")]
+  streamspace dlq replay --reason retries_exhausted --platform docker --canary 3 --rate 10 --wait
+  streamspace dlq replay --fingerprint 9f2c4e1ab07d55c3 --dry-run --wait")]
     Replay(Replay),
     /// Decides that one is not to be processed; it is kept, with the reason
     #[command(after_help = "Example:\n  streamspace dlq discard ID --reason \"sent by a test\"")]
@@ -87,9 +88,15 @@ struct Replay {
     ids: Vec<Uuid>,
     #[command(flatten)]
     which: Which,
-    /// With a filter: only say how many it would be
-    #[arg(long, conflicts_with = "ids")]
+    /// Change nothing, and say what would become of them
+    #[arg(long)]
     dry_run: bool,
+    /// With a filter: so many go first, and the others only where all of these end well
+    #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=100))]
+    canary: Option<u32>,
+    /// With a filter: so many a second at most
+    #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: Option<u32>,
     #[command(flatten)]
     wait: Wait,
 }
@@ -151,7 +158,10 @@ const LETTER: Resource = Resource {
     noun: "dead letter",
     path: "/admin/dlq",
     id: "id",
-    state: |row| format!("{}  {}", cell(row, "status"), cell(row, "note")),
+    state: |row| match &row["outlook"] {
+        Value::Null => format!("{}  {}", cell(row, "status"), cell(row, "note")),
+        outlook => format!("{}, dry run  {}", cell(row, "status"), cell(outlook, "text")),
+    },
     columns: &[
         Column::field("ID", "id").rank(0),
         Column::field("SUBJECT", "subject").rank(4),
@@ -221,8 +231,9 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
 
 impl Replay {
     async fn run(self, console: &Console) -> Result<(), Failure> {
+        let how = if self.dry_run { "?dry_run=true" } else { "" };
         for id in &self.ids {
-            let letter = console.client.post(&format!("{}/replay", LETTER.at(id)), None).await?;
+            let letter = console.client.post(&format!("{}/replay{how}", LETTER.at(id)), None).await?;
             LETTER.tell(console, &letter)?;
         }
         if !self.ids.is_empty() {
@@ -232,6 +243,11 @@ impl Replay {
         let mut body = json!({ "filter": given.collect::<Map<_, _>>() });
         if self.dry_run {
             body["dry_run"] = json!(true);
+        }
+        for (name, number) in [("canary", self.canary), ("rate", self.rate)] {
+            if let Some(number) = number {
+                body[name] = json!(number);
+            }
         }
         let job = console.client.post("/admin/dlq/replay", Some(&body)).await?;
         job::finish(console, job, self.wait).await

@@ -157,6 +157,25 @@ async fn dead_letters_are_replayed_by_filter_and_discarded_with_a_reason() -> an
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_halts_says_why_and_how_to_go_on() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|asked, _| {
+        let mut answer = job("halted", 1, 0);
+        answer["reason"] = json!("canary: dead letter X failed again: disk full");
+        json(if asked.what.starts_with("POST") { 202 } else { 200 }, &answer)
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let replay = ["dlq", "replay", "--search", "disk", "--canary", "3", "--rate", "10", "--wait"];
+    let said = run(folder.path(), &[&replay[..], &at].concat())?;
+    ensure!(said.code == Some(1) && said.err.contains("disk full") && said.err.contains("job resume"), "{said:?}");
+    let body: Value = serde_json::from_str(&server.asked()[0].body)?;
+    ensure!(body == json!({ "filter": { "q": "disk" }, "canary": 3, "rate": 10 }), "{body}");
+    run(folder.path(), &[&["job", "resume", ID][..], &at].concat())?.done()?;
+    ensure!(server.asked().iter().any(|asked| asked.what == format!("POST /api/v1/jobs/{ID}/resume")));
+    Ok(())
+}
+
 #[test]
 fn answers_are_on_stdout_progress_is_on_stderr_and_quiet_is_ids() -> anyhow::Result<()> {
     let mut dev = Dev::new()?;

@@ -24,7 +24,7 @@ impl Batch<'_> {
     pub(super) fn replay(&mut self, id: Uuid, how: &Replay, by: &str, trace: Option<&str>) -> Result<Done, Error> {
         self.is_open(id)?;
         let note = match how {
-            Replay::Sent { note } => note.clone(),
+            Replay::Sent { note, .. } => note.clone(),
             Replay::Ask { of, generation } => {
                 self.is_current(*of, *generation)?;
                 match of {
@@ -126,7 +126,7 @@ impl Batch<'_> {
     }
 
     /// The generation and the open command of what has commands.
-    fn stands(&self, of: Commanded) -> Result<(i64, Option<Uuid>), Error> {
+    pub(super) fn stands(&self, of: Commanded) -> Result<(i64, Option<Uuid>), Error> {
         match of {
             Commanded::Session(id) => self.slot(id).map(|slot| (slot.row.generation, slot.row.command_id)),
             Commanded::Application(id) => self.application_stands(id),

@@ -77,7 +77,11 @@ impl Needs {
         self.jobs.push(match write {
             JobWrite::Create(row) => row.job_id,
             JobWrite::Step(step) => step.id,
-            JobWrite::Claim { id, .. } | JobWrite::Release { id, .. } | JobWrite::Cancel { id, .. } => *id,
+            JobWrite::Judge(judged) => judged.id,
+            JobWrite::Claim { id, .. }
+            | JobWrite::Release { id, .. }
+            | JobWrite::Cancel { id, .. }
+            | JobWrite::Resume { id, .. } => *id,
         });
         let JobWrite::Step(step) = write else { return };
         for item in &step.items {

@@ -79,7 +79,7 @@ impl Batch<'_> {
         }
         self.is_open(letter)?;
         let outlook = match how {
-            Replay::Sent { note } => self.message_outlook(letter, note)?,
+            Replay::Sent { note, .. } => self.message_outlook(letter, note)?,
             Replay::Ask { of, generation } => {
                 self.is_current(*of, *generation)?;
                 match of {

@@ -10,6 +10,7 @@ use super::Error;
 use super::application::ApplicationWork;
 use super::outlook::Outlook;
 use crate::amendment::Amendment;
+use crate::store::canary::{Sent, Try};
 use crate::store::{application, controller, dead_letter, job, session};
 
 /// A session as it was asked for, checked.
@@ -175,6 +176,8 @@ pub enum Replay {
     Sent {
         /// As what.
         note: String,
+        /// Where it went; `None` where it did not.
+        sent: Option<Sent>,
     },
 }
 
@@ -199,6 +202,15 @@ pub enum JobWrite {
     },
     /// Its next items.
     Step(Box<JobStep>),
+    /// What became of the items that went first.
+    Judge(Box<Judged>),
+    /// An operator lets one go on that halted.
+    Resume {
+        /// Which.
+        id: Uuid,
+        /// Who says so.
+        by: String,
+    },
     /// Nobody wants it any more.
     Cancel {
         /// Which.
@@ -223,6 +235,17 @@ pub struct JobStep {
     pub to: Option<(i64, Uuid)>,
     /// Whether nothing comes after.
     pub last: bool,
+}
+
+/// What became of the items that a job let go first.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The job.
+    pub id: Uuid,
+    /// Who walks it.
+    pub runner: Uuid,
+    /// All of them, as they are now.
+    pub tries: Vec<Try>,
 }
 
 /// One item of a job.

@@ -12,6 +12,7 @@ pub mod clock;
 mod controllers;
 mod courier;
 mod dead_letters;
+pub mod edit;
 pub mod events;
 pub mod fate;
 pub mod feed;
@@ -308,6 +309,30 @@ impl Engine {
         id: uuid::Uuid,
     ) -> Result<(store::dead_letter::Model, writer::Outlook), ReplayError> {
         replay::outlook(&self.parts, id).await
+    }
+
+    /// Corrects a report that could not be read, and sends it; the dead letter keeps its bytes and the difference.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn edit_letter(
+        &self,
+        id: uuid::Uuid,
+        new: edit::NewEdit,
+    ) -> Result<store::dead_letter::Model, ReplayError> {
+        edit::edit(&self.parts, &self.publisher, id, new).await
+    }
+
+    /// The same letter as the correction would leave it; nothing is written.
+    ///
+    /// # Errors
+    /// Why it would not be done.
+    pub async fn edit_outlook(
+        &self,
+        id: uuid::Uuid,
+        new: edit::NewEdit,
+    ) -> Result<store::dead_letter::Model, ReplayError> {
+        edit::outlook(&self.parts, id, new).await
     }
 
     /// Closes a dead letter for good, in the name of `by`, and says why.

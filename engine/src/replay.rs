@@ -9,6 +9,8 @@ use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
+use crate::projector::illegible;
+use crate::request::FieldError;
 use crate::store::canary::Sent;
 use crate::store::dead_letter;
 use crate::writer::{self, Commanded, Done, Outlook, Replay, Work};
@@ -72,7 +74,8 @@ pub(crate) async fn outlook(parts: &Parts, id: Uuid) -> Result<(dead_letter::Mod
     }
 }
 
-async fn open(parts: &Parts, id: Uuid) -> Result<dead_letter::Model, Error> {
+/// The letter, where it is open.
+pub(crate) async fn open(parts: &Parts, id: Uuid) -> Result<dead_letter::Model, Error> {
     let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
     if letter.status != "open" {
         return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
@@ -94,7 +97,7 @@ pub(crate) async fn prepare(
         let why = format!("nothing listens durably on {}; discard it instead", letter.subject);
         return Err(Error::Superseded(why));
     }
-    let Some(publisher) = publisher else { return Ok(Replay::Sent { note: String::new(), sent: None }) };
+    let Some(publisher) = publisher else { return Ok(Replay::Sent { note: again(letter), sent: None }) };
     let ack = publish_again(publisher, letter).await?;
     let note = format!("published again as sequence {} of {}", ack.sequence, ack.stream);
     Ok(Replay::Sent { note, sent: Some(Sent::Message { stream: ack.stream, sequence: ack.sequence }) })
@@ -107,6 +110,13 @@ async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay,
     let command = command.ok_or_else(|| moved_on("it left the log"))?;
     let of = Commanded::of(&command.entity).ok_or_else(|| moved_on("it belongs to no session and no application"))?;
     Ok(Replay::Ask { of, generation: command.generation })
+}
+
+/// What would become of a message once it is back.
+fn again(letter: &dead_letter::Model) -> String {
+    let wrong = subject::parse_report(&letter.subject).and_then(|_| illegible(&letter.subject, &letter.payload));
+    let told = |wrong: FieldError| format!("; it would be parked again: {} {}", wrong.field, wrong.rule);
+    wrong.map(told).unwrap_or_default()
 }
 
 async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<Acked, Error> {

@@ -1,5 +1,5 @@
-//! `dead_letters` gets an index of causes, which holds all that a count of them needs, so that grouping reads no payload. `jobs`
-//! learns what a dry run found out, its canary, its rate with the time before which it takes no step, and why it halted.
+//! `dead_letters` gets an index of causes, which holds all that a count of them needs, so that grouping reads no payload, and how an
+//! operator corrected what could not be read. `jobs` learns what a dry run found out, its canary, its rate with the time before which it takes no step, and why it halted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -20,7 +20,8 @@ fn columns() -> Vec<(&'static str, ColumnDef)> {
         big_integer_null("not_before_ms"),
         text_null("reason"),
     ];
-    of_jobs.into_iter().map(|column| (JOBS, column)).collect()
+    let edit = (LETTERS, json_binary_null("edit"));
+    of_jobs.into_iter().map(|column| (JOBS, column)).chain([edit]).collect()
 }
 
 #[async_trait::async_trait]

@@ -7,6 +7,7 @@ use poem_openapi::Object;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::edit::Edited;
 use crate::jobs::Outlook;
 use crate::timestamp::Timestamp;
 
@@ -47,6 +48,8 @@ pub(crate) struct DeadLetter {
     settled_by: Option<String>,
     /// The same for letters of one cause: what they can be filtered and replayed by together.
     fingerprint: String,
+    /// How it was corrected, where it was.
+    edit: Option<Edited>,
     /// What its replay would do; only in the answer to a dry run.
     outlook: Option<Outlook>,
 }
@@ -90,6 +93,7 @@ impl From<dead_letter::Model> for DeadLetter {
             note: row.note,
             settled_by: row.settled_by,
             fingerprint: row.fingerprint,
+            edit: row.edit.map(Into::into),
             outlook: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Dead letters: what could not be processed, why, and what an operator can do about it.
 
 mod causes;
+mod edit;
 mod letter;
 
 use std::sync::Arc;
@@ -14,12 +15,14 @@ use poem_openapi::{Enum, OpenApi};
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
-use crate::problem::{Change, Listing, Lookup, Problem, Refused, database};
+use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused, database};
 use crate::texts::{Reason, Search, Subject};
 
 pub(crate) use causes::Causes;
+use edit::LetterEdit;
 use letter::DeadLetter;
 
 /// A state to filter by.
@@ -132,6 +135,23 @@ impl DeadLetters {
             return Ok(Json(DeadLetter::from(row).with(outlook)));
         }
         let row = self.0.replay(id.0, caller.0.name).await?;
+        Ok(Json(row.into()))
+    }
+
+    /// Correct a dead letter
+    ///
+    /// For reports that could not be read. The corrected message is held against the wire contract and goes to the letter's subject
+    /// as a message of its own; the letter is closed, and keeps the bytes that came and the difference, which is also in the log.
+    /// With `dry_run` nothing is changed, and the difference is answered. One that fails again becomes another letter.
+    #[oai(path = "/admin/dlq/:id/edit", method = "post", operation_id = "edit_dead_letter")]
+    async fn edit(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<LetterEdit>,
+    ) -> Result<Json<DeadLetter>, Refused<Correction>> {
+        let (new, dry_run) = body.0.checked(caller.0.name).map_err(Problem::invalid)?;
+        let row = if dry_run { self.0.edit_outlook(id.0, new).await? } else { self.0.edit_letter(id.0, new).await? };
         Ok(Json(row.into()))
     }
 

@@ -133,3 +133,42 @@ async fn a_dead_letter_is_found_by_its_filters_discarded_with_a_reason_and_skipp
     assert_eq!((&job["kind"], &job["total"]), (&json!("dead_letters.replay"), &json!(0)), "only open ones");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_report_that_could_not_be_read_is_corrected_with_its_difference_shown() -> Result<()> {
+    let app = App::start().await?;
+    let link = app.nats.link().await?;
+    let bad = json!({ "event_id": "01a20549-a5fb-7255-8fb3-65e3ff665b50", "status": "asleep" });
+    let subject = "streamspace.session.status.noop.noop-1";
+    link.jetstream.publish(subject, bad.to_string().into()).await?.await?;
+    until("it is recorded", async || app.get("/api/v1/admin/dlq").await.json["items"] != json!([])).await;
+    let letter = app.get("/api/v1/admin/dlq").await.json["items"][0].clone();
+    let path = format!("/api/v1/admin/dlq/{}/edit", letter["id"].as_str().unwrap());
+    let edit = |body: Value| app.post(&path, "application/json", body.to_string());
+    let good = json!({ "event_id": bad["event_id"], "status": "running", "timestamp": "2026-01-01T00:00:00Z",
+        "session_id": "01a20549-a5fb-7255-8fb3-65e3ff665b51" });
+    for (body, field) in [
+        (json!({ "payload": "x", "reason": "y" }), "payload"),
+        (json!({ "payload": good, "reason": " " }), "reason"),
+        (json!({ "payload": bad, "reason": "y" }), "payload.session_id"),
+        (json!({ "payload": { "status": "asleep" }, "reason": "y" }), "payload.status"),
+    ] {
+        let refused = edit(body.clone()).await;
+        assert_eq!((refused.status, refused.problem()), (422, "invalid-fields"), "{body}: {refused:?}");
+        assert_eq!(refused.fields().len(), 1, "{refused:?}");
+        assert!(refused.fields()[0].starts_with("payload") || field == "reason", "{body}: {refused:?}");
+        assert!(refused.json["errors"][0]["hint"].is_string(), "{refused:?}");
+    }
+    let tried = edit(json!({ "payload": good, "reason": "it said asleep", "dry_run": true })).await;
+    assert_eq!((tried.status, &tried.json["status"]), (200, &json!("open")), "{tried:?}");
+    let done = edit(json!({ "payload": good, "reason": "it said asleep" })).await;
+    assert_eq!((done.status, &done.json["status"]), (200, &json!("replayed")), "{done:?}");
+    assert_eq!((&done.json["edit"]["diff"], &done.json["edit"]["by"]), (&tried.json["edit"]["diff"], &json!("admin")));
+    assert!(done.json["edit"]["at"].is_string() && tried.json["edit"]["at"].is_null());
+    assert_eq!(done.json["payload_base64"], letter["payload_base64"], "what came stays");
+    let log = app.get(&format!("/api/v1/events?entity=dead_letter:{}", letter["id"].as_str().unwrap())).await.json;
+    assert_eq!(log["items"][0]["payload"]["diff"], done.json["edit"]["diff"], "{log}");
+    let late = edit(json!({ "payload": good, "reason": "again" })).await;
+    assert_eq!((late.status, late.problem()), (409, "superseded"), "{late:?}");
+    Ok(())
+}

@@ -1,12 +1,14 @@
 //! `streamspace dlq`: what could not be processed, and what is to become of it.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::resource::Resource;
 use super::wait::Wait;
 use super::{Asker, Console, Query, Server, job};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::output::{self, Column, cell, printable};
 
 const EXAMPLES: &str = "\
@@ -66,6 +68,24 @@ Examples:
   streamspace dlq replay --reason retries_exhausted --platform docker --canary 3 --rate 10 --wait
   streamspace dlq replay --fingerprint 9f2c4e1ab07d55c3 --dry-run --wait")]
     Replay(Replay),
+    /// Corrects a report that could not be read, and sends it; what came is kept, with the difference
+    #[command(after_help = "\
+Examples:
+  streamspace dlq show ID -o json | jq .payload >fixed.json
+  streamspace dlq edit ID --file fixed.json --reason \"its status was missing\" --yes")]
+    Edit {
+        /// The dead letter
+        id: Uuid,
+        /// The whole corrected payload as JSON, or - for stdin
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "WHY")]
+        reason: String,
+        /// Yes, send it; without this only the difference is shown
+        #[arg(long)]
+        yes: bool,
+    },
     /// Decides that one is not to be processed; it is kept, with the reason
     #[command(after_help = "Example:\n  streamspace dlq discard ID --reason \"sent by a test\"")]
     Discard {
@@ -186,6 +206,8 @@ const LETTER: Resource = Resource {
         Column::field("controller_id", "controller_id"),
         Column::field("event_id", "event_id"),
         Column::field("created_at", "created_at"),
+        Column::field("edited by", "edit.by"),
+        Column::field("edited because", "edit.reason"),
     ],
     none: "no dead letters",
 };
@@ -222,6 +244,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
         Command::Groups { status, which, limit } => CAUSE.list(&console, which.in_state(status), limit).await,
         Command::Show { id } => show(&console, id).await,
         Command::Replay(replay) => replay.run(&console).await,
+        Command::Edit { id, file, reason, yes } => edit(&console, id, &file, &reason, yes).await,
         Command::Discard { id, reason } => {
             let letter = console.client.delete(&LETTER.at(id), &[("reason", Some(reason))]).await?;
             LETTER.tell(&console, &letter)
@@ -254,6 +277,37 @@ impl Replay {
     }
 }
 
+/// Shows the difference, and sends the corrected message where that is meant.
+async fn edit(console: &Console, id: Uuid, file: &Path, reason: &str, yes: bool) -> Result<(), Failure> {
+    let text =
+        if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|error| Failure::because(Kind::Usage, &file.display().to_string(), &error))?;
+    let payload: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::because(Kind::Usage, &format!("{} is not JSON", file.display()), &error))?;
+    let path = format!("{}/edit", LETTER.at(id));
+    let body = json!({ "payload": payload, "reason": reason, "dry_run": true });
+    let tried = console.client.post(&path, Some(&body)).await?;
+    if console.screen.for_people() {
+        difference(&tried["edit"]["diff"]);
+    }
+    if !yes {
+        return Err(Failure::usage("nothing was sent: this is what would be changed").hint("--yes, if that is meant"));
+    }
+    let letter = console.client.post(&path, Some(&json!({ "payload": payload, "reason": reason }))).await?;
+    LETTER.tell(console, &letter)
+}
+
+fn difference(diff: &Value) {
+    for change in diff.as_array().into_iter().flatten() {
+        let value = change.get("value").map(Value::to_string).unwrap_or_default();
+        let at = match cell(change, "path") {
+            whole if whole.is_empty() => "(all of it)".to_owned(),
+            path => path,
+        };
+        output::note(printable(&format!("{:<8}{at}  {value}", cell(change, "op"))));
+    }
+}
+
 async fn show(console: &Console, id: Uuid) -> Result<(), Failure> {
     let letter = console.client.get(&LETTER.at(id), &[]).await?;
     LETTER.show(console, &letter)?;
@@ -268,6 +322,7 @@ fn history(letter: &Value) -> Result<(), Failure> {
         let line = format!("attempt {}  {}  {}", cell(attempt, "attempt"), cell(attempt, "at"), cell(attempt, "error"));
         output::line(printable(&line));
     }
+    difference(&letter["edit"]["diff"]);
     if letter["payload"].is_null() {
         output::line(format!("payload (base64): {}", cell(letter, "payload_base64")));
     } else {

@@ -176,6 +176,29 @@ async fn a_replay_that_halts_says_why_and_how_to_go_on() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_shows_its_difference_and_is_sent_only_with_yes() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|_, _| {
+        let diff = json!([{ "op": "add", "path": "/status", "value": "running" }]);
+        json(200, &json!({ "id": ID, "status": "replayed", "note": "edited", "edit": { "diff": diff } }))
+    })?;
+    std::fs::write(folder.path().join("fixed.json"), r#"{"status":"running"}"#)?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let edit = ["dlq", "edit", ID, "--file", "fixed.json", "--reason", "it forgot"];
+    let said = run(folder.path(), &[&edit[..], &at].concat())?;
+    ensure!(said.code == Some(2) && said.err.contains("/status") && said.err.contains("--yes"), "{said:?}");
+    ensure!(server.asked().len() == 1, "{:?}", server.asked());
+    let said = run(folder.path(), &[&edit[..], &["--yes"], &at].concat())?.done()?;
+    ensure!(said.err.contains("/status") && said.out.contains("edited"), "{said:?}");
+    let asked = server.asked();
+    ensure!(asked[2].what == format!("POST /api/v1/admin/dlq/{ID}/edit"), "{asked:?}");
+    let body: Value = serde_json::from_str(&asked[2].body)?;
+    ensure!(body == json!({ "payload": { "status": "running" }, "reason": "it forgot" }), "{body}");
+    std::fs::write(folder.path().join("fixed.json"), "no json")?;
+    run(folder.path(), &[&edit[..], &at].concat())?.refuses(2, &["fixed.json is not JSON"])
+}
+
 #[test]
 fn answers_are_on_stdout_progress_is_on_stderr_and_quiet_is_ids() -> anyhow::Result<()> {
     let mut dev = Dev::new()?;

@@ -155,7 +155,7 @@ fn first_row(new: NewJob, total: i64) -> job::Model {
         skipped: 0,
         failures: json!([]),
         outlook: json!({}),
-        canary: new.pace.canary.map(|size| json!(Canary::of(size.into()))),
+        canary: new.pace.canary.map(|size| json!(Canary::of(size.max(1).into()))),
         rate: new.pace.rate.map(i64::from),
         not_before_ms: None,
         reason: None,

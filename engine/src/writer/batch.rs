@@ -81,6 +81,7 @@ pub(super) struct Batch<'a> {
     pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
     pub(super) settled: Vec<Vec<sea_orm::Value>>,
     pub(super) jobs: BTreeMap<Uuid, Slot<job::Model>>,
+    pub(super) edits: Vec<(Uuid, serde_json::Value)>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
     pub(super) log: Vec<event::Model>,
@@ -155,6 +156,7 @@ impl<'a> Batch<'a> {
             known_letters: HashMap::new(),
             settled: Vec::new(),
             jobs: BTreeMap::new(),
+            edits: Vec::new(),
             copied: Vec::new(),
             seen: HashMap::new(),
             log: Vec::new(),
@@ -247,6 +249,7 @@ impl<'a> Batch<'a> {
             }
             Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
             Work::TryReplay { letter, how } => self.try_replay(*letter, how),
+            Work::Edit { letter, edit, by } => self.edit(*letter, edit, by, trace),
             Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
             Work::Job(write) => self.job(write, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {

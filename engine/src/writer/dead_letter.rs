@@ -10,7 +10,7 @@ use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::batch::Batch;
-use super::work::{Ask, Commanded, Done, NewDeadLetter, Replay};
+use super::work::{Ask, Commanded, Done, Edit, NewDeadLetter, Replay};
 use super::{ApplicationWork, Error};
 use crate::dead_letters::family;
 use crate::store::bulk::Update;
@@ -54,6 +54,25 @@ impl Batch<'_> {
             "open" => self.settle(id, "discarded", why.to_owned(), by, trace),
             status => Err(Error::Superseded(format!("dead letter {id} is {status} already"))),
         }
+    }
+
+    /// Closes a letter whose corrected message is on its way; what was changed stays with it.
+    pub(super) fn edit(&mut self, id: Uuid, edit: &Edit, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+        self.is_open(id)?;
+        let shown = edit.shown(by, Some(self.now_ms));
+        self.known_letters.get_mut(&id).ok_or_else(|| missing(id))?.edit = Some(shown.clone());
+        self.edits.push((id, shown.clone()));
+        let done = self.settle(id, "replayed", edit.note.clone(), by, trace)?;
+        if let Some(log) = self.log.last_mut() {
+            log.subject = "streamspace.decision.dead_letter_edited".into();
+            log.payload["decision"] = "dead_letter_edited".into();
+            log.payload["reason"] = edit.reason.clone().into();
+            log.payload["diff"] = edit.diff.clone();
+            if let Some(changes) = &mut log.changes {
+                changes["edit"] = shown;
+            }
+        }
+        Ok(done)
     }
 
     fn settle(&mut self, id: Uuid, status: &str, note: String, by: &str, trace: Option<&str>) -> Result<Done, Error> {
@@ -144,6 +163,10 @@ impl Batch<'_> {
             point("deadletter.record", Moment::During);
         }
         SETTLED.run(tx, std::mem::take(&mut self.settled)).await?;
+        for (id, edit) in std::mem::take(&mut self.edits) {
+            let change = dead_letter::Entity::update_many().filter(dead_letter::Column::Id.eq(id));
+            change.col_expr(dead_letter::Column::Edit, Expr::value(edit)).exec(tx).await?;
+        }
         let copied = std::mem::take(&mut self.copied);
         if !copied.is_empty() {
             dead_letter::Entity::update_many()
@@ -179,6 +202,7 @@ fn row_of(new: NewDeadLetter, now_ms: i64) -> dead_letter::Model {
         updated_ms: now_ms,
         settled_by: None,
         entity_seq: 0,
+        edit: None,
     }
 }
 

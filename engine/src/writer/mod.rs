@@ -39,8 +39,8 @@ pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
 pub use outlook::{Outlook, Outlooks};
 pub use work::{
-    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay, ReportIn,
-    Stands, TemplateWrite, Work, Written, WrittenTemplate,
+    Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay,
+    ReportIn, Stands, TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.

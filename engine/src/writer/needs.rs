@@ -58,7 +58,7 @@ impl Needs {
             }
             Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
             Work::Replay { letter, how, .. } | Work::TryReplay { letter, how } => self.replay(*letter, how),
-            Work::Discard { letter, .. } => self.letters.push(*letter),
+            Work::Discard { letter, .. } | Work::Edit { letter, .. } => self.letters.push(*letter),
             Work::Job(write) => self.job(write),
             _ => {}
         }

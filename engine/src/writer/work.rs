@@ -181,6 +181,28 @@ pub enum Replay {
     },
 }
 
+/// A correction of a dead letter.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// Why.
+    pub reason: String,
+    /// What it changes, as a JSON Patch (RFC 6902).
+    pub diff: Value,
+    /// The corrected message.
+    pub message_id: String,
+    /// As what it was published.
+    pub note: String,
+}
+
+impl Edit {
+    /// As the letter and its log keep it; without a time while it was not made.
+    #[must_use]
+    pub fn shown(&self, by: &str, at_ms: Option<i64>) -> Value {
+        serde_json::json!({ "by": by, "at_ms": at_ms, "reason": self.reason, "diff": self.diff,
+            "message_id": self.message_id })
+    }
+}
+
 /// What happens to a job.
 #[derive(Debug, Clone)]
 pub enum JobWrite {
@@ -359,6 +381,15 @@ pub enum Work {
         letter: Uuid,
         /// How.
         how: Replay,
+    },
+    /// An operator has corrected a message that could not be read, and it was published.
+    Edit {
+        /// Which.
+        letter: Uuid,
+        /// How.
+        edit: Box<Edit>,
+        /// Who.
+        by: String,
     },
     /// An operator has done with a dead letter.
     Discard {

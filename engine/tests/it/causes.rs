@@ -33,6 +33,7 @@ fn letter(fingerprint: &str, controller_id: Option<&str>, status: &str, created_
         updated_ms: created_ms,
         settled_by: None,
         entity_seq: 0,
+        edit: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod causes;
 mod core_lane;
 mod courier;
 mod durable_lane;
+mod edits;
 mod events;
 mod fate;
 mod feed;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::Config;
 use crate::applications::Applications;
 use crate::controllers::Controllers;
-use crate::dead_letters::DeadLetters;
+use crate::dead_letters::{Causes, DeadLetters};
 use crate::dialect;
 use crate::events::Events;
 use crate::examples;
@@ -61,6 +61,7 @@ pub(crate) type Apis = (
     Platforms,
     Queue,
     DeadLetters,
+    Causes,
     Jobs,
     Live,
 );
@@ -79,6 +80,7 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Platforms(engine()),
         Queue(engine()),
         DeadLetters(engine()),
+        Causes(engine()),
         Jobs(engine()),
         live,
     )

@@ -47,6 +47,8 @@ macro_rules! texts {
 texts! {
     /// A subject, or the beginning of one; [`engine::events::Pattern`] reads it.
     Subject: 255, r"^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*(\.[*>])?$";
+    /// A text that is looked for in others.
+    Search: 255, r"^[^\x00-\x1f\x7f-\x9f]*$";
     /// States of sessions; `sessions/filter.rs` reads them.
     States: 200, "^ *(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed) *\
         (, *(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed) *)*$";

@@ -7,10 +7,12 @@ pub mod account;
 pub mod amendment;
 mod applications;
 pub mod attempts;
+pub mod causes;
 pub mod clock;
 mod controllers;
 mod courier;
 mod dead_letters;
+pub mod edit;
 pub mod events;
 pub mod fate;
 pub mod feed;
@@ -298,6 +300,41 @@ impl Engine {
     /// Why it was not replayed.
     pub async fn replay(&self, id: uuid::Uuid, by: String) -> Result<store::dead_letter::Model, ReplayError> {
         replay::replay(&self.parts, &self.publisher, id, by).await
+    }
+
+    /// What a replay of a dead letter would do now; nothing is written.
+    ///
+    /// # Errors
+    /// Why it would not be replayed.
+    pub async fn replay_outlook(
+        &self,
+        id: uuid::Uuid,
+    ) -> Result<(store::dead_letter::Model, writer::Outlook), ReplayError> {
+        replay::outlook(&self.parts, id).await
+    }
+
+    /// Corrects a report that could not be read, and sends it; the dead letter keeps its bytes and the difference.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn edit_letter(
+        &self,
+        id: uuid::Uuid,
+        new: edit::NewEdit,
+    ) -> Result<store::dead_letter::Model, ReplayError> {
+        edit::edit(&self.parts, &self.publisher, id, new).await
+    }
+
+    /// The same letter as the correction would leave it; nothing is written.
+    ///
+    /// # Errors
+    /// Why it would not be done.
+    pub async fn edit_outlook(
+        &self,
+        id: uuid::Uuid,
+        new: edit::NewEdit,
+    ) -> Result<store::dead_letter::Model, ReplayError> {
+        edit::outlook(&self.parts, id, new).await
     }
 
     /// Closes a dead letter for good, in the name of `by`, and says why.

@@ -1,6 +1,6 @@
 //! What can be asked of the tables. Everything here only reads, by an index.
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     Select,
@@ -41,6 +41,8 @@ pub struct LetterFilter {
     pub controller_id: Option<String>,
     pub entity: Option<String>,
     pub fingerprint: Option<String>,
+    /// What the subject, the error or the entity has somewhere in it.
+    pub q: Option<String>,
     pub since_ms: Option<i64>,
     pub until_ms: Option<i64>,
 }
@@ -323,6 +325,10 @@ pub(crate) fn letters(filter: &LetterFilter) -> Select<dead_letter::Entity> {
     if let Some(pattern) = &filter.subject {
         select = select.filter(pattern.matching(C::Subject));
     }
+    if let Some(text) = &filter.q {
+        let anywhere = [C::Subject, C::Error, C::Entity].map(|column| has_somewhere(column, text));
+        select = select.filter(anywhere.into_iter().fold(Condition::any(), Condition::add));
+    }
     if let Some(since_ms) = filter.since_ms {
         select = select.filter(C::CreatedMs.gte(since_ms));
     }
@@ -330,6 +336,12 @@ pub(crate) fn letters(filter: &LetterFilter) -> Select<dead_letter::Entity> {
         select = select.filter(C::CreatedMs.lt(until_ms));
     }
     select
+}
+
+/// Whether a column has a text somewhere in it, in whatever case its ASCII letters are.
+fn has_somewhere(column: impl ColumnTrait, text: &str) -> Expr {
+    let escaped = text.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    Func::lower(Expr::col(column)).like(LikeExpr::new(format!("%{escaped}%")).escape('\\'))
 }
 
 /// One job.

@@ -4,13 +4,16 @@
 //! generation. A message that could not be read goes back, byte for byte, to the subject that it was on. One letter and a job
 //! over many take the same way.
 
-use streams::publisher::{Outgoing, Publisher};
+use streams::publisher::{Acked, Outgoing, Publisher};
 use streams::subject;
 use uuid::Uuid;
 
 use crate::parts::Parts;
+use crate::projector::illegible;
+use crate::request::FieldError;
+use crate::store::canary::Sent;
 use crate::store::dead_letter;
-use crate::writer::{self, Commanded, Done, Replay, Work};
+use crate::writer::{self, Commanded, Done, Outlook, Replay, Work};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -51,17 +54,33 @@ pub(crate) async fn replay(
     by: String,
 ) -> Result<dead_letter::Model, Error> {
     let work = async {
-        let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
-        if letter.status != "open" {
-            return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
-        }
+        let letter = open(parts, id).await?;
         let how = prepare(parts, Some(publisher), &letter).await?;
-        Ok(Work::Replay { letter: id, how, by })
+        Ok::<_, Error>(Work::Replay { letter: id, how, by })
     };
     match parts.writer.once(work).await? {
         Done::DeadLetter(row) => Ok(*row),
         _ => Err(Error::NotFound(id)),
     }
+}
+
+/// What a replay would do now: the letter, and what would become of what it is about.
+pub(crate) async fn outlook(parts: &Parts, id: Uuid) -> Result<(dead_letter::Model, Outlook), Error> {
+    let letter = open(parts, id).await?;
+    let how = prepare(parts, None, &letter).await?;
+    match parts.writer.submit(Work::TryReplay { letter: id, how }).await? {
+        Done::Outlook(outlook) => Ok((letter, *outlook)),
+        _ => Err(Error::NotFound(id)),
+    }
+}
+
+/// The letter, where it is open.
+pub(crate) async fn open(parts: &Parts, id: Uuid) -> Result<dead_letter::Model, Error> {
+    let letter = crate::dead_letters::get(&parts.database.reader, id).await?.ok_or(Error::NotFound(id))?;
+    if letter.status != "open" {
+        return Err(Error::Superseded(format!("dead letter {id} is {} already", letter.status)));
+    }
+    Ok(letter)
 }
 
 /// What the writer is to do about a letter; a message goes out here, unless nobody is given to publish it.
@@ -78,11 +97,10 @@ pub(crate) async fn prepare(
         let why = format!("nothing listens durably on {}; discard it instead", letter.subject);
         return Err(Error::Superseded(why));
     }
-    let note = match publisher {
-        Some(publisher) => publish_again(publisher, letter).await?,
-        None => String::new(),
-    };
-    Ok(Replay::Sent { note })
+    let Some(publisher) = publisher else { return Ok(Replay::Sent { note: again(letter), sent: None }) };
+    let ack = publish_again(publisher, letter).await?;
+    let note = format!("published again as sequence {} of {}", ack.sequence, ack.stream);
+    Ok(Replay::Sent { note, sent: Some(Sent::Message { stream: ack.stream, sequence: ack.sequence }) })
 }
 
 async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay, Error> {
@@ -94,7 +112,14 @@ async fn ask_again(parts: &Parts, letter: &dead_letter::Model) -> Result<Replay,
     Ok(Replay::Ask { of, generation: command.generation })
 }
 
-async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<String, Error> {
+/// What would become of a message once it is back.
+fn again(letter: &dead_letter::Model) -> String {
+    let wrong = subject::parse_report(&letter.subject).and_then(|_| illegible(&letter.subject, &letter.payload));
+    let told = |wrong: FieldError| format!("; it would be parked again: {} {}", wrong.field, wrong.rule);
+    wrong.map(told).unwrap_or_default()
+}
+
+async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Result<Acked, Error> {
     let outgoing = Outgoing {
         subject: letter.subject.clone(),
         message_id: format!("replay:{}:{}", letter.id, letter.updated_ms),
@@ -102,6 +127,5 @@ async fn publish_again(publisher: &Publisher, letter: &dead_letter::Model) -> Re
         headers: Vec::new(),
         payload: letter.payload.clone().into(),
     };
-    let ack = publisher.publish(outgoing).await?;
-    Ok(format!("published again as sequence {} of {}", ack.sequence, ack.stream))
+    Ok(publisher.publish(outgoing).await?)
 }

@@ -23,6 +23,7 @@ mod m20260102_000006_turns;
 mod m20260102_000007_breaker;
 mod m20260102_000008_revocation;
 mod m20260102_000013_placement;
+mod m20260102_000009_letters;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

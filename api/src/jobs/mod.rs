@@ -1,5 +1,7 @@
 //! Jobs: actions on many things at once, what they are asked for with, and how far they have come.
 
+mod canary;
+mod outlook;
 mod request;
 
 use std::sync::Arc;
@@ -20,7 +22,11 @@ use crate::document::Tag;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
+use canary::JobCanary;
+use outlook::JobOutlook;
 use request::{ReplayMany, SessionsBulk};
+
+pub(crate) use outlook::Outlook;
 
 /// An action on many things, and how far it has come.
 #[derive(Debug, Object)]
@@ -30,13 +36,13 @@ pub(crate) struct Job {
     /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move` or
     /// `dead_letters.replay`.
     kind: String,
-    /// `running`, `completed` or `cancelled`.
+    /// `running`, `halted` (its canary failed: it waits to be resumed or cancelled), `completed` or `cancelled`.
     status: String,
     /// What it goes through, of what there was when it was created.
     filter: Value,
     /// Whether it deletes without waiting for dead controllers.
     force: bool,
-    /// Whether it only counts what it would do.
+    /// Whether it changes nothing and only finds out what it would do.
     dry_run: bool,
     /// How many items there are: as counted at its creation, and put right at its end.
     total: i64,
@@ -48,6 +54,14 @@ pub(crate) struct Job {
     skipped: i64,
     /// Why items were refused: the first hundred.
     failures: Vec<JobFailure>,
+    /// What would become of the items; of dry runs only.
+    outlook: Option<JobOutlook>,
+    /// The items that go first, where it has some.
+    canary: Option<JobCanary>,
+    /// Items a second at most.
+    rate: Option<i64>,
+    /// Why it halted.
+    reason: Option<String>,
     /// Who asked for it.
     created_by: String,
     /// When it was accepted.
@@ -72,6 +86,7 @@ struct JobFailure {
 
 impl From<job::Model> for Job {
     fn from(row: job::Model) -> Self {
+        let canary = row.canary().map(Into::into);
         Self {
             job_id: row.job_id,
             kind: row.kind,
@@ -84,6 +99,10 @@ impl From<job::Model> for Job {
             failed: row.failed,
             skipped: row.skipped,
             failures: row.failures.as_array().into_iter().flatten().map(failure).collect(),
+            outlook: row.dry_run.then(|| outlook::found(&row.outlook)),
+            canary,
+            rate: row.rate,
+            reason: row.reason,
             created_by: row.created_by,
             created_at: Timestamp::from_ms(row.created_ms),
             updated_at: Timestamp::from_ms(row.updated_ms),
@@ -102,6 +121,7 @@ fn failure(value: &Value) -> JobFailure {
 #[oai(rename = "JobStatus", rename_all = "lowercase")]
 enum Status {
     Running,
+    Halted,
     Completed,
     Cancelled,
 }
@@ -110,6 +130,7 @@ impl Status {
     const fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Halted => job::HALTED,
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
         }
@@ -171,7 +192,7 @@ impl Jobs {
     /// Ask something of many sessions
     ///
     /// Goes through those that the filter means now, oldest first, each as if it had been asked alone. Without `status`, all but
-    /// deleted ones. With `dry_run` it only counts.
+    /// deleted ones. With `dry_run` it changes nothing, and `outlook` tells what would become of them.
     #[oai(path = "/sessions/bulk", method = "post", operation_id = "bulk_sessions")]
     async fn sessions(&self, caller: Caller, body: Body<SessionsBulk>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
@@ -180,7 +201,11 @@ impl Jobs {
     /// Replay many dead letters
     ///
     /// Goes through those that the filter means now, oldest first, each as if it had been replayed alone. Without `status`, the
-    /// open ones. Those that were overtaken stay open and are told among the failures.
+    /// open ones. Those that were overtaken stay open and are told among the failures. With `dry_run` it changes nothing, and
+    /// `outlook` tells what would become of the sessions and applications that they are about.
+    ///
+    /// With `canary` so many go first, and the job waits until each has ended: where one fails again it halts by itself. With `rate`
+    /// it takes so many a second at most. A dry run heeds neither.
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
@@ -223,6 +248,15 @@ impl Jobs {
     #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "cancel_job")]
     async fn cancel(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
         let row = self.0.cancel_job(id.0, caller.0.name).await?;
+        Ok(Json(row.into()))
+    }
+
+    /// Resume a job
+    ///
+    /// One that halted goes on behind what was done, with a canary of the next items.
+    #[oai(path = "/jobs/:id/resume", method = "post", operation_id = "resume_job")]
+    async fn resume(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
+        let row = self.0.resume_job(id.0, caller.0.name).await?;
         Ok(Json(row.into()))
     }
 }

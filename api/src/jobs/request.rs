@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use engine::FieldError;
 use engine::events::Pattern;
-use engine::jobs::{Kind, NewJob, What};
+use engine::jobs::{Kind, NewJob, Pace, What};
 use engine::queries::{LetterFilter, SessionFilter};
 use poem_openapi::{Enum, Object};
 use serde::Deserialize;
@@ -32,7 +32,7 @@ pub(super) struct SessionsBulk {
     force: Option<bool>,
     /// Of which.
     filter: SessionsMeant,
-    /// Only count what would be done; no unless given.
+    /// Change nothing, and find out what would be done; no unless given.
     dry_run: Option<bool>,
 }
 
@@ -70,8 +70,14 @@ struct SessionsMeant {
 pub(super) struct ReplayMany {
     /// Of which.
     filter: LettersMeant,
-    /// Only count what would be done; no unless given.
+    /// Change nothing, and find out what would be done; no unless given.
     dry_run: Option<bool>,
+    /// So many go first, and the others only where all of these end well.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+    canary: Option<u32>,
+    /// So many a second at most.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    rate: Option<u32>,
 }
 
 /// Which dead letters are meant: those with all that is given.
@@ -99,6 +105,9 @@ struct LettersMeant {
     /// Those with this fingerprint.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     fingerprint: Option<String>,
+    /// Those with this text somewhere in their subject, error or entity, in capitals or not.
+    #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    q: Option<String>,
     /// Those parked then or later.
     since: Option<DateTime<Utc>>,
     /// Those parked before then.
@@ -123,7 +132,8 @@ impl SessionsBulk {
         let filter = self.filter.checked(&mut check);
         check.meant(filter == SessionFilter::default(), all, "session that is not deleted");
         check.done()?;
-        Ok(NewJob { kind, what: What::Sessions(filter), force, dry_run: self.dry_run.unwrap_or_default(), created_by })
+        let (what, dry_run, pace) = (What::Sessions(filter), self.dry_run.unwrap_or_default(), Pace::default());
+        Ok(NewJob { kind, what, force, dry_run, pace, created_by })
     }
 }
 
@@ -155,6 +165,8 @@ impl ReplayMany {
         let all = self.filter.all;
         let mut filter = self.filter.checked(&mut check);
         check.meant(filter == LetterFilter::default(), all, "open dead letter");
+        check.within("canary", self.canary, 100);
+        check.within("rate", self.rate, 1_000);
         check.done()?;
         filter.status.get_or_insert_with(|| "open".to_owned());
         Ok(NewJob {
@@ -162,6 +174,7 @@ impl ReplayMany {
             what: What::Letters(filter),
             force: false,
             dry_run: self.dry_run.unwrap_or_default(),
+            pace: Pace { canary: self.canary, rate: self.rate },
             created_by,
         })
     }
@@ -189,6 +202,7 @@ impl LettersMeant {
             controller_id: check.text("filter.controller_id", self.controller_id),
             entity: check.text("filter.entity", self.entity),
             fingerprint: check.text("filter.fingerprint", self.fingerprint),
+            q: check.text("filter.q", self.q),
             since_ms: self.since.map(|at| at.timestamp_millis()),
             until_ms: self.until.map(|at| at.timestamp_millis()),
         }
@@ -215,6 +229,12 @@ impl Check {
             );
         }
         value
+    }
+
+    fn within(&mut self, field: &str, number: Option<u32>, most: u32) {
+        if let Some(number) = number.filter(|number| !(1..=most).contains(number)) {
+            self.add(field, format!("must be from 1 to {most}, not {number}"), "leave it out to do without");
+        }
     }
 
     fn meant(&mut self, empty: bool, all: Option<bool>, what: &str) {

@@ -51,6 +51,9 @@ sorts! {
     WatchingSocket: NotFound, Gone, UpgradeRequired;
     /// Changes one as a body says.
     Operation: NotFound, Conflict, MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused;
+    /// Corrects what could not be read.
+    Correction: NotFound, Superseded, Conflict, MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields,
+        IdempotencyKeyReused;
     /// Takes a body.
     Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused, Conflict;
 }

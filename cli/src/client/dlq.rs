@@ -1,16 +1,19 @@
 //! `streamspace dlq`: what could not be processed, and what is to become of it.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::resource::Resource;
 use super::wait::Wait;
 use super::{Asker, Console, Query, Server, job};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::output::{self, Column, cell, printable};
 
 const EXAMPLES: &str = "\
 Examples:
+  streamspace dlq groups
   streamspace dlq list --reason undecodable
   streamspace dlq show ID
   streamspace dlq replay --reason retries_exhausted --dry-run
@@ -40,6 +43,18 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
+    /// Lists what has to be mended: dead letters by cause, platform and controller, the newest cause first
+    #[command(after_help = "Example:\n  streamspace dlq groups --platform docker --status all")]
+    Groups {
+        /// Causes that have letters in this state
+        #[arg(long, default_value = "open", value_parser = ["open", "replayed", "discarded", "all"])]
+        status: String,
+        #[command(flatten)]
+        which: Which,
+        /// The most to show
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
     /// Shows one, with its payload and the history of its errors
     #[command(after_help = "Example:\n  streamspace dlq show ID -o json | jq .payload")]
     Show {
@@ -50,8 +65,27 @@ enum Command {
     #[command(after_help = "\
 Examples:
   streamspace dlq replay ID
-  streamspace dlq replay --reason retries_exhausted --platform docker --wait")]
+  streamspace dlq replay --reason retries_exhausted --platform docker --canary 3 --rate 10 --wait
+  streamspace dlq replay --fingerprint 9f2c4e1ab07d55c3 --dry-run --wait")]
     Replay(Replay),
+    /// Corrects a report that could not be read, and sends it; what came is kept, with the difference
+    #[command(after_help = "\
+Examples:
+  streamspace dlq show ID -o json | jq .payload >fixed.json
+  streamspace dlq edit ID --file fixed.json --reason \"its status was missing\" --yes")]
+    Edit {
+        /// The dead letter
+        id: Uuid,
+        /// The whole corrected payload as JSON, or - for stdin
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Why, for whoever asks later
+        #[arg(long, value_name = "WHY")]
+        reason: String,
+        /// Yes, send it; without this only the difference is shown
+        #[arg(long)]
+        yes: bool,
+    },
     /// Decides that one is not to be processed; it is kept, with the reason
     #[command(after_help = "Example:\n  streamspace dlq discard ID --reason \"sent by a test\"")]
     Discard {
@@ -64,7 +98,8 @@ Examples:
 }
 
 /// What a filter is made of.
-const FILTERS: [&str; 8] = ["reason", "subject", "platform", "controller", "entity", "fingerprint", "since", "until"];
+const FILTERS: [&str; 9] =
+    ["reason", "subject", "platform", "controller", "entity", "fingerprint", "search", "since", "until"];
 
 #[derive(Debug, clap::Args)]
 struct Replay {
@@ -73,9 +108,15 @@ struct Replay {
     ids: Vec<Uuid>,
     #[command(flatten)]
     which: Which,
-    /// With a filter: only say how many it would be
-    #[arg(long, conflicts_with = "ids")]
+    /// Change nothing, and say what would become of them
+    #[arg(long)]
     dry_run: bool,
+    /// With a filter: so many go first, and the others only where all of these end well
+    #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=100))]
+    canary: Option<u32>,
+    /// With a filter: so many a second at most
+    #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: Option<u32>,
     #[command(flatten)]
     wait: Wait,
 }
@@ -100,6 +141,9 @@ struct Which {
     /// Those that failed in the same way as others
     #[arg(long)]
     fingerprint: Option<String>,
+    /// Those with this text somewhere in their subject, error or entity
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
     /// Those since then, such as 2026-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -109,6 +153,12 @@ struct Which {
 }
 
 impl Which {
+    fn in_state(self, status: String) -> Query {
+        let mut query = self.query();
+        query.push(("status", (status != "all").then_some(status)));
+        query
+    }
+
     fn query(self) -> Query {
         vec![
             ("reason", self.reason),
@@ -117,6 +167,7 @@ impl Which {
             ("controller_id", self.controller),
             ("entity", self.entity),
             ("fingerprint", self.fingerprint),
+            ("q", self.search),
             ("since", self.since),
             ("until", self.until),
         ]
@@ -127,7 +178,10 @@ const LETTER: Resource = Resource {
     noun: "dead letter",
     path: "/admin/dlq",
     id: "id",
-    state: |row| format!("{}  {}", cell(row, "status"), cell(row, "note")),
+    state: |row| match &row["outlook"] {
+        Value::Null => format!("{}  {}", cell(row, "status"), cell(row, "note")),
+        outlook => format!("{}, dry run  {}", cell(row, "status"), cell(outlook, "text")),
+    },
     columns: &[
         Column::field("ID", "id").rank(0),
         Column::field("SUBJECT", "subject").rank(4),
@@ -152,7 +206,33 @@ const LETTER: Resource = Resource {
         Column::field("controller_id", "controller_id"),
         Column::field("event_id", "event_id"),
         Column::field("created_at", "created_at"),
+        Column::field("edited by", "edit.by"),
+        Column::field("edited because", "edit.reason"),
     ],
+    none: "no dead letters",
+};
+
+const CAUSE: Resource = Resource {
+    noun: "cause",
+    path: "/admin/dlq/groups",
+    id: "fingerprint",
+    state: |row| cell(row, "reason"),
+    columns: &[
+        Column::field("FINGERPRINT", "fingerprint").rank(0),
+        Column::field("REASON", "reason").rank(3),
+        Column::field("SUBJECT", "subject").rank(6),
+        Column::field("PLATFORM", "platform").rank(7),
+        Column::field("CONTROLLER", "controller_id").rank(5),
+        Column::field("OPEN", "open").rank(1),
+        Column::field("COUNT", "count").rank(8),
+        Column::field("LAST", "last_at").time().rank(4),
+        Column::field("ERROR", "error").rank(2),
+        Column::field("REPLAYED", "replayed").wide(),
+        Column::field("DISCARDED", "discarded").wide(),
+        Column::field("FIRST", "first_at").time().wide(),
+        Column::field("LATEST", "latest_id").wide(),
+    ],
+    facts: &[],
     none: "no dead letters",
 };
 
@@ -160,13 +240,11 @@ const LETTER: Resource = Resource {
 pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
     let console = asker.console(&args.server)?;
     match args.command {
-        Command::List { status, which, limit } => {
-            let mut query = which.query();
-            query.push(("status", (status != "all").then_some(status)));
-            LETTER.list(&console, query, limit).await
-        }
+        Command::List { status, which, limit } => LETTER.list(&console, which.in_state(status), limit).await,
+        Command::Groups { status, which, limit } => CAUSE.list(&console, which.in_state(status), limit).await,
         Command::Show { id } => show(&console, id).await,
         Command::Replay(replay) => replay.run(&console).await,
+        Command::Edit { id, file, reason, yes } => edit(&console, id, &file, &reason, yes).await,
         Command::Discard { id, reason } => {
             let letter = console.client.delete(&LETTER.at(id), &[("reason", Some(reason))]).await?;
             LETTER.tell(&console, &letter)
@@ -176,8 +254,9 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
 
 impl Replay {
     async fn run(self, console: &Console) -> Result<(), Failure> {
+        let how = if self.dry_run { "?dry_run=true" } else { "" };
         for id in &self.ids {
-            let letter = console.client.post(&format!("{}/replay", LETTER.at(id)), None).await?;
+            let letter = console.client.post(&format!("{}/replay{how}", LETTER.at(id)), None).await?;
             LETTER.tell(console, &letter)?;
         }
         if !self.ids.is_empty() {
@@ -188,8 +267,44 @@ impl Replay {
         if self.dry_run {
             body["dry_run"] = json!(true);
         }
+        for (name, number) in [("canary", self.canary), ("rate", self.rate)] {
+            if let Some(number) = number {
+                body[name] = json!(number);
+            }
+        }
         let job = console.client.post("/admin/dlq/replay", Some(&body)).await?;
         job::finish(console, job, self.wait).await
+    }
+}
+
+/// Shows the difference, and sends the corrected message where that is meant.
+async fn edit(console: &Console, id: Uuid, file: &Path, reason: &str, yes: bool) -> Result<(), Failure> {
+    let text =
+        if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|error| Failure::because(Kind::Usage, &file.display().to_string(), &error))?;
+    let payload: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::because(Kind::Usage, &format!("{} is not JSON", file.display()), &error))?;
+    let path = format!("{}/edit", LETTER.at(id));
+    let body = json!({ "payload": payload, "reason": reason, "dry_run": true });
+    let tried = console.client.post(&path, Some(&body)).await?;
+    if console.screen.for_people() {
+        difference(&tried["edit"]["diff"]);
+    }
+    if !yes {
+        return Err(Failure::usage("nothing was sent: this is what would be changed").hint("--yes, if that is meant"));
+    }
+    let letter = console.client.post(&path, Some(&json!({ "payload": payload, "reason": reason }))).await?;
+    LETTER.tell(console, &letter)
+}
+
+fn difference(diff: &Value) {
+    for change in diff.as_array().into_iter().flatten() {
+        let value = change.get("value").map(Value::to_string).unwrap_or_default();
+        let at = match cell(change, "path") {
+            whole if whole.is_empty() => "(all of it)".to_owned(),
+            path => path,
+        };
+        output::note(printable(&format!("{:<8}{at}  {value}", cell(change, "op"))));
     }
 }
 
@@ -207,6 +322,7 @@ fn history(letter: &Value) -> Result<(), Failure> {
         let line = format!("attempt {}  {}  {}", cell(attempt, "attempt"), cell(attempt, "at"), cell(attempt, "error"));
         output::line(printable(&line));
     }
+    difference(&letter["edit"]["diff"]);
     if letter["payload"].is_null() {
         output::line(format!("payload (base64): {}", cell(letter, "payload_base64")));
     } else {

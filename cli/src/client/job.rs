@@ -31,7 +31,7 @@ enum Command {
     #[command(after_help = "Example:\n  streamspace job list --kind sessions.delete")]
     List {
         /// Those in this state
-        #[arg(long, value_parser = ["running", "completed", "cancelled"], value_name = "STATE")]
+        #[arg(long, value_parser = ["running", "halted", "completed", "cancelled"], value_name = "STATE")]
         status: Option<String>,
         /// Those of this kind, such as sessions.hibernate or dead_letters.replay
         #[arg(long)]
@@ -54,6 +54,12 @@ enum Command {
         /// How long to watch
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = streams::duration::parse)]
         timeout: std::time::Duration,
+    },
+    /// Lets a job go on that halted by itself, with a canary of its next items
+    #[command(after_help = "Example:\n  streamspace job resume ID")]
+    Resume {
+        /// The job
+        id: Uuid,
     },
     /// Stops a job before its next step; what is done stays done
     #[command(after_help = "Example:\n  streamspace job cancel ID")]
@@ -92,6 +98,9 @@ const JOB: Resource = Resource {
         Column::field("failed", "failed"),
         Column::field("skipped", "skipped"),
         Column::field("filter", "filter"),
+        Column::field("canary", "canary.stage"),
+        Column::field("rate", "rate"),
+        Column::field("reason", "reason"),
         Column::field("by", "created_by"),
         Column::field("created", "created_at"),
         Column::field("updated", "updated_at"),
@@ -128,12 +137,17 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
         Command::Get { id } => {
             let job = console.client.get(&JOB.at(id), &[]).await?;
             JOB.show(&console, &job)?;
+            canary(&console, &job);
+            outlook(&console, &job);
             failures(&console, &job);
             Ok(())
         }
         Command::Watch { id, timeout } => {
             let job = console.client.get(&JOB.at(id), &[]).await?;
             finish(&console, job, Wait { wait: true, timeout }).await
+        }
+        Command::Resume { id } => {
+            JOB.tell(&console, &console.client.post(&format!("{}/resume", JOB.at(id)), None).await?)
         }
         Command::Cancel { id } => {
             JOB.tell(&console, &console.client.post(&format!("{}/cancel", JOB.at(id)), None).await?)
@@ -148,6 +162,12 @@ pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<
     }
     let job = OVER.reach(console, job, wait.timeout).await?;
     JOB.tell(console, &job)?;
+    if job["status"] == "halted" {
+        let way_out =
+            format!("mend it, then `streamspace job resume {id}`, or `job cancel {id}`", id = cell(&job, "job_id"));
+        return Err(Failure::new(Kind::Failed, format!("halted: {}", cell(&job, "reason"))).hint(way_out));
+    }
+    outlook(console, &job);
     match job["failed"].as_i64() {
         None | Some(0) => Ok(()),
         Some(failed) => {
@@ -160,9 +180,26 @@ pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<
 }
 
 fn failures(console: &Console, job: &Value) {
+    lines(console, &job["failures"], |failure| format!("failed {}  {}", cell(failure, "id"), cell(failure, "detail")));
+}
+
+/// The items that went first.
+fn canary(console: &Console, job: &Value) {
+    lines(console, &job["canary"]["tries"], |one| {
+        format!("canary {}  {}  {}", cell(one, "letter_id"), cell(one, "outcome"), cell(one, "error"))
+    });
+}
+
+/// What a dry run found out.
+fn outlook(console: &Console, job: &Value) {
+    lines(console, &job["outlook"]["counts"], |count| {
+        format!("{:>6}  {}", cell(count, "count"), cell(count, "outcome"))
+    });
+    lines(console, &job["outlook"]["items"], |item| cell(item, "text"));
+}
+
+fn lines(console: &Console, of: &Value, line: impl Fn(&Value) -> String) {
     if console.screen.for_people() && !console.screen.quiet {
-        for failure in job["failures"].as_array().into_iter().flatten() {
-            output::line(printable(&format!("failed {}  {}", cell(failure, "id"), cell(failure, "detail"))));
-        }
+        of.as_array().into_iter().flatten().for_each(|one| output::line(printable(&line(one))));
     }
 }

@@ -148,11 +148,55 @@ async fn dead_letters_are_replayed_by_filter_and_discarded_with_a_reason() -> an
     run(folder.path(), &replay)?.done()?;
     let discard = run(folder.path(), &[&["dlq", "discard", ID, "--reason", "a test"][..], &at].concat())?.done()?;
     ensure!(discard.out.contains("discarded"), "{discard:?}");
+    run(folder.path(), &[&["dlq", "groups", "--search", "disk full"][..], &at].concat())?;
     let asked = server.asked();
+    ensure!(asked[2].what.starts_with("GET /api/v1/admin/dlq/groups?q=disk+full&status=open"), "{asked:?}");
     let body: Value = serde_json::from_str(&asked[0].body)?;
     ensure!(body == json!({ "filter": { "reason": "poison", "platform": "local" }, "dry_run": true }), "{body}");
     ensure!(asked[1].what == format!("DELETE /api/v1/admin/dlq/{ID}?reason=a+test"), "{asked:?}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_halts_says_why_and_how_to_go_on() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|asked, _| {
+        let mut answer = job("halted", 1, 0);
+        answer["reason"] = json!("canary: dead letter X failed again: disk full");
+        json(if asked.what.starts_with("POST") { 202 } else { 200 }, &answer)
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let replay = ["dlq", "replay", "--search", "disk", "--canary", "3", "--rate", "10", "--wait"];
+    let said = run(folder.path(), &[&replay[..], &at].concat())?;
+    ensure!(said.code == Some(1) && said.err.contains("disk full") && said.err.contains("job resume"), "{said:?}");
+    let body: Value = serde_json::from_str(&server.asked()[0].body)?;
+    ensure!(body == json!({ "filter": { "q": "disk" }, "canary": 3, "rate": 10 }), "{body}");
+    run(folder.path(), &[&["job", "resume", ID][..], &at].concat())?.done()?;
+    ensure!(server.asked().iter().any(|asked| asked.what == format!("POST /api/v1/jobs/{ID}/resume")));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_shows_its_difference_and_is_sent_only_with_yes() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let server = Fake::start(|_, _| {
+        let diff = json!([{ "op": "add", "path": "/status", "value": "running" }]);
+        json(200, &json!({ "id": ID, "status": "replayed", "note": "edited", "edit": { "diff": diff } }))
+    })?;
+    std::fs::write(folder.path().join("fixed.json"), r#"{"status":"running"}"#)?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let edit = ["dlq", "edit", ID, "--file", "fixed.json", "--reason", "it forgot"];
+    let said = run(folder.path(), &[&edit[..], &at].concat())?;
+    ensure!(said.code == Some(2) && said.err.contains("/status") && said.err.contains("--yes"), "{said:?}");
+    ensure!(server.asked().len() == 1, "{:?}", server.asked());
+    let said = run(folder.path(), &[&edit[..], &["--yes"], &at].concat())?.done()?;
+    ensure!(said.err.contains("/status") && said.out.contains("edited"), "{said:?}");
+    let asked = server.asked();
+    ensure!(asked[2].what == format!("POST /api/v1/admin/dlq/{ID}/edit"), "{asked:?}");
+    let body: Value = serde_json::from_str(&asked[2].body)?;
+    ensure!(body == json!({ "payload": { "status": "running" }, "reason": "it forgot" }), "{body}");
+    std::fs::write(folder.path().join("fixed.json"), "no json")?;
+    run(folder.path(), &[&edit[..], &at].concat())?.refuses(2, &["fixed.json is not JSON"])
 }
 
 #[test]

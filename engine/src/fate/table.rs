@@ -83,6 +83,7 @@ fn letter(status: &str) -> dead_letter::Model {
         updated_ms: 9_000,
         settled_by: None,
         entity_seq: 1,
+        edit: None,
     }
 }
 

@@ -3,9 +3,11 @@
 //! The walk is by (creation time, id), up to the moment of the job's creation, so that it ends. A step is one piece of work of
 //! [`STEP`] items at most, so that other callers' work stands between two steps; where it stands is written with it, so that
 //! whoever goes on, after whatever crash, goes on there. One run of an engine walks a job at a time: it holds a claim by the
-//! database's clock, which every step renews. The loop is woken by a job's creation; the slow look is for jobs that another
+//! database's clock, which every step renews. A step is as small as the job's rate and canary want it; when the next may be taken
+//! is written with it, and nothing sleeps for it here. The loop is woken by a job's creation; the slow look is for jobs that another
 //! engine accepted and cannot walk any more.
 
+mod canary;
 mod request;
 mod walk;
 
@@ -19,11 +21,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
+use crate::store::canary::{Canary, Stage};
 use crate::store::job;
 use crate::writer::{self, Done, JobStep, JobWrite, Work};
 
 pub(crate) use request::first_row;
-pub use request::{Kind, NewJob, What};
+pub use request::{Kind, NewJob, Pace, What};
 
 /// Items of a step: a quarter of the writer's transaction.
 const STEP: u64 = writer::BATCH as u64 / 4;
@@ -49,6 +52,9 @@ enum Error {
     /// A message cannot go out.
     #[error("NATS is away: {0}")]
     Away(#[source] streams::publisher::Error),
+    /// What became of a message cannot be seen.
+    #[error("JetStream does not say what became of a message: {0}")]
+    Unseen(#[from] streams::topology::Error),
 }
 
 /// What came of looking at a job.
@@ -66,6 +72,13 @@ struct Runner {
     /// Commands that may wait; while there are as many, no job starts more.
     outbox_limit: i64,
     me: Uuid,
+}
+
+/// Items of the next step: no more than its canary still wants, and of its rate no more than a quarter of a second's.
+fn most(job: &job::Model, canary: Option<&Canary>) -> u64 {
+    let trying = canary.filter(|canary| canary.stage == Stage::Trying).map_or(STEP, Canary::left);
+    let paced = job.rate().map_or(STEP, |rate| (rate / 4).max(1));
+    STEP.min(trying).min(paced)
 }
 
 pub(crate) async fn run(parts: Parts, publisher: Publisher, outbox_limit: i64, cancel: CancellationToken) {
@@ -120,26 +133,38 @@ impl Runner {
     async fn advance(&self, job: &job::Model, now_ms: i64) -> Result<Moved, Error> {
         let left_ms = job.claimed_until_ms.unwrap_or_default() - now_ms;
         if job.claimed_by == Some(self.me) {
-            return self.step(job).await;
+            return self.go_on(job, now_ms).await;
         }
         if left_ms > 0 {
             return Ok(Moved::Wait(left_ms));
         }
         match self.write(JobWrite::Claim { id: job.job_id, runner: self.me }).await {
-            Ok(Some(claimed)) => self.step(&claimed).await,
+            Ok(Some(claimed)) => self.go_on(&claimed, now_ms).await,
             Ok(None) | Err(writer::Error::Conflict(_)) => Ok(Moved::Wait(1_000)), // another was first
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn step(&self, job: &job::Model) -> Result<Moved, Error> {
+    /// The next step, where its canary and its rate allow one.
+    async fn go_on(&self, job: &job::Model, now_ms: i64) -> Result<Moved, Error> {
+        let canary = job.canary();
+        if let Some(canary) = canary.as_ref().filter(|canary| canary.stage == Stage::Waiting) {
+            return self.judge(job, canary).await;
+        }
+        match job.not_before_ms.map(|at| at - now_ms) {
+            Some(left_ms) if left_ms > 0 => Ok(Moved::Wait(left_ms)),
+            _ => self.step(job, most(job, canary.as_ref())).await,
+        }
+    }
+
+    async fn step(&self, job: &job::Model, most: u64) -> Result<Moved, Error> {
         let starts = Kind::from_name(&job.kind).is_some_and(Kind::starts);
         if starts && !job.dry_run && self.parts.writer.backlog().get() >= self.outbox_limit {
             return Ok(Moved::Wait(1_000));
         }
         point("job.step", Moment::Before);
-        let page = self.page(job).await?;
-        let last = page.items.len() < STEP as usize;
+        let page = self.page(job, most).await?;
+        let last = page.items.len() < most as usize;
         let step =
             JobStep { id: job.job_id, runner: self.me, from: job.cursor(), items: page.items, to: page.to, last };
         match self.write(JobWrite::Step(Box::new(step))).await {

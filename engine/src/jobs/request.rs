@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::queries::{self, LetterFilter, SessionFilter};
+use crate::store::canary::Canary;
 use crate::store::job;
 use crate::writer::{self, Done, JobWrite, Work};
 
@@ -68,6 +69,15 @@ impl Kind {
     }
 }
 
+/// How carefully a job goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// So many items go first, and the others only where all of these end well.
+    pub canary: Option<u32>,
+    /// So many items a second at most.
+    pub rate: Option<u32>,
+}
+
 /// A job to be created.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -77,8 +87,10 @@ pub struct NewJob {
     pub what: What,
     /// For deletes: do not wait for dead owners.
     pub force: bool,
-    /// Only count what would be done.
+    /// Change nothing, and find out what would be done.
     pub dry_run: bool,
+    /// How carefully; for replays.
+    pub pace: Pace,
     /// Who asks.
     pub created_by: String,
 }
@@ -100,6 +112,14 @@ impl Engine {
     /// [`writer::Error::Conflict`] where it has ended already, or why it was not written.
     pub async fn cancel_job(&self, id: Uuid, by: String) -> Result<job::Model, writer::Error> {
         self.job(JobWrite::Cancel { id, by }).await
+    }
+
+    /// Lets a job that halted go on behind what was done, with a canary of the next items.
+    ///
+    /// # Errors
+    /// [`writer::Error::Conflict`] where it is not halted, or why it was not written.
+    pub async fn resume_job(&self, id: Uuid, by: String) -> Result<job::Model, writer::Error> {
+        self.job(JobWrite::Resume { id, by }).await
     }
 
     async fn job(&self, write: JobWrite) -> Result<job::Model, writer::Error> {
@@ -137,6 +157,11 @@ pub(crate) fn first_row(new: NewJob, total: i64) -> job::Model {
         failed: 0,
         skipped: 0,
         failures: json!([]),
+        outlook: json!({}),
+        canary: new.pace.canary.map(|size| json!(Canary::of(size.max(1).into()))),
+        rate: new.pace.rate.map(i64::from),
+        not_before_ms: None,
+        reason: None,
         cursor_ms: None,
         cursor_id: None,
         claimed_by: None,

@@ -4,7 +4,7 @@ use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
-use super::{Error, Kind, Runner, STEP, What};
+use super::{Error, Kind, Runner, What};
 use crate::queries::{self, LetterFilter, Position, SessionFilter};
 use crate::replay;
 use crate::store::{dead_letter, job, session};
@@ -17,7 +17,7 @@ pub(super) struct Page {
 }
 
 impl Runner {
-    pub(super) async fn page(&self, job: &job::Model) -> Result<Page, Error> {
+    pub(super) async fn page(&self, job: &job::Model, most: u64) -> Result<Page, Error> {
         let kind = Kind::from_name(&job.kind).ok_or(Error::Unknown(job.job_id))?;
         let ask = match kind {
             Kind::Hibernate => Ask::Hibernate,
@@ -27,24 +27,24 @@ impl Runner {
             Kind::Move => Ask::Move,
         };
         match kind.what(job.filter.clone()).map_err(|_| Error::Unknown(job.job_id))? {
-            What::Sessions(filter) => self.sessions(job, &filter, ask).await,
-            What::Letters(filter) => self.letters(job, &filter).await,
+            What::Sessions(filter) => self.sessions(job, &filter, ask, most).await,
+            What::Letters(filter) => self.letters(job, &filter, most).await,
         }
     }
 
-    async fn sessions(&self, job: &job::Model, filter: &SessionFilter, ask: Ask) -> Result<Page, Error> {
+    async fn sessions(&self, job: &job::Model, filter: &SessionFilter, ask: Ask, most: u64) -> Result<Page, Error> {
         use session::Column as C;
         let db = &self.parts.database.reader;
-        let select = walk(queries::narrowed(db, filter), job, C::CreatedMs, C::SessionId);
+        let select = walk(queries::narrowed(db, filter), job, C::CreatedMs, C::SessionId).limit(most);
         let rows: Vec<Position> =
             select.select_only().column(C::CreatedMs).column(C::SessionId).into_tuple().all(db).await?;
         let items = rows.iter().map(|(_, id)| Item::Session(*id, ask)).collect();
         Ok(Page { items, to: rows.last().copied() })
     }
 
-    async fn letters(&self, job: &job::Model, filter: &LetterFilter) -> Result<Page, Error> {
+    async fn letters(&self, job: &job::Model, filter: &LetterFilter, most: u64) -> Result<Page, Error> {
         use dead_letter::Column as C;
-        let select = walk(queries::letters(filter), job, C::CreatedMs, C::Id);
+        let select = walk(queries::letters(filter), job, C::CreatedMs, C::Id).limit(most);
         let rows = select.all(&self.parts.database.reader).await?;
         let to = rows.last().map(|row| (row.created_ms, row.id));
         let mut items = Vec::with_capacity(rows.len());
@@ -76,5 +76,5 @@ fn walk<E: EntityTrait>(select: Select<E>, job: &job::Model, created: E::Column,
         let same = Condition::all().add(created.eq(created_ms)).add(id.gt::<Uuid>(last));
         select = select.filter(Condition::any().add(created.gt(created_ms)).add(same));
     }
-    select.order_by_asc(created).order_by_asc(id).limit(STEP)
+    select.order_by_asc(created).order_by_asc(id)
 }

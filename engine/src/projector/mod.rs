@@ -2,6 +2,7 @@
 //!
 //! What cannot be read or is refused is parked with its bytes. What could not be written now is left to redelivery.
 
+mod legible;
 mod reports;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use tracing::Instrument;
 use crate::parts::Parts;
 use crate::worlds::Worlds;
 use crate::writer::{ApplicationWork, Error, ReportIn, Work};
+
+pub(crate) use legible::illegible;
 
 /// The pause before what could not be written is asked for again.
 const PAUSE: Duration = Duration::from_millis(500);

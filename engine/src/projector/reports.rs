@@ -52,12 +52,7 @@ pub(super) fn template_create(
     source: Source,
 ) -> Result<ApplicationWork, String> {
     let template: TemplateCreate = decode(delivery)?;
-    let all = Manifest::parse_all(&template.manifest).map_err(|error| error.in_text(&template.manifest))?;
-    let [manifest] = <[Manifest; 1]>::try_from(all).map_err(|all| format!("{} manifests instead of one", all.len()))?;
-    if manifest.metadata.name != template.template_name {
-        let (outside, inside) = (template.template_name, manifest.metadata.name);
-        return Err(format!("template_name is {outside:?}, but the manifest's name is {inside:?}"));
-    }
+    let manifest = manifest(&template)?;
     let (lane, controller_id, author) = match sender {
         Sender::Durable(_, controller) => (Lane::Durable, controller.to_string(), format!("controller:{controller}")),
         Sender::Core => (Lane::Core, String::new(), format!("platform:{}", template.platform)),
@@ -65,4 +60,15 @@ pub(super) fn template_create(
     let (event_id, subject) = (template.event_id, delivery.subject.clone());
     let report = TemplateReport { event_id, subject, payload, manifest, author, controller_id, lane, source };
     Ok(ApplicationWork::Template(Box::new(report)))
+}
+
+/// The one manifest in it, which has its name.
+pub(super) fn manifest(template: &TemplateCreate) -> Result<Manifest, String> {
+    let all = Manifest::parse_all(&template.manifest).map_err(|error| error.in_text(&template.manifest))?;
+    let [manifest] = <[Manifest; 1]>::try_from(all).map_err(|all| format!("{} manifests instead of one", all.len()))?;
+    if manifest.metadata.name != template.template_name {
+        let (outside, inside) = (&template.template_name, manifest.metadata.name);
+        return Err(format!("template_name is {outside:?}, but the manifest's name is {inside:?}"));
+    }
+    Ok(manifest)
 }

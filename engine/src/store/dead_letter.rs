@@ -32,6 +32,8 @@ pub struct Model {
     pub updated_ms: i64,
     pub settled_by: Option<String>,
     pub entity_seq: i64,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub edit: Option<Json>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -3,6 +3,11 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::canary::Canary;
+
+/// The status of a job that stopped by itself and waits for an operator.
+pub const HALTED: &str = "halted";
+
 /// A job's row.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
@@ -24,6 +29,13 @@ pub struct Model {
     pub skipped: i64,
     #[sea_orm(column_type = "JsonBinary")]
     pub failures: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub outlook: Json,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub canary: Option<Json>,
+    pub rate: Option<i64>,
+    pub not_before_ms: Option<i64>,
+    pub reason: Option<String>,
     pub cursor_ms: Option<i64>,
     pub cursor_id: Option<Uuid>,
     pub claimed_by: Option<Uuid>,
@@ -47,6 +59,20 @@ impl Model {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.status == "running"
+    }
+
+    /// Its canary, where it has one and does not only try.
+    #[must_use]
+    pub fn canary(&self) -> Option<Canary> {
+        let kept = self.canary.as_ref().filter(|_| !self.dry_run);
+        kept.and_then(|kept| Canary::deserialize(kept).ok())
+    }
+
+    /// Items a second at most, where it is not to go as fast as it can.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        let rate = self.rate.filter(|_| !self.dry_run);
+        rate.and_then(|rate| u64::try_from(rate).ok()).filter(|rate| *rate > 0)
     }
 
     /// The last item that was dealt with.

@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod bulk;
+pub mod canary;
 pub(crate) mod commanded;
 pub mod controller;
 pub mod dead_letter;

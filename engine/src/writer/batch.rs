@@ -82,6 +82,7 @@ pub(super) struct Batch<'a> {
     pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
     pub(super) settled: Vec<Vec<sea_orm::Value>>,
     pub(super) jobs: BTreeMap<Uuid, Slot<job::Model>>,
+    pub(super) edits: Vec<(Uuid, serde_json::Value)>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
     pub(super) log: Vec<event::Model>,
@@ -158,6 +159,7 @@ impl<'a> Batch<'a> {
             known_letters: HashMap::new(),
             settled: Vec::new(),
             jobs: BTreeMap::new(),
+            edits: Vec::new(),
             copied: Vec::new(),
             seen: HashMap::new(),
             log: Vec::new(),
@@ -252,6 +254,8 @@ impl<'a> Batch<'a> {
                 Ok(Done::Written)
             }
             Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
+            Work::TryReplay { letter, how } => self.try_replay(*letter, how),
+            Work::Edit { letter, edit, by } => self.edit(*letter, edit, by, trace),
             Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
             Work::Job(write) => self.job(write, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {

@@ -11,8 +11,9 @@ use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::batch::Batch;
-use super::work::{Ask, Commanded, Done, NewDeadLetter, Replay};
+use super::work::{Ask, Commanded, Done, Edit, NewDeadLetter, Replay};
 use super::{ApplicationWork, Error};
+use crate::dead_letters::family;
 use crate::store::bulk::Update;
 use crate::store::{dead_letter, event};
 
@@ -24,7 +25,7 @@ impl Batch<'_> {
     pub(super) fn replay(&mut self, id: Uuid, how: &Replay, by: &str, trace: Option<&str>) -> Result<Done, Error> {
         self.is_open(id)?;
         let note = match how {
-            Replay::Sent { note } => note.clone(),
+            Replay::Sent { note, .. } => note.clone(),
             Replay::Ask { of, generation } => {
                 self.is_current(*of, *generation)?;
                 match of {
@@ -40,31 +41,12 @@ impl Batch<'_> {
         self.settle(id, "replayed", note, by, trace)
     }
 
-    /// The same as one of many; says whether there is anything to do, and with `dry_run` only that.
-    pub(super) fn replay_item(
-        &mut self,
-        id: Uuid,
-        how: &Replay,
-        dry_run: bool,
-        by: &str,
-        trace: Option<&str>,
-    ) -> Result<bool, Error> {
+    /// The same as one of many; says whether there was anything to do.
+    pub(super) fn replay_item(&mut self, id: Uuid, how: &Replay, by: &str, trace: Option<&str>) -> Result<bool, Error> {
         if self.known_letter(id)?.status == "replayed" {
             return Ok(false);
         }
-        if !dry_run {
-            return self.replay(id, how, by, trace).map(|_| true);
-        }
-        self.is_open(id)?;
-        if let Replay::Ask { of, generation } = how {
-            self.is_current(*of, *generation)?;
-            match of {
-                Commanded::Session(id) => drop(self.ask_item(*id, Ask::Again, dry_run, trace)?),
-                Commanded::Application(id) => self.application_would_again(*id)?,
-                Commanded::Debt(id) => drop(self.debt_decided(*id, &DebtEvent::Again)?),
-            }
-        }
-        Ok(true)
+        self.replay(id, how, by, trace).map(|_| true)
     }
 
     /// Closes a letter for good; it stays as a record of why and by whom.
@@ -74,6 +56,25 @@ impl Batch<'_> {
             "open" => self.settle(id, "discarded", why.to_owned(), by, trace),
             status => Err(Error::Superseded(format!("dead letter {id} is {status} already"))),
         }
+    }
+
+    /// Closes a letter whose corrected message is on its way; what was changed stays with it.
+    pub(super) fn edit(&mut self, id: Uuid, edit: &Edit, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+        self.is_open(id)?;
+        let shown = edit.shown(by, Some(self.now_ms));
+        self.known_letters.get_mut(&id).ok_or_else(|| missing(id))?.edit = Some(shown.clone());
+        self.edits.push((id, shown.clone()));
+        let done = self.settle(id, "replayed", edit.note.clone(), by, trace)?;
+        if let Some(log) = self.log.last_mut() {
+            log.subject = "streamspace.decision.dead_letter_edited".into();
+            log.payload["decision"] = "dead_letter_edited".into();
+            log.payload["reason"] = edit.reason.clone().into();
+            log.payload["diff"] = edit.diff.clone();
+            if let Some(changes) = &mut log.changes {
+                changes["edit"] = shown;
+            }
+        }
+        Ok(done)
     }
 
     fn settle(&mut self, id: Uuid, status: &str, note: String, by: &str, trace: Option<&str>) -> Result<Done, Error> {
@@ -121,18 +122,18 @@ impl Batch<'_> {
         }
     }
 
-    fn known_letter(&self, id: Uuid) -> Result<&dead_letter::Model, Error> {
+    pub(super) fn known_letter(&self, id: Uuid) -> Result<&dead_letter::Model, Error> {
         self.known_letters.get(&id).ok_or_else(|| missing(id))
     }
 
-    fn is_open(&self, id: Uuid) -> Result<(), Error> {
+    pub(super) fn is_open(&self, id: Uuid) -> Result<(), Error> {
         match self.known_letter(id)?.status.as_str() {
             "open" => Ok(()),
             status => Err(Error::Superseded(format!("dead letter {id} is {status} already"))),
         }
     }
 
-    fn is_current(&self, of: Commanded, generation: i64) -> Result<(), Error> {
+    pub(super) fn is_current(&self, of: Commanded, generation: i64) -> Result<(), Error> {
         let (now, _) = self.stands(of)?;
         if now == generation {
             return Ok(());
@@ -147,7 +148,7 @@ impl Batch<'_> {
     }
 
     /// The generation and the open command of what has commands.
-    fn stands(&self, of: Commanded) -> Result<(i64, Option<Uuid>), Error> {
+    pub(super) fn stands(&self, of: Commanded) -> Result<(i64, Option<Uuid>), Error> {
         match of {
             Commanded::Session(id) => self.slot(id).map(|slot| (slot.row.generation, slot.row.command_id)),
             Commanded::Application(id) => self.application_stands(id),
@@ -166,6 +167,10 @@ impl Batch<'_> {
             point("deadletter.record", Moment::During);
         }
         SETTLED.run(tx, std::mem::take(&mut self.settled)).await?;
+        for (id, edit) in std::mem::take(&mut self.edits) {
+            let change = dead_letter::Entity::update_many().filter(dead_letter::Column::Id.eq(id));
+            change.col_expr(dead_letter::Column::Edit, Expr::value(edit)).exec(tx).await?;
+        }
         let copied = std::mem::take(&mut self.copied);
         if !copied.is_empty() {
             dead_letter::Entity::update_many()
@@ -201,6 +206,7 @@ fn row_of(new: NewDeadLetter, now_ms: i64) -> dead_letter::Model {
         updated_ms: now_ms,
         settled_by: None,
         entity_seq: 0,
+        edit: None,
     }
 }
 
@@ -211,8 +217,7 @@ fn missing(id: Uuid) -> Error {
 /// What causes are grouped by: the reason, the kind of subject, and the error without its numbers and ids.
 fn fingerprint(new: &NewDeadLetter) -> String {
     let words = new.error.split_whitespace().filter(|word| !word.chars().any(|c| c.is_ascii_digit()));
-    let kind: Vec<&str> = new.subject.split('.').take(3).collect();
-    let text = format!("{}|{}|{}", new.reason, kind.join("."), words.collect::<Vec<_>>().join(" "));
+    let text = format!("{}|{}|{}", new.reason, family(&new.subject), words.collect::<Vec<_>>().join(" "));
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 //! the session's.
 
 use machine::Lane;
-use machine::debt::{Decision, Event, create, decide};
+use machine::debt::{Debt, Decision, Event, create, decide};
 use machine::session::Session;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
 use sea_orm::{
@@ -102,19 +102,20 @@ impl Batch<'_> {
     }
 
     pub(super) fn debt_event(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
-        let decision = self.debt_decided(id, event)?;
+        let (_, decision) = self.debt_decided(id, event)?;
         self.record_debt(id, decision, Vec::new(), trace)
     }
 
     /// What an event would do, without doing it.
-    pub(super) fn debt_decided(&self, id: Uuid, event: &Event) -> Result<Decision, Error> {
+    pub(super) fn debt_decided(&self, id: Uuid, event: &Event) -> Result<(Debt, Decision), Error> {
         let before = self.debt_slot(id)?.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
-        Ok(decide(&before, event, &context)?)
+        let decision = decide(&before, event, &context)?;
+        Ok((before, decision))
     }
 
     pub(super) fn debt_report(&mut self, id: Uuid, report: &ReportIn, trace: Option<&str>) -> Result<Done, Error> {
-        let decision = self.debt_decided(id, &Event::Report(Box::new(report.observation.clone())))?;
+        let (_, decision) = self.debt_decided(id, &Event::Report(Box::new(report.observation.clone())))?;
         let row = self.told(report).row(self.now_ms, debt::Model::entity(id));
         self.seen.insert(report.event_id, report.payload.clone());
         *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;

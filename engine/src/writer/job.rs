@@ -5,13 +5,16 @@
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
+use super::outlook::{NOTHING, Outlooks};
 use super::work::{Done, Failure, Item, JobStep, JobWrite};
+use crate::store::canary::Stage;
 use crate::store::{event, job};
 
 /// How long a runner that says nothing keeps its job.
@@ -26,6 +29,8 @@ impl Batch<'_> {
             JobWrite::Claim { id, runner } => self.claim_job(*id, *runner),
             JobWrite::Release { id, runner } => self.release_job(*id, *runner),
             JobWrite::Step(step) => self.step_job(step, trace),
+            JobWrite::Judge(judged) => self.judge_canary(judged, trace),
+            JobWrite::Resume { id, by } => self.resume_job(*id, by, trace),
             JobWrite::Cancel { id, by } => self.cancel_job(*id, by, trace),
         }
     }
@@ -34,7 +39,7 @@ impl Batch<'_> {
         if !self.jobs.contains_key(&new.job_id) {
             let row = job::Model { created_ms: self.now_ms, updated_ms: self.now_ms, ..new.clone() };
             let changes = json!({ "kind": row.kind, "status": row.status, "filter": row.filter, "force": row.force,
-                "dry_run": row.dry_run, "created_by": row.created_by, "created_ms": row.created_ms });
+                "dry_run": row.dry_run, "canary": row.canary, "rate": row.rate, "created_by": row.created_by, "created_ms": row.created_ms });
             let by = row.created_by.clone();
             self.jobs.insert(new.job_id, Slot { row, state: State::New });
             self.job_decided(new.job_id, "job_created", &by, changes, trace)?;
@@ -73,9 +78,15 @@ impl Batch<'_> {
         }
         let (dry_run, by) = (row.dry_run, row.created_by.clone());
         let mut row = row.clone();
+        let mut outlooks = Outlooks::deserialize(&row.outlook).unwrap_or_default();
+        let mut canary = row.canary().filter(|canary| canary.stage == Stage::Trying);
         for item in &step.items {
-            match self.item(item, dry_run, &by, trace) {
-                Ok(true) => row.done += 1,
+            let came = if dry_run { self.tried(item, &mut outlooks) } else { self.item(item, &by, trace) };
+            match came {
+                Ok(true) => {
+                    row.done += 1;
+                    canary.iter_mut().for_each(|canary| self.note_try(canary, item));
+                }
                 Ok(false) => row.skipped += 1,
                 Err(failure) => {
                     row.failed += 1;
@@ -83,39 +94,55 @@ impl Batch<'_> {
                 }
             }
         }
+        if dry_run {
+            row.outlook = json!(outlooks);
+        }
         point("job.step", Moment::During);
         if let Some((ms, id)) = step.to {
             (row.cursor_ms, row.cursor_id) = (Some(ms), Some(id));
         }
+        let waits = canary.map(|canary| self.canary_went(&mut row, canary, step.last)).unwrap_or_default();
+        let ms = |rate| (step.items.len() as u64).saturating_mul(1_000) / rate;
+        row.not_before_ms = row.rate().and_then(|rate| i64::try_from(ms(rate)).ok()).map(|ms| self.now_ms + ms);
         row.claimed_until_ms = Some(self.now_ms + LEASE_MS);
         row.updated_ms = self.now_ms;
         if let Some(slot) = self.jobs.get_mut(&step.id) {
             slot.row = row;
             slot.touch();
         }
-        if step.last {
+        if step.last && !waits {
             return self.end_job(step.id, "completed", &by, trace);
         }
         self.job_row(step.id)
     }
 
     /// Does one item; says whether there was anything to do.
-    fn item(&mut self, item: &Item, dry_run: bool, by: &str, trace: Option<&str>) -> Result<bool, Failure> {
+    fn item(&mut self, item: &Item, by: &str, trace: Option<&str>) -> Result<bool, Failure> {
         match item {
-            Item::Session(id, ask) => {
-                self.ask_item(*id, *ask, dry_run, trace).map_err(|error| Failure::of(*id, &error))
-            }
-            Item::Letter(id, how) => {
-                self.replay_item(*id, how, dry_run, by, trace).map_err(|error| Failure::of(*id, &error))
-            }
+            Item::Session(id, ask) => self.ask_item(*id, *ask, trace).map_err(|error| Failure::of(*id, &error)),
+            Item::Letter(id, how) => self.replay_item(*id, how, by, trace).map_err(|error| Failure::of(*id, &error)),
             Item::Refused(failure) => Err(failure.clone()),
         }
+    }
+
+    /// Finds out what would become of one item, and keeps it.
+    fn tried(&self, item: &Item, outlooks: &mut Outlooks) -> Result<bool, Failure> {
+        let tried = self.outlook(item);
+        let something = tried.as_ref().is_ok_and(|outlook| outlook.outcome != NOTHING);
+        match tried {
+            Ok(outlook) => outlooks.keep(outlook),
+            Err(failure) => {
+                outlooks.count(failure.r#type);
+                return Err(failure);
+            }
+        }
+        Ok(something)
     }
 
     fn cancel_job(&mut self, id: Uuid, by: &str, trace: Option<&str>) -> Result<Done, Error> {
         let row = &self.jobs.get(&id).ok_or_else(|| missing(id))?.row;
         match row.status.as_str() {
-            "running" => self.end_job(id, "cancelled", by, trace),
+            "running" | job::HALTED => self.end_job(id, "cancelled", by, trace),
             "cancelled" => self.job_row(id),
             other => Err(Error::Conflict(format!("job {id} is {other} already; there is nothing left to cancel"))),
         }
@@ -133,13 +160,14 @@ impl Batch<'_> {
         }
         (row.claimed_by, row.claimed_until_ms) = (None, None);
         let changes = json!({ "status": status, "finished_ms": now_ms, "total": row.total, "done": row.done,
-            "failed": row.failed, "skipped": row.skipped, "failures": row.failures });
+            "failed": row.failed, "skipped": row.skipped, "failures": row.failures,
+            "outlook": row.outlook, "canary": row.canary });
         slot.touch();
         self.job_decided(id, &format!("job_{status}"), by, changes, trace)?;
         self.job_row(id)
     }
 
-    fn job_decided(
+    pub(super) fn job_decided(
         &mut self,
         id: Uuid,
         what: &str,
@@ -160,7 +188,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn job_row(&self, id: Uuid) -> Result<Done, Error> {
+    pub(super) fn job_row(&self, id: Uuid) -> Result<Done, Error> {
         let slot = self.jobs.get(&id).ok_or_else(|| missing(id))?;
         Ok(Done::Job(Box::new(slot.row.clone())))
     }
@@ -178,11 +206,11 @@ impl Batch<'_> {
     }
 }
 
-fn missing(id: Uuid) -> Error {
+pub(super) fn missing(id: Uuid) -> Error {
     Error::NotFound { what: "job", name: id.to_string() }
 }
 
-fn not_yours(id: Uuid) -> Error {
+pub(super) fn not_yours(id: Uuid) -> Error {
     Error::Conflict(format!("job {id} is not at this place, or another engine's"))
 }
 

@@ -7,6 +7,7 @@
 mod amend;
 mod application;
 mod batch;
+mod canary;
 mod commands;
 mod controller;
 mod dead_letter;
@@ -17,6 +18,7 @@ mod job;
 mod judged;
 mod keys;
 mod needs;
+mod outlook;
 mod revocation;
 mod session;
 mod session_row;
@@ -37,9 +39,10 @@ pub use crate::signal::Wakes;
 pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
 pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
+pub use outlook::{Outlook, Outlooks};
 pub use work::{
-    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn,
-    Revocation, Stands, TemplateWrite, Work, Written, WrittenTemplate,
+    Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay,
+    ReportIn, Revocation, Stands, TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.

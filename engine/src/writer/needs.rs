@@ -67,8 +67,8 @@ impl Needs {
                 self.templates.extend(manifests.iter().map(|manifest| manifest.metadata.name.clone()));
             }
             Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
-            Work::Replay { letter, how, .. } => self.replay(*letter, how),
-            Work::Discard { letter, .. } => self.letters.push(*letter),
+            Work::Replay { letter, how, .. } | Work::TryReplay { letter, how } => self.replay(*letter, how),
+            Work::Discard { letter, .. } | Work::Edit { letter, .. } => self.letters.push(*letter),
             Work::Job(write) => self.job(write),
             _ => {}
         }
@@ -88,7 +88,11 @@ impl Needs {
         self.jobs.push(match write {
             JobWrite::Create(row) => row.job_id,
             JobWrite::Step(step) => step.id,
-            JobWrite::Claim { id, .. } | JobWrite::Release { id, .. } | JobWrite::Cancel { id, .. } => *id,
+            JobWrite::Judge(judged) => judged.id,
+            JobWrite::Claim { id, .. }
+            | JobWrite::Release { id, .. }
+            | JobWrite::Cancel { id, .. }
+            | JobWrite::Resume { id, .. } => *id,
         });
         let JobWrite::Step(step) = write else { return };
         for item in &step.items {

@@ -1,7 +1,7 @@
 //! What happens when an operator revokes a controller, takes that back, and when its sessions move on.
 
 use machine::placement::Place;
-use machine::session::{Event, decide};
+use machine::session::{Decision, Event, Session, decide};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -46,12 +46,12 @@ impl Batch<'_> {
         })
     }
 
-    /// A session leaves its owner, if that was revoked; says whether there was anything to do, and with `dry_run` only that.
-    pub(super) fn move_on(&mut self, id: Uuid, dry_run: bool, trace: Option<&str>) -> Result<bool, Error> {
+    /// What becomes of a session whose owner was revoked; `None` where its owner was not.
+    pub(super) fn would_move(&self, id: Uuid) -> Result<Option<(Session, Decision)>, Error> {
         let before = self.facts(id)?;
         let owner = before.controller_id.as_deref().and_then(|id| self.controllers.get(id));
         if owner.is_none_or(|slot| !slot.row.revoked) {
-            return Ok(false);
+            return Ok(None);
         }
         let place = self.choose_again(id)?;
         let next = match &place {
@@ -60,11 +60,18 @@ impl Batch<'_> {
         };
         let context = self.context(next.as_deref(), Uuid::now_v7());
         let decision = decide(&before, &Event::Moved(place), &context)?;
-        if decision.effects.is_empty() || dry_run {
-            return Ok(!decision.effects.is_empty());
+        Ok(Some((before, decision)))
+    }
+
+    /// A session leaves its owner, if that was revoked; says whether there was anything to do.
+    pub(super) fn move_on(&mut self, id: Uuid, trace: Option<&str>) -> Result<bool, Error> {
+        let Some((before, decision)) = self.would_move(id)? else { return Ok(false) };
+        if decision.effects.is_empty() {
+            return Ok(false);
         }
-        let (left, generation) = (decision.session.controller_id != before.controller_id, decision.session.generation);
-        if let Some(next) = next.filter(|next| decision.session.controller_id.as_ref() == Some(next)) {
+        let (next, generation) = (decision.session.controller_id.clone(), decision.session.generation);
+        let left = next != before.controller_id;
+        if let Some(next) = next.filter(|_| left) {
             self.load.give(&next);
         }
         let sent = before.generation > 1 || before.attempt > 0 || before.seen_generation > 0;

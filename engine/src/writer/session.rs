@@ -47,30 +47,28 @@ impl Batch<'_> {
 
     pub(super) fn ask(&mut self, id: Uuid, ask: Ask, trace: Option<&str>) -> Result<Done, Error> {
         if ask == Ask::Move {
-            self.move_on(id, false, trace)?;
+            self.move_on(id, trace)?;
             return self.session(id);
         }
         let event = self.asked(id, ask)?;
         self.happened(id, &event, trace)
     }
 
-    /// The same as one of many; says whether there is anything to do, and with `dry_run` only that.
-    pub(super) fn ask_item(&mut self, id: Uuid, ask: Ask, dry_run: bool, trace: Option<&str>) -> Result<bool, Error> {
+    /// The same as one of many; says whether there is anything to do.
+    pub(super) fn ask_item(&mut self, id: Uuid, ask: Ask, trace: Option<&str>) -> Result<bool, Error> {
         if ask == Ask::Move {
-            return self.move_on(id, dry_run, trace);
+            return self.move_on(id, trace);
         }
         let event = self.asked(id, ask)?;
         let (before, decision) = self.decided(id, &event)?;
         if decision.effects.is_empty() {
             return Ok(false); // what is asked holds, or is under way
         }
-        if !dry_run {
-            self.record(id, Some(&before), decision, Vec::new(), trace)?;
-        }
+        self.record(id, Some(&before), decision, Vec::new(), trace)?;
         Ok(true)
     }
 
-    fn asked(&self, id: Uuid, ask: Ask) -> Result<Event, Error> {
+    pub(super) fn asked(&self, id: Uuid, ask: Ask) -> Result<Event, Error> {
         let slot = self.slot(id)?;
         Ok(match ask {
             Ask::Hibernate => Event::Hibernate,
@@ -83,7 +81,7 @@ impl Batch<'_> {
         })
     }
 
-    fn decided(&self, id: Uuid, event: &Event) -> Result<(Session, Decision), Error> {
+    pub(super) fn decided(&self, id: Uuid, event: &Event) -> Result<(Session, Decision), Error> {
         let before = self.facts(id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
         let decision = decide(&before, event, &context)?;

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::Error;
 use super::application::ApplicationWork;
+use super::outlook::Outlook;
 use crate::amendment::Amendment;
+use crate::store::canary::{Sent, Try};
 use crate::store::{application, controller, dead_letter, job, session};
 
 /// A session as it was asked for, checked.
@@ -194,7 +196,31 @@ pub enum Replay {
     Sent {
         /// As what.
         note: String,
+        /// Where it went; `None` where it did not.
+        sent: Option<Sent>,
     },
+}
+
+/// A correction of a dead letter.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// Why.
+    pub reason: String,
+    /// What it changes, as a JSON Patch (RFC 6902).
+    pub diff: Value,
+    /// The corrected message.
+    pub message_id: String,
+    /// As what it was published.
+    pub note: String,
+}
+
+impl Edit {
+    /// As the letter and its log keep it; without a time while it was not made.
+    #[must_use]
+    pub fn shown(&self, by: &str, at_ms: Option<i64>) -> Value {
+        serde_json::json!({ "by": by, "at_ms": at_ms, "reason": self.reason, "diff": self.diff,
+            "message_id": self.message_id })
+    }
 }
 
 /// What happens to a job.
@@ -218,6 +244,15 @@ pub enum JobWrite {
     },
     /// Its next items.
     Step(Box<JobStep>),
+    /// What became of the items that went first.
+    Judge(Box<Judged>),
+    /// An operator lets one go on that halted.
+    Resume {
+        /// Which.
+        id: Uuid,
+        /// Who says so.
+        by: String,
+    },
     /// Nobody wants it any more.
     Cancel {
         /// Which.
@@ -242,6 +277,17 @@ pub struct JobStep {
     pub to: Option<(i64, Uuid)>,
     /// Whether nothing comes after.
     pub last: bool,
+}
+
+/// What became of the items that a job let go first.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The job.
+    pub id: Uuid,
+    /// Who walks it.
+    pub runner: Uuid,
+    /// All of them, as they are now.
+    pub tries: Vec<Try>,
 }
 
 /// One item of a job.
@@ -362,6 +408,22 @@ pub enum Work {
         /// Who.
         by: String,
     },
+    /// An operator asks what a replay would do; nothing is written.
+    TryReplay {
+        /// Which.
+        letter: Uuid,
+        /// How.
+        how: Replay,
+    },
+    /// An operator has corrected a message that could not be read, and it was published.
+    Edit {
+        /// Which.
+        letter: Uuid,
+        /// How.
+        edit: Box<Edit>,
+        /// Who.
+        by: String,
+    },
     /// An operator has done with a dead letter.
     Discard {
         /// Which.
@@ -439,6 +501,8 @@ pub enum Done {
     Controller(Box<controller::Model>),
     /// The dead letter as it is now.
     DeadLetter(Box<dead_letter::Model>),
+    /// What would become of it.
+    Outlook(Box<Outlook>),
     /// The job as it is now.
     Job(Box<job::Model>),
     /// It was known already; nothing changed.

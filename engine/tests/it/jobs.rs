@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use engine::fold::fold;
-use engine::jobs::{Kind, NewJob, What};
+use engine::jobs::{Kind, NewJob, Pace, What};
 use engine::queries::{LetterFilter, SessionFilter};
 use engine::store::job;
 use futures::future::join_all;
@@ -14,7 +14,7 @@ use crate::rig::{Rig, eventually, request, start};
 
 fn sessions(kind: Kind) -> NewJob {
     let what = What::Sessions(SessionFilter::default());
-    NewJob { kind, what, force: false, dry_run: false, created_by: "ops".into() }
+    NewJob { kind, what, force: false, dry_run: false, pace: Pace::default(), created_by: "ops".into() }
 }
 
 async fn ended(rig: &Rig, id: Uuid) -> job::Model {

@@ -4,9 +4,11 @@
 
 mod applications;
 mod breaker;
+mod causes;
 mod core_lane;
 mod courier;
 mod durable_lane;
+mod edits;
 mod events;
 mod fate;
 mod feed;
@@ -17,6 +19,7 @@ mod parked;
 mod placement;
 mod queue;
 mod revocation;
+mod replays;
 mod rig;
 mod skew;
 mod turns;

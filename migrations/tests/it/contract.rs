@@ -58,6 +58,7 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_dead_letters_status", &["(status, created_ms, id)"]),
     ("idx_dead_letters_uncopied", &["WHERE", "NOT copied"]),
     ("idx_dead_letters_created", &["(created_ms, id)"]),
+    ("idx_dead_letters_cause", &["(fingerprint, platform, controller_id, status, created_ms, id)"]),
     ("idx_event_log_decisions", &["(id)", "WHERE", "'decision'"]),
     ("idx_jobs_created", &["(created_ms, job_id)"]),
     ("idx_jobs_running", &["(created_ms)", "WHERE", "'running'"]),

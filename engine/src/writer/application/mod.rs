@@ -195,11 +195,12 @@ impl Batch<'_> {
         Ok((row.generation, row.command_id))
     }
 
-    /// Whether what it desires could be tried once more.
-    pub(super) fn application_would_again(&self, id: Uuid) -> Result<(), Error> {
+    /// What would come of it if what it desires were tried once more.
+    pub(super) fn application_would_again(&self, id: Uuid) -> Result<(Application, Decision), Error> {
         let before = self.application_facts(id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
-        Ok(decide(&before, &Event::Again, &context).map(drop)?)
+        let decision = decide(&before, &Event::Again, &context)?;
+        Ok((before, decision))
     }
 }
 

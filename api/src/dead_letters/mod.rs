@@ -1,114 +1,29 @@
 //! Dead letters: what could not be processed, why, and what an operator can do about it.
 
+mod causes;
+mod edit;
+mod letter;
+
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use engine::Engine;
 use engine::queries::{self, LetterFilter, Position};
-use engine::store::dead_letter;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{Enum, Object, OpenApi};
-use serde_json::Value;
+use poem_openapi::{Enum, OpenApi};
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
-use crate::problem::{Change, Listing, Lookup, Problem, Refused, database};
-use crate::texts::{Reason, Subject};
-use crate::timestamp::Timestamp;
+use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused, database};
+use crate::texts::{Reason, Search, Subject};
 
-/// Something that could not be processed, with everything that is known of it.
-#[derive(Debug, Object)]
-pub(crate) struct DeadLetter {
-    /// Identity.
-    id: Uuid,
-    /// The event, where it could be read.
-    event_id: Option<Uuid>,
-    /// Where it was going.
-    subject: String,
-    /// A stable word: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
-    reason: String,
-    /// The last error.
-    error: String,
-    /// The error history.
-    attempts: Vec<Attempt>,
-    /// What it said; null where it is not JSON.
-    payload: Value,
-    /// Its exact bytes.
-    payload_base64: String,
-    /// Its headers, as pairs of name and value.
-    headers: Value,
-    /// What it was about, as `session:<id>`.
-    entity: Option<String>,
-    /// Who was to process it, or sent it.
-    controller_id: Option<String>,
-    /// Where.
-    platform: Option<String>,
-    /// When it was parked.
-    created_at: Timestamp,
-    /// `open`, `replayed` or `discarded`.
-    status: String,
-    /// What came of its replay, or why it was discarded.
-    note: Option<String>,
-    /// Who replayed or discarded it.
-    settled_by: Option<String>,
-    /// The same for letters of one cause: what they can be filtered and replayed by together.
-    fingerprint: String,
-}
-
-/// One attempt that failed.
-#[derive(Debug, Object)]
-struct Attempt {
-    /// Which, from 1.
-    attempt: i64,
-    /// When.
-    at: Option<Timestamp>,
-    /// Why.
-    error: String,
-}
-
-impl From<dead_letter::Model> for DeadLetter {
-    fn from(row: dead_letter::Model) -> Self {
-        let attempts = row.attempts.as_array().map(Vec::as_slice).unwrap_or_default();
-        Self {
-            id: row.id,
-            event_id: row.event_id,
-            subject: row.subject,
-            reason: row.reason,
-            error: row.error,
-            attempts: attempts.iter().enumerate().map(|(i, one)| attempt(i, one)).collect(),
-            payload: serde_json::from_slice(&row.payload).unwrap_or_default(),
-            payload_base64: STANDARD.encode(&row.payload),
-            headers: row.headers,
-            entity: row.entity,
-            controller_id: row.controller_id,
-            platform: row.platform,
-            created_at: Timestamp::from_ms(row.created_ms),
-            status: row.status,
-            note: row.note,
-            settled_by: row.settled_by,
-            fingerprint: row.fingerprint,
-        }
-    }
-}
-
-/// The engine's own history has failures with a code; whoever else parks may have written a text.
-fn attempt(index: usize, value: &Value) -> Attempt {
-    let error = match (&value["error"]["code"], &value["error"]["message"], &value["error"]) {
-        (Value::String(code), Value::String(message), _) => format!("{code}: {message}"),
-        (_, _, Value::String(text)) => text.clone(),
-        (_, _, other) => other.to_string(),
-    };
-    Attempt {
-        attempt: value["attempt"].as_i64().unwrap_or(index as i64 + 1),
-        at: value["at_ms"].as_i64().map(Timestamp::from_ms),
-        error,
-    }
-}
+pub(crate) use causes::Causes;
+use edit::LetterEdit;
+use letter::DeadLetter;
 
 /// A state to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
@@ -127,6 +42,16 @@ impl Status {
             Self::Discarded => "discarded",
         }
     }
+}
+
+/// A text that is looked for.
+fn search(text: Option<Search>) -> Result<Option<String>, Problem> {
+    let Some(Search(text)) = text else { return Ok(None) };
+    if (1..=255).contains(&text.chars().count()) && !text.contains(char::is_control) {
+        return Ok(Some(text));
+    }
+    let rule = "must have 1 to 255 characters and no control characters";
+    Err(Problem::parameter("q", rule.to_owned(), "leave it out to mean any"))
 }
 
 pub(crate) struct DeadLetters(pub(crate) Arc<Engine>);
@@ -155,6 +80,8 @@ impl DeadLetters {
         entity: Query<Option<String>>,
         /// Those with this fingerprint.
         fingerprint: Query<Option<String>>,
+        /// Those with this text somewhere in their subject, error or entity, in capitals or not.
+        q: Query<Option<Search>>,
         /// Those parked then (RFC 3339) or later.
         since: Query<Option<DateTime<Utc>>>,
         /// Those parked before then (RFC 3339).
@@ -172,6 +99,7 @@ impl DeadLetters {
             controller_id: controller_id.0,
             entity: entity.0,
             fingerprint: fingerprint.0,
+            q: search(q.0)?,
             since_ms: since.map(|at| at.timestamp_millis()),
             until_ms: until.map(|at| at.timestamp_millis()),
         };
@@ -191,10 +119,39 @@ impl DeadLetters {
 
     /// Replay a dead letter
     ///
-    /// A failed command becomes a new one, for what is desired now; a message goes back to its subject, byte for byte.
+    /// A failed command becomes a new one, for what is desired now; a message goes back to its subject, byte for byte. With `dry_run`
+    /// nothing is changed: the letter is answered as it is with what would become of what it is about in `outlook`, or the refusal
+    /// that a replay would meet.
     #[oai(path = "/admin/dlq/:id/replay", method = "post", operation_id = "replay_dead_letter")]
-    async fn replay(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<DeadLetter>, Refused<Change>> {
+    async fn replay(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Change nothing, and find out what would be done; no unless given.
+        dry_run: Query<Option<bool>>,
+    ) -> Result<Json<DeadLetter>, Refused<Change>> {
+        if dry_run.unwrap_or_default() {
+            let (row, outlook) = self.0.replay_outlook(id.0).await?;
+            return Ok(Json(DeadLetter::from(row).with(outlook)));
+        }
         let row = self.0.replay(id.0, caller.0.name).await?;
+        Ok(Json(row.into()))
+    }
+
+    /// Correct a dead letter
+    ///
+    /// For reports that could not be read. The corrected message is held against the wire contract and goes to the letter's subject
+    /// as a message of its own; the letter is closed, and keeps the bytes that came and the difference, which is also in the log.
+    /// With `dry_run` nothing is changed, and the difference is answered. One that fails again becomes another letter.
+    #[oai(path = "/admin/dlq/:id/edit", method = "post", operation_id = "edit_dead_letter")]
+    async fn edit(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<LetterEdit>,
+    ) -> Result<Json<DeadLetter>, Refused<Correction>> {
+        let (new, dry_run) = body.0.checked(caller.0.name).map_err(Problem::invalid)?;
+        let row = if dry_run { self.0.edit_outlook(id.0, new).await? } else { self.0.edit_letter(id.0, new).await? };
         Ok(Json(row.into()))
     }
 

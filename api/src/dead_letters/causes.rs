@@ -1,0 +1,127 @@
+//! Dead letters by cause: what has to be mended, and how many letters wait for it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use engine::Engine;
+use engine::causes::{self, Cause as Row, Place};
+use engine::queries::LetterFilter;
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+use uuid::Uuid;
+
+use super::{Status, search};
+use crate::auth::Caller;
+use crate::cursor::{Limit, Page, Wanted, subject};
+use crate::document::Tag;
+use crate::problem::{Listing, Refused, database};
+use crate::texts::{Search, Subject};
+use crate::timestamp::Timestamp;
+
+/// What failed in the same way, on one platform and controller.
+#[derive(Debug, Object)]
+struct Cause {
+    /// Stands for the reason, the kind of subject and the error without its numbers and ids.
+    fingerprint: String,
+    /// A stable word: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
+    reason: String,
+    /// What the letters were about, without where, as `streamspace.session.create`.
+    subject: String,
+    /// Where.
+    platform: Option<String>,
+    /// Who was to process them, or sent them.
+    controller_id: Option<String>,
+    /// How many letters.
+    count: i64,
+    /// Of these, those that wait for an operator.
+    open: i64,
+    /// Of these, those that were replayed.
+    replayed: i64,
+    /// Of these, those that were discarded.
+    discarded: i64,
+    /// When the first was parked.
+    first_at: Timestamp,
+    /// When the last was parked.
+    last_at: Timestamp,
+    /// The letter that was parked last.
+    latest_id: Uuid,
+    /// Its error.
+    error: String,
+}
+
+impl From<Row> for Cause {
+    fn from(row: Row) -> Self {
+        Self {
+            fingerprint: row.fingerprint,
+            reason: row.reason,
+            subject: row.subject,
+            platform: row.platform,
+            controller_id: row.controller_id,
+            count: row.count,
+            open: row.open,
+            replayed: row.replayed,
+            discarded: row.discarded,
+            first_at: Timestamp::from_ms(row.first_ms),
+            last_at: Timestamp::from_ms(row.last_ms),
+            latest_id: row.latest,
+            error: row.error,
+        }
+    }
+}
+
+pub(crate) struct Causes(pub(crate) Arc<Engine>);
+
+#[OpenApi(tag = "Tag::DeadLetters")]
+impl Causes {
+    /// Group dead letters by cause
+    ///
+    /// The newest cause first. `status` narrows to causes that have such letters; the counts are of all of theirs. To replay what
+    /// belongs to a cause, give its `fingerprint`, `platform` and `controller_id` as the filter.
+    #[oai(path = "/admin/dlq/groups", method = "get", operation_id = "group_dead_letters")]
+    #[allow(clippy::too_many_arguments)] // one for each parameter of the query
+    async fn list(
+        &self,
+        _caller: Caller,
+        /// Those that have letters in this state.
+        status: Query<Option<Status>>,
+        /// Letters with this reason.
+        reason: Query<Option<String>>,
+        /// Letters that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+        subject: Query<Option<Subject>>,
+        /// Letters of this platform.
+        platform: Query<Option<String>>,
+        /// Letters of this controller.
+        controller_id: Query<Option<String>>,
+        /// Letters about this, as `session:<id>`.
+        entity: Query<Option<String>>,
+        /// Letters with this fingerprint.
+        fingerprint: Query<Option<String>>,
+        /// Letters with this text somewhere in their subject, error or entity, in capitals or not.
+        q: Query<Option<Search>>,
+        /// Letters parked then (RFC 3339) or later.
+        since: Query<Option<DateTime<Utc>>>,
+        /// Letters parked before then (RFC 3339).
+        until: Query<Option<DateTime<Utc>>>,
+        /// Items on a page: 1 to 200, 50 unless given.
+        limit: Query<Option<Limit>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<Cause>>, Refused<Listing>> {
+        let filter = LetterFilter {
+            status: status.map(|status| status.name().to_owned()),
+            reason: reason.0,
+            subject: self::subject(subject.0)?,
+            platform: platform.0,
+            controller_id: controller_id.0,
+            entity: entity.0,
+            fingerprint: fingerprint.0,
+            q: search(q.0)?,
+            since_ms: since.map(|at| at.timestamp_millis()),
+            until_ms: until.map(|at| at.timestamp_millis()),
+        };
+        let wanted = Wanted::<Place>::new("causes of dead letters", &filter, limit.0, cursor.as_deref())?;
+        let rows = causes::list(self.0.reader(), &filter, wanted.after.clone(), wanted.fetch()).await;
+        Ok(Json(wanted.page(rows.map_err(database)?, Row::place, Into::into)))
+    }
+}

@@ -1,0 +1,114 @@
+//! A dead letter as it is shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::store::dead_letter;
+use poem_openapi::Object;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::edit::Edited;
+use crate::jobs::Outlook;
+use crate::timestamp::Timestamp;
+
+/// Something that could not be processed, with everything that is known of it.
+#[derive(Debug, Object)]
+pub(crate) struct DeadLetter {
+    /// Identity.
+    id: Uuid,
+    /// The event, where it could be read.
+    event_id: Option<Uuid>,
+    /// Where it was going.
+    subject: String,
+    /// A stable word: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
+    reason: String,
+    /// The last error.
+    error: String,
+    /// The error history.
+    attempts: Vec<Attempt>,
+    /// What it said; null where it is not JSON.
+    payload: Value,
+    /// Its exact bytes.
+    payload_base64: String,
+    /// Its headers, as pairs of name and value.
+    headers: Value,
+    /// What it was about, as `session:<id>`.
+    entity: Option<String>,
+    /// Who was to process it, or sent it.
+    controller_id: Option<String>,
+    /// Where.
+    platform: Option<String>,
+    /// When it was parked.
+    created_at: Timestamp,
+    /// `open`, `replayed` or `discarded`.
+    status: String,
+    /// What came of its replay, or why it was discarded.
+    note: Option<String>,
+    /// Who replayed or discarded it.
+    settled_by: Option<String>,
+    /// The same for letters of one cause: what they can be filtered and replayed by together.
+    fingerprint: String,
+    /// How it was corrected, where it was.
+    edit: Option<Edited>,
+    /// What its replay would do; only in the answer to a dry run.
+    outlook: Option<Outlook>,
+}
+
+impl DeadLetter {
+    /// With what its replay would do.
+    pub(super) fn with(self, outlook: engine::writer::Outlook) -> Self {
+        Self { outlook: Some(outlook.into()), ..self }
+    }
+}
+
+/// One attempt that failed.
+#[derive(Debug, Object)]
+struct Attempt {
+    /// Which, from 1.
+    attempt: i64,
+    /// When.
+    at: Option<Timestamp>,
+    /// Why.
+    error: String,
+}
+
+impl From<dead_letter::Model> for DeadLetter {
+    fn from(row: dead_letter::Model) -> Self {
+        let attempts = row.attempts.as_array().map(Vec::as_slice).unwrap_or_default();
+        Self {
+            id: row.id,
+            event_id: row.event_id,
+            subject: row.subject,
+            reason: row.reason,
+            error: row.error,
+            attempts: attempts.iter().enumerate().map(|(i, one)| attempt(i, one)).collect(),
+            payload: serde_json::from_slice(&row.payload).unwrap_or_default(),
+            payload_base64: STANDARD.encode(&row.payload),
+            headers: row.headers,
+            entity: row.entity,
+            controller_id: row.controller_id,
+            platform: row.platform,
+            created_at: Timestamp::from_ms(row.created_ms),
+            status: row.status,
+            note: row.note,
+            settled_by: row.settled_by,
+            fingerprint: row.fingerprint,
+            edit: row.edit.map(Into::into),
+            outlook: None,
+        }
+    }
+}
+
+/// The engine's own history has failures with a code; whoever else parks may have written a text.
+fn attempt(index: usize, value: &Value) -> Attempt {
+    let error = match (&value["error"]["code"], &value["error"]["message"], &value["error"]) {
+        (Value::String(code), Value::String(message), _) => format!("{code}: {message}"),
+        (_, _, Value::String(text)) => text.clone(),
+        (_, _, other) => other.to_string(),
+    };
+    Attempt {
+        attempt: value["attempt"].as_i64().unwrap_or(index as i64 + 1),
+        at: value["at_ms"].as_i64().map(Timestamp::from_ms),
+        error,
+    }
+}

@@ -1,0 +1,90 @@
+//! What happens when an operator mends a report that could not be read.
+//!
+//! The corrected message is held against what the projector reads; the difference is kept with the letter and in its log, with who
+//! and why; and it goes to the letter's subject as a message of its own, which names the letter. The bytes that came stay as they are.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use streams::publisher::{Outgoing, Publisher};
+use uuid::Uuid;
+
+use crate::parts::Parts;
+use crate::projector::illegible;
+use crate::replay::{Error, open};
+use crate::request::{FieldError, Invalid};
+use crate::store::dead_letter;
+use crate::writer::{self, Done, Edit, Work};
+
+/// On a corrected message: the dead letter that it was made from.
+pub const EDITED_HEADER: &str = "Streamspace-Edited-Letter";
+
+/// A correction as it was asked for.
+#[derive(Debug, Clone)]
+pub struct NewEdit {
+    /// What it should have said.
+    pub payload: Value,
+    /// Why it is changed.
+    pub reason: String,
+    /// By whom.
+    pub by: String,
+}
+
+/// The letter as it would be, were the correction made.
+pub(crate) async fn outlook(parts: &Parts, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
+    let letter = open(parts, id).await?;
+    let edit = checked(&letter, &new)?;
+    Ok(dead_letter::Model { edit: Some(edit.shown(&new.by, None)), ..letter })
+}
+
+pub(crate) async fn edit(
+    parts: &Parts,
+    publisher: &Publisher,
+    id: Uuid,
+    new: NewEdit,
+) -> Result<dead_letter::Model, Error> {
+    let work = async {
+        let letter = open(parts, id).await?;
+        let edit = checked(&letter, &new)?;
+        let ack = publisher.publish(outgoing(&letter, &new.payload, &edit)).await?;
+        let note = format!("edited, and published as sequence {} of {}", ack.sequence, ack.stream);
+        Ok::<_, Error>(Work::Edit { letter: id, edit: Box::new(Edit { note, ..edit }), by: new.by.clone() })
+    };
+    match parts.writer.once(work).await? {
+        Done::DeadLetter(row) => Ok(*row),
+        _ => Err(Error::NotFound(id)),
+    }
+}
+
+/// The correction, where it can be made.
+fn checked(letter: &dead_letter::Model, new: &NewEdit) -> Result<Edit, Error> {
+    if letter.reason != "undecodable" {
+        let why =
+            format!("dead letter {} could be read ({}); replay it or discard it instead", letter.id, letter.reason);
+        return Err(Error::Writer(writer::Error::Conflict(why)));
+    }
+    let payload = new.payload.to_string();
+    let wrong = illegible(&letter.subject, payload.as_bytes());
+    if let Some(mistake) = wrong {
+        return Err(Error::Writer(Invalid(vec![mistake]).into()));
+    }
+    let before: Value = serde_json::from_slice(&letter.payload).unwrap_or_default();
+    let diff = json_patch::diff(&before, &new.payload);
+    if diff.0.is_empty() {
+        let (field, rule) = ("payload".to_owned(), "is what the dead letter says already".to_owned());
+        let hint = "replay it, where the version that reads it is a newer one".to_owned();
+        return Err(Error::Writer(Invalid(vec![FieldError { field, rule, hint }]).into()));
+    }
+    let digest: String = Sha256::digest(&payload).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let message_id = format!("edit:{}:{digest}", letter.id);
+    Ok(Edit { reason: new.reason.clone(), diff: json!(diff), message_id, note: String::new() })
+}
+
+fn outgoing(letter: &dead_letter::Model, payload: &Value, edit: &Edit) -> Outgoing {
+    Outgoing {
+        subject: letter.subject.clone(),
+        message_id: edit.message_id.clone(),
+        traceparent: streams::trace::current_traceparent(),
+        headers: vec![(EDITED_HEADER.to_owned(), letter.id.to_string())],
+        payload: payload.to_string().into(),
+    }
+}

@@ -1,0 +1,166 @@
+//! What would become of something if it were asked now: the machine decides as it would, and nothing is written.
+
+use machine::command::Effect;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Error;
+use super::batch::Batch;
+use super::work::{Ask, Commanded, Done, Failure, Item, Replay};
+
+/// Outlooks that a job keeps.
+const KEPT: usize = 100;
+/// The outcome where what is asked holds, or is under way.
+pub(crate) const NOTHING: &str = "nothing";
+
+/// What would become of one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// The session or the dead letter that was asked about.
+    pub id: Uuid,
+    /// What it is about, as in `event_log.entity`.
+    pub entity: Option<String>,
+    /// A stable word: the verb of a command that would be issued, `message`, `nothing`, or a decision.
+    pub outcome: String,
+    /// The same for people, with where it stands and where it would stand.
+    pub text: String,
+}
+
+/// What a job that only tries found out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outlooks {
+    /// How often each outcome was found; refusals are counted by the type of problem.
+    pub counts: std::collections::BTreeMap<String, i64>,
+    /// The first hundred that would not be refused.
+    pub items: Vec<Outlook>,
+}
+
+impl Outlooks {
+    /// Counts one, and keeps it while there is room.
+    pub(super) fn keep(&mut self, outlook: Outlook) {
+        self.count(&outlook.outcome);
+        if self.items.len() < KEPT {
+            self.items.push(outlook);
+        }
+    }
+
+    pub(super) fn count(&mut self, outcome: &str) {
+        *self.counts.entry(outcome.to_owned()).or_default() += 1;
+    }
+}
+
+/// Where something stands, in the words of an outlook.
+struct Stand<'a> {
+    status: &'a str,
+    generation: i64,
+    reason: Option<&'a str>,
+    owner: Option<&'a str>,
+}
+
+impl Batch<'_> {
+    /// What would become of an item of a job.
+    pub(super) fn outlook(&self, item: &Item) -> Result<Outlook, Failure> {
+        match item {
+            Item::Session(id, ask) => self.session_outlook(*id, *ask).map_err(|error| Failure::of(*id, &error)),
+            Item::Letter(id, how) => self.letter_outlook(*id, how).map_err(|error| Failure::of(*id, &error)),
+            Item::Refused(failure) => Err(failure.clone()),
+        }
+    }
+
+    /// What would become of a dead letter that is replayed.
+    pub(super) fn try_replay(&self, letter: Uuid, how: &Replay) -> Result<Done, Error> {
+        self.letter_outlook(letter, how).map(|outlook| Done::Outlook(Box::new(outlook)))
+    }
+
+    fn letter_outlook(&self, letter: Uuid, how: &Replay) -> Result<Outlook, Error> {
+        if self.known_letter(letter)?.status == "replayed" {
+            return Ok(unchanged(letter, None, "it was replayed already".into()));
+        }
+        self.is_open(letter)?;
+        let outlook = match how {
+            Replay::Sent { note, .. } => self.message_outlook(letter, note)?,
+            Replay::Ask { of, generation } => {
+                self.is_current(*of, *generation)?;
+                match of {
+                    Commanded::Session(id) => self.session_outlook(*id, Ask::Again)?,
+                    Commanded::Application(id) => self.application_outlook(*id)?,
+                    Commanded::Debt(id) => self.debt_outlook(*id)?,
+                }
+            }
+        };
+        Ok(Outlook { id: letter, ..outlook })
+    }
+
+    fn message_outlook(&self, letter: Uuid, note: &str) -> Result<Outlook, Error> {
+        let row = self.known_letter(letter)?;
+        let text = format!("the message goes back to {}, byte for byte{note}", row.subject);
+        Ok(Outlook { id: letter, entity: row.entity.clone(), outcome: "message".into(), text })
+    }
+
+    fn session_outlook(&self, id: Uuid, ask: Ask) -> Result<Outlook, Error> {
+        let (before, decision) = match ask {
+            Ask::Move => match self.would_move(id)? {
+                Some(moves) => moves,
+                None => return Ok(unchanged(id, Some(format!("session:{id}")), "its owner is in service".into())),
+            },
+            ask => self.decided(id, &self.asked(id, ask)?)?,
+        };
+        let after = &decision.session;
+        let was = Stand { status: before.status.as_str(), generation: before.generation, reason: None, owner: None };
+        let (reason, owner) = (after.reason.as_deref(), after.controller_id.as_deref());
+        let is = Stand { status: after.status.as_str(), generation: after.generation, reason, owner };
+        Ok(told("session", id, &was, &is, &decision.effects))
+    }
+
+    fn debt_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
+        let (before, decision) = self.debt_decided(id, &machine::debt::Event::Again)?;
+        let after = &decision.debt;
+        let was = Stand { status: before.status.as_str(), generation: before.generation, reason: None, owner: None };
+        let (reason, owner) = (after.reason.as_deref(), after.controller_id.as_deref());
+        let is = Stand { status: after.status.as_str(), generation: after.generation, reason, owner };
+        Ok(told("debt", id, &was, &is, &decision.effects))
+    }
+
+    fn application_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
+        let (before, decision) = self.application_would_again(id)?;
+        let after = &decision.application;
+        let was = Stand { status: before.status.as_str(), generation: before.generation, reason: None, owner: None };
+        let (reason, owner) = (after.reason.as_deref(), after.controller_id.as_deref());
+        let is = Stand { status: after.status.as_str(), generation: after.generation, reason, owner };
+        Ok(told("application", id, &was, &is, &decision.effects))
+    }
+}
+
+fn unchanged(id: Uuid, entity: Option<String>, text: String) -> Outlook {
+    Outlook { id, entity, outcome: NOTHING.into(), text }
+}
+
+fn told(noun: &str, id: Uuid, was: &Stand<'_>, is: &Stand<'_>, effects: &[Effect]) -> Outlook {
+    let entity = Some(format!("{noun}:{id}"));
+    let stands = format!("{noun} {id}: {} at generation {}", was.status, was.generation);
+    if effects.is_empty() {
+        return unchanged(id, entity, format!("{stands}; it holds already, or is under way"));
+    }
+    let sent = effects.iter().find_map(|effect| match effect {
+        Effect::Send { verb, ready, .. } => Some((verb.name(), *ready)),
+        _ => None,
+    });
+    let (outcome, how) = match sent {
+        Some((verb, true)) => (verb, format!("to {}", is.owner.unwrap_or("its controller"))),
+        Some((verb, false)) => {
+            (verb, format!("which waits: {}", is.reason.unwrap_or("its controller takes no work now")))
+        }
+        None => (decision(effects), "without a command".into()),
+    };
+    let text = format!("{stands} → {outcome} at generation {}, {how}; then {}", is.generation, is.status);
+    Outlook { id, entity, outcome: outcome.into(), text }
+}
+
+fn decision(effects: &[Effect]) -> &'static str {
+    let named = effects.iter().find_map(|effect| match effect {
+        Effect::Decide(what) => Some(*what),
+        _ => None,
+    });
+    named.unwrap_or("changed")
+}

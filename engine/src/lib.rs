@@ -31,6 +31,7 @@ mod signal;
 pub mod store;
 mod templates;
 mod timers;
+pub mod verify;
 mod worlds;
 pub mod writer;
 

@@ -17,6 +17,7 @@ mod parked;
 mod queue;
 mod rig;
 mod turns;
+mod verify;
 mod waiting;
 mod worlds;
 mod writer;

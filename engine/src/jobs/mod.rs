@@ -7,6 +7,7 @@
 //! engine accepted and cannot walk any more.
 
 mod request;
+mod scan;
 mod walk;
 
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::parts::Parts;
 use crate::store::job;
 use crate::writer::{self, Done, JobStep, JobWrite, Work};
 
-pub use request::{Kind, NewJob, What};
+pub use request::{Kind, LogScan, NewJob, What};
 
 /// Items of a step: a quarter of the writer's transaction.
 const STEP: u64 = writer::BATCH as u64 / 4;
@@ -132,6 +133,9 @@ impl Runner {
     }
 
     async fn step(&self, job: &job::Model) -> Result<Moved, Error> {
+        if let Some(scan) = job.scan() {
+            return self.scan(job, scan).await;
+        }
         let starts = Kind::from_name(&job.kind).is_some_and(Kind::starts);
         if starts && !job.dry_run && self.parts.writer.backlog().get() >= self.outbox_limit {
             return Ok(Moved::Wait(1_000));
@@ -141,7 +145,12 @@ impl Runner {
         let last = page.items.len() < STEP as usize;
         let step =
             JobStep { id: job.job_id, runner: self.me, from: job.cursor(), items: page.items, to: page.to, last };
-        match self.write(JobWrite::Step(Box::new(step))).await {
+        self.written(JobWrite::Step(Box::new(step))).await
+    }
+
+    /// Writes a step, and says so where it was the last one.
+    async fn written(&self, write: JobWrite) -> Result<Moved, Error> {
+        match self.write(write).await {
             Ok(row) => {
                 point("job.step", Moment::After);
                 if let Some(row) = row.filter(|row| !row.is_running()) {

@@ -3,6 +3,8 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::verify::Scan;
+
 /// A job's row.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Model {
     pub created_ms: i64,
     pub updated_ms: i64,
     pub finished_ms: Option<i64>,
+    #[serde(default)]
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub scan: Option<Json>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -47,6 +52,12 @@ impl Model {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.status == "running"
+    }
+
+    /// Where its scan of the log stands; `None`: it is a walk over items.
+    #[must_use]
+    pub fn scan(&self) -> Option<Scan> {
+        Scan::deserialize(self.scan.as_ref()?).ok()
     }
 
     /// The last item that was dealt with.

@@ -121,6 +121,9 @@ fn finding(told: Told, stored: &HashMap<String, Map<String, Value>>) -> Option<F
     Kind::of(&entity)?;
     let Some(row) = stored.get(&entity) else { return Some(Finding::new(&entity, What::LogWithoutRow)) };
     let last = told.folding.last().unwrap_or(0);
+    if row.get("entity_seq").and_then(Value::as_i64).is_some_and(|stands| stands > last) {
+        return Some(Finding::gap(&entity, last + 1)); // the end of the log is gone, and what it said is in the row alone
+    }
     let columns = difference(&told.folding.facts(), last, row);
     (!columns.is_empty()).then(|| Finding::differs(&entity, columns))
 }

@@ -10,12 +10,14 @@ mod log;
 mod rows;
 
 use sea_orm::{
-    AccessMode, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use finding::difference;
 pub use finding::{Column, Finding, KEPT, Report, What};
+pub(crate) use rows::Kind;
 
 /// Rows of the log on a page.
 pub const PAGE: usize = 5_000;
@@ -48,6 +50,29 @@ impl Position {
     }
 }
 
+/// A scan as it is kept between two steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scan {
+    /// Where it stands; `None`: at its end.
+    pub at: Option<Position>,
+    /// What was seen so far.
+    pub report: Report,
+}
+
+impl Scan {
+    /// One that has seen nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { at: Some(Position::start()), report: Report::default() }
+    }
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// One step of a scan.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -75,6 +100,13 @@ pub async fn page(db: &DatabaseConnection, at: &Position, size: usize) -> Result
     };
     tx.commit().await?;
     Ok(page)
+}
+
+/// About how many rows the log has: never less.
+pub(crate) async fn about(db: &DatabaseConnection) -> Result<i64, DbErr> {
+    let sql = "SELECT coalesce((SELECT max(id) FROM event_log) - (SELECT min(id) FROM event_log) + 1, 0) AS n";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "n"))
 }
 
 /// A whole scan at once.

@@ -19,6 +19,7 @@ use super::needs::Needs;
 use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
+use crate::fold::Folding;
 use crate::store::bulk::Insert;
 use crate::store::{application as app, controller, dead_letter, event, job, session, stream_epoch, template};
 
@@ -75,6 +76,10 @@ pub(super) struct Batch<'a> {
     /// Of applications that are to be uninstalled.
     pub(super) using: HashMap<Uuid, Using>,
     pub(super) amended: BTreeSet<Uuid>,
+    /// The logs of what may be repaired.
+    pub(super) logs: HashMap<String, Folding>,
+    /// Sessions that are written as they are, to the last column.
+    pub(super) repaired: BTreeSet<Uuid>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
     pub(super) letters: Vec<NewDeadLetter>,
@@ -138,6 +143,7 @@ impl<'a> Batch<'a> {
         }
         batch.load_seen(tx, needs.reports).await?;
         batch.load_operators(tx, needs.letters, needs.jobs).await?;
+        batch.load_logs(tx, needs.logs).await?;
         Ok(batch)
     }
 
@@ -149,6 +155,8 @@ impl<'a> Batch<'a> {
             applications: BTreeMap::new(),
             using: HashMap::new(),
             amended: BTreeSet::new(),
+            logs: HashMap::new(),
+            repaired: BTreeSet::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
             letters: Vec::new(),
@@ -279,6 +287,7 @@ impl<'a> Batch<'a> {
         self.flush_controllers(tx).await?;
         self.flush_templates(tx).await?;
         self.flush_amended(tx).await?;
+        self.flush_repaired(tx).await?;
         self.flush_sessions(tx).await?;
         self.flush_applications(tx).await?;
         self.flush_log(tx).await?;

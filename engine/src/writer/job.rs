@@ -26,6 +26,7 @@ impl Batch<'_> {
             JobWrite::Claim { id, runner } => self.claim_job(*id, *runner),
             JobWrite::Release { id, runner } => self.release_job(*id, *runner),
             JobWrite::Step(step) => self.step_job(step, trace),
+            JobWrite::Scanned(step) => self.scanned(step, trace),
             JobWrite::Cancel { id, by } => self.cancel_job(*id, by, trace),
         }
     }
@@ -121,7 +122,7 @@ impl Batch<'_> {
         }
     }
 
-    fn end_job(&mut self, id: Uuid, status: &str, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+    pub(super) fn end_job(&mut self, id: Uuid, status: &str, by: &str, trace: Option<&str>) -> Result<Done, Error> {
         let now_ms = self.now_ms;
         let slot = self.jobs.get_mut(&id).ok_or_else(|| missing(id))?;
         let row = &mut slot.row;
@@ -129,11 +130,15 @@ impl Batch<'_> {
         row.finished_ms = Some(now_ms);
         row.updated_ms = now_ms;
         if status == "completed" {
-            row.total = row.done + row.failed + row.skipped; // what was there when it came by
+            // what was there when it came by; what a scan finds is among what it reads
+            row.total = if row.scan.is_some() { row.done } else { row.done + row.failed + row.skipped };
         }
         (row.claimed_by, row.claimed_until_ms) = (None, None);
-        let changes = json!({ "status": status, "finished_ms": now_ms, "total": row.total, "done": row.done,
+        let mut changes = json!({ "status": status, "finished_ms": now_ms, "total": row.total, "done": row.done,
             "failed": row.failed, "skipped": row.skipped, "failures": row.failures });
+        if let Some(scan) = &row.scan {
+            changes["scan"] = scan.clone();
+        }
         slot.touch();
         self.job_decided(id, &format!("job_{status}"), by, changes, trace)?;
         self.job_row(id)
@@ -160,7 +165,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn job_row(&self, id: Uuid) -> Result<Done, Error> {
+    pub(super) fn job_row(&self, id: Uuid) -> Result<Done, Error> {
         let slot = self.jobs.get(&id).ok_or_else(|| missing(id))?;
         Ok(Done::Job(Box::new(slot.row.clone())))
     }
@@ -178,11 +183,11 @@ impl Batch<'_> {
     }
 }
 
-fn missing(id: Uuid) -> Error {
+pub(super) fn missing(id: Uuid) -> Error {
     Error::NotFound { what: "job", name: id.to_string() }
 }
 
-fn not_yours(id: Uuid) -> Error {
+pub(super) fn not_yours(id: Uuid) -> Error {
     Error::Conflict(format!("job {id} is not at this place, or another engine's"))
 }
 

@@ -16,6 +16,7 @@ mod job;
 mod judged;
 mod keys;
 mod needs;
+mod repair;
 mod session;
 mod session_row;
 mod template;
@@ -36,8 +37,8 @@ pub use application::{ApplicationReport, ApplicationWork, NewApplication, Templa
 pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
 pub use work::{
-    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
-    TemplateWrite, Work, Written, WrittenTemplate,
+    Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn,
+    ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.

@@ -10,6 +10,7 @@ use super::Error;
 use super::application::ApplicationWork;
 use crate::amendment::Amendment;
 use crate::store::{application, controller, dead_letter, job, session};
+use crate::verify::{Position, Report};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -198,6 +199,8 @@ pub enum JobWrite {
     },
     /// Its next items.
     Step(Box<JobStep>),
+    /// What its scan of the log saw next.
+    Scanned(Box<ScanStep>),
     /// Nobody wants it any more.
     Cancel {
         /// Which.
@@ -222,6 +225,23 @@ pub struct JobStep {
     pub to: Option<(i64, Uuid)>,
     /// Whether nothing comes after.
     pub last: bool,
+}
+
+/// What a scan of the log saw next.
+#[derive(Debug, Clone)]
+pub struct ScanStep {
+    /// The job.
+    pub id: Uuid,
+    /// Who reads.
+    pub runner: Uuid,
+    /// Where it was read to stand.
+    pub from: Option<Position>,
+    /// Where it stands then; `None`: at its end.
+    pub to: Option<Position>,
+    /// What was seen.
+    pub report: Report,
+    /// Whether rows that differ are set to what the log says.
+    pub repair: bool,
 }
 
 /// One item of a job.

@@ -1,6 +1,9 @@
 //! The log and the tables say the same, and whoever makes them differ is found out.
 
-use engine::store::session;
+use engine::account::unaccounted;
+use engine::fold::fold;
+use engine::jobs::{Kind, LogScan, NewJob, What as Through};
+use engine::store::{job, session};
 use engine::verify::{self, Finding, Position, Report, What};
 use engine::writer::Ask;
 use futures::future::join_all;
@@ -8,7 +11,8 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::rig::{Rig, request};
+use crate::jobs::ended;
+use crate::rig::{Rig, eventually, request};
 
 async fn damage(rig: &Rig, sql: String) {
     let done = rig.database.database.writer.execute_unprepared(&sql).await.expect("written");
@@ -146,6 +150,103 @@ async fn what_is_written_meanwhile_is_no_difference() {
             scans += 1;
         }
         assert!(scans > 1, "{scans} scans");
+        assert_eq!(whole(&rig).await.found, 0);
+        rig.engine.stop().await;
+    }
+}
+
+fn scan(repair: bool) -> NewJob {
+    let what = Through::Log(LogScan { repair });
+    NewJob { kind: Kind::Verify, what, force: false, dry_run: false, created_by: "ops".into() }
+}
+
+async fn verified(rig: &Rig, repair: bool) -> (job::Model, Report) {
+    let asked = rig.engine.create_job(scan(repair)).await.expect("accepted");
+    let row = ended(rig, asked.job_id).await;
+    let report = row.scan().expect("a scan").report;
+    (row, report)
+}
+
+#[tokio::test]
+async fn a_job_verifies_and_keeps_what_it_found() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let [changed, ..] = lived(&rig).await;
+        let (row, report) = verified(&rig, false).await;
+        assert_eq!((row.status.as_str(), row.failed, report.found), ("completed", 0, 0), "{row:?}");
+        assert_eq!((row.done, row.total), (report.events, report.events));
+        damage(&rig, format!("UPDATE sessions SET url = 'x' WHERE session_id = {}", literal(&rig, changed))).await;
+        let (row, report) = verified(&rig, false).await;
+        assert_eq!((row.failed, report.standing()), (1, 1));
+        assert_eq!(rig.session(changed).await.url.as_deref(), Some("x"), "nobody asked for a repair");
+        let folded = fold(rig.engine.reader(), &job::Model::entity(row.job_id)).await.expect("no gaps");
+        assert_eq!(folded["scan"]["report"]["findings"][0]["entity"], session::Model::entity(changed));
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_repair_sets_what_differs_to_what_the_log_says_and_says_what_stood_there() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let [changed, gone, holed, waiting] = lived(&rig).await;
+        let before = rig.session(changed).await;
+        let key = |id| literal(&rig, id);
+        damage(
+            &rig,
+            format!(
+                "UPDATE sessions SET status = 'nonsense', max_duration_s = 5, tags = '[\"x\"]', entity_seq = 1 \
+                 WHERE session_id = {}",
+                key(changed)
+            ),
+        )
+        .await;
+        damage(
+            &rig,
+            format!("UPDATE sessions SET command_id = NULL, deadline_ms = NULL WHERE session_id = {}", key(waiting)),
+        )
+        .await;
+        damage(&rig, "UPDATE platform_controllers SET version = 'forged'".into()).await;
+        damage(&rig, "UPDATE templates SET display_name = 'forged' WHERE name = 'app'".into()).await;
+        damage(&rig, format!("DELETE FROM sessions WHERE session_id = {}", key(gone))).await;
+        let ends =
+            format!("DELETE FROM event_log WHERE entity = '{}' AND entity_seq > 2", session::Model::entity(holed));
+        damage(&rig, ends).await;
+        let (row, report) = verified(&rig, true).await;
+        let whats: Vec<_> = report.findings.iter().map(|f| (f.what, f.repaired)).collect();
+        assert_eq!((report.found, report.repaired, row.failed), (6, 4, 2), "{whats:?}");
+        let standing: Vec<What> = whats.iter().filter(|(_, repaired)| !repaired).map(|(what, _)| *what).collect();
+        assert!(standing.contains(&What::Gap) && standing.contains(&What::LogWithoutRow), "{standing:?}");
+
+        let now = rig.session(changed).await;
+        assert_eq!(now.hard().expect("readable"), before.hard().expect("readable"));
+        assert_eq!((now.entity_seq, now.idle_ms), (before.entity_seq + 1, before.idle_ms));
+        let log = rig.log(changed).await;
+        let last = log.last().expect("a decision");
+        assert_eq!((&last.payload["by"], &last.payload["stood"]["status"]), (&json!("ops"), &json!("nonsense")));
+        assert_eq!(last.payload["job_id"], json!(row.job_id));
+        let template = engine::queries::template(rig.engine.reader(), "app").await.expect("readable");
+        assert_eq!(template.expect("a template").display_name, "App");
+        assert_eq!(unaccounted(rig.engine.reader()).await.expect("readable"), 0);
+        assert_eq!(whole(&rig).await.found, 2, "what cannot be repaired is still told");
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_scan_whose_engine_stops_halfway_is_finished_by_another_and_counts_everything_once() {
+    for mut rig in [Rig::sqlite().await, Rig::postgres().await] {
+        join_all((0..1500).map(|_| rig.engine.create_session(request()))).await;
+        damage(&rig, "UPDATE sessions SET starts = 1".into()).await;
+        let asked = rig.engine.create_job(scan(true)).await.expect("accepted");
+        let read = || async { engine::queries::job(rig.engine.reader(), asked.job_id).await.expect("readable") };
+        eventually("the first step", || async { read().await.filter(|row| row.done > 0) }).await;
+        rig.engine.stop().await;
+        let left = read().await.expect("a job");
+        assert!(left.is_running() && left.total >= 1500, "{left:?}");
+        rig.restart().await;
+        let row = ended(&rig, asked.job_id).await;
+        let report = row.scan().expect("a scan").report;
+        assert_eq!((report.found, report.repaired, report.findings.len()), (1500, 1500, verify::KEPT));
+        assert_eq!(row.done, row.total);
         assert_eq!(whole(&rig).await.found, 0);
         rig.engine.stop().await;
     }

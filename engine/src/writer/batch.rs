@@ -256,6 +256,7 @@ impl<'a> Batch<'a> {
             Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
             Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
             Work::Job(write) => self.job(write, trace),
+            Work::Rebuild { why, by } => self.rebuild_ordered(why, by, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {
                 let (name, created_at) = ((*name).to_owned(), created_at.clone());
                 self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });

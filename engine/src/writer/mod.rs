@@ -16,6 +16,7 @@ mod job;
 mod judged;
 mod keys;
 mod needs;
+mod rebuild;
 mod repair;
 mod session;
 mod session_row;

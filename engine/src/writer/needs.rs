@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::work::{Commanded, Item, JobWrite, Replay, TemplateWrite, Work};
-use super::{Job, application, repair};
+use super::{Job, application, rebuild, repair};
 use crate::verify;
 
 #[derive(Default)]
@@ -63,6 +63,7 @@ impl Needs {
             Work::Replay { letter, how, .. } => self.replay(*letter, how),
             Work::Discard { letter, .. } => self.letters.push(*letter),
             Work::Job(write) => self.job(write),
+            Work::Rebuild { .. } => self.logs.push(rebuild::ENTITY.to_owned()),
             _ => {}
         }
     }

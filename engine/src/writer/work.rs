@@ -360,6 +360,13 @@ pub enum Work {
     },
     /// A job, or its next step.
     Job(JobWrite),
+    /// An operator has the streams made anew.
+    Rebuild {
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+    },
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.

@@ -11,6 +11,7 @@ mod events;
 mod fate;
 mod feed;
 mod fold;
+mod history;
 mod idleness;
 mod jobs;
 mod parked;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use streams::topology::{self, SS_COMMANDS, Settings, StreamState};
-use tokio::sync::Notify;
+use streams::topology::{self, SS_COMMANDS, SS_REPORTS, Settings, StreamState};
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -49,6 +49,15 @@ pub enum Error {
     Writer(#[from] crate::writer::Error),
 }
 
+/// Streams that were made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The epoch of the command stream.
+    pub epoch: i64,
+    /// Commands that are published again.
+    pub commands: usize,
+}
+
 /// Keeps the streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Courier {
@@ -57,6 +66,8 @@ pub(crate) struct Courier {
     pub(crate) epoch: Epoch,
     /// Told when consumers have to be declared again and worlds asked for.
     pub(crate) renewed: Arc<Notify>,
+    /// Held by whoever looks after the streams.
+    pub(crate) alone: Arc<Mutex<()>>,
 }
 
 impl Courier {
@@ -79,6 +90,24 @@ impl Courier {
 
     /// Declares the streams, and where one is a new incarnation, drives again what the old one held.
     pub(crate) async fn look(&self) -> Result<(), Error> {
+        let _alone = self.alone.lock().await;
+        self.declare().await.map(drop)
+    }
+
+    /// Makes the streams of commands and reports anew, as if the server had lost them: what the log has open is sent again, and
+    /// what they held of reports is told again by the controllers. The unread tail of the dead-letter stream is nowhere else,
+    /// so that one stays.
+    pub(crate) async fn rebuild(&self) -> Result<Rebuilt, Error> {
+        let _alone = self.alone.lock().await;
+        for name in [SS_COMMANDS, SS_REPORTS] {
+            topology::forget(&self.parts.link.jetstream, name).await?;
+        }
+        let commands = self.declare().await?;
+        Ok(Rebuilt { epoch: self.epoch.get(), commands })
+    }
+
+    /// Answers how many commands were driven again.
+    async fn declare(&self) -> Result<usize, Error> {
         let known = stream_epoch::Entity::find().all(&self.parts.database.reader).await?;
         let next = known.iter().map(|row| row.epoch).max().unwrap_or(0) + 1;
         let states = topology::declare(&self.parts.link.jetstream, &self.settings, next).await?;
@@ -91,15 +120,16 @@ impl Courier {
             self.epoch.0.store(state.epoch, Ordering::Release);
         }
         if renewed.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         self.renew(&renewed).await
     }
 
-    async fn renew(&self, renewed: &[&StreamState]) -> Result<(), Error> {
+    async fn renew(&self, renewed: &[&StreamState]) -> Result<usize, Error> {
         self.renewed.notify_one();
+        let mut count = 0;
         if renewed.iter().any(|state| state.name == SS_COMMANDS) {
-            let mut count = self.drive_again::<session::Entity>().await?;
+            count = self.drive_again::<session::Entity>().await?;
             count += self.drive_again::<application::Entity>().await? + self.drive_again::<debt::Entity>().await?;
             tracing::info!(commands = count, "the command stream is new: what was under way is sent again");
         }
@@ -108,7 +138,7 @@ impl Courier {
             let work = Work::Epoch { name: state.name, epoch, created_at: state.created_at.to_string(), last_seq };
             self.parts.writer.enqueue(work, None).await?;
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Every command of the durable lane that the lost stream may have held.

@@ -65,15 +65,19 @@ impl Folding {
     }
 }
 
+/// The rows of an entity's log, in fold order.
+pub(crate) async fn log(db: &impl ConnectionTrait, entity: &str) -> Result<Vec<event::Model>, DbErr> {
+    let log = event::Entity::find().filter(event::Column::Entity.eq(entity));
+    log.order_by_asc(event::Column::EntitySeq).all(db).await
+}
+
 /// The facts that the log of an entity adds up to, by the names of their columns.
 ///
 /// # Errors
 /// [`Error`].
 pub async fn fold(db: &impl ConnectionTrait, entity: &str) -> Result<Map<String, Value>, Error> {
-    let log = event::Entity::find().filter(event::Column::Entity.eq(entity));
-    let log = log.order_by_asc(event::Column::EntitySeq).all(db).await?;
     let mut folding = Folding::default();
-    for row in log {
+    for row in log(db, entity).await? {
         folding.take(entity, row.entity_seq, &row.subject, row.changes)?;
     }
     Ok(folding.facts())

@@ -18,6 +18,7 @@ pub mod fate;
 pub mod feed;
 pub mod fold;
 mod heartbeats;
+pub mod history;
 pub mod jobs;
 pub mod metrics;
 mod open;
@@ -33,6 +34,7 @@ mod signal;
 pub mod store;
 mod templates;
 mod timers;
+pub mod verify;
 mod watched;
 mod worlds;
 pub mod writer;
@@ -59,7 +61,7 @@ use writer::{ApplicationWork, Done, Stands, TemplateWrite, Wakes, Work, Writer, 
 
 pub use amendment::{AmendSession, Amendment};
 pub use applications::InstallApplication;
-pub use courier::Error;
+pub use courier::{Error, Rebuilt};
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
 pub use watched::{News, Watch};
@@ -90,6 +92,7 @@ pub struct Config {
 pub struct Engine {
     parts: Parts,
     publisher: Publisher,
+    courier: Courier,
     feed: Feed,
     default_platform: String,
     templates: Templates,
@@ -119,15 +122,17 @@ impl Engine {
             settings: config.streams,
             epoch: Epoch::default(),
             renewed: Arc::new(Notify::new()),
+            alone: Arc::default(),
         };
         courier.look().await?;
         let feed = Feed::new(parts.database.reader.clone(), parts.metrics.feed.clone());
-        let mut tasks = spawn(&parts, &publisher, courier, config.outbox_limit, &cancel);
+        let mut tasks = spawn(&parts, &publisher, courier.clone(), config.outbox_limit, &cancel);
         tasks.push(tokio::spawn(feed.clone().run(parts.wakes.clone(), cancel.clone())));
         tasks.push(tokio::spawn(signal::listen(parts.clone(), cancel.clone())));
         let engine = Arc::new(Self {
             parts,
             publisher,
+            courier,
             feed,
             default_platform: config.default_platform,
             templates: Templates::new(),
@@ -351,6 +356,15 @@ impl Engine {
             Done::DeadLetter(row) => Ok(*row),
             _ => Err(WriteError::NotFound { what: "dead letter", name: id.to_string() }),
         }
+    }
+
+    /// Makes the streams of commands and reports anew and publishes every open command again, in the name of `by`, who says why.
+    ///
+    /// # Errors
+    /// Why it was not done, or not to its end; then the engine goes on with it by itself as soon as NATS lets it.
+    pub async fn rebuild_streams(&self, why: String, by: String) -> Result<Rebuilt, Error> {
+        self.parts.writer.submit(Work::Rebuild { why, by }).await?;
+        self.courier.rebuild().await
     }
 
     /// Where an event is now, and how it came there; `None` where there is no such event.

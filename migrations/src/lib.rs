@@ -22,8 +22,9 @@ mod m20260102_000005_idle;
 mod m20260102_000006_turns;
 mod m20260102_000007_breaker;
 mod m20260102_000008_revocation;
-mod m20260102_000013_placement;
 mod m20260102_000009_letters;
+mod m20260102_000011_verify;
+mod m20260102_000013_placement;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

@@ -9,6 +9,7 @@
 
 mod canary;
 mod request;
+mod scan;
 mod walk;
 
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::store::job;
 use crate::writer::{self, Done, JobStep, JobWrite, Work};
 
 pub(crate) use request::first_row;
-pub use request::{Kind, NewJob, Pace, What};
+pub use request::{Kind, LogScan, NewJob, Pace, What};
 
 /// Items of a step: a quarter of the writer's transaction.
 const STEP: u64 = writer::BATCH as u64 / 4;
@@ -147,6 +148,9 @@ impl Runner {
 
     /// The next step, where its canary and its rate allow one.
     async fn go_on(&self, job: &job::Model, now_ms: i64) -> Result<Moved, Error> {
+        if let Some(scan) = job.scan() {
+            return self.scan(job, scan).await;
+        }
         let canary = job.canary();
         if let Some(canary) = canary.as_ref().filter(|canary| canary.stage == Stage::Waiting) {
             return self.judge(job, canary).await;
@@ -167,7 +171,12 @@ impl Runner {
         let last = page.items.len() < most as usize;
         let step =
             JobStep { id: job.job_id, runner: self.me, from: job.cursor(), items: page.items, to: page.to, last };
-        match self.write(JobWrite::Step(Box::new(step))).await {
+        self.written(JobWrite::Step(Box::new(step))).await
+    }
+
+    /// Writes a step, and says so where it was the last one.
+    async fn written(&self, write: JobWrite) -> Result<Moved, Error> {
+        match self.write(write).await {
             Ok(row) => {
                 point("job.step", Moment::After);
                 if let Some(row) = row.filter(|row| !row.is_running()) {

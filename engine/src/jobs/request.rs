@@ -1,6 +1,7 @@
 //! A job as it is asked for.
 
 use sea_orm::PaginatorTrait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -8,6 +9,7 @@ use crate::Engine;
 use crate::queries::{self, LetterFilter, SessionFilter};
 use crate::store::canary::Canary;
 use crate::store::job;
+use crate::verify::{self, Scan};
 use crate::writer::{self, Done, JobWrite, Work};
 
 /// What a job does to each of its items.
@@ -23,6 +25,8 @@ pub enum Kind {
     Replay,
     /// Sessions leave an owner that was revoked.
     Move,
+    /// The log is compared with the tables.
+    Verify,
 }
 
 /// What a job goes through.
@@ -32,10 +36,20 @@ pub enum What {
     Sessions(SessionFilter),
     /// These dead letters.
     Letters(LetterFilter),
+    /// The log.
+    Log(LogScan),
+}
+
+/// What a scan of the log is to do with what it finds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogScan {
+    /// Rows that differ are set to what the log says.
+    pub repair: bool,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay, Self::Move];
+    const ALL: [Self; 6] = [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay, Self::Move, Self::Verify];
 
     /// The spelling in SQL and JSON.
     #[must_use]
@@ -46,6 +60,7 @@ impl Kind {
             Self::Delete => "sessions.delete",
             Self::Replay => "dead_letters.replay",
             Self::Move => "sessions.move",
+            Self::Verify => "log.verify",
         }
     }
 
@@ -64,6 +79,7 @@ impl Kind {
     pub(super) fn what(self, filter: Value) -> Result<What, serde_json::Error> {
         Ok(match self {
             Self::Replay => What::Letters(serde_json::from_value(filter)?),
+            Self::Verify => What::Log(serde_json::from_value(filter)?),
             Self::Hibernate | Self::Wake | Self::Delete | Self::Move => What::Sessions(serde_json::from_value(filter)?),
         })
     }
@@ -134,6 +150,7 @@ impl Engine {
         let count = match what {
             What::Sessions(filter) => queries::narrowed(db, filter).count(db).await?,
             What::Letters(filter) => queries::letters(filter).count(db).await?,
+            What::Log(_) => return verify::about(db).await,
         };
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
@@ -143,7 +160,9 @@ pub(crate) fn first_row(new: NewJob, total: i64) -> job::Model {
     let filter = match &new.what {
         What::Sessions(filter) => json!(filter),
         What::Letters(filter) => json!(filter),
+        What::Log(scan) => json!(scan),
     };
+    let scan = matches!(new.what, What::Log(_)).then(|| json!(Scan::new()));
     job::Model {
         job_id: Uuid::now_v7(),
         kind: new.kind.as_str().into(),
@@ -170,6 +189,7 @@ pub(crate) fn first_row(new: NewJob, total: i64) -> job::Model {
         created_ms: 0,
         updated_ms: 0,
         finished_ms: None,
+        scan,
     }
 }
 

@@ -23,12 +23,13 @@ impl Runner {
             Kind::Hibernate => Ask::Hibernate,
             Kind::Wake => Ask::Wake,
             Kind::Delete => Ask::Delete { force: job.force },
-            Kind::Replay => Ask::Again,
+            Kind::Replay | Kind::Verify => Ask::Again,
             Kind::Move => Ask::Move,
         };
         match kind.what(job.filter.clone()).map_err(|_| Error::Unknown(job.job_id))? {
             What::Sessions(filter) => self.sessions(job, &filter, ask, most).await,
             What::Letters(filter) => self.letters(job, &filter, most).await,
+            What::Log(_) => Err(Error::Unknown(job.job_id)), // it has no items: see `scan`
         }
     }
 

@@ -4,6 +4,7 @@ use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::canary::Canary;
+use crate::verify::Scan;
 
 /// The status of a job that stopped by itself and waits for an operator.
 pub const HALTED: &str = "halted";
@@ -44,6 +45,9 @@ pub struct Model {
     pub created_ms: i64,
     pub updated_ms: i64,
     pub finished_ms: Option<i64>,
+    #[serde(default)]
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub scan: Option<Json>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -73,6 +77,12 @@ impl Model {
     pub fn rate(&self) -> Option<u64> {
         let rate = self.rate.filter(|_| !self.dry_run);
         rate.and_then(|rate| u64::try_from(rate).ok()).filter(|rate| *rate > 0)
+    }
+
+    /// Where its scan of the log stands; `None`: it is a walk over items.
+    #[must_use]
+    pub fn scan(&self) -> Option<Scan> {
+        Scan::deserialize(self.scan.as_ref()?).ok()
     }
 
     /// The last item that was dealt with.

@@ -1,11 +1,11 @@
 //! The table `templates`.
 
 use sea_orm::entity::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A template's row. A deleted one keeps its row, so that its catalog id is never given to another.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "templates")]
 #[allow(missing_docs)] // the columns are those of the manifest
 pub struct Model {

@@ -19,6 +19,7 @@ use super::needs::Needs;
 use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
+use crate::fold::Folding;
 use crate::store::bulk::Insert;
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
@@ -76,6 +77,10 @@ pub(super) struct Batch<'a> {
     pub(super) using: HashMap<Uuid, Using>,
     pub(super) amended: BTreeSet<Uuid>,
     pub(super) debts: BTreeMap<Uuid, Slot<debt::Model>>,
+    /// The logs of what may be repaired.
+    pub(super) logs: HashMap<String, Folding>,
+    /// Sessions that are written as they are, to the last column.
+    pub(super) repaired: BTreeSet<Uuid>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
     pub(super) letters: Vec<NewDeadLetter>,
@@ -141,6 +146,7 @@ impl<'a> Batch<'a> {
         }
         batch.load_seen(tx, needs.reports).await?;
         batch.load_operators(tx, needs.letters, needs.jobs).await?;
+        batch.load_logs(tx, needs.logs).await?;
         Ok(batch)
     }
 
@@ -153,6 +159,8 @@ impl<'a> Batch<'a> {
             using: HashMap::new(),
             amended: BTreeSet::new(),
             debts: BTreeMap::new(),
+            logs: HashMap::new(),
+            repaired: BTreeSet::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
             letters: Vec::new(),
@@ -258,6 +266,7 @@ impl<'a> Batch<'a> {
             Work::Edit { letter, edit, by } => self.edit(*letter, edit, by, trace),
             Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
             Work::Job(write) => self.job(write, trace),
+            Work::Rebuild { why, by } => self.rebuild_ordered(why, by, trace),
             Work::Epoch { name, epoch, created_at, last_seq } => {
                 let (name, created_at) = ((*name).to_owned(), created_at.clone());
                 self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
@@ -312,6 +321,7 @@ impl<'a> Batch<'a> {
         self.flush_controllers(tx).await?;
         self.flush_templates(tx).await?;
         self.flush_amended(tx).await?;
+        self.flush_repaired(tx).await?;
         self.flush_sessions(tx).await?;
         self.flush_applications(tx).await?;
         self.flush_debts(tx).await?;

@@ -86,16 +86,21 @@ impl Batch<'_> {
         row.entity_seq += 1;
         row.updated_ms = now_ms;
         let row = row.clone();
+        self.settle_as_is(&row);
+        self.log_settled(&row, by, trace);
+        Ok(Done::DeadLetter(Box::new(row)))
+    }
+
+    /// Writes what was done about a letter.
+    pub(super) fn settle_as_is(&mut self, row: &dead_letter::Model) {
         self.settled.push(vec![
-            id.into(),
+            row.id.into(),
             row.status.clone().into(),
             row.note.clone().into(),
-            now_ms.into(),
+            row.updated_ms.into(),
             row.settled_by.clone().into(),
             row.entity_seq.into(),
         ]);
-        self.log_settled(&row, by, trace);
-        Ok(Done::DeadLetter(Box::new(row)))
     }
 
     /// What was done to a letter is logged as a decision; the letter as it was parked is its own record.

@@ -31,6 +31,7 @@ impl Batch<'_> {
             JobWrite::Step(step) => self.step_job(step, trace),
             JobWrite::Judge(judged) => self.judge_canary(judged, trace),
             JobWrite::Resume { id, by } => self.resume_job(*id, by, trace),
+            JobWrite::Scanned(step) => self.scanned(step, trace),
             JobWrite::Cancel { id, by } => self.cancel_job(*id, by, trace),
         }
     }
@@ -148,7 +149,7 @@ impl Batch<'_> {
         }
     }
 
-    fn end_job(&mut self, id: Uuid, status: &str, by: &str, trace: Option<&str>) -> Result<Done, Error> {
+    pub(super) fn end_job(&mut self, id: Uuid, status: &str, by: &str, trace: Option<&str>) -> Result<Done, Error> {
         let now_ms = self.now_ms;
         let slot = self.jobs.get_mut(&id).ok_or_else(|| missing(id))?;
         let row = &mut slot.row;
@@ -156,12 +157,16 @@ impl Batch<'_> {
         row.finished_ms = Some(now_ms);
         row.updated_ms = now_ms;
         if status == "completed" {
-            row.total = row.done + row.failed + row.skipped; // what was there when it came by
+            // what was there when it came by; what a scan finds is among what it reads
+            row.total = if row.scan.is_some() { row.done } else { row.done + row.failed + row.skipped };
         }
         (row.claimed_by, row.claimed_until_ms) = (None, None);
-        let changes = json!({ "status": status, "finished_ms": now_ms, "total": row.total, "done": row.done,
+        let mut changes = json!({ "status": status, "finished_ms": now_ms, "total": row.total, "done": row.done,
             "failed": row.failed, "skipped": row.skipped, "failures": row.failures,
             "outlook": row.outlook, "canary": row.canary });
+        if let Some(scan) = &row.scan {
+            changes["scan"] = scan.clone();
+        }
         slot.touch();
         self.job_decided(id, &format!("job_{status}"), by, changes, trace)?;
         self.job_row(id)

@@ -19,6 +19,8 @@ mod judged;
 mod keys;
 mod needs;
 mod outlook;
+mod rebuild;
+mod repair;
 mod revocation;
 mod session;
 mod session_row;
@@ -42,7 +44,7 @@ pub use keys::{KEPT_MS, Key};
 pub use outlook::{Outlook, Outlooks};
 pub use work::{
     Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay,
-    ReportIn, Revocation, Stands, TemplateWrite, Work, Written, WrittenTemplate,
+    ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.

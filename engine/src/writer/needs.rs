@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::work::{Commanded, Item, JobWrite, Replay, TemplateWrite, Work};
-use super::{Job, application};
+use super::{Job, application, rebuild, repair};
+use crate::verify;
 
 #[derive(Default)]
 pub(super) struct Needs {
@@ -15,6 +16,8 @@ pub(super) struct Needs {
     pub(super) letters: Vec<Uuid>,
     pub(super) jobs: Vec<Uuid>,
     pub(super) debts: Vec<Uuid>,
+    /// Entities whose logs are folded again.
+    pub(super) logs: Vec<String>,
     /// Controllers whose own rows are meant.
     pub(super) controllers: Vec<String>,
     /// Sessions and applications whose owners' rows may change with them.
@@ -70,7 +73,24 @@ impl Needs {
             Work::Replay { letter, how, .. } | Work::TryReplay { letter, how } => self.replay(*letter, how),
             Work::Discard { letter, .. } | Work::Edit { letter, .. } => self.letters.push(*letter),
             Work::Job(write) => self.job(write),
+            Work::Rebuild { .. } => self.logs.push(rebuild::ENTITY.to_owned()),
             _ => {}
+        }
+    }
+
+    /// The row of an entity, and its log.
+    fn repair(&mut self, entity: &str) {
+        let (Some(kind), Some((_, key))) = (verify::Kind::of(entity), entity.split_once(':')) else { return };
+        self.logs.push(entity.to_owned());
+        let id = key.parse::<Uuid>().ok();
+        match kind {
+            verify::Kind::Session => self.sessions.extend(id),
+            verify::Kind::Application => id.into_iter().for_each(|id| self.applications.one(id)),
+            verify::Kind::Debt => self.debts.extend(id),
+            verify::Kind::Controller => self.controllers.push(key.to_owned()),
+            verify::Kind::Template => self.templates.push(key.to_owned()),
+            verify::Kind::Job => self.jobs.extend(id),
+            verify::Kind::DeadLetter => self.letters.extend(id),
         }
     }
 
@@ -88,12 +108,16 @@ impl Needs {
         self.jobs.push(match write {
             JobWrite::Create(row) => row.job_id,
             JobWrite::Step(step) => step.id,
+            JobWrite::Scanned(step) => step.id,
             JobWrite::Judge(judged) => judged.id,
             JobWrite::Claim { id, .. }
             | JobWrite::Release { id, .. }
             | JobWrite::Cancel { id, .. }
             | JobWrite::Resume { id, .. } => *id,
         });
+        if let JobWrite::Scanned(step) = write {
+            repair::mendable(step).for_each(|entity| self.repair(entity));
+        }
         let JobWrite::Step(step) = write else { return };
         for item in &step.items {
             match item {

@@ -12,6 +12,7 @@ use super::outlook::Outlook;
 use crate::amendment::Amendment;
 use crate::store::canary::{Sent, Try};
 use crate::store::{application, controller, dead_letter, job, session};
+use crate::verify::{Position, Report};
 
 /// A session as it was asked for, checked.
 #[derive(Debug, Clone)]
@@ -253,6 +254,8 @@ pub enum JobWrite {
         /// Who says so.
         by: String,
     },
+    /// What its scan of the log saw next.
+    Scanned(Box<ScanStep>),
     /// Nobody wants it any more.
     Cancel {
         /// Which.
@@ -288,6 +291,23 @@ pub struct Judged {
     pub runner: Uuid,
     /// All of them, as they are now.
     pub tries: Vec<Try>,
+}
+
+/// What a scan of the log saw next.
+#[derive(Debug, Clone)]
+pub struct ScanStep {
+    /// The job.
+    pub id: Uuid,
+    /// Who reads.
+    pub runner: Uuid,
+    /// Where it was read to stand.
+    pub from: Option<Position>,
+    /// Where it stands then; `None`: at its end.
+    pub to: Option<Position>,
+    /// What was seen.
+    pub report: Report,
+    /// Whether rows that differ are set to what the log says.
+    pub repair: bool,
 }
 
 /// One item of a job.
@@ -435,6 +455,13 @@ pub enum Work {
     },
     /// A job, or its next step.
     Job(JobWrite),
+    /// An operator has the streams made anew.
+    Rebuild {
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+    },
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.

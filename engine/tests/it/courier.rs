@@ -52,3 +52,54 @@ async fn when_nats_loses_its_whole_store_every_session_still_ends_right() {
     }
     assert_eq!(engine::account::unaccounted(rig.engine.reader()).await.expect("readable"), 0);
 }
+
+#[tokio::test]
+async fn the_streams_are_rebuilt_from_the_log_while_work_is_under_way_and_nothing_is_done_twice() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.controller().await;
+        let (sleeping, command) = rig.running(&mut controller).await;
+        let done = rig.create().await.session_id;
+        let stale = controller.take().await; // in the hands of its controller when the streams go
+        let waiting = rig.create().await.session_id;
+        let published = || async { rig.commands(waiting).await.into_iter().find(|(_, status)| status == "published") };
+        eventually("the command is published", published).await;
+
+        let rebuilt = rig.engine.rebuild_streams("the store is damaged".into(), "ops".into()).await.expect("rebuilt");
+        assert_eq!(rebuilt.commands, 2, "those that were open, and no other");
+        assert!(rebuilt.epoch > 1, "{rebuilt:?}");
+        rig.engine.ask(sleeping, engine::writer::Ask::Hibernate).await.expect("accepted");
+
+        let again = || async {
+            let log = rig.log(done).await;
+            log.into_iter().find(|row| row.attempt == 2 && row.status.as_deref() == Some("published"))
+        };
+        eventually("the command is published again", again).await;
+        controller.report(&stale, "running").await; // of the attempt before
+        let mut controller = rig.controller().await;
+        let mut sent = Vec::new();
+        while sent.len() < 2 || rig.session(sleeping).await.status != "hibernated" {
+            let next = controller.take().await;
+            let verb = if next["session_id"] == sleeping.to_string() { "hibernated" } else { "running" };
+            assert_ne!(next["event_id"], command["event_id"], "what was completed is not sent again");
+            controller.report(&next, verb).await;
+            let id = next["session_id"].as_str().expect("an id").parse().expect("a UUID");
+            rig.until(id, verb).await;
+            if verb == "running" {
+                sent.push((id, next["attempt"].as_i64()));
+            }
+        }
+        sent.sort_unstable();
+        let mut wanted = [(done, Some(2)), (waiting, Some(2))];
+        wanted.sort_unstable();
+        assert_eq!(sent, wanted);
+        for id in [done, waiting] {
+            assert_eq!(rig.commands(id).await, [("session.create".to_owned(), "completed".to_owned())]);
+        }
+        let log = engine::queries::events(rig.engine.reader(), "jetstream", 0, 10).await.expect("readable");
+        assert_eq!((log.len(), &log[0].payload["by"]), (1, &serde_json::json!("ops")));
+        assert_eq!(engine::account::unaccounted(rig.engine.reader()).await.expect("readable"), 0);
+        let report = engine::verify::whole(rig.engine.reader()).await.expect("readable");
+        assert_eq!((report.found, report.only_log), (0, 1), "{report:?}");
+        rig.engine.stop().await;
+    }
+}

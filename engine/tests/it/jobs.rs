@@ -17,7 +17,7 @@ fn sessions(kind: Kind) -> NewJob {
     NewJob { kind, what, force: false, dry_run: false, pace: Pace::default(), created_by: "ops".into() }
 }
 
-async fn ended(rig: &Rig, id: Uuid) -> job::Model {
+pub(crate) async fn ended(rig: &Rig, id: Uuid) -> job::Model {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let row = engine::queries::job(&rig.database.database.reader, id).await.expect("readable").expect("a job");

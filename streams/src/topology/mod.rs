@@ -10,7 +10,7 @@ mod whereabouts;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{CreateStreamErrorKind, DeleteStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{self, Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy};
 use async_nats::jetstream::{Context, ErrorCode};
 use chrono::{DateTime, Utc};
@@ -137,6 +137,23 @@ pub async fn declare(context: &Context, settings: &Settings, next_epoch: i64) ->
         states.push(declare_one(context, name, wanted(context, settings, name), next_epoch).await?);
     }
     Ok(states)
+}
+
+/// Deletes a stream and all that is in it, so that it can be made anew; that it is not there is as good.
+///
+/// # Errors
+/// [`Error::Refused`] with the server's word.
+pub async fn forget(context: &Context, name: &'static str) -> Result<(), Error> {
+    match context.delete_stream(name).await {
+        Ok(_) => {
+            tracing::warn!(stream = name, "deleted stream, to make it anew");
+            Ok(())
+        }
+        Err(error) => match error.kind() {
+            DeleteStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(()),
+            _ => Err(refused(format!("deleting stream {name}"), error)),
+        },
+    }
 }
 
 /// The three streams as they stand, in the order of [`STREAMS`]; `None` where one is missing.

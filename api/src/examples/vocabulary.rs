@@ -56,7 +56,6 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "CanaryTry.outcome" => json!("processing"),
         "Edited.diff" => json!([{ "op": "add", "path": "/status", "value": "running" }]),
         "LetterEdit.reason" | "Edited.reason" => json!("the controller of version 0.9 left out the status"),
-        "by" => json!("admin"),
         "message_id" => json!("edit:0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17:9f2c4e1ab07d55c3"),
         "DeadLetter.edit" => Value::Null,
         "Job.outlook" | "DeadLetter.outlook" => Value::Null,

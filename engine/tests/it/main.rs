@@ -16,6 +16,7 @@ mod fold;
 mod idleness;
 mod jobs;
 mod parked;
+mod poison;
 mod queue;
 mod replays;
 mod rig;

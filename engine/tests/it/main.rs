@@ -18,6 +18,7 @@ mod idleness;
 mod jobs;
 mod parked;
 mod placement;
+mod poison;
 mod queue;
 mod revocation;
 mod replays;

@@ -210,6 +210,15 @@ impl Controller {
         panic!("no command came");
     }
 
+    /// Is given a command so many times and gives it back each time, as one whose process is gone before it begins does.
+    pub(crate) async fn takes_in_vain(&mut self, times: usize) {
+        for _ in 0..times {
+            let next = tokio::time::timeout(Duration::from_secs(20), self.commands.next()).await;
+            let message = next.expect("in time").expect("a command").expect("readable");
+            message.ack_with(async_nats::jetstream::AckKind::Nak(None)).await.expect("given back");
+        }
+    }
+
     pub(crate) async fn publish(&self, subject: &str, payload: Value) {
         let ack = self.jetstream.publish(subject.to_owned(), payload.to_string().into()).await.expect("sent");
         ack.await.expect("stored");

@@ -26,6 +26,8 @@ pub const DEADLINE_MS: i64 = 360_000;
 pub const CORE_DEADLINE_MS: i64 = 30_000;
 /// Starts of one attempt by different runs of a controller, without an end, after which the command counts as poison.
 pub const MAX_STARTS: i32 = 3;
+/// The code, in a command's history, of a run of its controller that began it and did not come back.
+pub const RUN_LOST: &str = "run_lost";
 
 /// The facts that an open command lives in, where they are.
 pub(crate) struct Open<'a> {

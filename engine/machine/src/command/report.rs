@@ -4,7 +4,7 @@
 use streams::wire::Failure;
 use uuid::Uuid;
 
-use super::{Commanded, Effect, Error, MAX_STARTS};
+use super::{Attempt, Commanded, Effect, Error, MAX_STARTS, RUN_LOST};
 use crate::Lane;
 
 /// Where a report stands in the order of reports: its stream's epoch and sequence.
@@ -133,12 +133,15 @@ pub(crate) trait Listens: Commanded {
         true
     }
 
-    /// The owner began. Run after run of it that begins and does not come back makes the command poison.
+    /// The owner began. Run after run of it that begins and does not come back makes the command poison. A command that is handed
+    /// out again while its owner is down is begun by nobody, and blamed for nothing.
     fn began(&mut self, event_id: Uuid, word: Word<'_>) {
         self.effects().push(Effect::Started { event_id });
+        let at_ms = self.context().now_ms;
         let open = self.open();
-        if word.instance_id.is_some() && word.instance_id != *open.starter {
-            *open.starter = word.instance_id;
+        if let Some(run) = word.instance_id.filter(|run| Some(*run) != *open.starter) {
+            let lost = open.starter.replace(run).map(|lost| run_lost(lost, run));
+            open.failures.extend(lost.map(|error| Attempt { attempt: *open.attempt, at_ms, error }));
             *open.starts += 1;
         }
         let starts = *open.starts;
@@ -161,3 +164,13 @@ pub(crate) trait Listens: Commanded {
 }
 
 impl<T: Commanded> Listens for T {}
+
+/// In the history of a command: a run of its owner that began it and did not come back, known by the next one.
+fn run_lost(lost: Uuid, next: Uuid) -> Failure {
+    Failure {
+        code: RUN_LOST.into(),
+        message: format!("run {lost} of the controller began it and did not come back; run {next} began it again"),
+        retryable: true,
+        user_error: false,
+    }
+}

@@ -182,6 +182,20 @@ fn a_command_that_kills_its_controller_again_and_again_is_poison() {
 }
 
 #[test]
+fn a_run_that_begins_where_another_did_not_come_back_leaves_that_in_the_history() {
+    let mut session = created();
+    for (place, run) in [(1, 1001), (2, 1001), (3, 1002)] {
+        let mut began = seen(&session, S::Creating, place);
+        began.instance_id = Some(id(run));
+        session = after(&session, said(began), &at(place, 700)).session;
+    }
+    let [lost] = &session.failures[..] else { panic!("{:?}", session.failures) };
+    assert_eq!((lost.attempt, lost.at_ms, lost.error.code.as_str()), (1, 3, "run_lost"));
+    assert!(lost.error.message.contains(&id(1001).to_string()) && lost.error.message.contains(&id(1002).to_string()));
+    assert_eq!((session.status, session.attempt), (S::Creating, 1), "it is still under way");
+}
+
+#[test]
 fn a_forced_delete_of_a_dead_owner_shows_deleted_and_keeps_the_debt_until_it_is_paid() {
     let mut away = at(50_000, 900);
     away.owner_ready = false;

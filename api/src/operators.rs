@@ -56,7 +56,7 @@ struct BreakerOrder {
 }
 
 /// A reason that says something.
-fn said(reason: String) -> Result<String, Problem> {
+pub(crate) fn said(reason: String) -> Result<String, Problem> {
     let count = reason.chars().count();
     if (1..=500).contains(&count) && !reason.contains('\0') && !reason.trim().is_empty() {
         return Ok(reason);

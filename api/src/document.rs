@@ -24,6 +24,7 @@ use crate::jobs::Jobs;
 use crate::operators::Operators;
 use crate::platforms::Platforms;
 use crate::queue::Queue;
+use crate::rebuild::Rebuild;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
 use crate::templates::Templates;
@@ -60,6 +61,7 @@ pub(crate) type Apis = (
     Operators,
     Platforms,
     Queue,
+    Rebuild,
     DeadLetters,
     Causes,
     Jobs,
@@ -79,6 +81,7 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Operators(engine()),
         Platforms(engine()),
         Queue(engine()),
+        Rebuild(engine()),
         DeadLetters(engine()),
         Causes(engine()),
         Jobs(engine()),

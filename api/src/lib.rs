@@ -28,6 +28,7 @@ mod platforms;
 mod problem;
 mod queue;
 mod rate;
+mod rebuild;
 mod routes;
 mod schema;
 mod server;

@@ -66,7 +66,7 @@ struct OperatorReason {
 }
 
 /// A reason that says something.
-fn said(reason: String) -> Result<String, Problem> {
+pub(crate) fn said(reason: String) -> Result<String, Problem> {
     let count = reason.chars().count();
     if (1..=500).contains(&count) && !reason.contains('\0') && !reason.trim().is_empty() {
         return Ok(reason);

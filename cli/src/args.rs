@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Queue(client::queue::Args),
     /// Dead letters: what could not be processed, kept until somebody decides.
     Dlq(client::dlq::Args),
+    /// Whether the log and the tables say the same; repairs what differs.
+    Verify(client::verify::Args),
+    /// JetStream itself: made anew from the log.
+    Streams(client::streams::Args),
     /// Prints every change as it happens.
     Watch(client::watch::Args),
     /// The servers that this program knows, and which of them it asks.

@@ -70,6 +70,8 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Job(args) => client::job::run(args, asker).await,
         Command::Event(args) => client::event::run(args, asker).await,
         Command::Queue(args) => client::queue::run(args, asker).await,
+        Command::Verify(args) => client::verify::run(args, asker).await,
+        Command::Streams(args) => client::streams::run(args, asker).await,
         Command::Dlq(args) => client::dlq::run(args, asker).await,
         Command::Watch(args) => client::watch::run(args, asker).await,
         Command::Context(args) => client::context::run(args, asker),

@@ -41,7 +41,14 @@ impl Engine {
             let filter = SessionFilter { controller_id: Some(id.to_owned()), ..SessionFilter::default() };
             let what = What::Sessions(filter);
             let total = self.count(&what).await?;
-            let new = NewJob { kind: Kind::Move, what, force: false, dry_run: false, pace: Pace::default(), created_by: by.clone() };
+            let new = NewJob {
+                kind: Kind::Move,
+                what,
+                force: false,
+                dry_run: false,
+                pace: Pace::default(),
+                created_by: by.clone(),
+            };
             let job = first_row(new, total);
             Ok::<_, writer::Error>(Work::Revoke(Box::new(Revocation { controller_id: id.to_owned(), why, by, job })))
         };

@@ -3,6 +3,7 @@
 mod canary;
 mod outlook;
 mod request;
+mod scan;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::timestamp::Timestamp;
 use canary::JobCanary;
 use outlook::JobOutlook;
 use request::{ReplayMany, SessionsBulk};
+use scan::{LogReport, VerifyLog};
 
 pub(crate) use outlook::Outlook;
 
@@ -34,7 +36,7 @@ pub(crate) struct Job {
     /// Identity.
     job_id: Uuid,
     /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move` or
-    /// `dead_letters.replay`.
+    /// `dead_letters.replay`; `log.verify` compares the log with the tables.
     kind: String,
     /// `running`, `halted` (its canary failed: it waits to be resumed or cancelled), `completed` or `cancelled`.
     status: String,
@@ -44,11 +46,11 @@ pub(crate) struct Job {
     force: bool,
     /// Whether it changes nothing and only finds out what it would do.
     dry_run: bool,
-    /// How many items there are: as counted at its creation, and put right at its end.
+    /// How many items there are: as counted at its creation, and put right at its end. Of a `log.verify` they are rows of the log.
     total: i64,
     /// Items that were accepted, each as if it had been asked for alone.
     done: i64,
-    /// Items that were refused.
+    /// Items that were refused; of a `log.verify`: entities that do not agree.
     failed: i64,
     /// Items for which it held already, or is under way.
     skipped: i64,
@@ -62,6 +64,8 @@ pub(crate) struct Job {
     rate: Option<i64>,
     /// Why it halted.
     reason: Option<String>,
+    /// What a `log.verify` has found so far.
+    scan: Option<LogReport>,
     /// Who asked for it.
     created_by: String,
     /// When it was accepted.
@@ -87,6 +91,8 @@ struct JobFailure {
 impl From<job::Model> for Job {
     fn from(row: job::Model) -> Self {
         let canary = row.canary().map(Into::into);
+        let scan = row.scan();
+        let items = if scan.is_some() { row.done } else { row.done + row.failed + row.skipped };
         Self {
             job_id: row.job_id,
             kind: row.kind,
@@ -94,7 +100,7 @@ impl From<job::Model> for Job {
             filter: request::shown(row.filter),
             force: row.force,
             dry_run: row.dry_run,
-            total: row.total.max(row.done + row.failed + row.skipped),
+            total: row.total.max(items),
             done: row.done,
             failed: row.failed,
             skipped: row.skipped,
@@ -103,6 +109,7 @@ impl From<job::Model> for Job {
             canary,
             rate: row.rate,
             reason: row.reason,
+            scan: scan.map(Into::into),
             created_by: row.created_by,
             created_at: Timestamp::from_ms(row.created_ms),
             updated_at: Timestamp::from_ms(row.updated_ms),
@@ -151,6 +158,8 @@ enum Kind {
     Replay,
     #[oai(rename = "sessions.move")]
     Move,
+    #[oai(rename = "log.verify")]
+    Verify,
 }
 
 impl Kind {
@@ -161,6 +170,7 @@ impl Kind {
             Self::Delete => engine::jobs::Kind::Delete.as_str(),
             Self::Replay => engine::jobs::Kind::Replay.as_str(),
             Self::Move => engine::jobs::Kind::Move.as_str(),
+            Self::Verify => engine::jobs::Kind::Verify.as_str(),
         }
     }
 }
@@ -209,6 +219,16 @@ impl Jobs {
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+    }
+
+    /// Compare the log with the tables
+    ///
+    /// Folds the whole log and says where a row is not what its log adds up to; it rests between pages, so that it may run daily.
+    /// With `repair`, rows that differ are set to what the log says, and the log keeps what stood there; gaps, and logs or rows
+    /// without the other, are only told.
+    #[oai(path = "/admin/verify", method = "post", operation_id = "verify_log")]
+    async fn verify(&self, caller: Caller, body: Body<VerifyLog>) -> Result<Accepted, Refused<Creation>> {
+        self.create(body.0.into_job(caller.0.name)).await
     }
 
     /// List jobs

@@ -16,6 +16,7 @@ pub(crate) enum Kind {
     Conflict,
     InUse,
     Gone,
+    Pruned,
     TooLarge,
     UnsupportedMediaType,
     InvalidFields,
@@ -41,7 +42,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -53,6 +54,7 @@ impl Kind {
         Self::Conflict,
         Self::InUse,
         Self::Gone,
+        Self::Pruned,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidFields,
@@ -133,6 +135,13 @@ impl Kind {
                 "The feed cannot be gone on with from there",
                 S::GONE,
                 "What followed that position is not kept any more, or the database was restored to a state without it. Read the lists for what is true now, and watch again without `after`.",
+            ),
+            Self::Pruned => about(
+                "pruned",
+                "So far back nothing is kept",
+                S::GONE,
+                "The log of what the path names was pruned behind a snapshot that is younger than the time that was asked for. \
+                 `detail` says from when on it is known.",
             ),
             Self::TooLarge => about(
                 "too-large",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{ReplayError, WriteError, feed, request};
+use engine::{ReplayError, WriteError, feed, fold, history, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
@@ -73,6 +73,31 @@ impl From<ReplayError> for Problem {
             ReplayError::Publish(error) => {
                 tracing::warn!(%error, "a dead letter could not be published");
                 Self::new(Kind::Unavailable, "NATS does not take the message now; the dead letter is still open")
+            }
+        }
+    }
+}
+
+impl From<history::Error> for Problem {
+    fn from(error: history::Error) -> Self {
+        match error {
+            history::Error::NotYet { .. } => Self::new(Kind::NotFound, error.to_string()),
+            history::Error::Pruned { .. } => Self::new(Kind::Pruned, error.to_string()),
+            history::Error::Database(error) | history::Error::Fold(fold::Error::Database(error)) => database(error),
+            history::Error::Fold(_) | history::Error::Unreadable(..) => internal(&error),
+        }
+    }
+}
+
+/// The streams cannot be looked after now.
+impl From<engine::Error> for Problem {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Writer(error) => error.into(),
+            engine::Error::Database(error) => database(error),
+            engine::Error::Topology(error) => {
+                tracing::warn!(%error, "the streams could not be rebuilt");
+                Self::new(Kind::Unavailable, "JetStream does not take it now; the engine goes on with it when it does")
             }
         }
     }

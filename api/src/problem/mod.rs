@@ -17,8 +17,8 @@ use poem_openapi::types::{Example, ToJSON};
 pub(crate) use kind::Kind;
 pub(crate) use mapping::{database, foreign};
 pub(crate) use refused::{
-    Amendment, Change, Conditional, Correction, Creation, Extending, Listing, Lookup, Operation, Refused, Removal,
-    Watching, WatchingSocket,
+    Amendment, Change, Conditional, Correction, Creation, Extending, History, Listing, Lookup, Operation, Refused,
+    Removal, Watching, WatchingSocket,
 };
 
 /// The media type of RFC 9457.

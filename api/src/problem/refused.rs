@@ -33,6 +33,8 @@ sorts! {
     Listing: ;
     /// Reads one.
     Lookup: NotFound;
+    /// Reads one as it was.
+    History: NotFound, Pruned;
     /// Changes one.
     Change: NotFound, IllegalTransition, Superseded, Conflict, TooLarge, IdempotencyKeyReused;
     /// Takes one away that others may use.
@@ -92,7 +94,7 @@ fn response(status: u16, kinds: &[Kind]) -> MetaResponse {
         401 => ("A token is needed.", Some("WWW-Authenticate")),
         404 => ("There is no such thing.", None),
         409 => ("The present state does not permit it.", None),
-        410 => ("What followed that position is not kept any more.", None),
+        410 => ("What was asked for is not kept any more.", None),
         412 => ("It is not any more as `If-Match` says.", Some("ETag")),
         413 => ("The body is too large.", None),
         415 => ("The body has the wrong type.", None),

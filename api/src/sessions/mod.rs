@@ -10,9 +10,10 @@ mod wait;
 
 use std::sync::Arc;
 
-use engine::Engine;
+use chrono::{DateTime, Utc};
 use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::writer::Ask;
+use engine::{Engine, history};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{Enum, OpenApi};
@@ -23,7 +24,7 @@ use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::problem::{
-    Amendment, Change, Conditional, Creation, Extending, Listing, Lookup, Problem, Refused, database,
+    Amendment, Change, Conditional, Creation, Extending, History, Listing, Problem, Refused, database,
 };
 use crate::texts::States;
 use answers::{Accepted, Asked, Changed, Read};
@@ -138,15 +139,23 @@ impl Sessions {
     }
 
     /// Read a session
+    ///
+    /// With `at`, as its log says that it was then. What is in no log is null: `awake`, `connections` and `resource_usage`;
+    /// `last_activity` is then the time of its last change.
     #[oai(path = "/sessions/:id", method = "get", operation_id = "get_session")]
     async fn get(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
+        /// As it was at this time.
+        at: Query<Option<DateTime<Utc>>>,
         /// An `ETag` that was read before: 304 where nothing has happened since but use.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
-    ) -> Result<Read, Refused<Lookup>> {
+    ) -> Result<Read, Refused<History>> {
+        if let Some(at) = at.0 {
+            return Ok(self.was(id.0, at.timestamp_millis()).await?);
+        }
         let row = queries::session(self.engine.reader(), id.0).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("session", id.0))?;
         let tag = etag::etag(&row);
@@ -264,6 +273,21 @@ impl Sessions {
 impl Sessions {
     pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize) -> Self {
         Self { engine, waiters: Waiters::new(max_waiting) }
+    }
+
+    /// As it was.
+    async fn was(&self, id: Uuid, at_ms: i64) -> Result<Read, Problem> {
+        if at_ms > self.engine.now_ms().await.map_err(database)? {
+            return Err(Problem::parameter(
+                "at",
+                "lies in the future",
+                "leave it out to read the session as it is now",
+            ));
+        }
+        let row = history::session_at(self.engine.reader(), id, at_ms).await?;
+        let row = row.ok_or_else(|| Problem::not_found("session", id))?;
+        let tag = etag::etag(&row);
+        Ok(Read::Session(Json(Session::of_the_past(row)), tag))
     }
 
     async fn ask(&self, ask: Ask, asking: Asking) -> Result<Asked, Refused<Conditional>> {

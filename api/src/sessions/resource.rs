@@ -204,6 +204,13 @@ impl From<session::Model> for Session {
     }
 }
 
+impl Session {
+    /// As it was: why it was awake hung on what is in no log.
+    pub(super) fn of_the_past(row: session::Model) -> Self {
+        Self { awake: None, ..row.into() }
+    }
+}
+
 /// A column that the engine wrote; what it cannot be is shown as empty rather than as an error.
 fn lenient<T: serde::de::DeserializeOwned + Default>(value: Value) -> T {
     serde_json::from_value(value).unwrap_or_default()

@@ -140,6 +140,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             canary(&console, &job);
             outlook(&console, &job);
             failures(&console, &job);
+            findings(&console, &job);
             Ok(())
         }
         Command::Watch { id, timeout } => {
@@ -167,6 +168,9 @@ pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<
             format!("mend it, then `streamspace job resume {id}`, or `job cancel {id}`", id = cell(&job, "job_id"));
         return Err(Failure::new(Kind::Failed, format!("halted: {}", cell(&job, "reason"))).hint(way_out));
     }
+    if job["scan"].is_object() {
+        return agreed(console, &job);
+    }
     outlook(console, &job);
     match job["failed"].as_i64() {
         None | Some(0) => Ok(()),
@@ -175,6 +179,34 @@ pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<
             let first = if first.is_empty() { first } else { format!(", the first because: {first}") };
             let message = format!("{failed} of {} failed{first}", cell(&job, "total"));
             Err(Failure::new(Kind::Failed, message).hint(format!("`streamspace job get {}`", cell(&job, "job_id"))))
+        }
+    }
+}
+
+/// What came of a scan of the log: a failure, where anything still does not agree.
+fn agreed(console: &Console, job: &Value) -> Result<(), Failure> {
+    findings(console, job);
+    let (standing, repaired) = (job["failed"].as_i64().unwrap_or(0), cell(job, "scan.repaired"));
+    if standing == 0 {
+        return Ok(());
+    }
+    let message = format!("{standing} entities and their logs do not agree; repaired: {repaired}");
+    Err(Failure::new(Kind::Failed, message).hint(format!("`streamspace job get {}`", cell(job, "job_id"))))
+}
+
+fn findings(console: &Console, job: &Value) {
+    if !job["scan"].is_object() || !console.screen.for_people() || console.screen.quiet {
+        return;
+    }
+    let seen = ["entities", "events", "events_per_second"].map(|name| cell(job, &format!("scan.{name}")));
+    output::line(printable(&format!("{} entities, {} events, {} a second", seen[0], seen[1], seen[2])));
+    for finding in job["scan"]["findings"].as_array().into_iter().flatten() {
+        let repaired = if finding["repaired"] == true { "repaired" } else { "found" };
+        let (what, entity) = (cell(finding, "what"), cell(finding, "entity"));
+        output::line(printable(&format!("{repaired}  {what}  {entity}  {}", cell(finding, "advice"))));
+        for column in finding["columns"].as_array().into_iter().flatten() {
+            let (log, row) = (&column["log"], &column["row"]);
+            output::line(printable(&format!("  {}: the log says {log}, the row {row}", cell(column, "column"))));
         }
     }
 }

@@ -16,9 +16,11 @@ pub(crate) mod queue;
 mod resource;
 pub(crate) mod session;
 mod story;
+pub(crate) mod streams;
 mod target;
 pub(crate) mod template;
 mod transport;
+pub(crate) mod verify;
 mod wait;
 pub(crate) mod watch;
 

@@ -32,15 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Session,
-        Self::Application,
-        Self::Debt,
-        Self::Controller,
-        Self::Template,
-        Self::Job,
-        Self::DeadLetter,
-    ];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Session, Self::Application, Self::Debt, Self::Controller, Self::Template, Self::Job, Self::DeadLetter];
 
     /// What an entity of `event_log` begins with.
     pub(crate) const fn name(self) -> &'static str {

@@ -30,11 +30,7 @@ async fn a_session_lives_on_while_a_newer_release_has_added_to_the_schema_and_to
         let mut controller = rig.controller().await;
         let (id, _) = rig.running(&mut controller).await;
         migrate_ahead(&rig.database).await;
-        let steps = [
-            (Ask::Hibernate, "hibernated"),
-            (Ask::Wake, "running"),
-            (Ask::Delete { force: false }, "deleted"),
-        ];
+        let steps = [(Ask::Hibernate, "hibernated"), (Ask::Wake, "running"), (Ask::Delete { force: false }, "deleted")];
         for (ask, goal) in steps {
             rig.engine.ask(id, ask).await.expect("asked");
             let command = controller.take().await;

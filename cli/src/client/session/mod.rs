@@ -52,10 +52,14 @@ Examples:
     #[command(after_help = "\
 Examples:
   streamspace session get ID
-  streamspace session get ID -o json | jq -r .url")]
+  streamspace session get ID -o json | jq -r .url
+  streamspace session get ID --at 2026-01-01T12:00:00Z")]
     Get {
         /// The session
         id: Uuid,
+        /// As its log says that it was then, such as 2026-01-01T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
     },
     /// Prints what happens to a session until it is where it should be
     #[command(after_help = "\
@@ -155,7 +159,10 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             finish(&console, session, create.wait).await
         }
         Command::List(list) => SESSION.list(&console, filter(&list), list.limit).await,
-        Command::Get { id } => SESSION.get(&console, id).await,
+        Command::Get { id, at } => {
+            let session = console.client.get(&SESSION.at(id), &[("at", at)]).await?;
+            SESSION.show(&console, &session)
+        }
         Command::Watch { id, follow } => story::tell(&console, &SETTLED, id, follow).await,
         Command::Hibernate(ask) => act(&console, &ask, "hibernate").await,
         Command::Wake(ask) => act(&console, &ask, "wake").await,

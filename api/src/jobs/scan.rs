@@ -1,0 +1,101 @@
+//! A scan of the log: how it is asked for, and what it has found.
+
+use engine::jobs::{Kind, LogScan, NewJob, What};
+use engine::verify::{self, Scan};
+use poem_openapi::Object;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A comparison of the log with the tables.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyLog {
+    /// Set rows that differ to what the log says; no unless given.
+    repair: Option<bool>,
+}
+
+impl VerifyLog {
+    pub(super) fn into_job(self, created_by: String) -> NewJob {
+        let what = What::Log(LogScan { repair: self.repair.unwrap_or_default() });
+        NewJob { kind: Kind::Verify, what, force: false, dry_run: false, created_by }
+    }
+}
+
+/// What a scan of the log has seen so far.
+#[derive(Debug, Object)]
+pub(super) struct LogReport {
+    /// Entities whose logs were folded.
+    entities: i64,
+    /// Rows of the log that were read.
+    events: i64,
+    /// How many of them in a second of reading and comparing, rests not counted.
+    events_per_second: i64,
+    /// Entities that have only a log, and no table to compare with.
+    only_log: i64,
+    /// Rows of tables for which a log was looked for.
+    rows: i64,
+    /// Entities that did not agree.
+    found: i64,
+    /// Of these: those that were repaired.
+    repaired: i64,
+    /// The first hundred of them.
+    findings: Vec<Finding>,
+}
+
+/// An entity whose log and row do not agree.
+#[derive(Debug, Object)]
+struct Finding {
+    /// Which, as `session:<id>`.
+    entity: String,
+    /// `differs`, `gap` (a row of the log is missing), `log_without_row`, or `row_without_log`. Open: more words may come.
+    what: String,
+    /// For a gap: the place in fold order that is missing.
+    missing: Option<i64>,
+    /// Where it differs: in what.
+    columns: Vec<DifferingColumn>,
+    /// Whether the row was set to what the log says.
+    repaired: bool,
+    /// What is to be done; or why it was not repaired.
+    advice: String,
+}
+
+/// A column that is not what the log says.
+#[derive(Debug, Object)]
+struct DifferingColumn {
+    /// Its name.
+    column: String,
+    /// What the log says; long values are cut.
+    log: Value,
+    /// What the row had.
+    row: Value,
+}
+
+impl From<Scan> for LogReport {
+    fn from(scan: Scan) -> Self {
+        let report = scan.report;
+        Self {
+            events_per_second: report.events_per_second(),
+            entities: report.entities,
+            events: report.events,
+            only_log: report.only_log,
+            rows: report.rows,
+            found: report.found,
+            repaired: report.repaired,
+            findings: report.findings.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<verify::Finding> for Finding {
+    fn from(finding: verify::Finding) -> Self {
+        let columns = finding.columns.into_iter();
+        Self {
+            entity: finding.entity,
+            what: finding.what.as_str().to_owned(),
+            missing: finding.at,
+            columns: columns.map(|c| DifferingColumn { column: c.column, log: c.log, row: c.row }).collect(),
+            repaired: finding.repaired,
+            advice: finding.advice,
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A scan of the log: how it is asked for, and what it has found.
 
-use engine::jobs::{Kind, LogScan, NewJob, What};
+use engine::jobs::{Kind, LogScan, NewJob, Pace, What};
 use engine::verify::{self, Scan};
 use poem_openapi::Object;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(super) struct VerifyLog {
 impl VerifyLog {
     pub(super) fn into_job(self, created_by: String) -> NewJob {
         let what = What::Log(LogScan { repair: self.repair.unwrap_or_default() });
-        NewJob { kind: Kind::Verify, what, force: false, dry_run: false, created_by }
+        NewJob { kind: Kind::Verify, what, force: false, dry_run: false, pace: Pace::default(), created_by }
     }
 }
 

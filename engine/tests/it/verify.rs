@@ -2,7 +2,7 @@
 
 use engine::account::unaccounted;
 use engine::fold::fold;
-use engine::jobs::{Kind, LogScan, NewJob, What as Through};
+use engine::jobs::{Kind, LogScan, NewJob, Pace, What as Through};
 use engine::store::{job, session};
 use engine::verify::{self, Finding, Position, Report, What};
 use engine::writer::Ask;
@@ -157,7 +157,7 @@ async fn what_is_written_meanwhile_is_no_difference() {
 
 fn scan(repair: bool) -> NewJob {
     let what = Through::Log(LogScan { repair });
-    NewJob { kind: Kind::Verify, what, force: false, dry_run: false, created_by: "ops".into() }
+    NewJob { kind: Kind::Verify, what, force: false, dry_run: false, pace: Pace::default(), created_by: "ops".into() }
 }
 
 async fn verified(rig: &Rig, repair: bool) -> (job::Model, Report) {

@@ -21,6 +21,7 @@ mod m20260102_000004_letter;
 mod m20260102_000005_idle;
 mod m20260102_000006_turns;
 mod m20260102_000007_breaker;
+mod m20260102_000012_retention;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

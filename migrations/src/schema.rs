@@ -17,7 +17,8 @@ use crate::{
     Error, m20260101_000001_controllers, m20260101_000002_templates, m20260101_000003_sessions,
     m20260101_000004_event_log, m20260101_000005_dead_letters, m20260101_000006_idempotency, m20260101_000007_streams,
     m20260101_000008_applications, m20260102_000001_applications, m20260102_000002_feed, m20260102_000003_jobs,
-    m20260102_000004_letter, m20260102_000005_idle, m20260102_000006_turns, m20260102_000007_breaker, restored,
+    m20260102_000004_letter, m20260102_000005_idle, m20260102_000006_turns, m20260102_000007_breaker,
+    m20260102_000012_retention, restored,
 };
 
 /// Where sea-orm keeps the names of the steps that were applied.
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260102_000005_idle::Migration),
             Box::new(m20260102_000006_turns::Migration),
             Box::new(m20260102_000007_breaker::Migration),
+            Box::new(m20260102_000012_retention::Migration),
         ]
     }
 }

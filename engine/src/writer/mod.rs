@@ -16,6 +16,7 @@ mod job;
 mod judged;
 mod keys;
 mod needs;
+mod prune;
 mod session;
 mod session_row;
 mod template;
@@ -35,6 +36,7 @@ pub use crate::signal::Wakes;
 pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
 pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
+pub use prune::{Cut, Prune};
 pub use work::{
     Ask, Commanded, Done, Failure, Item, JobStep, JobWrite, Mark, NewDeadLetter, NewSession, Replay, ReportIn, Stands,
     TemplateWrite, Work, Written, WrittenTemplate,

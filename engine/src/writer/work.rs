@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::application::ApplicationWork;
+use super::prune::Prune;
 use crate::amendment::Amendment;
 use crate::store::{application, controller, dead_letter, job, session};
 
@@ -340,6 +341,8 @@ pub enum Work {
     },
     /// A job, or its next step.
     Job(JobWrite),
+    /// Old rows of the log go.
+    Prune(Box<Prune>),
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.

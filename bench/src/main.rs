@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
+use bench::age;
 use bench::chaos;
 use bench::feed;
 use bench::load::{self, Goal};
@@ -57,6 +58,51 @@ struct Arguments {
 enum Instead {
     /// Rounds of chaos on real processes, and an account of every promise.
     Chaos(Chaos),
+    /// The same requests on a young database and on an old one.
+    Age(Age),
+    /// What sessions cost that nobody uses.
+    Idle(Idle),
+}
+
+#[derive(Debug, Args)]
+struct Age {
+    /// The release binary that is measured.
+    #[arg(long, default_value = "target/release/streamspace")]
+    binary: PathBuf,
+    /// Databases to measure on.
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
+    databases: Vec<Backend>,
+    /// Sessions of the old database; the young one has 1,000.
+    #[arg(long, default_value_t = 1_000_000)]
+    sessions: u64,
+    /// Rows of its log, the same number for each session.
+    #[arg(long, default_value_t = 10_000_000)]
+    events: u64,
+    /// Requests of each kind.
+    #[arg(long, default_value_t = 1_000)]
+    requests: usize,
+    /// Where the figures are kept, as JSON.
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Idle {
+    /// The release binary that is measured.
+    #[arg(long, default_value = "target/release/streamspace")]
+    binary: PathBuf,
+    /// Databases to measure on.
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
+    databases: Vec<Backend>,
+    /// Sessions that run.
+    #[arg(long, default_value_t = 10_000)]
+    sessions: usize,
+    /// How long nothing happens.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Where the figures are kept, as JSON.
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -81,8 +127,11 @@ struct Chaos {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Instead::Chaos(chaos)) = arguments.instead {
-        return suffer(chaos).await;
+    match arguments.instead {
+        Some(Instead::Chaos(chaos)) => return suffer(chaos).await,
+        Some(Instead::Age(asked)) => return grow_old(asked).await,
+        Some(Instead::Idle(asked)) => return stay_idle(asked).await,
+        None => {}
     }
     if let Some(watchers) = arguments.feed_watchers {
         return measure_feed(&arguments, watchers).await;
@@ -165,6 +214,32 @@ async fn measure_feed(arguments: &Arguments, watchers: usize) -> Result<()> {
         figures.push(figure);
     }
     report::keep(&arguments.results, &figures)
+}
+
+async fn grow_old(asked: Age) -> Result<()> {
+    let old = age::Age { sessions: asked.sessions, events: asked.events };
+    ensure!(old.sessions > 0 && old.events >= old.sessions, "each session has a row in the log, or more");
+    let young =
+        age::Age { sessions: 1_000.min(old.sessions), events: 1_000.min(old.sessions) * (old.events / old.sessions) };
+    let mut figures = Vec::new();
+    for database in asked.databases {
+        let aged = age::run(&asked.binary, database, young, old, asked.requests).await;
+        let aged = aged.with_context(|| format!("{database:?}"))?;
+        age::print(&aged);
+        figures.push(aged);
+    }
+    report::keep(&asked.results, &figures)
+}
+
+async fn stay_idle(asked: Idle) -> Result<()> {
+    let mut figures = Vec::new();
+    for database in asked.databases {
+        let idle = age::idle(&asked.binary, database, asked.sessions, asked.seconds).await;
+        let idle = idle.with_context(|| format!("{database:?}"))?;
+        idle.print();
+        figures.push(idle);
+    }
+    report::keep(&asked.results, &figures)
 }
 
 #[allow(clippy::print_stdout)] // the account is what was asked for

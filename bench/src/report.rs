@@ -110,7 +110,7 @@ pub fn feed_line(f: &FeedFigure) {
     );
 }
 
-fn percentile(sorted: &[f64], part: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[f64], part: f64) -> f64 {
     let index = ((sorted.len() as f64 - 1.0) * part).round().max(0.0) as usize;
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }

@@ -64,12 +64,20 @@ impl Stack {
     /// # Errors
     /// Where something cannot be started.
     pub async fn start(binary: &Path, backend: Backend, more: &[(&str, String)]) -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
-        let folder = tempfile::tempdir()?;
         let owned = match backend {
             Backend::Sqlite => TestDatabase::sqlite().await?,
             Backend::Postgres => TestDatabase::postgres().await?,
         };
+        Self::on(owned, binary, more).await
+    }
+
+    /// The same on a database that may have something in it.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn on(owned: TestDatabase, binary: &Path, more: &[(&str, String)]) -> Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
+        let folder = tempfile::tempdir()?;
         let nats = streams::testing::nats().await;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = nats.config("bench");

@@ -3,7 +3,9 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::Engine;
 use engine::clock::Clock;
@@ -16,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{Failure, Kind};
 use crate::settings;
 
+/// Shorter would take away what is still being dealt with.
+const RETENTION_MIN: Duration = Duration::from_secs(24 * 3_600);
 /// Shorter tokens can be guessed.
 const TOKEN_MIN: usize = 16;
 /// Connections that may wait to be accepted, as the standard library has it.
@@ -29,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: String,
     pub(crate) default_platform: String,
     pub(crate) outbox_limit: i64,
+    /// What of the log goes when it is old.
+    pub(crate) retention: Option<engine::retention::Settings>,
     /// Watchers of the live feed at a time; the API's default unless given.
     pub(crate) feed_watchers_max: Option<usize>,
 }
@@ -51,6 +57,7 @@ impl Host {
             streams: streams::topology::Settings::default(),
             default_platform: settings.default_platform,
             outbox_limit: settings.outbox_limit,
+            retention: settings.retention,
             clock: Clock::default(),
         };
         let engine = Engine::start(config).await.map_err(|e| Failure::because(Kind::Unavailable, "engine", &e))?;
@@ -117,6 +124,27 @@ pub(crate) fn address(settings: &mut settings::Settings, default: &str) -> Socke
         |text: &str| text.parse().map_err(|_| format!("{text:?} is no address such as 127.0.0.1:8080 or [::]:8080"));
     let said = settings.read("http_addr", read);
     said.or_else(|| default.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))
+}
+
+/// How long the log is kept; for ever unless it is said. That rows go for good has to be said, too.
+pub(crate) fn retention(settings: &mut settings::Settings) -> Option<engine::retention::Settings> {
+    let read = |text: &str| {
+        let age = streams::duration::parse(text).map_err(|e| e.to_string())?;
+        if age < RETENTION_MIN {
+            Err(format!("{text:?} is less than a day, and watchers may be away for longer"))
+        } else {
+            Ok(age)
+        }
+    };
+    let (events, archive) = (settings.read("event_retention", read)?, settings.text("archive_dir").map(PathBuf::from));
+    if archive.is_none() && !settings.switch("prune_unarchived", false) {
+        settings.mistake(
+            "STREAMSPACE_EVENT_RETENTION needs STREAMSPACE_ARCHIVE_DIR, where old events are written before they go, \
+             or STREAMSPACE_PRUNE_UNARCHIVED=true, and then they are gone for good",
+        );
+        return None;
+    }
+    Some(engine::retention::Settings { events, archive, every: engine::retention::Settings::EVERY })
 }
 
 /// The administrator's token, said or in a file; a mistake where it can be guessed.

@@ -68,12 +68,21 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let outbox_limit: Option<std::num::NonZeroU32> = settings.optional("outbox_limit");
     let outbox_limit = outbox_limit.map_or(engine::OUTBOX_LIMIT, |limit| i64::from(limit.get()));
     let migrate = settings.switch("migrate", true);
+    let retention = host::retention(&mut settings);
     let feed_watchers_max = settings.optional("feed_watchers_max");
     let read = match (database_url, nats, admin_token) {
         (Some(database_url), Some(nats), Some(admin_token)) => Some((
             address,
             nats,
-            host::Settings { database_url, migrate, admin_token, default_platform, outbox_limit, feed_watchers_max },
+            host::Settings {
+                database_url,
+                migrate,
+                admin_token,
+                default_platform,
+                outbox_limit,
+                retention,
+                feed_watchers_max,
+            },
         )),
         _ => None,
     };

@@ -25,12 +25,14 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 14] = [
+const OURS: [&str; 17] = [
     "admin_token",
     "admin_token_file",
+    "archive_dir",
     "data_dir",
     "default_platform",
     "driver",
+    "event_retention",
     "feed_watchers_max",
     "http_addr",
     "installation",
@@ -38,6 +40,7 @@ const OURS: [&str; 14] = [
     "nats_server",
     "noop_delay_ms",
     "outbox_limit",
+    "prune_unarchived",
     "sessions_max",
     "state_dir",
 ];

@@ -30,10 +30,11 @@ pub mod queue;
 mod relay;
 mod replay;
 pub mod request;
+pub mod retention;
 mod signal;
 pub mod store;
 mod templates;
-mod timers;
+pub mod timers;
 pub mod verify;
 mod watched;
 mod worlds;
@@ -83,6 +84,8 @@ pub struct Config {
     pub default_platform: String,
     /// Commands that may wait to be carried out; beyond it nothing new is started.
     pub outbox_limit: i64,
+    /// What of the log goes when it is old; nothing, where it is not set.
+    pub retention: Option<retention::Settings>,
     /// The clock; tests keep a copy and move it.
     pub clock: Clock,
 }
@@ -128,6 +131,9 @@ impl Engine {
         let feed = Feed::new(parts.database.reader.clone(), parts.metrics.feed.clone());
         let mut tasks = spawn(&parts, &publisher, courier.clone(), config.outbox_limit, &cancel);
         tasks.push(tokio::spawn(feed.clone().run(parts.wakes.clone(), cancel.clone())));
+        if let Some(settings) = config.retention {
+            tasks.push(tokio::spawn(retention::run(parts.clone(), settings, cancel.clone())));
+        }
         tasks.push(tokio::spawn(signal::listen(parts.clone(), cancel.clone())));
         let engine = Arc::new(Self {
             parts,

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
+};
 use streams::crash::{Moment, point};
 use streams::topology::SS_COMMANDS;
 use tokio_util::sync::CancellationToken;
@@ -55,15 +57,7 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
 /// Fires what is due; answers how long there is nothing to do.
 async fn round<E: Commanded>(parts: &Parts) -> Result<Duration, DbErr> {
     let now_ms = parts.clock.now_ms(&parts.database.reader).await?;
-    let next: Option<i64> = E::find()
-        .select_only()
-        .column(E::WAKE_MS)
-        .filter(E::WAKE_MS.is_not_null())
-        .order_by_asc(E::WAKE_MS)
-        .limit(1)
-        .into_tuple()
-        .one(&parts.database.reader)
-        .await?;
+    let next: Option<i64> = next::<E>().into_tuple().one(&parts.database.reader).await?;
     let wait_ms = next.map_or(i64::MAX, |at| at - now_ms);
     if wait_ms > 0 {
         return Ok(MAX_SLEEP.min(Duration::from_millis(wait_ms.unsigned_abs())));
@@ -76,18 +70,28 @@ async fn round<E: Commanded>(parts: &Parts) -> Result<Duration, DbErr> {
     Ok(if stuck { PAUSE } else { Duration::ZERO })
 }
 
+/// When the next is due.
+fn next<E: Commanded>() -> Select<E> {
+    let wakes = E::find().select_only().column(E::WAKE_MS).filter(E::WAKE_MS.is_not_null());
+    wakes.order_by_asc(E::WAKE_MS).limit(1)
+}
+
+/// Those that are due.
+fn whose<E: Commanded>(now_ms: i64) -> Select<E> {
+    let columns = [E::ID, E::DEADLINE_MS, E::COMMAND_ID];
+    let due = E::find().select_only().columns(columns).filter(E::WAKE_MS.lte(now_ms));
+    due.order_by_asc(E::WAKE_MS).limit(BATCH)
+}
+
+/// What a round asks about sessions, for whoever wants to see what that costs.
+#[must_use]
+pub fn questions(backend: DbBackend, now_ms: i64) -> [Statement; 2] {
+    [next::<session::Entity>().build(backend), whose::<session::Entity>(now_ms).build(backend)]
+}
+
 async fn due<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr> {
-    let rows: Vec<(Uuid, Option<i64>, Option<Uuid>)> = E::find()
-        .select_only()
-        .column(E::ID)
-        .column(E::DEADLINE_MS)
-        .column(E::COMMAND_ID)
-        .filter(E::WAKE_MS.lte(now_ms))
-        .order_by_asc(E::WAKE_MS)
-        .limit(BATCH)
-        .into_tuple()
-        .all(&parts.database.reader)
-        .await?;
+    let rows: Vec<(Uuid, Option<i64>, Option<Uuid>)> =
+        whose::<E>(now_ms).into_tuple().all(&parts.database.reader).await?;
     let due = |(id, deadline_ms, command_id): (Uuid, Option<i64>, Option<Uuid>)| Due {
         id,
         deadline: deadline_ms.is_some_and(|at| at <= now_ms),

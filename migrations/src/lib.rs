@@ -24,6 +24,7 @@ mod m20260102_000007_breaker;
 mod m20260102_000008_revocation;
 mod m20260102_000009_letters;
 mod m20260102_000011_verify;
+mod m20260102_000012_retention;
 mod m20260102_000013_placement;
 mod restored;
 pub mod schema;

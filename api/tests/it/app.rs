@@ -82,6 +82,7 @@ impl App {
             streams: streams::topology::Settings::default(),
             default_platform: "local".into(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            retention: None,
             clock: clock.clone(),
         })
         .await?;

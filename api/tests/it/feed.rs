@@ -37,6 +37,7 @@ impl Server {
             streams: streams::topology::Settings::default(),
             default_platform: "local".into(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            retention: None,
             clock: Clock::default(),
         })
         .await?;

@@ -58,6 +58,7 @@ struct Config {
     admin_token: Option<String>,
     controller_id: String,
     default_platform: String,
+    retention: Option<engine::retention::Settings>,
     heartbeat_interval: Option<String>,
 }
 
@@ -78,6 +79,7 @@ impl Config {
             admin_token,
             controller_id: id.map_or_else(|| "local-1".into(), String::from),
             default_platform: settings.text("default_platform").unwrap_or_else(|| "local".into()),
+            retention: host::retention(&mut settings),
             heartbeat_interval: settings.text("heartbeat_interval"),
         };
         settings.finish(Some(read))
@@ -164,6 +166,7 @@ impl Run {
             admin_token: endpoints.admin_token.clone(),
             default_platform: self.config.default_platform.clone(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            retention: self.config.retention.clone(),
             feed_watchers_max: None,
         };
         Host::start(settings, link, claimed).await

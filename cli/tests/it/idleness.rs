@@ -50,6 +50,7 @@ async fn an_open_connection_keeps_a_local_session_awake() -> Result<()> {
         default_platform: "local".into(),
         clock: clock.clone(),
         outbox_limit: engine::OUTBOX_LIMIT,
+        retention: None,
     })
     .await?;
     let (folder, cancel) = (tempfile::tempdir()?, CancellationToken::new());

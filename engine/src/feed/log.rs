@@ -145,13 +145,13 @@ impl Log {
     }
 }
 
-fn place(row: &sea_orm::QueryResult) -> Result<Position, DbErr> {
+pub(super) fn place(row: &sea_orm::QueryResult) -> Result<Position, DbErr> {
     Ok(Position::of(row.try_get("", "xact")?, row.try_get("", "id")?, row.try_get("", "event_id")?))
 }
 
 /// The oldest position that can be read on from. Whoever prunes the log keeps its newest row, and writes the position of the
 /// last row that went to `meta` as `feed_horizon`, in the same transaction; without that, all of the log is there.
-async fn oldest(db: &DatabaseConnection) -> Result<Position, DbErr> {
+pub(super) async fn oldest(db: &impl ConnectionTrait) -> Result<Position, DbErr> {
     let sql = "SELECT value FROM meta WHERE key = 'feed_horizon'";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let Some(row) = row else { return Ok(Position::START) };

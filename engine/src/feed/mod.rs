@@ -8,6 +8,7 @@
 //! `position` is where a reader stands, `log` the order and the pages, `filter` what is wanted, `owners` whose a row is.
 
 mod filter;
+mod horizon;
 mod item;
 mod log;
 mod metrics;
@@ -24,6 +25,7 @@ use tokio::sync::{Mutex, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub use filter::{BadPattern, Filter, Pattern};
+pub(crate) use horizon::raise as raise_horizon;
 pub use item::Item;
 pub use log::Error;
 pub(crate) use metrics::Metrics;

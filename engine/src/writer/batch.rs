@@ -16,6 +16,7 @@ use super::commands::Commands;
 use super::controller::Load;
 use super::keys::Keys;
 use super::needs::Needs;
+use super::prune::Prune;
 use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
@@ -93,6 +94,7 @@ pub(super) struct Batch<'a> {
     pub(super) log: Vec<event::Model>,
     pub(super) commands: Commands,
     pub(super) next_catalog_id: i64,
+    pub(super) prunes: Vec<Prune>,
     epochs: Vec<stream_epoch::Model>,
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
@@ -173,6 +175,7 @@ impl<'a> Batch<'a> {
             log: Vec::new(),
             commands: Commands::default(),
             next_catalog_id: 1,
+            prunes: Vec::new(),
             epochs: Vec::new(),
             load,
             turns,
@@ -267,6 +270,10 @@ impl<'a> Batch<'a> {
             Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
             Work::Job(write) => self.job(write, trace),
             Work::Rebuild { why, by } => self.rebuild_ordered(why, by, trace),
+            Work::Prune(prune) => {
+                self.prunes.push(Prune::clone(prune));
+                Ok(Done::Written)
+            }
             Work::Epoch { name, epoch, created_at, last_seq } => {
                 let (name, created_at) = ((*name).to_owned(), created_at.clone());
                 self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
@@ -332,6 +339,7 @@ impl<'a> Batch<'a> {
         self.flush_letters(tx).await?;
         self.flush_jobs(tx).await?;
         self.flush_epochs(tx).await?;
+        self.flush_prunes(tx).await?;
         Ok(self.outcome)
     }
 

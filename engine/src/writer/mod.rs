@@ -19,6 +19,7 @@ mod judged;
 mod keys;
 mod needs;
 mod outlook;
+mod prune;
 mod rebuild;
 mod repair;
 mod revocation;
@@ -42,6 +43,7 @@ pub use application::{ApplicationReport, ApplicationWork, NewApplication, Templa
 pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
 pub use outlook::{Outlook, Outlooks};
+pub use prune::{Cut, Prune};
 pub use work::{
     Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay,
     ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,

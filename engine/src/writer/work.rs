@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Error;
 use super::application::ApplicationWork;
 use super::outlook::Outlook;
+use super::prune::Prune;
 use crate::amendment::Amendment;
 use crate::store::canary::{Sent, Try};
 use crate::store::{application, controller, dead_letter, job, session};
@@ -462,6 +463,8 @@ pub enum Work {
         /// Who.
         by: String,
     },
+    /// Old rows of the log go.
+    Prune(Box<Prune>),
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.

@@ -72,6 +72,13 @@ impl Rig {
         self.engine = Engine::start(config).await.expect("started");
     }
 
+    /// Starts another engine in its place, which takes away what of the log is old.
+    pub(crate) async fn retain(&mut self, settings: engine::retention::Settings) {
+        self.engine.stop().await;
+        let config = Config { retention: Some(settings), ..config(&self.database, &self.nats, &self.clock).await };
+        self.engine = Engine::start(config).await.expect("started");
+    }
+
     pub(crate) async fn create(&self) -> session::Model {
         self.engine.create_session(request()).await.expect("accepted")
     }
@@ -175,6 +182,7 @@ async fn config(database: &TestDatabase, nats: &streams::testing::Nats, clock: &
         streams: streams::topology::Settings::default(),
         default_platform: PLATFORM.into(),
         outbox_limit: engine::OUTBOX_LIMIT,
+        retention: None,
         clock: clock.clone(),
     }
 }

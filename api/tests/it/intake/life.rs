@@ -110,6 +110,7 @@ async fn two_engines_share_the_requests_and_each_is_done_once() -> Result<()> {
             default_platform: "local".into(),
             clock: Clock::default(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            retention: None,
         })
         .await?;
         let router = Arc::new(api::router(config(), engine.clone()).boxed());

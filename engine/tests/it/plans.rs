@@ -1,0 +1,54 @@
+//! What the loops ask costs what is due, not what is there: the plans of both databases.
+
+use engine::{retention, timers};
+use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
+
+use crate::rig::Rig;
+
+/// Enough rows that have lived for a scan to cost more than an index.
+const LIVED: &str = "
+    INSERT INTO sessions (session_id, user_id, template_id, template, platform, desired, status, created_ms, updated_ms)
+        SELECT gen_random_uuid(), 'ann', 'app', '{}', 'noop', 'deleted', 'deleted', n, n FROM generate_series(1, 20000) AS n;
+    INSERT INTO event_log (event_id, subject, payload, status, entity, entity_seq, kind, direction, created_ms)
+        SELECT gen_random_uuid(), 'test', '{}', 'completed', 'test:' || n, 1, 'command', 'out', n FROM generate_series(1, 20000) AS n;
+    ANALYZE sessions; ANALYZE event_log;";
+
+async fn plan(db: &impl ConnectionTrait, statement: Statement) -> String {
+    let (explain, column) = match db.get_database_backend() {
+        DbBackend::Postgres => ("EXPLAIN", "QUERY PLAN"),
+        _ => ("EXPLAIN QUERY PLAN", "detail"),
+    };
+    let sql = format!("{explain} {}", statement.sql);
+    let values = statement.values.unwrap_or(sea_orm::Values(Vec::new()));
+    let explain = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    let rows = db.query_all_raw(explain).await.expect("a plan");
+    rows.iter().map(|row| row.try_get::<String>("", column).expect("a line") + "\n").collect()
+}
+
+async fn aged() -> [Rig; 2] {
+    let rigs = [Rig::sqlite().await, Rig::postgres().await];
+    rigs[1].database.database.writer.execute_unprepared(LIVED).await.expect("written");
+    rigs
+}
+
+#[tokio::test]
+async fn timers_are_found_by_what_is_due() {
+    for rig in aged().await {
+        let db = rig.engine.reader();
+        for question in timers::questions(db.get_database_backend(), 1) {
+            let plan = plan(db, question).await;
+            assert!(plan.contains("idx_sessions_wake"), "{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_look_for_old_rows_reads_on_from_where_the_last_one_ended() {
+    for rig in aged().await {
+        let db = rig.engine.reader();
+        let question = retention::following(19_000, 1).build(db.get_database_backend());
+        let plan = plan(db, question).await;
+        let by_key = if db.get_database_backend() == DbBackend::Postgres { "event_log_pkey" } else { "PRIMARY KEY" };
+        assert!(plan.contains(by_key) && !plan.to_lowercase().contains("sort"), "{plan}");
+    }
+}

@@ -96,7 +96,7 @@ impl Keeper {
         let now_ms = self.parts.clock.now_ms(db).await?;
         let before_ms = now_ms - i64::try_from(self.settings.events.as_millis()).unwrap_or(i64::MAX / 2);
         let from = due::mark(db).await?;
-        if !due::first(db, from).await?.is_some_and(|row| row.created_ms <= before_ms) {
+        if due::first(db, from).await?.is_none_or(|row| row.created_ms > before_ms) {
             return Ok(false);
         }
         let Some(newest) = due::newest(db).await? else { return Ok(false) };

@@ -17,3 +17,4 @@ mod outside;
 mod sessions;
 mod stopping;
 mod templates;
+mod verify;

@@ -33,7 +33,7 @@ enum Command {
         /// Those in this state
         #[arg(long, value_parser = ["running", "halted", "completed", "cancelled"], value_name = "STATE")]
         status: Option<String>,
-        /// Those of this kind, such as sessions.hibernate or dead_letters.replay
+        /// Those of this kind, such as sessions.hibernate, dead_letters.replay or log.verify
         #[arg(long)]
         kind: Option<String>,
         /// The most to show

@@ -15,3 +15,4 @@ mod scratchpad;
 mod server;
 mod terminal;
 mod traces;
+mod verify;

@@ -154,7 +154,7 @@ fn log(database: &Database, age: Age, first: u64, last: u64, per_session: u64) -
          FROM {}, {}",
         series("n", first, last),
         series("k", 1, per_session),
-        event = id(&at, &format!("(n * 64 + k)")),
+        event = id(&at, "(n * 64 + k)"),
         session = text(&created, "n"),
         time = time(&at),
     )

@@ -6,6 +6,7 @@ mod applications;
 mod breaker;
 mod core_lane;
 mod courier;
+mod doctor;
 mod durable_lane;
 mod events;
 mod fate;

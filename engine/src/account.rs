@@ -32,7 +32,7 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
 }
 
 /// Commands that are accepted and not yet handed to NATS.
-async fn waiting(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+pub(crate) async fn waiting(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
     let sql = "SELECT count(*) AS n FROM event_log WHERE status = 'pending'";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     row.map_or(Ok(0), |row| row.try_get("", "n"))

@@ -29,6 +29,11 @@ impl Clock {
         Ok(row.try_get::<i64>("", "now_ms")? + moved)
     }
 
+    /// How far a test has moved it.
+    pub(crate) fn moved_ms(&self) -> i64 {
+        self.moved_ms.load(Ordering::Relaxed)
+    }
+
     /// Moves the clock forward, for tests of what time does.
     pub fn advance(&self, by: std::time::Duration) {
         self.moved_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::store::dead_letter;
 use crate::writer::{NewDeadLetter, Work};
 
 /// On a public copy: the id of the row that it copies.
-const COPY_HEADER: &str = "Streamspace-Dead-Letter";
+pub(crate) const COPY_HEADER: &str = "Streamspace-Dead-Letter";
 
 /// Records what arrives in the dead-letter stream.
 pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verdict> {

@@ -190,7 +190,7 @@ impl Heartbeats {
     }
 }
 
-fn names(row: &controller::Model) -> Option<(Platform, ControllerId)> {
+pub(crate) fn names(row: &controller::Model) -> Option<(Platform, ControllerId)> {
     Some((Platform::try_new(row.platform.clone()).ok()?, ControllerId::try_new(row.controller_id.clone()).ok()?))
 }
 

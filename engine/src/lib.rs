@@ -12,6 +12,7 @@ pub mod clock;
 mod controllers;
 mod courier;
 mod dead_letters;
+pub mod doctor;
 pub mod edit;
 pub mod events;
 pub mod fate;
@@ -100,6 +101,7 @@ pub struct Engine {
     default_platform: String,
     templates: Templates,
     outbox_limit: i64,
+    doctor: doctor::Doctor,
     cancel: CancellationToken,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     writer_cancel: CancellationToken,
@@ -120,6 +122,7 @@ impl Engine {
             Writer::start(database.clone(), clock.clone(), wakes.clone(), metrics.clone(), writer_cancel.clone());
         let parts = Parts { database, link: config.link, writer, clock, wakes, metrics };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
+        let doctor = doctor::Doctor::new(parts.clone(), config.streams.clone(), config.outbox_limit);
         let courier = Courier {
             parts: parts.clone(),
             settings: config.streams,
@@ -143,6 +146,7 @@ impl Engine {
             default_platform: config.default_platform,
             templates: Templates::new(),
             outbox_limit: config.outbox_limit,
+            doctor,
             cancel,
             tasks: tokio::sync::Mutex::new(tasks),
             writer_cancel,

@@ -7,6 +7,7 @@ mod breaker;
 mod causes;
 mod core_lane;
 mod courier;
+mod doctor;
 mod durable_lane;
 mod edits;
 mod events;

@@ -5,6 +5,7 @@
 //! numbers of the two are never taken for the same.
 
 mod consumers;
+mod examine;
 mod whereabouts;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub use consumers::{
     ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer,
     declare_controller_consumer, declare_engine_consumers, remove_controller_consumer,
 };
+pub use examine::{ConsumerState, Difference, Standing, Stored, consumers, examine, newest};
 pub use whereabouts::{Whereabouts, whereabouts};
 
 use crate::subject;

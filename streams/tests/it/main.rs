@@ -9,6 +9,7 @@ mod contract;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod parking;
+mod points;
 mod probe;
 mod publisher;
 mod server;

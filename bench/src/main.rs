@@ -186,7 +186,7 @@ async fn measure_recovery(arguments: &Arguments, in_flight: usize) -> Result<()>
     let mut figures = Vec::new();
     for database in &arguments.databases {
         let mut stack = Stack::start(&arguments.binary, *database, &[]).await?;
-        let figure = recovery::run(&mut stack, in_flight).await.with_context(|| stack.logs())?;
+        let figure = recovery::run(&mut stack, *database, in_flight).await.with_context(|| stack.logs())?;
         report::recovery_line(&figure);
         figures.push(figure);
     }

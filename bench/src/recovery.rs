@@ -33,7 +33,7 @@ pub struct Recovery {
 ///
 /// # Errors
 /// Where not all run in the end.
-pub async fn run(stack: &mut Stack, in_flight: usize) -> Result<Recovery> {
+pub async fn run(stack: &mut Stack, database: Backend, in_flight: usize) -> Result<Recovery> {
     let controller = stack.controller("bench-1", "noop", &[("HEARTBEAT_INTERVAL", "10m".into())])?;
     stack.ready(1).await?;
     controller.signal(Signal::STOP)?;
@@ -53,7 +53,7 @@ pub async fn run(stack: &mut Stack, in_flight: usize) -> Result<Recovery> {
         }
     }
     let first_seconds = first_seconds.context("none ran")?;
-    Ok(Recovery { database: stack.backend, in_flight, first_seconds, all_seconds: begun.elapsed().as_secs_f64() })
+    Ok(Recovery { database, in_flight, first_seconds, all_seconds: begun.elapsed().as_secs_f64() })
 }
 
 /// How many run; with `any`, no more than one is looked for.

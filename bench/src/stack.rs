@@ -39,8 +39,6 @@ impl Backend {
 /// The running processes.
 #[derive(Debug)]
 pub struct Stack {
-    /// The database that it runs on.
-    pub backend: Backend,
     /// Base URL of the API.
     pub http: String,
     /// The API's token.
@@ -98,7 +96,7 @@ impl Stack {
         let serve = Process::start(binary, arguments, serving, folder.path().join("serve.log"))?;
         let (http, database) = (format!("http://127.0.0.1:{port}"), owned.database.clone());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { backend, http, token, database, serve, nats, folder, client, environment, _database: owned })
+        Ok(Self { http, token, database, serve, nats, folder, client, environment, _database: owned })
     }
 
     /// Starts one more `serve` on the same database and the same NATS; its base URL, and its process.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::load;
+use crate::load::{self, Goal};
 use crate::stack::{Backend, Stack};
 
 /// Time between the last start and the measurement, so that what the starts left to do is done.
@@ -42,7 +42,7 @@ pub async fn idle(binary: &Path, backend: Backend, sessions: usize, seconds: u64
     let (before, empty_memory_mb) = (stack.serve.cpu_seconds()?, stack.serve.memory_mb()?);
     tokio::time::sleep(time).await;
     let empty_cpu_seconds = stack.serve.cpu_seconds()? - before;
-    load::run(&stack, sessions, 32).await.context("the sessions that are to be idle")?;
+    load::run(&stack, Goal::Running, sessions, 32).await.context("the sessions that are to be idle")?;
     let loaded_memory_mb = stack.serve.memory_mb()?;
     tokio::time::sleep(SETTLE).await;
     let before = (stack.serve.cpu_seconds()?, controller.cpu_seconds()?);

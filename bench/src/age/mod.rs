@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use migrations::testing::TestDatabase;
 use serde::Serialize;
 
-use crate::load;
+use crate::load::{self, Goal};
 use crate::stack::{Backend, Stack};
 
 pub use fill::Age;
@@ -71,10 +71,11 @@ async fn measured(
     let stack = Stack::on(database, binary, &[]).await?;
     let _controller = stack.controller("bench-1", "noop", &[])?;
     stack.ready(1).await?;
-    load::run(&stack, 200, 1).await.context("warming up")?;
-    let created = load::run(&stack, requests, 1).await?;
-    let mut figures = vec![("create (accept)", Probed::of(&created.accept_ms))];
-    figures.push(("create to running", Probed::of(&created.running_ms)));
+    load::run(&stack, Goal::Running, 200, 1).await.context("warming up")?;
+    let mut figures = Vec::new();
+    for (name, goal) in [("create (accept)", Goal::Accepted), ("create to running", Goal::Running)] {
+        figures.push((name, Probed::of(&load::run(&stack, goal, requests, 1).await?.answer_ms)));
+    }
     figures.extend(probe::all(&stack, age, requests).await?);
     Ok((figures, filled))
 }

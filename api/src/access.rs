@@ -79,6 +79,7 @@ mod tests {
             (Method::POST, "/sessions/bulk"),
             (Method::DELETE, "/sessions"),
             (Method::POST, "/templates"),
+            (Method::GET, "/admin/doctor"),
             (Method::GET, "/sessions/{id}s"),
             (Method::GET, "/tomorrow"),
         ] {

@@ -16,6 +16,7 @@ use crate::applications::Applications;
 use crate::controllers::Controllers;
 use crate::dead_letters::{Causes, DeadLetters};
 use crate::dialect;
+use crate::doctor::Doctor;
 use crate::events::Events;
 use crate::examples;
 use crate::fate::Fates;
@@ -62,6 +63,7 @@ pub(crate) type Apis = (
     Platforms,
     Queue,
     Rebuild,
+    Doctor,
     DeadLetters,
     Causes,
     Jobs,
@@ -82,6 +84,7 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Platforms(engine()),
         Queue(engine()),
         Rebuild(engine()),
+        Doctor(engine()),
         DeadLetters(engine()),
         Causes(engine()),
         Jobs(engine()),

@@ -12,6 +12,7 @@ mod cursor;
 mod dead_letters;
 mod deprecation;
 mod dialect;
+mod doctor;
 mod document;
 mod events;
 mod examples;

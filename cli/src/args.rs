@@ -14,6 +14,7 @@ Exit codes:
   4    conflict: a state, a version or a lock that does not permit it
   5    unavailable, or not in time
   6    no valid token, or not enough rights
+  7    `doctor` found something wrong
   130  Ctrl-C; what was accepted goes on
 
 Start with `streamspace dev`, then `streamspace session create scratchpad --wait`.";
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Event(client::event::Args),
     /// What waits, for what, and why.
     Queue(client::queue::Args),
+    /// What is wrong, in words, and what to do about it.
+    Doctor(client::doctor::Args),
     /// Dead letters: what could not be processed, kept until somebody decides.
     Dlq(client::dlq::Args),
     /// Whether the log and the tables say the same; repairs what differs.

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Gone,
     /// The server does not know of what was asked.
     Older,
+    /// It answered, and says itself that something is wrong with it.
+    Unwell,
     /// Ctrl-C, while something went on that goes on without us.
     Interrupted,
 }
@@ -35,6 +37,7 @@ impl Kind {
             Self::Conflict => 4,
             Self::Unavailable => 5,
             Self::Forbidden => 6,
+            Self::Unwell => 7,
             Self::Interrupted => 130,
         }
     }

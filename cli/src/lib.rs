@@ -72,6 +72,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Queue(args) => client::queue::run(args, asker).await,
         Command::Verify(args) => client::verify::run(args, asker).await,
         Command::Streams(args) => client::streams::run(args, asker).await,
+        Command::Doctor(args) => client::doctor::run(args, asker).await,
         Command::Dlq(args) => client::dlq::run(args, asker).await,
         Command::Watch(args) => client::watch::run(args, asker).await,
         Command::Context(args) => client::context::run(args, asker),

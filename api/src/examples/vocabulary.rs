@@ -37,6 +37,18 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "EventFate.deadline_at" | "EventFate.superseded_by" | "EventFate.dead_letter" => Value::Null,
         "EventFate.verdict" | "EventHop.step" => json!("completed"),
         "EventFate.sentence" => json!("docker-1 carried it out"),
+        "Diagnosis.healthy" => json!(true),
+        "DiagnosisCheck.name" => json!("controllers"),
+        "DiagnosisCheck.total" => json!(1),
+        "verdict" => json!("warning"),
+        "about" => json!("controller:docker-1"),
+        "DiagnosisCheck.sentence" | "DiagnosisFinding.sentence" => {
+            json!("controller docker-1 takes no work as it should: circuit breaker held open by operator:ada: its disk")
+        }
+        "way_out" => {
+            json!("`streamspace controller release docker-1 --reason …` when it is meant to decide by itself again")
+        }
+        "counts" => json!({ "known": 3, "revoked": 0 }),
         "EventHop.text" => json!("by docker-1"),
         "EventHop.event_id" | "EventHop.attempt" => Value::Null,
         "FateLetter.status" => json!("open"),

@@ -7,6 +7,7 @@ pub(crate) mod context;
 mod contexts;
 pub(crate) mod controllers;
 pub(crate) mod dlq;
+pub(crate) mod doctor;
 pub(crate) mod event;
 mod feed;
 pub(crate) mod job;

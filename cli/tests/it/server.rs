@@ -264,6 +264,41 @@ async fn the_fate_of_an_event_is_a_verdict_and_a_line_for_each_step() -> anyhow:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_told_with_its_way_out_and_an_exit_code() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let answered = std::sync::Arc::new(std::sync::Mutex::new("ok"));
+    let verdict = answered.clone();
+    let server = Fake::start(move |asked, _| {
+        if asked.what != "GET /api/v1/admin/doctor" {
+            return json(404, &json!({ "detail": "there is nothing at this path" }));
+        }
+        let verdict = *verdict.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let findings = match verdict {
+            "ok" => json!([]),
+            _ => {
+                json!([{ "verdict": verdict, "about": "stream:SS_REPORTS", "sentence": "it is\u{1b} full", "way_out": "read it" }])
+            }
+        };
+        let check = json!({ "name": "streams", "verdict": verdict, "sentence": "so it is", "findings": findings, "total": 3,
+            "counts": { "SS_REPORTS_bytes": 7 } });
+        json(200, &json!({ "healthy": verdict != "wrong", "checks": [check] }))
+    })?;
+    let at = ["--server", &server.url, "--token", "t"];
+    let ask = |verdict: &'static str, more: &[&str]| {
+        *answered.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = verdict;
+        run(folder.path(), &[&["doctor"][..], more, &at].concat())
+    };
+    ask("ok", &["--strict"])?.done()?;
+    let warned = ask("warning", &[])?.done()?;
+    ensure!(warned.out.contains("  it is  full\n  do: read it\n\nand 2 more of streams"), "{warned:?}");
+    ask("warning", &["--strict"])?.refuses(7, &["1 checks warn"])?;
+    ask("wrong", &[])?.refuses(7, &["1 checks found something wrong", "; try: "])?;
+    let said = ask("wrong", &["-o", "json"])?;
+    ensure!(said.code == Some(7) && serde_json::from_str::<Value>(&said.out)?["checks"][0]["total"] == 3, "{said:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_holds_a_breaker_with_a_reason_and_reads_the_queue() -> anyhow::Result<()> {
     let folder = tempdir()?;
     let host = || {

@@ -10,3 +10,4 @@ pub mod process;
 pub mod recovery;
 pub mod report;
 pub mod stack;
+pub mod verify;

@@ -17,6 +17,8 @@ use bench::process::Signal;
 use bench::recovery;
 use bench::report::{self, Figure, Used};
 use bench::stack::{Backend, Stack};
+use bench::verify;
+use migrations::testing::TestDatabase;
 
 /// Measures how fast sessions are accepted, and how fast they run.
 #[derive(Debug, Parser)]
@@ -62,6 +64,15 @@ enum Instead {
     Age(Age),
     /// What sessions cost that nobody uses.
     Idle(Idle),
+    /// How fast the log is compared with the tables, in this process, on a made-up log.
+    Verify {
+        /// Rows of the log.
+        #[arg(long, default_value_t = 500_000)]
+        events: u64,
+        /// Databases to measure on.
+        #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
+        databases: Vec<Backend>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +142,7 @@ async fn main() -> Result<()> {
         Some(Instead::Chaos(chaos)) => return suffer(chaos).await,
         Some(Instead::Age(asked)) => return grow_old(asked).await,
         Some(Instead::Idle(asked)) => return stay_idle(asked).await,
+        Some(Instead::Verify { events, databases }) => return scan(&databases, events).await,
         None => {}
     }
     if let Some(watchers) = arguments.feed_watchers {
@@ -152,6 +164,19 @@ async fn main() -> Result<()> {
         }
     }
     report::keep(&arguments.results, &figures)
+}
+
+#[allow(clippy::print_stdout)] // the figures are what was asked for
+async fn scan(databases: &[Backend], events: u64) -> Result<()> {
+    for backend in databases {
+        let owned = match backend {
+            Backend::Sqlite => TestDatabase::sqlite().await?,
+            Backend::Postgres => TestDatabase::postgres().await?,
+        };
+        let scanned = verify::run(&owned.database, events).await.with_context(|| format!("{backend:?}"))?;
+        println!("{backend:?}: {} events, {:.0} a second", scanned.report.events, scanned.per_second);
+    }
+    Ok(())
 }
 
 /// The settings of a controller that may stand still for the length of a run without being missed.

@@ -115,14 +115,22 @@ impl Stack {
     /// # Errors
     /// Where it cannot be started.
     pub fn controller(&self, id: &str, platform: &str, more: &[(&str, String)]) -> Result<Process> {
+        self.host(id, id, platform, more)
+    }
+
+    /// Starts a controller on a host of this name, which has a world of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn host(&self, host: &str, id: &str, platform: &str, more: &[(&str, String)]) -> Result<Process> {
         let mut environment = self.environment.clone();
         for (name, value) in [("CONTROLLER_ID", id), ("CONTROLLER_PLATFORM", platform), ("HEARTBEAT_INTERVAL", "1s")] {
             environment.insert(name.into(), value.into());
         }
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let state = self.folder.path().join(format!("state-{id}"));
+        let state = self.folder.path().join(format!("state-{host}"));
         let arguments = vec!["controller".into(), "--state-dir".into(), state.display().to_string()];
-        Process::start(self.serve.binary(), arguments, environment, self.folder.path().join(format!("{id}.log")))
+        Process::start(self.serve.binary(), arguments, environment, self.folder.path().join(format!("{host}.log")))
     }
 
     /// Waits until so many controllers take work.

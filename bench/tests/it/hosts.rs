@@ -39,8 +39,8 @@ async fn a_host_with_anothers_id_is_refused_and_works_only_once_the_other_is_gon
     let all = (SESSIONS as i64, SESSIONS as i64);
     assert_eq!(running(&stack).await, all);
 
-    let mut second = stack.controller(ID, "noop", &[]).expect("started");
-    let log = stack.folder.path().join(format!("{ID}.log"));
+    let mut second = stack.host("another", ID, "noop", &[]).expect("started");
+    let log = stack.folder.path().join("another.log");
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
     until(&stack, "it is refused, again and again", async || said().matches("two hosts claim").count() > 4).await;
     assert_eq!(running(&stack).await, all, "nothing was started again");

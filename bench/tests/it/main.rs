@@ -6,3 +6,4 @@ mod chaos;
 mod courier;
 mod crash;
 mod hosts;
+mod verify;

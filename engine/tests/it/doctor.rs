@@ -44,7 +44,7 @@ async fn a_healthy_engine_is_healthy() {
         let mut controller = rig.controller().await;
         rig.running(&mut controller).await;
         let report = rig.engine.doctor().await;
-        assert!(report.healthy() && unwell(&report) == [], "{report:#?}");
+        assert!(report.healthy() && unwell(&report).is_empty(), "{report:#?}");
         assert!(report.checks.iter().all(|check| !check.sentence().is_empty() && check.total == 0), "{report:#?}");
         rig.engine.stop().await;
     }

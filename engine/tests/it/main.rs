@@ -22,7 +22,6 @@ mod placement;
 mod plans;
 mod poison;
 mod queue;
-mod queue;
 mod replays;
 mod retention;
 mod revocation;

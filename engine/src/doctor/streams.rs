@@ -142,8 +142,8 @@ fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: i64) {
     for difference in &standing.differs {
         let sentence =
             format!("{name} has {} {}, and must have {}", difference.field, difference.found, difference.wanted);
-        let way_out = "an engine sets it within seconds where the server can change it in place; else drain the stream, then \
-                       remove it with `nats stream rm`";
+        let way_out = "an engine sets it within seconds where the server can change it in place; else `streamspace streams rebuild` makes \
+                       the streams of commands and reports anew";
         check.wrong(about(name), sentence, way_out);
     }
     if standing.state.epoch != epoch {
@@ -154,8 +154,8 @@ fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: i64) {
             "{name} ends at {}, but the tables know its message {known}: it was restored to an older state",
             standing.state.last_seq
         );
-        let way_out = "remove it with `nats stream rm`: an engine makes it anew, sends again what is open, and asks controllers \
-                       for what they have";
+        let way_out = "`streamspace streams rebuild`: the streams are made anew, what is open is sent again, and controllers are \
+                       asked for what they have";
         check.wrong(about(name), sentence, way_out);
     }
     let room =

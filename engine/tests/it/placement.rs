@@ -23,7 +23,8 @@ async fn a_session_goes_where_the_labels_are_and_what_asks_for_the_impossible_ke
         let _eu = rig.announced_as("host-eu", json!({ "zone": "eu", "gpu": "yes" })).await;
         let owner = |row: session::Model| row.controller_id.map(|owner| (owner, row.placement.unwrap_or_default()));
         let placed = eventually("it is placed", || async { owner(rig.session(eu.session_id).await) }).await;
-        assert_eq!(placed, ("host-eu".into(), "the only one that fits, with 0 of 1000 sessions".into()));
+        assert_eq!(placed.0, "host-eu");
+        assert!(placed.1.starts_with("the only one that fits, with"), "{placed:?}");
         eventually("it goes anywhere", || async { owner(rig.session(plain.session_id).await) }).await;
         let why = || async {
             let row = rig.session(moon.session_id).await;

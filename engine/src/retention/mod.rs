@@ -111,7 +111,6 @@ impl Keeper {
         if let (Some(archive), false) = (&mut self.archive, cuts.is_empty()) {
             archive.append(now_ms, cuts.iter().flat_map(|(_, rows)| rows.iter())).await?;
         }
-        streams::crash::point("retention.prune", streams::crash::Moment::During);
         let rows: usize = cuts.iter().map(|(_, rows)| rows.len()).sum();
         let cuts = cuts.into_iter().map(|(cut, _)| cut).collect();
         self.parts.writer.enqueue(Work::Prune(Box::new(Prune { from, to, cuts })), None).await?;

@@ -96,8 +96,8 @@ start_server() {
     export STREAMSPACE_URL STREAMSPACE_TOKEN
     NATS_URL=$(field nats) NATS_USER=$(field nats_user) NATS_PASSWORD=$(field nats_password)
     export NATS_URL NATS_USER NATS_PASSWORD
-    RUST_LOG=warn "$server_binary" controller --platform noop --controller-id noop-clients --state-dir "$logs/noop" \
-        >"$logs/noop.log" 2>&1 &
+    RUST_LOG=warn "$server_binary" controller --platform noop --controller-id noop-clients --labels zone=eu-1 \
+        --state-dir "$logs/noop" >"$logs/noop.log" 2>&1 &
     processes+=($!)
     # one that never gets a session, for operators to revoke
     RUST_LOG=warn "$server_binary" controller --platform noop --controller-id noop-spare --state-dir "$logs/spare" \

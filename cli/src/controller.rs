@@ -8,6 +8,7 @@ use controllers::Driver;
 use controllers::drivers::{local, noop};
 use controllers::runtime;
 use streams::ids::{ControllerId, Platform};
+use streams::wire::Object;
 
 use crate::client;
 use crate::failure::{Failure, Kind};
@@ -51,6 +52,9 @@ struct Run {
     /// Sessions that it will hold
     #[arg(long, value_name = "N")]
     sessions_max: Option<String>,
+    /// What it can be chosen by, such as zone=eu-1,gpu=yes
+    #[arg(long, value_name = "NAME=VALUE,...")]
+    labels: Option<String>,
     /// Tells the resources of two installations on one platform apart [default: streamspace]
     #[arg(long, value_name = "NAME")]
     installation: Option<String>,
@@ -82,6 +86,7 @@ fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
         ("state_dir", run.state_dir),
         ("heartbeat_interval", run.heartbeat_interval),
         ("sessions_max", run.sessions_max),
+        ("labels", run.labels),
         ("installation", run.installation),
     ];
     let mut settings = Settings::load(run.config.as_deref(), flags);
@@ -90,10 +95,12 @@ fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
     let nats = settings.nats("streamspace controller");
     let drive = platform.as_ref().and_then(|platform| drive(platform, &mut settings));
     let heartbeat = settings.duration("heartbeat_interval", Duration::from_secs(10));
+    let labels = settings.read("labels", labels);
     let read = match (id, platform, nats, drive) {
         (Some(id), Some(platform), Some(nats), Some(drive)) => {
             let mut config =
                 runtime::Config { heartbeat_interval: heartbeat, ..runtime::Config::new(id, platform, nats) };
+            config.labels = labels.unwrap_or_default();
             if let Some(installation) = settings.text("installation") {
                 config.installation = installation;
             }
@@ -102,6 +109,17 @@ fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
         _ => None,
     };
     settings.finish(read)
+}
+
+/// Labels for placement, as they are written on a command line.
+fn labels(text: &str) -> Result<Object, String> {
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().into()))
+        }
+        _ => Err(format!("{pair:?} is no label: write NAME=VALUE, several of them with commas between")),
+    };
+    text.split(',').map(pair).collect()
 }
 
 fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
@@ -151,5 +169,19 @@ async fn run(run: Run) -> Result<(), Failure> {
     tokio::select! {
         ended = working => ended.map_err(|e| Failure::because(Kind::Unavailable, "controller", &e)),
         () = shutdown.hurry.cancelled() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_pairs_and_what_is_none_is_named() {
+        let read = labels("zone=eu-1, gpu=yes").map(|labels| serde_json::Value::Object(labels).to_string());
+        assert_eq!(read, Ok(r#"{"gpu":"yes","zone":"eu-1"}"#.to_owned()));
+        for wrong in ["zone", "=eu", "zone=", "zone=eu,"] {
+            assert!(labels(wrong).is_err_and(|why| why.contains("NAME=VALUE")), "{wrong}");
+        }
     }
 }

@@ -25,7 +25,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 17] = [
+const OURS: [&str; 18] = [
     "admin_token",
     "admin_token_file",
     "archive_dir",
@@ -36,6 +36,7 @@ const OURS: [&str; 17] = [
     "feed_watchers_max",
     "http_addr",
     "installation",
+    "labels",
     "migrate",
     "nats_server",
     "noop_delay_ms",

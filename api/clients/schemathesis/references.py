@@ -52,6 +52,9 @@ def together(case) -> None:
         case.query.pop("timeout", None)
     if not isinstance(case.body, dict):
         return
+    # a session that asks for labels that no controller has waits for one, as it should
+    if "selector" in case.body:
+        case.body["selector"] = {"zone": "eu-1"}
     if case.operation.path == "/applications":
         case.body.update(manifest=MANIFEST, template_name=None)
     if "filter" in case.body:

@@ -1,5 +1,7 @@
 //! Corrections of what could not be read: as they are asked for, and as a letter shows them.
 
+use std::collections::HashMap;
+
 use engine::FieldError;
 use engine::edit::NewEdit;
 use poem_openapi::Object;
@@ -12,8 +14,8 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LetterEdit {
-    /// What it should have said: the whole payload, an object.
-    payload: Value,
+    /// What it should have said: the whole payload.
+    payload: HashMap<String, Value>,
     /// Why, for whoever asks later.
     #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
     reason: String,
@@ -28,9 +30,6 @@ impl LetterEdit {
         let mut wrong = |field: &str, rule: String, hint: &str| {
             mistakes.push(FieldError { field: field.to_owned(), rule, hint: hint.to_owned() });
         };
-        if !self.payload.is_object() {
-            wrong("payload", "must be an object".into(), "write the whole message as a JSON object");
-        }
         let count = self.reason.chars().count();
         if !(1..=500).contains(&count) || self.reason.contains('\0') || self.reason.trim().is_empty() {
             let rule = format!("must have 1 to 500 characters and say something, not {count}");
@@ -39,7 +38,10 @@ impl LetterEdit {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        Ok((NewEdit { payload: self.payload, reason: self.reason, by }, self.dry_run.unwrap_or_default()))
+        Ok((
+            NewEdit { payload: Value::Object(self.payload.into_iter().collect()), reason: self.reason, by },
+            self.dry_run.unwrap_or_default(),
+        ))
     }
 }
 

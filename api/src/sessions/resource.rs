@@ -45,7 +45,7 @@ pub(super) struct NewSession {
     user_id: Option<String>,
     /// What it may use; the template's defaults fill the gaps.
     resources: Option<Resources>,
-    /// Labels that the controller which runs it must have, each by name and value; at most 16.
+    /// Labels that the controller which runs it must have, each by name and value of 1 to 64 characters; at most 16.
     #[oai(validator(max_properties = 16))]
     selector: Option<HashMap<String, String>>,
     /// Whether its home outlives hibernation; no unless given.

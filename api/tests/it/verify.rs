@@ -48,10 +48,10 @@ async fn a_session_is_read_as_it_was() -> Result<()> {
     let early = app.get(&format!("{path}?at=2000-01-01T00:00:00Z")).await;
     assert_eq!((early.status, early.problem()), (404, "not-found"), "{early:?}");
     assert!(early.json["detail"].as_str().unwrap().contains("did not exist yet"), "{early:?}");
-    for wrong in ["2999-01-01T00:00:00Z", "yesterday"] {
-        let answer = app.get(&format!("{path}?at={wrong}")).await;
-        assert_eq!((answer.status, answer.problem()), (400, "invalid-parameter"), "{answer:?}");
-    }
+    let ahead = app.get(&format!("{path}?at=2999-01-01T00:00:00Z")).await;
+    assert_eq!(ahead.status, 200, "a clock that is ahead is told what there is: {ahead:?}");
+    let answer = app.get(&format!("{path}?at=yesterday")).await;
+    assert_eq!((answer.status, answer.problem()), (400, "invalid-parameter"), "{answer:?}");
     Ok(())
 }
 

@@ -40,6 +40,9 @@ def complete(value: object, known: dict[str, str]) -> None:
     for name, inner in value.items():
         if isinstance(inner, str) and name in known:
             value[name] = known[name]
+        # to JSON Schema 3.0 is an integer; this API wants it written as 3, and says so
+        elif isinstance(inner, float) and inner.is_integer():
+            value[name] = int(inner)
         elif isinstance(inner, dict) and name != "metadata":
             complete(inner, known)
 

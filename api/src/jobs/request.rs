@@ -6,8 +6,7 @@ use engine::events::Pattern;
 use engine::jobs::{Kind, NewJob, Pace, What};
 use engine::queries::{LetterFilter, SessionFilter};
 use poem_openapi::{Enum, Object};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::wire::SessionState;
 
@@ -75,21 +74,10 @@ pub(super) struct ReplayMany {
     dry_run: Option<bool>,
     /// So many go first, and the others only where all of these end well.
     #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-    #[serde(default, deserialize_with = "whole")]
     canary: Option<u32>,
     /// So many a second at most.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
-    #[serde(default, deserialize_with = "whole")]
     rate: Option<u32>,
-}
-
-/// A whole number as JSON Schema has it: 3.0 is one, too (JSON Schema 2020-12, 6.1.1).
-fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    let Some(number) = Option::<f64>::deserialize(from)? else { return Ok(None) };
-    if number.fract() != 0.0 {
-        return Err(D::Error::custom("must be a whole number"));
-    }
-    Ok(Some(number as u32)) // what is out of range is told by the checks, with the range
 }
 
 /// Which dead letters are meant: those with all that is given.

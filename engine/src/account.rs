@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, IdenStatic, Statement};
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::Parts;
+use crate::store::commanded::{Commanded, each};
 
 /// How often it is counted.
 const EVERY: Duration = Duration::from_secs(15);
@@ -43,14 +44,13 @@ pub(crate) async fn waiting(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
 /// # Errors
 /// What the database says.
 pub async fn unaccounted(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let sessions = owned_by(db, "sessions", "session_id", "session:").await?;
-    let applications = owned_by(db, "installed_applications", "install_id", "application:").await?;
-    Ok(sessions + applications + owned_by(db, "debts", "debt_id", "debt:").await?)
+    Ok(each!(E => unowned::<E>(db).await?).into_iter().sum())
 }
 
 /// Open commands of the entities of one table whose rows do not own up to them.
-async fn owned_by(db: &impl ConnectionTrait, table: &str, key: &str, prefix: &str) -> Result<i64, DbErr> {
-    let (backend, begin) = (db.get_database_backend(), prefix.len() + 1);
+async fn unowned<E: Commanded>(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let (table, key, noun) = (E::default().table_name(), E::ID.as_str(), E::NOUN);
+    let (backend, begin) = (db.get_database_backend(), noun.len() + 2);
     let id = if backend == DbBackend::Postgres {
         format!("substring(e.entity from {begin})::uuid")
     } else {
@@ -58,7 +58,7 @@ async fn owned_by(db: &impl ConnectionTrait, table: &str, key: &str, prefix: &st
     };
     let sql = format!(
         "SELECT count(*) AS n FROM event_log e WHERE e.kind = 'command' \
-         AND e.status IN ('pending', 'published', 'processing') AND e.entity LIKE '{prefix}%' AND NOT EXISTS (\
+         AND e.status IN ('pending', 'published', 'processing') AND e.entity LIKE '{noun}:%' AND NOT EXISTS (\
          SELECT 1 FROM {table} t WHERE t.{key} = {id} AND t.command_id = e.event_id \
          AND (t.deadline_ms IS NOT NULL OR t.next_attempt_ms IS NOT NULL OR t.reason IS NOT NULL))"
     );

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::commanded::{Commanded, Word};
-use crate::store::{application, debt, session, stream_epoch};
+use crate::store::commanded::{Commanded, Word, each};
+use crate::store::stream_epoch;
 use crate::writer::Work;
 
 /// How often the streams are looked at while nothing seems wrong.
@@ -129,8 +129,7 @@ impl Courier {
         self.renewed.notify_one();
         let mut count = 0;
         if renewed.iter().any(|state| state.name == SS_COMMANDS) {
-            count = self.drive_again::<session::Entity>().await?;
-            count += self.drive_again::<application::Entity>().await? + self.drive_again::<debt::Entity>().await?;
+            count = each!(E => self.drive_again::<E>().await?).into_iter().sum();
             tracing::info!(commands = count, "the command stream is new: what was under way is sent again");
         }
         for state in renewed {

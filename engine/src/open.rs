@@ -1,14 +1,13 @@
-//! The open command as the row of what it is about shows it: a session's or an application's alike.
+//! The open command as the row of what it is about shows it: a session's, an application's or a debt's alike.
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, FromQueryResult, QueryFilter, QuerySelect};
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::queries;
+use crate::store::commanded::{Commanded, each};
 use crate::store::event;
 
 /// What the row says of its open command.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, FromQueryResult)]
 pub(crate) struct Open {
     /// Why it waits.
     pub(crate) reason: Option<String>,
@@ -20,21 +19,11 @@ pub(crate) struct Open {
 
 /// What the row says, where this command is the one that is open.
 pub(crate) async fn of(db: &impl ConnectionTrait, command: &event::Model) -> Result<Option<Open>, DbErr> {
-    let Some((kind, id)) = command.entity.split_once(':') else { return Ok(None) };
-    let Ok(id) = id.parse::<Uuid>() else { return Ok(None) };
-    let row = match kind {
-        "session" => queries::session(db, id).await?.map(|row| {
-            let open = (row.reason, row.next_attempt_ms, row.deadline_ms, row.failures);
-            (row.command_id, open)
-        }),
-        "application" => queries::application(db, id).await?.map(|row| {
-            let open = (row.reason, row.next_attempt_ms, row.deadline_ms, row.failures);
-            (row.command_id, open)
-        }),
-        _ => None,
-    };
-    Ok(row.filter(|(command_id, _)| *command_id == Some(command.event_id)).map(|(_, open)| {
-        let (reason, next_attempt_ms, deadline_ms, failures) = open;
-        Open { reason, next_attempt_ms, deadline_ms, failures }
-    }))
+    Ok(each!(E => among::<E>(db, command).await?).into_iter().flatten().next())
+}
+
+async fn among<E: Commanded>(db: &impl ConnectionTrait, command: &event::Model) -> Result<Option<Open>, DbErr> {
+    let Some(id) = E::named(&command.entity) else { return Ok(None) };
+    let row = E::find().select_only().columns([E::REASON, E::NEXT_ATTEMPT_MS, E::DEADLINE_MS, E::FAILURES]);
+    row.filter(E::ID.eq(id)).filter(E::COMMAND_ID.eq(command.event_id)).into_model().one(db).await
 }

@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, FromQueryResult, IdenStatic, Statement, Value};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::queries;
-use crate::store::controller;
+use crate::store::commanded::{Commanded, each};
+use crate::store::{controller, session};
 
 /// What the queue is narrowed by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -195,8 +196,9 @@ pub fn page(backend: DbBackend, filter: &QueueFilter, after: Option<Place>, limi
 
 /// Everything that waits. The condition on `command_id` is literally that of the partial index, which SQLite has to be told of.
 fn waiting(backend: DbBackend, narrowed: &str) -> String {
-    let hint = if backend == DbBackend::Postgres { "" } else { " INDEXED BY idx_sessions_open" };
-    let of = |table: &str, hint: &str, kind: &str, id: &str, user: &str| {
+    let of = |table: &str, kind: &str, id: &str, user: &str| {
+        let hinted = kind == session::Entity::NOUN && backend == DbBackend::Sqlite;
+        let hint = if hinted { " INDEXED BY idx_sessions_open" } else { "" };
         format!(
             "SELECT '{kind}' AS kind, c.{id} AS id, c.{user} AS user_id, c.platform, c.controller_id, c.command_id, \
              c.command_verb AS verb, c.attempt, c.next_attempt_ms, e.created_ms AS since_ms, c.reason, e.turn, \
@@ -207,7 +209,6 @@ fn waiting(backend: DbBackend, narrowed: &str) -> String {
              OR c.deadline_ms IS NULL){narrowed}"
         )
     };
-    let sessions = of("sessions", hint, "session", "session_id", "user_id");
-    let applications = of("installed_applications", "", "application", "install_id", "installed_by");
-    format!("{sessions} UNION ALL {applications} UNION ALL {}", of("debts", "", "debt", "debt_id", "user_id"))
+    let tables = each!(E => of(E::default().table_name(), E::NOUN, E::ID.as_str(), E::USER_ID.as_str()));
+    tables.join(" UNION ALL ")
 }

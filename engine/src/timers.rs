@@ -1,10 +1,11 @@
-//! What happens when time passes: due sessions and applications are found by one index each, and the machine is told.
+//! What happens when time passes: due sessions, applications and debts are found by one index each, and the machine is told.
 //!
 //! The cost is that of what is due, never of what exists. Before a deadline counts, the stream is asked whether it still
 //! has the command: while it does, JetStream owns the delivery.
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use sea_orm::{
     ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::store::commanded::{Commanded, Word};
-use crate::store::{application, debt, event, session};
+use crate::store::commanded::{Commanded, Word, each};
+use crate::store::{event, session};
 
 /// Rows that are looked at together.
 const BATCH: u64 = 500;
@@ -25,7 +26,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// The pause after a round that failed, or whose timers could not be settled.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A session or an application whose time has come.
+/// A session, an application or a debt whose time has come.
 struct Due {
     id: Uuid,
     deadline: bool,
@@ -34,13 +35,10 @@ struct Due {
 
 pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     loop {
-        let (sessions, applications, debts) = tokio::join!(
-            round::<session::Entity>(&parts),
-            round::<application::Entity>(&parts),
-            round::<debt::Entity>(&parts)
-        );
-        let pause = match sessions.and_then(|first| Ok(first.min(applications?).min(debts?))) {
-            Ok(pause) => pause,
+        let rounds = join_all(each!(E => round::<E>(&parts).boxed())).await;
+        let pauses = rounds.into_iter().collect::<Result<Vec<_>, _>>();
+        let pause = match pauses {
+            Ok(pauses) => pauses.into_iter().min().unwrap_or(MAX_SLEEP),
             Err(error) => {
                 tracing::warn!(%error, "due timers cannot be read");
                 PAUSE

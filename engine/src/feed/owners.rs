@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::store::{application, controller, session};
+use crate::store::commanded::{Commanded, each};
+use crate::store::controller;
 
 /// Entities that are remembered; beyond it all are forgotten and read again.
 const KEPT: usize = 16_384;
@@ -32,8 +33,7 @@ impl Owners {
     ) -> Result<HashMap<String, Owner>, DbErr> {
         let mut found = self.known(entities);
         let unknown: Vec<&str> = entities.iter().copied().filter(|entity| !found.contains_key(*entity)).collect();
-        let mut read = sessions(db, &unknown).await?;
-        read.extend(applications(db, &unknown).await?);
+        let mut read = each!(E => commanded::<E>(db, &unknown).await?).concat();
         read.extend(controllers(db, &unknown).await?);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() + read.len() > KEPT {
@@ -50,43 +50,19 @@ impl Owners {
     }
 }
 
-fn names<'a>(entities: &[&'a str], noun: &str) -> Vec<&'a str> {
-    entities.iter().filter_map(|entity| entity.strip_prefix(noun)?.strip_prefix(':')).collect()
-}
-
-fn ids(entities: &[&str], noun: &str) -> Vec<Uuid> {
-    names(entities, noun).into_iter().filter_map(|id| Uuid::try_parse(id).ok()).collect()
-}
-
-async fn sessions(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {
-    let ids = ids(entities, "session");
+async fn commanded<E: Commanded>(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {
+    let ids: Vec<Uuid> = entities.iter().filter_map(|entity| E::named(entity)).collect();
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = [session::Column::SessionId, session::Column::UserId, session::Column::Platform];
-    let select = session::Entity::find().select_only().columns(columns);
-    let rows = select.filter(session::Column::SessionId.is_in(ids)).into_tuple::<(Uuid, String, String)>();
-    let owner =
-        |(id, user, platform)| (session::Model::entity(id), Owner { user_id: Some(user), platform: Some(platform) });
-    Ok(rows.all(db).await?.into_iter().map(owner).collect())
-}
-
-async fn applications(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {
-    let ids = ids(entities, "application");
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let columns = [application::Column::InstallId, application::Column::InstalledBy, application::Column::Platform];
-    let select = application::Entity::find().select_only().columns(columns);
-    let rows = select.filter(application::Column::InstallId.is_in(ids)).into_tuple::<(Uuid, String, String)>();
-    let owner = |(id, user, platform)| {
-        (application::Model::entity(id), Owner { user_id: Some(user), platform: Some(platform) })
-    };
+    let select = E::find().select_only().columns([E::ID, E::USER_ID, E::PLATFORM]);
+    let rows = select.filter(E::ID.is_in(ids)).into_tuple::<(Uuid, String, String)>();
+    let owner = |(id, user, platform)| (E::entity(id), Owner { user_id: Some(user), platform: Some(platform) });
     Ok(rows.all(db).await?.into_iter().map(owner).collect())
 }
 
 async fn controllers(db: &DatabaseConnection, entities: &[&str]) -> Result<Vec<(String, Owner)>, DbErr> {
-    let ids = names(entities, "controller");
+    let ids: Vec<&str> = entities.iter().filter_map(|entity| entity.strip_prefix("controller:")).collect();
     if ids.is_empty() {
         return Ok(Vec::new());
     }

@@ -1,5 +1,5 @@
-//! What timers, placement and the courier must know of a table whose rows have an open command, so that they look after
-//! sessions and applications alike.
+//! What timers, placement, the courier, and all who ask what became of a command must know of a table whose rows have an open
+//! command, so that they look after sessions, applications and debts alike.
 
 use sea_orm::EntityTrait;
 use uuid::Uuid;
@@ -17,13 +17,39 @@ pub(crate) enum Word {
     Lost,
 }
 
+/// An array of what an expression gives for each of these tables. Nothing else lists them.
+macro_rules! each {
+    ($table:ident => $of:expr) => {
+        [
+            {
+                type $table = $crate::store::session::Entity;
+                $of
+            },
+            {
+                type $table = $crate::store::application::Entity;
+                $of
+            },
+            {
+                type $table = $crate::store::debt::Entity;
+                $of
+            },
+        ]
+    };
+}
+pub(crate) use each;
+
 /// Such a table.
 pub(crate) trait Commanded: EntityTrait {
+    /// What their entities in `event_log` begin with.
+    const NOUN: &'static str;
     const ID: Self::Column;
+    const USER_ID: Self::Column;
     const PLATFORM: Self::Column;
     const CONTROLLER_ID: Self::Column;
     const LANE: Self::Column;
     const COMMAND_ID: Self::Column;
+    const REASON: Self::Column;
+    const FAILURES: Self::Column;
     const NEXT_ATTEMPT_MS: Self::Column;
     const DEADLINE_MS: Self::Column;
     const WAKE_MS: Self::Column;
@@ -36,14 +62,28 @@ pub(crate) trait Commanded: EntityTrait {
     const DOMAIN: &'static str;
 
     fn work(id: Uuid, word: Word) -> Work;
+
+    /// The name of one in `event_log.entity`.
+    fn entity(id: Uuid) -> String {
+        format!("{}:{id}", Self::NOUN)
+    }
+
+    /// Which one an entity of `event_log` is, if it is one of these.
+    fn named(entity: &str) -> Option<Uuid> {
+        entity.strip_prefix(Self::NOUN)?.strip_prefix(':')?.parse().ok()
+    }
 }
 
 impl Commanded for session::Entity {
+    const NOUN: &'static str = "session";
     const ID: Self::Column = session::Column::SessionId;
+    const USER_ID: Self::Column = session::Column::UserId;
     const PLATFORM: Self::Column = session::Column::Platform;
     const CONTROLLER_ID: Self::Column = session::Column::ControllerId;
     const LANE: Self::Column = session::Column::Lane;
     const COMMAND_ID: Self::Column = session::Column::CommandId;
+    const REASON: Self::Column = session::Column::Reason;
+    const FAILURES: Self::Column = session::Column::Failures;
     const NEXT_ATTEMPT_MS: Self::Column = session::Column::NextAttemptMs;
     const DEADLINE_MS: Self::Column = session::Column::DeadlineMs;
     const WAKE_MS: Self::Column = session::Column::WakeMs;
@@ -65,11 +105,15 @@ impl Commanded for session::Entity {
 }
 
 impl Commanded for application::Entity {
+    const NOUN: &'static str = "application";
     const ID: Self::Column = application::Column::InstallId;
+    const USER_ID: Self::Column = application::Column::InstalledBy;
     const PLATFORM: Self::Column = application::Column::Platform;
     const CONTROLLER_ID: Self::Column = application::Column::ControllerId;
     const LANE: Self::Column = application::Column::Lane;
     const COMMAND_ID: Self::Column = application::Column::CommandId;
+    const REASON: Self::Column = application::Column::Reason;
+    const FAILURES: Self::Column = application::Column::Failures;
     const NEXT_ATTEMPT_MS: Self::Column = application::Column::NextAttemptMs;
     const DEADLINE_MS: Self::Column = application::Column::DeadlineMs;
     const WAKE_MS: Self::Column = application::Column::WakeMs;
@@ -92,17 +136,21 @@ impl Commanded for application::Entity {
 }
 
 impl Commanded for debt::Entity {
+    const NOUN: &'static str = "debt";
     const ID: Self::Column = debt::Column::DebtId;
+    const USER_ID: Self::Column = debt::Column::UserId;
     const PLATFORM: Self::Column = debt::Column::Platform;
     const CONTROLLER_ID: Self::Column = debt::Column::ControllerId;
     const LANE: Self::Column = debt::Column::Lane;
     const COMMAND_ID: Self::Column = debt::Column::CommandId;
+    const REASON: Self::Column = debt::Column::Reason;
+    const FAILURES: Self::Column = debt::Column::Failures;
     const NEXT_ATTEMPT_MS: Self::Column = debt::Column::NextAttemptMs;
     const DEADLINE_MS: Self::Column = debt::Column::DeadlineMs;
     const WAKE_MS: Self::Column = debt::Column::WakeMs;
     const CREATED_MS: Self::Column = debt::Column::CreatedMs;
     const SELECTOR: Option<Self::Column> = None;
-    /// A debt is its owner's.
+    /// A debt is its owner's, and its delete goes there also while that takes no work.
     const UNPLACED: &'static str = "1 = 0";
     const DOMAIN: &'static str = "sessions";
 

@@ -157,3 +157,19 @@ async fn what_no_engine_takes_and_what_nobody_owns_up_to_are_named() {
         assert!(!rig.commands(id).await.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_removal_that_no_engine_looks_after_is_named() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.controller().await;
+        rig.running(&mut controller).await;
+        rig.engine.revoke(OWNER, "the host is gone".into(), "ann".into()).await.expect("revoked");
+        controller.take().await;
+        rig.engine.stop().await;
+        write(&rig, "UPDATE debts SET wake_ms = 1").await;
+        let report = rig.engine.doctor().await;
+        let timers = report.checks.iter().find(|check| check.name == "timers").expect("a check");
+        let found: Vec<_> = timers.findings.iter().map(|finding| (&finding.about[..5], finding.verdict)).collect();
+        assert_eq!(found, [("debt:", Verdict::Wrong)], "{timers:#?}");
+    }
+}

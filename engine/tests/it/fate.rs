@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use streams::topology::Whereabouts;
 use uuid::Uuid;
 
-use crate::rig::{Rig, eventually};
+use crate::rig::{OWNER, Rig, eventually};
 
 async fn fate(rig: &Rig, event_id: Uuid) -> Fate {
     rig.engine.fate(event_id).await.expect("readable").expect("an event")
@@ -135,4 +135,23 @@ async fn the_attempts_that_nobody_reported_on_are_told_of_applications_too() {
     let retrying = until(&rig, id, "retrying").await;
     let failed = retrying.hops.iter().find(|hop| hop.step == "attempt_failed").expect("the silent attempt is a step");
     assert!(failed.text.contains("never reported") && failed.attempt == Some(1), "{failed:?}");
+}
+
+#[tokio::test]
+async fn what_a_revoked_controller_owes_is_followed_like_any_other_command() {
+    for rig in both().await {
+        let mut controller = rig.controller().await;
+        rig.running(&mut controller).await;
+        rig.engine.revoke(OWNER, "the host is gone".into(), "ann".into()).await.expect("revoked");
+        let id = id_of(&controller.take().await);
+        let sent = until(&rig, id, "in_flight").await;
+        assert!(sent.event.entity.starts_with("debt:") && sent.deadline_ms.is_some(), "{sent:?}");
+        rig.clock.advance(std::time::Duration::from_secs(361));
+        let retrying = until(&rig, id, "retrying").await;
+        assert!(retrying.next_attempt_ms.is_some(), "{retrying:?}");
+        let failed =
+            retrying.hops.iter().find(|hop| hop.step == "attempt_failed").expect("its history is that of the debt");
+        assert!(failed.text.contains("never reported") && failed.attempt == Some(1), "{failed:?}");
+        rig.engine.stop().await;
+    }
 }

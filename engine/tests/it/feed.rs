@@ -9,7 +9,7 @@ use rand::RngExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use uuid::Uuid;
 
-use crate::rig::{Rig, request, start};
+use crate::rig::{OWNER, PLATFORM, Rig, request, start};
 
 /// Writes rows as a transaction of the writer would; `entity` must be new.
 async fn log(db: &impl ConnectionTrait, entity: &str, rows: i64) {
@@ -416,5 +416,24 @@ async fn an_application_belongs_to_who_installed_it() {
         log(db, &format!("application:{id}"), 1).await;
         let watcher = rig.engine.feed().watch(eve, Some(After::Position(Position::START))).await;
         assert_eq!(item(&mut watcher.expect("watches")).await.0, format!("application:{id}"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_controller_owes_of_a_session_is_told_to_who_watches_its_user_or_its_platform() {
+    for rig in both().await {
+        let mut controller = rig.controller().await;
+        let filter = Filter {
+            entity: Some("debt".into()),
+            user_id: Some("ann".into()),
+            platform: Some(PLATFORM.into()),
+            ..Filter::default()
+        };
+        let mut live = rig.engine.feed().watch(filter, None).await.expect("watches");
+        rig.running(&mut controller).await;
+        rig.engine.revoke(OWNER, "the host is gone".into(), "ann".into()).await.expect("revoked");
+        let (entity, seq, _) = item(&mut live).await;
+        assert!(entity.starts_with("debt:") && seq == 1, "{entity} {seq}");
+        rig.engine.stop().await;
     }
 }

@@ -1,6 +1,9 @@
 //! What would become of something if it were asked now: the machine decides as it would, and nothing is written.
 
+use machine::application::Application;
 use machine::command::Effect;
+use machine::debt::Debt;
+use machine::session::Session;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -58,6 +61,27 @@ struct Stand<'a> {
     owner: Option<&'a str>,
 }
 
+impl<'a> From<&'a Session> for Stand<'a> {
+    fn from(of: &'a Session) -> Self {
+        let (reason, owner) = (of.reason.as_deref(), of.controller_id.as_deref());
+        Self { status: of.status.as_str(), generation: of.generation, reason, owner }
+    }
+}
+
+impl<'a> From<&'a Application> for Stand<'a> {
+    fn from(of: &'a Application) -> Self {
+        let (reason, owner) = (of.reason.as_deref(), of.controller_id.as_deref());
+        Self { status: of.status.as_str(), generation: of.generation, reason, owner }
+    }
+}
+
+impl<'a> From<&'a Debt> for Stand<'a> {
+    fn from(of: &'a Debt) -> Self {
+        let (reason, owner) = (of.reason.as_deref(), of.controller_id.as_deref());
+        Self { status: of.status.as_str(), generation: of.generation, reason, owner }
+    }
+}
+
 impl Batch<'_> {
     /// What would become of an item of a job.
     pub(super) fn outlook(&self, item: &Item) -> Result<Outlook, Failure> {
@@ -106,29 +130,17 @@ impl Batch<'_> {
             },
             ask => self.decided(id, &self.asked(id, ask)?)?,
         };
-        let after = &decision.session;
-        let was = Stand { status: before.status.as_str(), generation: before.generation, reason: None, owner: None };
-        let (reason, owner) = (after.reason.as_deref(), after.controller_id.as_deref());
-        let is = Stand { status: after.status.as_str(), generation: after.generation, reason, owner };
-        Ok(told("session", id, &was, &is, &decision.effects))
+        Ok(told("session", id, &before, &decision.session, &decision.effects))
     }
 
     fn debt_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
         let (before, decision) = self.debt_decided(id, &machine::debt::Event::Again)?;
-        let after = &decision.debt;
-        let was = Stand { status: before.status.as_str(), generation: before.generation, reason: None, owner: None };
-        let (reason, owner) = (after.reason.as_deref(), after.controller_id.as_deref());
-        let is = Stand { status: after.status.as_str(), generation: after.generation, reason, owner };
-        Ok(told("debt", id, &was, &is, &decision.effects))
+        Ok(told("debt", id, &before, &decision.debt, &decision.effects))
     }
 
     fn application_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
         let (before, decision) = self.application_would_again(id)?;
-        let after = &decision.application;
-        let was = Stand { status: before.status.as_str(), generation: before.generation, reason: None, owner: None };
-        let (reason, owner) = (after.reason.as_deref(), after.controller_id.as_deref());
-        let is = Stand { status: after.status.as_str(), generation: after.generation, reason, owner };
-        Ok(told("application", id, &was, &is, &decision.effects))
+        Ok(told("application", id, &before, &decision.application, &decision.effects))
     }
 }
 
@@ -136,7 +148,8 @@ fn unchanged(id: Uuid, entity: Option<String>, text: String) -> Outlook {
     Outlook { id, entity, outcome: NOTHING.into(), text }
 }
 
-fn told(noun: &str, id: Uuid, was: &Stand<'_>, is: &Stand<'_>, effects: &[Effect]) -> Outlook {
+fn told<'a, S: Into<Stand<'a>>>(noun: &str, id: Uuid, before: S, after: S, effects: &[Effect]) -> Outlook {
+    let (was, is): (Stand<'_>, Stand<'_>) = (before.into(), after.into());
     let entity = Some(format!("{noun}:{id}"));
     let stands = format!("{noun} {id}: {} at generation {}", was.status, was.generation);
     if effects.is_empty() {

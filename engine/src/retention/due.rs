@@ -9,6 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::store::bulk::MANY;
 use crate::store::event::Column as C;
 use crate::store::{dead_letter, event};
 
@@ -16,8 +17,6 @@ use crate::store::{dead_letter, event};
 pub(crate) const MARK: &str = "retention_mark";
 /// Rows of one entity that are looked at together; what is beyond them goes when a later row of it is due.
 const LOG: u64 = 1_000;
-/// Ids in one question.
-const MANY: usize = 5_000;
 
 /// A row that may be due.
 #[derive(Debug, FromQueryResult)]

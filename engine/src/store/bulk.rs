@@ -11,6 +11,8 @@ use sea_orm::{
     Value,
 };
 
+/// Ids in one statement, at most.
+pub(crate) const MANY: usize = 5_000;
 /// Powers of two rows that a statement comes in, up to 32.
 const SIZES: usize = 6;
 
@@ -121,6 +123,14 @@ where
     let mut row = row.into_active_model();
     let value = |column: &E::Column| row.take(*column).into_value().unwrap_or(Value::String(None));
     columns.iter().map(value).collect()
+}
+
+/// The same values, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
+pub(crate) fn padded<V: Clone>(mut values: Vec<V>) -> Vec<V> {
+    if let Some(last) = values.last().cloned() {
+        values.resize(values.len().next_power_of_two(), last);
+    }
+    values
 }
 
 async fn run<'a>(

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::finding::{Finding, Report, What};
 use super::{Page, Position};
+use crate::store::bulk::padded;
 use crate::store::{application, controller, dead_letter, debt, event, job, session, template};
 
 /// Keys of one statement.
@@ -203,7 +204,7 @@ async fn told(
 ) -> Result<std::collections::HashSet<String>, DbErr> {
     let mut told = std::collections::HashSet::new();
     for some in keys.chunks(KEYS) {
-        let entities = padded(some.iter().map(|(key, _)| format!("{}:{key}", kind.name()).into()).collect());
+        let entities = padded(some.iter().map(|(key, _)| format!("{}:{key}", kind.name())).collect());
         let find = event::Entity::find().select_only().column(event::Column::Entity).distinct();
         let found: Vec<String> = find.filter(event::Column::Entity.is_in(entities)).into_tuple().all(db).await?;
         told.extend(found);
@@ -224,14 +225,6 @@ fn ids(keys: &[&str]) -> Vec<sea_orm::Value> {
 
 fn names(keys: &[&str]) -> Vec<sea_orm::Value> {
     keys.iter().map(|key| (*key).into()).collect()
-}
-
-/// The last one repeated up to a power of two, so that a list of any length is one of few statements.
-fn padded(mut values: Vec<sea_orm::Value>) -> Vec<sea_orm::Value> {
-    if let Some(last) = values.last().cloned() {
-        values.resize(values.len().next_power_of_two(), last);
-    }
-    values
 }
 
 async fn stored<E>(

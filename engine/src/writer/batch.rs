@@ -21,7 +21,7 @@ use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::fold::Folding;
-use crate::store::bulk::Insert;
+use crate::store::bulk::{Insert, padded};
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
 /// The log gives each row its id.
@@ -99,14 +99,6 @@ pub(super) struct Batch<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     pub(super) outcome: Outcome,
-}
-
-/// The same ids, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
-fn padded(mut ids: Vec<Uuid>) -> Vec<Uuid> {
-    if let Some(last) = ids.last().copied() {
-        ids.resize(ids.len().next_power_of_two(), last);
-    }
-    ids
 }
 
 fn clean<M>(row: M) -> Slot<M> {

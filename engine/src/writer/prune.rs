@@ -14,6 +14,7 @@ use super::batch::Batch;
 use crate::feed;
 use crate::fold::SNAPSHOT;
 use crate::retention::MARK;
+use crate::store::bulk::MANY;
 use crate::store::event::{self, Column as C};
 
 /// What goes of one log.
@@ -84,9 +85,6 @@ impl Prune {
         Ok(tx.execute_raw(Statement::from_string(backend, step)).await?.rows_affected() == 1)
     }
 }
-
-/// Ids in one statement.
-const MANY: usize = 5_000;
 
 impl Cut {
     async fn leave_snapshot(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {

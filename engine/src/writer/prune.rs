@@ -65,8 +65,8 @@ impl Prune {
         if !self.take(tx).await? {
             return Ok(());
         }
-        let mut gone = ids;
-        gone.retain(|id| !self.cuts.iter().any(|cut| cut.ids.last() == Some(id)));
+        let gone = self.cuts.iter().filter_map(|cut| cut.ids.split_last()).flat_map(|(_, first)| first.iter().copied());
+        let gone: Vec<i64> = gone.collect();
         for ids in gone.chunks(MANY) {
             event::Entity::delete_many().filter(C::Id.is_in(ids.to_vec())).exec(tx).await?;
         }

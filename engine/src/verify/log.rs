@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use serde_json::{Map, Value};
 
 use super::finding::{Finding, Report, What, difference};
@@ -54,7 +54,7 @@ pub(super) async fn page(tx: &impl ConnectionTrait, after: &str, size: usize) ->
 
 /// The next whole entities, and whether there may be more behind them.
 async fn entities(tx: &impl ConnectionTrait, after: &str, size: usize) -> Result<(Vec<Told>, bool), DbErr> {
-    let sql = format!("SELECT {COLUMNS} FROM event_log WHERE entity > ? ORDER BY entity, entity_seq LIMIT ?");
+    let sql = format!("SELECT {COLUMNS} FROM event_log WHERE entity > $1 ORDER BY entity, entity_seq LIMIT $2");
     let rows = read(tx, &sql, vec![after.into(), limit(size)]).await?;
     let more = rows.len() >= size;
     let mut told: Vec<Told> = Vec::new();
@@ -70,7 +70,7 @@ async fn entities(tx: &impl ConnectionTrait, after: &str, size: usize) -> Result
 /// The rest of an entity whose log is longer than a page.
 async fn rest(tx: &impl ConnectionTrait, told: &mut Vec<Told>, size: usize) -> Result<(), DbErr> {
     let sql =
-        format!("SELECT {COLUMNS} FROM event_log WHERE entity = ? AND entity_seq > ? ORDER BY entity_seq LIMIT ?");
+        format!("SELECT {COLUMNS} FROM event_log WHERE entity = $1 AND entity_seq > $2 ORDER BY entity_seq LIMIT $3");
     let mut last = size;
     while last >= size {
         let Some(one) = told.last() else { break };
@@ -132,15 +132,6 @@ fn limit(size: usize) -> sea_orm::Value {
     i64::try_from(size).unwrap_or(i64::MAX).into()
 }
 
-/// Runs a statement whose places are written `?`.
 async fn read(tx: &impl ConnectionTrait, sql: &str, values: Vec<sea_orm::Value>) -> Result<Vec<QueryResult>, DbErr> {
-    let backend = tx.get_database_backend();
-    let sql = if backend == DbBackend::Postgres { numbered(sql) } else { sql.to_owned() };
-    tx.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
-}
-
-fn numbered(sql: &str) -> String {
-    let mut pieces = sql.split('?');
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.enumerate().fold(first, |sql, (n, piece)| format!("{sql}${}{piece}", n + 1))
+    tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await
 }

@@ -55,13 +55,9 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
     let id = |name: &str| body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<Uuid>().ok());
     let headers: Vec<Value> =
         delivery.headers.iter().map(|(name, value)| json!([name.replace('\0', ""), value.replace('\0', "")])).collect();
-    let source = match &delivery.message_id {
-        Some(message_id) => message_id.replace('\0', ""),
-        None => format!("dlq:{}", delivery.stream_sequence),
-    };
     let (platform, controller_id) = party(&original);
     NewDeadLetter {
-        source: source.chars().take(255).collect(),
+        source: source(delivery.message_id.as_deref(), delivery.stream_sequence),
         event_id: id("event_id"),
         subject: original.chars().take(255).collect(),
         reason: reason.chars().take(60).collect(),
@@ -76,6 +72,12 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
         platform,
         copied: true,
     }
+}
+
+/// What a message of the dead-letter stream is called in the table: its id, or where it has none its place.
+pub(crate) fn source(message_id: Option<&str>, sequence: u64) -> String {
+    let name = message_id.map_or_else(|| format!("dlq:{sequence}"), |id| id.replace('\0', ""));
+    name.chars().take(255).collect()
 }
 
 /// Platform and controller, where a subject of the durable lane names them.

@@ -7,7 +7,7 @@ use streams::topology::{self, SS_DLQ, Stored};
 use uuid::Uuid;
 
 use super::{Check, Doctor, GRACE_MS, Unread, said};
-use crate::dead_letters::COPY_HEADER;
+use crate::dead_letters::{COPY_HEADER, source};
 use crate::store::dead_letter::{self, Column as C};
 
 pub(super) const NAME: &str = "dead letters";
@@ -102,11 +102,7 @@ fn name(stored: &Stored) -> Name {
     let header = |name: &str| stored.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
     match header(COPY_HEADER).and_then(|(_, id)| id.parse().ok()) {
         Some(id) => Name::Id(id),
-        None => {
-            let id = header("Nats-Msg-Id").map(|(_, id)| id.replace('\0', ""));
-            let source = id.unwrap_or_else(|| format!("dlq:{}", stored.sequence));
-            Name::Source(source.chars().take(255).collect())
-        }
+        None => Name::Source(source(header("Nats-Msg-Id").map(|(_, id)| id.as_str()), stored.sequence)),
     }
 }
 

@@ -11,9 +11,9 @@ use sea_orm::{
     QuerySelect, QueryTrait, Statement,
 };
 use serde::{Deserialize, Serialize};
+use streams::subject::family;
 use uuid::Uuid;
 
-use crate::dead_letters::family;
 use crate::queries::{LetterFilter, letters};
 use crate::store::dead_letter::{Column as C, Entity};
 

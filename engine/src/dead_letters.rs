@@ -90,12 +90,6 @@ fn party(original: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// What a subject is about, without where: its first three tokens, as `streamspace.session.create`.
-#[must_use]
-pub(crate) fn family(subject: &str) -> &str {
-    subject.match_indices('.').nth(2).map_or(subject, |(end, _)| &subject[..end])
-}
-
 /// Dead letters that the public stream does not have yet.
 pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<(Uuid, Outgoing)>, DbErr> {
     let rows = dead_letter::Entity::find()

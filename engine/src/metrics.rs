@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use streams::subject::action;
 
 use crate::writer::Outcome;
 
@@ -89,8 +90,7 @@ impl Metrics {
     }
 
     pub(crate) fn published(&self, subject: &str) {
-        let kind: Vec<&str> = subject.split('.').skip(1).take(2).collect();
-        self.published.get_or_create(&Type { r#type: kind.join(".") }).inc();
+        self.published.get_or_create(&Type { r#type: action(subject).to_owned() }).inc();
     }
 
     pub(crate) fn batch(&self, size: usize, took: Duration) {

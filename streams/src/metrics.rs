@@ -9,6 +9,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::subject::family;
+
+/// By family: who it is for is cut off, so that the number of labels stays bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BySubject {
     subject: String,
@@ -43,12 +46,12 @@ impl Metrics {
 
     /// One message came.
     pub fn received(&self, subject: &str) {
-        self.0.received.get_or_create(&BySubject { subject: shorten(subject).into() }).inc();
+        self.0.received.get_or_create(&BySubject { subject: family(subject).into() }).inc();
     }
 
     /// One message was acknowledged by its stream.
     pub fn published(&self, subject: &str) {
-        self.0.published.get_or_create(&BySubject { subject: shorten(subject).into() }).inc();
+        self.0.published.get_or_create(&BySubject { subject: family(subject).into() }).inc();
     }
 
     /// What a consumer has still to deliver.
@@ -56,10 +59,4 @@ impl Metrics {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.0.pending.get_or_create(&ByConsumer { consumer: consumer.into() }).set(messages);
     }
-}
-
-/// The first three tokens: who it is for is cut off, so that the number of labels stays bounded.
-#[must_use]
-pub fn shorten(subject: &str) -> &str {
-    subject.match_indices('.').nth(2).map_or(subject, |(end, _)| &subject[..end])
 }

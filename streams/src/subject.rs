@@ -147,6 +147,18 @@ pub fn parse_intake(subject: &str) -> Option<(User, &str)> {
     (operation.matches('.').count() == 1).then_some((user, operation))
 }
 
+/// What a subject is about, without where: its first three tokens, as `streamspace.session.create`.
+#[must_use]
+pub fn family(subject: &str) -> &str {
+    subject.match_indices('.').nth(2).map_or(subject, |(end, _)| &subject[..end])
+}
+
+/// The same without whose it is: `session.create`.
+#[must_use]
+pub fn action(subject: &str) -> &str {
+    family(subject).split_once('.').map_or("", |(_, rest)| rest)
+}
+
 /// Where a message that nobody can process is parked.
 #[must_use]
 pub fn dead_letter(original: &str) -> String {

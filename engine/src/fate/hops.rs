@@ -1,9 +1,10 @@
 //! The steps of an event, in order: what is known of each, and when it was.
 
 use serde_json::Value;
+use streams::subject::action;
 use uuid::Uuid;
 
-use super::verdict::{action, changed};
+use super::verdict::changed;
 use super::{Facts, Verdict, in_outbox};
 use crate::attempts::Tried;
 use crate::store::event;
@@ -83,10 +84,10 @@ fn said(report: &event::Model) -> String {
 }
 
 fn decided(row: &event::Model) -> String {
-    let what = row.payload["decision"].as_str().map_or_else(|| action(&row.subject), str::to_owned);
+    let what = row.payload["decision"].as_str().unwrap_or_else(|| action(&row.subject));
     match &row.payload["reason"] {
         Value::String(reason) => format!("{what}: {reason}"),
-        _ => what,
+        _ => what.to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the known facts of an event mean: one stable word, and a sentence for people.
 
 use chrono::{DateTime, SecondsFormat};
+use streams::subject::action;
 use streams::topology::Whereabouts;
 
 use super::{AHEAD, Delivery, Facts, in_outbox};
@@ -178,11 +179,6 @@ fn travels(delivery: Option<Delivery>, to: &str, open: &Open) -> String {
 
 fn patience(open: &Open) -> String {
     open.deadline_ms.map(|at| format!("; looked after at {}", time(at))).unwrap_or_default()
-}
-
-/// `session.create` of a subject.
-pub(super) fn action(subject: &str) -> String {
-    subject.split('.').skip(1).take(2).collect::<Vec<_>>().join(".")
 }
 
 pub(super) fn time(ms: i64) -> String {

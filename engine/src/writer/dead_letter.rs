@@ -8,12 +8,12 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveMo
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use streams::crash::{Moment, point};
+use streams::subject::family;
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::work::{Ask, Commanded, Done, Edit, NewDeadLetter, Replay};
 use super::{ApplicationWork, Error};
-use crate::dead_letters::family;
 use crate::store::bulk::Update;
 use crate::store::{dead_letter, event};
 

@@ -25,7 +25,8 @@ use crate::crash::{Moment, point};
 use crate::parking::Parker;
 use crate::puller::Puller;
 use crate::source::Source;
-use crate::{metrics, trace};
+use crate::subject::family;
+use crate::trace;
 
 /// Half of the server's patience, and some more.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -117,7 +118,7 @@ async fn one<H: Handler + ?Sized>(pulled: Pulled, handler: Arc<H>, parker: Parke
 
 /// The span of one delivery, within the trace of whoever published it.
 fn span(delivery: &Delivery) -> tracing::Span {
-    let name = format!("{} process", metrics::shorten(&delivery.subject));
+    let name = format!("{} process", family(&delivery.subject));
     let span = tracing::info_span!(
         "consume",
         otel.name = %name,

@@ -24,12 +24,9 @@ const POLL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     loop {
-        let rounds = tokio::join!(round::<session::Entity>(&parts), round::<application::Entity>(&parts));
-        if let Err(error) = rounds.0.and(rounds.1) {
-            tracing::warn!(%error, "what waits cannot be read");
-        }
-        if let Err(error) = leave_revoked(&parts).await {
-            tracing::warn!(%error, "sessions of revoked controllers cannot be read");
+        match controller::Entity::find().all(&parts.database.reader).await {
+            Ok(controllers) => look(&parts, &controllers).await,
+            Err(error) => tracing::warn!(%error, "controllers cannot be read"),
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
@@ -39,8 +36,20 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     }
 }
 
-async fn round<E: Commanded>(parts: &Parts) -> Result<(), DbErr> {
-    let controllers = controller::Entity::find().all(&parts.database.reader).await?;
+/// What was read of the controllers only says where to look: each piece of work is decided on their rows as they are by then.
+async fn look(parts: &Parts, controllers: &[controller::Model]) {
+    // a debt waits for nobody
+    let (sessions, applications) =
+        tokio::join!(round::<session::Entity>(parts, controllers), round::<application::Entity>(parts, controllers));
+    if let Err(error) = sessions.and(applications) {
+        tracing::warn!(%error, "what waits cannot be read");
+    }
+    if let Err(error) = leave_revoked(parts, controllers).await {
+        tracing::warn!(%error, "sessions of revoked controllers cannot be read");
+    }
+}
+
+async fn round<E: Commanded>(parts: &Parts, controllers: &[controller::Model]) -> Result<(), DbErr> {
     let mut platforms: Vec<&str> = controllers.iter().map(|row| row.platform.as_str()).collect();
     platforms.sort_unstable();
     platforms.dedup();
@@ -60,10 +69,9 @@ async fn round<E: Commanded>(parts: &Parts) -> Result<(), DbErr> {
 }
 
 /// What a revocation's job did not see, because it was given to the controller while that was being revoked.
-async fn leave_revoked(parts: &Parts) -> Result<(), DbErr> {
+async fn leave_revoked(parts: &Parts, controllers: &[controller::Model]) -> Result<(), DbErr> {
     let db = &parts.database.reader;
-    let revoked = controller::Entity::find().filter(controller::Column::Revoked.eq(true)).all(db).await?;
-    for row in revoked {
+    for row in controllers.iter().filter(|row| row.revoked) {
         let job = match row.revoked_job {
             Some(job) => queries::job(db, job).await?,
             None => None,

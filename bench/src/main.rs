@@ -16,9 +16,8 @@ use bench::load::{self, Goal};
 use bench::process::Signal;
 use bench::recovery;
 use bench::report::{self, Figure, Used};
-use bench::stack::{Backend, Stack};
+use bench::stack::{Backend, PATIENT, Stack};
 use bench::verify;
-use migrations::testing::TestDatabase;
 
 /// Measures how fast sessions are accepted, and how fast they run.
 #[derive(Debug, Parser)]
@@ -169,18 +168,12 @@ async fn main() -> Result<()> {
 #[allow(clippy::print_stdout)] // the figures are what was asked for
 async fn scan(databases: &[Backend], events: u64) -> Result<()> {
     for backend in databases {
-        let owned = match backend {
-            Backend::Sqlite => TestDatabase::sqlite().await?,
-            Backend::Postgres => TestDatabase::postgres().await?,
-        };
+        let owned = backend.database().await?;
         let scanned = verify::run(&owned.database, events).await.with_context(|| format!("{backend:?}"))?;
         println!("{backend:?}: {} events, {:.0} a second", scanned.report.events, scanned.per_second);
     }
     Ok(())
 }
-
-/// The settings of a controller that may stand still for the length of a run without being missed.
-const PATIENT: (&str, &str) = ("HEARTBEAT_INTERVAL", "10m");
 
 async fn measure(
     arguments: &Arguments,

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::load::{self, Goal};
 use crate::process::Signal;
-use crate::stack::{Backend, Stack};
+use crate::stack::{Backend, PATIENT, Stack};
 
 /// How long all sessions may take to run.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -34,7 +34,7 @@ pub struct Recovery {
 /// # Errors
 /// Where not all run in the end.
 pub async fn run(stack: &mut Stack, database: Backend, in_flight: usize) -> Result<Recovery> {
-    let controller = stack.controller("bench-1", "noop", &[("HEARTBEAT_INTERVAL", "10m".into())])?;
+    let controller = stack.controller("bench-1", "noop", &[(PATIENT.0, PATIENT.1.into())])?;
     stack.ready(1).await?;
     controller.signal(Signal::STOP)?;
     load::run(stack, Goal::Accepted, in_flight, CONNECTIONS).await?;

@@ -34,7 +34,21 @@ impl Backend {
             Self::Postgres => "synchronous_commit=on",
         }
     }
+
+    /// A new one, which goes with its handle.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub async fn database(self) -> Result<TestDatabase> {
+        match self {
+            Self::Sqlite => Ok(TestDatabase::sqlite().await?),
+            Self::Postgres => Ok(TestDatabase::postgres().await?),
+        }
+    }
 }
+
+/// The settings of a controller that may stand still for the length of a run without being missed.
+pub const PATIENT: (&str, &str) = ("HEARTBEAT_INTERVAL", "10m");
 
 /// The running processes.
 #[derive(Debug)]
@@ -62,11 +76,7 @@ impl Stack {
     /// # Errors
     /// Where something cannot be started.
     pub async fn start(binary: &Path, backend: Backend, more: &[(&str, String)]) -> Result<Self> {
-        let owned = match backend {
-            Backend::Sqlite => TestDatabase::sqlite().await?,
-            Backend::Postgres => TestDatabase::postgres().await?,
-        };
-        Self::on(owned, binary, more).await
+        Self::on(backend.database().await?, binary, more).await
     }
 
     /// The same on a database that may have something in it.

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use migrations::testing::TestDatabase;
 use serde::Serialize;
 
 use crate::load::{self, Goal};
@@ -61,10 +60,7 @@ async fn measured(
     age: Age,
     requests: usize,
 ) -> Result<(Vec<(&'static str, Probed)>, f64)> {
-    let database = match backend {
-        Backend::Sqlite => TestDatabase::sqlite().await?,
-        Backend::Postgres => TestDatabase::postgres().await?,
-    };
+    let database = backend.database().await?;
     let begun = Instant::now();
     fill::fill(&database.url, age).await?;
     let filled = begun.elapsed().as_secs_f64();

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use engine::FieldError;
 use engine::edit::NewEdit;
 use poem_openapi::Object;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::operators::said;
+use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// A correction of a message that could not be read.
@@ -25,23 +26,9 @@ pub(super) struct LetterEdit {
 
 impl LetterEdit {
     /// What is asked for by somebody, and whether only to try.
-    pub(super) fn checked(self, by: String) -> Result<(NewEdit, bool), Vec<FieldError>> {
-        let mut mistakes = Vec::new();
-        let mut wrong = |field: &str, rule: String, hint: &str| {
-            mistakes.push(FieldError { field: field.to_owned(), rule, hint: hint.to_owned() });
-        };
-        let count = self.reason.chars().count();
-        if !(1..=500).contains(&count) || self.reason.contains('\0') || self.reason.trim().is_empty() {
-            let rule = format!("must have 1 to 500 characters and say something, not {count}");
-            wrong("reason", rule, "say why, for whoever asks later");
-        }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        Ok((
-            NewEdit { payload: Value::Object(self.payload.into_iter().collect()), reason: self.reason, by },
-            self.dry_run.unwrap_or_default(),
-        ))
+    pub(super) fn checked(self, by: String) -> Result<(NewEdit, bool), Problem> {
+        let payload = Value::Object(self.payload.into_iter().collect());
+        Ok((NewEdit { payload, reason: said(self.reason)?, by }, self.dry_run.unwrap_or_default()))
     }
 }
 

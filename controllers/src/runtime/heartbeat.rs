@@ -86,32 +86,22 @@ impl Controller {
     /// Waits until this host may work under its id; false where it was told to stop before that.
     pub(super) async fn may_work(&self, cancel: &CancellationToken) -> bool {
         let mut heard = self.heard.subscribe();
-        let allowed = async {
-            loop {
-                let now = heard.borrow_and_update().clone();
-                match now {
-                    Heard::Taken | Heard::Nobody => return true,
-                    Heard::Refused(reason) => tracing::error!(reason, "waits: this host is refused"),
-                    Heard::Nothing => {}
-                }
-                if heard.changed().await.is_err() {
-                    return false;
-                }
+        let allowed = heard.wait_for(|heard| {
+            if let Heard::Refused(reason) = heard {
+                tracing::error!(reason, "waits: this host is refused");
             }
-        };
-        cancel.run_until_cancelled(allowed).await.unwrap_or(false)
+            matches!(heard, Heard::Taken | Heard::Nobody)
+        });
+        cancel.run_until_cancelled(allowed).await.is_some_and(|heard| heard.is_ok())
     }
 
     /// Waits until another host is in charge of this one's id; then it says so.
     pub(super) async fn is_replaced(&self) -> String {
         let mut heard = self.heard.subscribe();
-        loop {
-            if let Heard::Refused(reason) = heard.borrow_and_update().clone() {
-                return reason;
-            }
-            if heard.changed().await.is_err() {
-                std::future::pending::<()>().await; // the sender is part of the controller
-            }
+        let refused = heard.wait_for(|heard| matches!(heard, Heard::Refused(_))).await.map(|heard| heard.clone());
+        match refused {
+            Ok(Heard::Refused(reason)) => reason,
+            _ => std::future::pending().await, // the sender is part of the controller
         }
     }
 

@@ -1,5 +1,6 @@
-//! `dead_letters` gets an index of causes, which holds all that a count of them needs, so that grouping reads no payload, and how an
-//! operator corrected what could not be read. `jobs` learns what a dry run found out, its canary, its rate with the time before which it takes no step, and why it halted.
+//! `dead_letters` gets an index of causes, which holds all that a count of them needs, so that grouping reads no payload, and
+//! how an operator corrected what could not be read. `jobs` learns what a dry run found out, its canary, its rate with the time
+//! before which it takes no step, and why it halted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,8 +1,9 @@
 //! What happens when a caller waits for a session to get where it was asked to be.
 //!
 //! The engine hands a waiter the row with each commit that changes it. Of another engine's commits it only hears that there are
-//! some, and reads its one row then, but no more often than every tenth of a second, with a slow look behind it. There is room for so many waiters and no more; the place is taken
-//! before anything is accepted, and given back when the caller goes away, because then the future is dropped.
+//! some, and reads its one row then, but no more often than every tenth of a second, with a slow look behind it. There is room
+//! for so many waiters and no more; the place is taken before anything is accepted, and given back when the caller goes away,
+//! because then the future is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Everything around a driver, the same for every platform.
 //!
-//! A start goes: connect, beat, wait until the engine takes this host for the one with its id, and has made its consumer, tell the world, work. What was
-//! started before a stop is finished, within bounds; what was not is delivered again, here or to a standby.
+//! A start goes: connect, beat, wait until the engine takes this host for the one with its id, and has made its consumer, tell
+//! the world, work. What was started before a stop is finished, within bounds; what was not is delivered again, here or to a
+//! standby.
 
 mod application;
 mod changes;

@@ -289,7 +289,8 @@ fn hard(row: &controller::Model) -> Value {
         "breaker_trips": row.breaker_trips, "breaker_probe": row.breaker_probe, "breaker_held": row.breaker_held,
         "breaker_by": row.breaker_by, "breaker_reason": row.breaker_reason,
         "revoked": row.revoked, "revoked_by": row.revoked_by, "revoked_reason": row.revoked_reason,
-        "revoked_ms": row.revoked_ms, "revoked_job": row.revoked_job, "synced_instance": row.synced_instance, "generation": row.generation,
+        "revoked_ms": row.revoked_ms, "revoked_job": row.revoked_job, "synced_instance": row.synced_instance,
+        "generation": row.generation,
     })
 }
 

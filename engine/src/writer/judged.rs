@@ -1,7 +1,7 @@
 //! What decisions about commands mean to the controllers that carry them out: failures that no user caused count towards the
 //! breaker, a success closes it, what goes out while it is half open is its probe, and retries take their place in the budget.
 //!
-//! All of it happens under the controller's row lock (see `Batch::lock_controllers`), so that two engines agree.
+//! All of it happens under the controller's row lock (see `Batch::load_controllers`), so that two engines agree.
 
 use machine::breaker::{Kind, State};
 use machine::command::Effect;

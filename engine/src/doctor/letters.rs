@@ -65,10 +65,17 @@ async fn unrecorded(doctor: &Doctor, stored: Vec<Stored>, now_ms: i64) -> Result
     let due: Vec<(u64, Name)> = stored.into_iter().filter(due).map(|one| (one.sequence, name(&one))).collect();
     let sources: Vec<String> = due.iter().filter_map(|(_, name)| name.source()).collect();
     let ids: Vec<Uuid> = due.iter().filter_map(|(_, name)| name.id()).collect();
+    // an empty list beside another would keep SQLite from their indexes
+    let named = Condition::any()
+        .add_option((!sources.is_empty()).then(|| C::Source.is_in(sources)))
+        .add_option((!ids.is_empty()).then(|| C::Id.is_in(ids)));
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
     let known: Vec<(Uuid, String)> = dead_letter::Entity::find()
         .select_only()
         .columns([C::Id, C::Source])
-        .filter(Condition::any().add(C::Source.is_in(sources)).add(C::Id.is_in(ids)))
+        .filter(named)
         .into_tuple()
         .all(&doctor.parts.database.reader)
         .await?;

@@ -1,7 +1,11 @@
 //! What the loops ask costs what is due, not what is there: the plans of both databases.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use engine::{retention, timers};
-use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
+use migrations::testing::TestDatabase;
+use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement, TransactionTrait};
 
 use crate::rig::Rig;
 
@@ -50,5 +54,51 @@ async fn a_look_for_old_rows_reads_on_from_where_the_last_one_ended() {
         let plan = plan(db, question).await;
         let by_key = if db.get_database_backend() == DbBackend::Postgres { "event_log_pkey" } else { "PRIMARY KEY" };
         assert!(plan.contains(by_key) && !plan.to_lowercase().contains("sort"), "{plan}");
+    }
+}
+
+/// Tables that grow with use; `e`, `t` and `c` are what statements call them.
+const GROW: [&str; 9] =
+    ["event_log", "e", "sessions", "installed_applications", "debts", "t", "c", "dead_letters", "jobs"];
+
+/// The tables that a plan reads from one end to the other.
+fn read_through(plan: &str) -> Vec<&str> {
+    let scanned = plan.lines().filter_map(|line| {
+        let rest = line.trim().trim_start_matches("-> ").trim_start();
+        let rest = rest.strip_prefix("Seq Scan on ").or_else(|| rest.strip_prefix("SCAN "))?;
+        rest.split(' ').next().filter(|_| !rest.contains(" USING "))
+    });
+    scanned.filter(|name| GROW.contains(name)).collect()
+}
+
+#[tokio::test]
+async fn the_doctor_asks_nothing_that_costs_what_exists() {
+    let databases = [TestDatabase::sqlite().await, TestDatabase::postgres().await];
+    for mut database in databases.map(|database| database.expect("a database")) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        let hear = move |info: &sea_orm::metric::Info<'_>| heard.lock().unwrap().push(info.statement.clone());
+        database.database.reader.set_metric_callback(hear);
+        let rig = Rig::on(database).await;
+        let mut controller = rig.controller().await;
+        rig.running(&mut controller).await;
+        controller.publish("streamspace.session.status", "not a report".into()).await;
+        rig.dead_letter("undecodable").await;
+        rig.engine.stop().await;
+        asked.lock().unwrap().clear();
+        rig.engine.doctor().await;
+        rig.clock.advance(Duration::from_secs(120)); // silence and letters are looked into
+        rig.engine.doctor().await;
+        let asked = std::mem::take(&mut *asked.lock().unwrap());
+        assert!(asked.iter().any(|one| one.sql.contains("dead_letters")) && asked.len() > 30, "{}", asked.len());
+        for statement in asked {
+            let tx = rig.engine.reader().begin().await.expect("begun");
+            if tx.get_database_backend() == DbBackend::Postgres {
+                tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.expect("set"); // the tables are small here
+            }
+            let newest = statement.sql.contains("ORDER BY id DESC LIMIT"); // so many and no more
+            let plan = plan(&tx, statement.clone()).await;
+            assert!(newest || read_through(&plan).is_empty(), "{statement}\n{plan}");
+        }
     }
 }

@@ -46,7 +46,7 @@ impl Rig {
         Self::on(TestDatabase::postgres().await.expect("a database")).await
     }
 
-    async fn on(database: TestDatabase) -> Self {
+    pub(crate) async fn on(database: TestDatabase) -> Self {
         let nats = streams::testing::nats().await;
         let clock = Clock::default();
         let engine = start(&database, &nats, &clock).await;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use engine::doctor::{Report, Verdict};
 use machine::breaker::Order;
+use migrations::connect::{Role, open};
+use migrations::testing::TestDatabase;
 use sea_orm::ConnectionTrait;
 use streams::ids::{ControllerId, Platform};
 use streams::topology;
@@ -172,4 +174,43 @@ async fn a_removal_that_no_engine_looks_after_is_named() {
         let found: Vec<_> = timers.findings.iter().map(|finding| (&finding.about[..5], finding.verdict)).collect();
         assert_eq!(found, [("debt:", Verdict::Wrong)], "{timers:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_as_it_must_be_and_one_that_no_engine_reads_are_named() {
+    let rig = Rig::sqlite().await;
+    rig.engine.stop().await; // it would set the stream right
+    let jetstream = async_nats::jetstream::new(rig.client.clone());
+    let reports = jetstream.get_stream("SS_REPORTS").await.expect("there");
+    let config = reports.cached_info().config.clone();
+    let changed = async_nats::jetstream::stream::Config { max_message_size: 4711, ..config.clone() };
+    jetstream.update_stream(changed).await.expect("changed");
+    only(&rig, "streams", Verdict::Wrong, "SS_REPORTS has max_message_size 4711, and must have").await;
+    jetstream.update_stream(config).await.expect("changed back");
+    reports.delete_consumer("engine").await.expect("deleted");
+    only(&rig, "consumers", Verdict::Wrong, "the engine's consumer on SS_REPORTS is missing").await;
+}
+
+#[tokio::test]
+async fn a_command_that_an_engine_took_and_never_sent_is_named() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        rig.create().await;
+        rig.engine.stop().await;
+        write(&rig, "UPDATE event_log SET ready = TRUE, claimed_until_ms = 1 WHERE kind = 'command'").await;
+        only(&rig, "outbox", Verdict::Wrong, "1 commands were taken by an engine that has not sent them").await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_whose_clock_is_ahead_is_named() {
+    let mut database = TestDatabase::postgres().await.expect("a database");
+    let ahead = "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+                 $$ SELECT pg_catalog.clock_timestamp() + interval '10 s' $$";
+    database.database.writer.execute_unprepared(ahead).await.expect("created");
+    let and = if database.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{and}options[search_path]=public,pg_catalog", database.url);
+    database.database = open(&url, Role::SERVICE).await.expect("open");
+    let rig = Rig::on(database).await;
+    only(&rig, "database", Verdict::Warning, "its clock is 10 s ahead of this server's").await;
+    rig.engine.stop().await;
 }

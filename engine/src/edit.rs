@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use streams::parking::EDITED_LETTER;
 use streams::publisher::{Outgoing, Publisher};
 use uuid::Uuid;
 
@@ -14,9 +15,6 @@ use crate::replay::{Error, open};
 use crate::request::{FieldError, Invalid};
 use crate::store::dead_letter;
 use crate::writer::{self, Done, Edit, Work};
-
-/// On a corrected message: the dead letter that it was made from.
-pub const EDITED_HEADER: &str = "Streamspace-Edited-Letter";
 
 /// A correction as it was asked for.
 #[derive(Debug, Clone)]
@@ -84,7 +82,7 @@ fn outgoing(letter: &dead_letter::Model, payload: &Value, edit: &Edit) -> Outgoi
         subject: letter.subject.clone(),
         message_id: edit.message_id.clone(),
         traceparent: streams::trace::current_traceparent(),
-        headers: vec![(EDITED_HEADER.to_owned(), letter.id.to_string())],
+        headers: vec![(EDITED_LETTER.to_owned(), letter.id.to_string())],
         payload: payload.to_string().into(),
     }
 }

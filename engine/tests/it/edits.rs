@@ -1,9 +1,10 @@
 //! A report that could not be read is mended in the open: what came stays, and what was changed, by whom and why, is kept.
 
-use engine::edit::{EDITED_HEADER, NewEdit};
+use engine::edit::NewEdit;
 use engine::fold::fold;
 use engine::store::dead_letter;
 use serde_json::{Value, json};
+use streams::parking::EDITED_LETTER;
 use uuid::Uuid;
 
 use crate::rig::{Rig, eventually, lane};
@@ -82,7 +83,7 @@ async fn what_was_no_json_is_replaced_whole_and_fails_again_as_a_letter_that_nam
     let diff = mended.edit.map(|edit| edit["diff"].clone()).unwrap_or_default();
     assert_eq!(diff, json!([{ "op": "replace", "path": "", "value": report }]));
     let again = rig.dead_letter("unknown").await;
-    let named = again.headers.as_array().into_iter().flatten().any(|pair| *pair == json!([EDITED_HEADER, parked.id]));
+    let named = again.headers.as_array().into_iter().flatten().any(|pair| *pair == json!([EDITED_LETTER, parked.id]));
     assert!(named, "{:?}", again.headers);
     let refused = rig.engine.edit_letter(again.id, edit(&report)).await.expect_err("it was read").to_string();
     assert!(refused.contains("could be read"), "{refused}");

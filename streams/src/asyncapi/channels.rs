@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Parts;
-use super::messages::key;
+use super::messages::{HEARTBEAT_ANSWER, key};
 use crate::subject::{DEAD_LETTER_PREFIX, HEARTBEAT, Report, Verb};
 use crate::topology::{SS_COMMANDS, SS_DLQ, SS_REPORTS};
 
@@ -19,6 +19,8 @@ struct Channel {
     stream: Option<&'static str>,
     summary: String,
     actions: &'static [&'static str],
+    /// The channel where what comes as a request is answered.
+    answered: Option<&'static str>,
 }
 
 /// Every channel, and every operation of the engine.
@@ -59,6 +61,7 @@ fn commands(verb: Verb) -> [Channel; 2] {
         stream: Some(SS_COMMANDS),
         summary: format!("{name} in the durable lane, for one controller."),
         actions: &["send"],
+        answered: None,
     };
     let core = Channel {
         key: format!("{message}_core"),
@@ -68,6 +71,7 @@ fn commands(verb: Verb) -> [Channel; 2] {
         stream: None,
         summary: format!("{name} in the core lane, for a platform's one plain controller."),
         actions: &["send"],
+        answered: None,
     };
     [durable, core]
 }
@@ -83,6 +87,7 @@ fn reports(report: Report) -> [Channel; 2] {
         stream: Some(SS_REPORTS),
         summary: format!("{name} of a controller of the durable lane."),
         actions: &["receive"],
+        answered: None,
     };
     let bare = Channel {
         key: format!("{message}_core"),
@@ -92,11 +97,14 @@ fn reports(report: Report) -> [Channel; 2] {
         stream: Some(SS_REPORTS),
         summary: format!("{name} of a plain controller of the core lane."),
         actions: &["receive"],
+        answered: None,
     };
     [durable, bare]
 }
 
-fn others() -> [Channel; 5] {
+const HEARTBEATS: &str = "A controller lives; a newer one replaces an older.";
+
+fn others() -> [Channel; 6] {
     let plain = |key: &str, address: Value, summary: &str, actions| Channel {
         key: key.into(),
         address,
@@ -105,17 +113,17 @@ fn others() -> [Channel; 5] {
         stream: None,
         summary: summary.into(),
         actions,
+        answered: None,
     };
     let sync = format!("streamspace.controller.sync.{{{PLATFORM}}}.{{{CONTROLLER}}}");
     let letters = format!("{DEAD_LETTER_PREFIX}{{original_subject}}");
     let asked = "streamspace.intake.{user}.{domain}.{action}";
     [
-        plain(
-            "controller_heartbeat",
-            HEARTBEAT.into(),
-            "A controller lives; a newer one replaces an older.",
-            &["receive"],
-        ),
+        Channel {
+            answered: Some(HEARTBEAT_ANSWER),
+            ..plain("controller_heartbeat", HEARTBEAT.into(), HEARTBEATS, &["receive"])
+        },
+        plain(HEARTBEAT_ANSWER, Value::Null, "The inbox that a heartbeat names, where it is a request.", &[]),
         Channel {
             parameters: &[PLATFORM, CONTROLLER],
             ..plain("controller_sync", sync.into(), "Report all that exists, as controller.world.", &["send"])
@@ -157,18 +165,27 @@ fn at(channel: &str, message: &str) -> (Value, Value) {
 
 fn operation(channel: &Channel, action: &str) -> Value {
     let (place, messages) = at(&channel.key, &channel.message);
-    json!({ "action": action, "summary": channel.summary, "channel": place, "messages": messages })
+    let mut shown = json!({ "action": action, "summary": channel.summary, "channel": place, "messages": messages });
+    if let Some(answer) = channel.answered {
+        shown["reply"] = reply(answer);
+    }
+    shown
+}
+
+/// Where an answer goes: a channel with one message of the same name.
+fn reply(name: &str) -> Value {
+    let (channel, messages) = at(name, name);
+    json!({ "channel": channel, "messages": messages })
 }
 
 fn intake() -> Value {
     let (place, messages) = at("intake_request", "intake_request");
-    let (reply, replies) = at("intake_reply", "intake_reply");
     json!({
         "action": "receive",
         "summary": "A NATS-native client asks; one engine of the queue group answers, after the commit.",
         "channel": place,
         "messages": messages,
-        "reply": { "channel": reply, "messages": replies },
+        "reply": reply("intake_reply"),
         "bindings": { "nats": { "queue": "engine" } },
     })
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::wire::{
-    AppUninstall, NodeCommand, NodeState, NodeStatus, SessionCommand, Span, Sync, TemplateCreate, TemplateDelete, World,
+    AppUninstall, HeartbeatAnswer, NodeCommand, NodeState, NodeStatus, SessionCommand, Span, Sync, TemplateCreate,
+    TemplateDelete, World,
 };
 
 const ID: Uuid = Uuid::from_u128(0x0190_d0f0_7b4e_7c62_a1f0_0242_ac12_0002);
@@ -41,6 +42,7 @@ pub(super) fn payload(name: &str) -> Value {
         "node.status" => written(&node_status()),
         "controller.world" => written(&world()),
         "controller.sync" => written(&Sync { event_id: ID, timestamp: DateTime::UNIX_EPOCH }),
+        "controller.heartbeat answer" => written(&HeartbeatAnswer { accepted: true, reason: None }),
         "intake_request" => json!({ "template_id": "scratchpad" }),
         _ => json!({ "session_id": OTHER_ID, "user_id": "ada", "status": "pending" }),
     }

@@ -4,12 +4,14 @@ use serde_json::{Value, json};
 
 use super::Parts;
 use crate::cloudevents::{CONTENT_TYPE, REQUIRED, SUBJECT};
-use crate::parking::{ATTEMPTS, ERROR, ORIGINAL_PREFIX, ORIGINAL_SUBJECT, REASON, STREAM_SEQUENCE};
+use crate::parking::{ATTEMPTS, EDITED_LETTER, ERROR, ORIGINAL_PREFIX, ORIGINAL_SUBJECT, REASON, STREAM_SEQUENCE};
 use crate::trace;
 
 type Described = (&'static str, &'static str);
 
 const MESSAGE_ID: Described = ("Nats-Msg-Id", "The same id is stored once; `event_id:attempt` for a command.");
+const EDITED: Described =
+    (EDITED_LETTER, "On a report that an operator corrected: the id of the dead letter that it was.");
 const TRACE: Described = (trace::HEADER, "W3C trace context.");
 
 const LETTER: [Described; 5] = [
@@ -40,7 +42,7 @@ pub(super) fn traits() -> Parts {
     let events = REQUIRED.into_iter().chain([SUBJECT, CONTENT_TYPE]);
     let events = events.map(|name| (name, "CloudEvents 1.0, NATS protocol binding, binary mode."));
     let mut all = Parts::new();
-    all.insert("event".into(), headers(events.chain([MESSAGE_ID, TRACE])));
+    all.insert("event".into(), headers(events.chain([MESSAGE_ID, TRACE, EDITED])));
     let mut letter = headers(LETTER.into_iter());
     let original = json!({ "type": "string", "description": "A `Nats-*` header of the original." });
     letter["headers"]["patternProperties"] = json!({ (format!("^{ORIGINAL_PREFIX}")): original });

@@ -8,6 +8,9 @@ use crate::cloudevents::event_type;
 use crate::subject::{Report, Verb};
 use crate::wire;
 
+/// What a heartbeat is answered, as a name within the document.
+pub(super) const HEARTBEAT_ANSWER: &str = "controller_heartbeat_answer";
+
 /// A `<domain>.<action>` as a name within the document.
 pub(super) fn key(name: &str) -> String {
     name.replace('.', "_")
@@ -25,6 +28,7 @@ pub(super) fn all(schemas: &mut SchemaGenerator) -> Parts {
     for (name, payload) in commands.into_iter().chain(reports).chain(others) {
         all.insert(key(name), event(name, &payload));
     }
+    all.insert(HEARTBEAT_ANSWER.into(), heartbeat_answer(&of::<wire::HeartbeatAnswer>(schemas)));
     all.insert("dead_letter".into(), dead_letter());
     all.insert("intake_request".into(), intake("intake_request", "What is asked.", REQUEST));
     all.insert("intake_reply".into(), intake("intake_reply", "What HTTP would answer.", REPLY));
@@ -65,6 +69,18 @@ fn event(name: &str, payload: &Schema) -> Value {
         "payload": payload,
         "traits": [{ "$ref": "#/components/messageTraits/event" }],
         "examples": [{ "name": "sample", "payload": examples::payload(name) }],
+    })
+}
+
+fn heartbeat_answer(payload: &Schema) -> Value {
+    let title = "controller.heartbeat answer";
+    json!({
+        "name": HEARTBEAT_ANSWER,
+        "title": title,
+        "summary": "Whether the host may work under its id. While the database is away there is no answer.",
+        "contentType": "application/json",
+        "payload": payload,
+        "examples": [{ "name": "sample", "payload": examples::payload(title) }],
     })
 }
 

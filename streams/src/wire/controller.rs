@@ -152,6 +152,7 @@ pub struct Span {
 
 /// What a heartbeat that was sent as a request is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct HeartbeatAnswer {
     /// It was taken. One that is refused must not work.
     pub accepted: bool,

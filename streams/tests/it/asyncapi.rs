@@ -77,7 +77,7 @@ fn every_sample_fits_its_schema_and_a_wrong_one_does_not() {
     }
     assert_eq!(
         checked,
-        Verb::ALL.len() + Report::ALL.len() + 4,
-        "each verb, report, heartbeat, sync, and intake twice"
+        Verb::ALL.len() + Report::ALL.len() + 5,
+        "each verb, report, heartbeat, its answer, sync, and intake twice"
     );
 }

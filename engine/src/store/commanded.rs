@@ -17,7 +17,7 @@ pub(crate) enum Word {
     Lost,
 }
 
-/// An array of what an expression gives for each of these tables. Nothing else lists them.
+/// An array of what an expression gives for each of these tables. Whoever means all of them goes over this, and names none.
 macro_rules! each {
     ($table:ident => $of:expr) => {
         [

@@ -182,10 +182,34 @@ impl Engine {
     /// # Errors
     /// [`request::Error`]: invalid fields, or why it could not be written.
     pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
+        self.create(request, |_| {}).await
+    }
+
+    /// The same for a caller who waits for what becomes of it: it is watched from before its commit, so that nothing is missed.
+    ///
+    /// # Errors
+    /// As for [`Engine::create_session`].
+    pub async fn create_and_watch(
+        &self,
+        request: CreateSession,
+    ) -> Result<(store::session::Model, Watch), request::Error> {
+        let mut watch = None;
+        let row = self.create(request, |id| watch = Some(self.watch_session(id))).await?;
+        let same = watch.filter(|watch| watch.session_id() == row.session_id);
+        let watch = same.unwrap_or_else(|| self.watch_session(row.session_id)); // an answer that was kept: of a session that was there
+        Ok((row, watch))
+    }
+
+    async fn create(
+        &self,
+        request: CreateSession,
+        coming: impl FnOnce(uuid::Uuid),
+    ) -> Result<store::session::Model, request::Error> {
         let new = async {
             self.room()?;
             let db = &self.parts.database.reader;
             let new = request::check(db, &self.templates, &self.default_platform, request).await?;
+            coming(new.session_id);
             Ok::<_, request::Error>(Work::Create(Box::new(new)))
         };
         match self.parts.writer.once(new).await? {

@@ -57,6 +57,18 @@ impl Watch {
         Self { session_id, told, others: wakes.others.subscribe(), wakes }
     }
 
+    /// Whose.
+    #[must_use]
+    pub fn session_id(&self) -> Uuid {
+        self.session_id
+    }
+
+    /// Whether this engine has committed something since it is watched. Where it has not, something may have come before.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.told.has_changed().unwrap_or(false)
+    }
+
     /// What happened since it was last asked; of several commits of this engine the newest.
     pub async fn next(&mut self) -> News {
         loop {

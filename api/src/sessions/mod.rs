@@ -91,9 +91,10 @@ impl Sessions {
         body: Body<NewSession>,
     ) -> Result<Accepted, Refused<Creation>> {
         let wait = self.waiters.enter(wait.map(WaitRunning::goal), timeout.as_deref())?;
-        let row = self.engine.create_session(body.0.into_request(caller)?).await?;
-        let Some(wait) = wait else { return Ok(Accepted::new(row, false)) };
-        let row = wait.until(&self.engine, row).await?;
+        let request = body.0.into_request(caller)?;
+        let Some(wait) = wait else { return Ok(Accepted::new(self.engine.create_session(request).await?, false)) };
+        let (row, watch) = self.engine.create_and_watch(request).await?;
+        let row = wait.until(&self.engine, watch, row).await?;
         let reached = wait.reached(&row);
         Ok(Accepted::new(row, reached))
     }
@@ -286,12 +287,14 @@ impl Sessions {
     async fn ask(&self, ask: Ask, asking: Asking) -> Result<Asked, Refused<Conditional>> {
         let stands = etag::if_match(asking.if_match.as_deref())?;
         let wait = self.waiters.enter(asking.wait, asking.timeout.as_deref())?;
-        let row = self.engine.ask_if(asking.id, stands, ask).await?;
         let Some(wait) = wait else {
+            let row = self.engine.ask_if(asking.id, stands, ask).await?;
             let holds = row.status == row.desired;
             return Ok(Asked::new(row, holds));
         };
-        let row = wait.until(&self.engine, row).await?;
+        let watch = self.engine.watch_session(asking.id);
+        let row = self.engine.ask_if(asking.id, stands, ask).await?;
+        let row = wait.until(&self.engine, watch, row).await?;
         let reached = wait.reached(&row);
         Ok(Asked::new(row, reached))
     }

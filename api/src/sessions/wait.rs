@@ -1,15 +1,15 @@
 //! What happens when a caller waits for a session to get where it was asked to be.
 //!
-//! The engine hands a waiter the row with each commit that changes it. Of another engine's commits it only hears that there are
-//! some, and reads its one row then, but no more often than every tenth of a second, with a slow look behind it. There is room
-//! for so many waiters and no more; the place is taken before anything is accepted, and given back when the caller goes away,
-//! because then the future is dropped.
+//! The session is watched from before it is asked for anything, and the engine hands a waiter the row with each commit that
+//! changes it. Of another engine's commits it only hears that there are some, and reads its one row then, but no more often than
+//! every tenth of a second, with a slow look behind it. There is room for so many waiters and no more; the place is taken before
+//! anything is accepted, and given back when the caller goes away, because then the future is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::store::session;
-use engine::{Engine, News};
+use engine::{Engine, News, Watch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
@@ -75,10 +75,15 @@ impl Wait {
     }
 
     /// The session once the wait is over, whatever ended it.
-    pub(super) async fn until(&self, engine: &Engine, mut row: session::Model) -> Result<session::Model, Problem> {
-        let deadline = Instant::now() + self.patience;
-        let mut watch = engine.watch_session(row.session_id);
-        let mut look = Instant::now(); // what was committed before it was watched is read
+    pub(super) async fn until(
+        &self,
+        engine: &Engine,
+        mut watch: Watch,
+        mut row: session::Model,
+    ) -> Result<session::Model, Problem> {
+        let begun = Instant::now();
+        let deadline = begun + self.patience;
+        let mut look = if watch.has_news() { begun + LOOK } else { begun }; // what was committed before it was watched is read
         while !self.over(&row) && Instant::now() < deadline {
             tokio::select! {
                 news = watch.next() => match news {

@@ -29,6 +29,8 @@ const OUTSIDE: [&str; 9] = [
 pub(crate) struct Route {
     /// With its placeholders, as `/api/v1/sessions/{id}`.
     pub(crate) path: String,
+    /// What stands between its slashes.
+    segments: Vec<String>,
     operations: Vec<Operation>,
 }
 
@@ -49,6 +51,11 @@ pub(crate) struct Operation {
 }
 
 impl Route {
+    fn new(path: String, operations: Vec<Operation>) -> Self {
+        let segments = path.split('/').map(str::to_owned).collect();
+        Self { path, segments, operations }
+    }
+
     fn operation(&self, method: &Method) -> Option<&Operation> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         self.operations.iter().find(|operation| operation.method == *method)
@@ -84,15 +91,14 @@ impl Route {
         self.path.split('/').zip(path.split('/')).find(|(own, _)| is_it(own)).map(|(_, asked)| asked)
     }
 
-    fn matches(&self, path: &str) -> bool {
-        let (mut own, mut asked) = (self.path.split('/'), path.split('/'));
-        loop {
-            match (own.next(), asked.next()) {
-                (None, None) => return true,
-                (Some(own), Some(asked)) if own == asked || own.starts_with('{') && !asked.is_empty() => {}
-                _ => return false,
-            }
-        }
+    fn matches(&self, asked: &[&str]) -> bool {
+        let fits = |(own, asked): (&String, &&str)| own == asked || own.starts_with('{') && !asked.is_empty();
+        self.segments.len() == asked.len() && self.segments.iter().zip(asked).all(fits)
+    }
+
+    /// How many of its segments are placeholders.
+    fn placeholders(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.starts_with('{')).count()
     }
 }
 
@@ -103,20 +109,12 @@ pub(crate) struct Routes(Vec<Route>);
 impl Routes {
     /// Those of an API, and what is served besides.
     pub(crate) fn of<A: OpenApi>() -> Self {
-        let outside = OUTSIDE.iter().map(|path| Route {
-            path: (*path).to_owned(),
-            operations: vec![Operation {
-                method: Method::GET,
-                id: None,
-                query: None,
-                deprecated: None,
-                body: false,
-                streams: false,
-            }],
-        });
-        let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| Route {
-            path: format!("{PREFIX}{}", path.path),
-            operations: path.operations.into_iter().map(operation).collect(),
+        let get =
+            || Operation { method: Method::GET, id: None, query: None, deprecated: None, body: false, streams: false };
+        let outside = OUTSIDE.iter().map(|path| Route::new((*path).to_owned(), vec![get()]));
+        let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| {
+            let operations = path.operations.into_iter().map(operation).collect();
+            Route::new(format!("{PREFIX}{}", path.path), operations)
         });
         let mut routes: Vec<Route> = Vec::new();
         for route in inside.chain(outside) {
@@ -135,7 +133,8 @@ impl Routes {
 
     /// The route of a path; one that names it wins over one that has a placeholder there.
     pub(crate) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.iter().filter(|route| route.matches(path)).min_by_key(|route| route.path.matches('{').count())
+        let asked: Vec<&str> = path.split('/').collect();
+        self.0.iter().filter(|route| route.matches(&asked)).min_by_key(|route| route.placeholders())
     }
 }
 

@@ -1,18 +1,27 @@
 //! Names everything that is wrong with a JSON body, by the schema that the API document shows.
 //!
-//! Bodies are decoded strictly elsewhere; this runs only for those that were refused, so that all of their mistakes are named
-//! at once, and so that what the document says is what is checked.
+//! All mistakes of a body are named at once, and what the document says is what is checked.
+
+use std::sync::LazyLock;
 
 use engine::FieldError;
+use poem_openapi::OpenApi;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use serde_json::{Map, Value};
 
-/// All mistakes of a value that was to be a `T`.
-pub(crate) fn mistakes<T: Type>(value: &Value) -> Vec<FieldError> {
+use crate::document::Apis;
+
+/// The schemas of the document. They are described once, because every body is held against its own.
+static SCHEMAS: LazyLock<Registry> = LazyLock::new(|| {
     let mut registry = Registry::new();
-    T::register(&mut registry);
-    let mut check = Check { registry: &registry, mistakes: Vec::new() };
+    Apis::register(&mut registry);
+    registry
+});
+
+/// All mistakes of a value that was to be a `T`, which the document has.
+pub(crate) fn mistakes<T: Type>(value: &Value) -> Vec<FieldError> {
+    let mut check = Check { registry: &SCHEMAS, mistakes: Vec::new() };
     check.value(value, &T::schema_ref(), "");
     check.mistakes
 }

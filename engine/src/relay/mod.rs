@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sea_orm::FromQueryResult;
 use serde_json::Value;
 use streams::cloudevents;
@@ -99,12 +100,12 @@ impl Relay {
         if complete { Ok(count) } else { Err(Failed) }
     }
 
-    async fn publish_durable(&self, rows: Vec<Pending>) -> Vec<Mark> {
+    async fn publish_durable(&self, mut rows: Vec<Pending>) -> Vec<Mark> {
         if rows.is_empty() {
             return Vec::new();
         }
         let epoch = self.epoch.get();
-        let outgoing = rows.iter().map(outgoing).collect();
+        let outgoing = rows.iter_mut().map(outgoing).collect();
         let acks = observed(self.publisher.publish_all(outgoing), "relay.publish").await;
         let mut marks = Vec::with_capacity(rows.len());
         let mut failed = None;
@@ -126,10 +127,10 @@ impl Relay {
     }
 
     /// The core lane has no acknowledgement: what was flushed to the server counts as published.
-    async fn publish_core(&self, rows: Vec<Pending>) -> Vec<Mark> {
+    async fn publish_core(&self, mut rows: Vec<Pending>) -> Vec<Mark> {
         let mut marks = Vec::new();
-        for row in &rows {
-            let payload = with_attempt(row).to_string().into();
+        for row in &mut rows {
+            let payload = payload(row);
             let headers = cloudevents::headers(&row.subject, &message_id(row), Some(&row.entity));
             let client = &self.parts.link.client;
             if client.publish_with_headers(row.subject.clone(), headers, payload).await.is_ok() {
@@ -177,10 +178,11 @@ async fn observed<T>(step: impl Future<Output = T>, name: &'static str) -> T {
 #[derive(Debug)]
 struct Failed;
 
-fn with_attempt(row: &Pending) -> Value {
-    let mut payload = row.payload.clone();
+/// What is sent; the row keeps nothing of it.
+fn payload(row: &mut Pending) -> Bytes {
+    let mut payload = row.payload.take();
     payload["attempt"] = row.attempt.into();
-    payload
+    serde_json::to_vec(&payload).unwrap_or_default().into() // a `Value` is always JSON
 }
 
 /// Which sending this is: the same text is sent again after a crash, another attempt is another one.
@@ -189,7 +191,7 @@ fn message_id(row: &Pending) -> String {
 }
 
 /// A message whose span continues the trace of whoever asked.
-fn outgoing(row: &Pending) -> Outgoing {
+fn outgoing(row: &mut Pending) -> Outgoing {
     let span = tracing::info_span!("publish", otel.kind = "producer", messaging.destination = %row.subject,
         event.id = %row.event_id, attempt = row.attempt);
     if let Some(traceparent) = &row.traceparent {
@@ -201,6 +203,6 @@ fn outgoing(row: &Pending) -> Outgoing {
         message_id: message_id(row),
         traceparent,
         headers: vec![(cloudevents::SUBJECT.to_owned(), row.entity.clone())],
-        payload: with_attempt(row).to_string().into(),
+        payload: payload(row),
     }
 }

@@ -142,11 +142,19 @@ async fn run<'a>(
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let size = (rows.len().ilog2() as usize).min(SIZES - 1);
-        let values: Vec<Value> = rows.by_ref().take(1 << size).flatten().collect();
+        let values: Vec<Value> = rows.by_ref().take(1 << size).flatten().map(|value| flat(backend, value)).collect();
         let statement = Statement::from_sql_and_values(backend, text(size), values);
         changed += db.execute_raw(statement).await?.rows_affected();
     }
     Ok(changed)
+}
+
+/// JSON as the text that SQLite stores anyway: the ORM copies the values of a statement, and a text is copied at once.
+fn flat(backend: DbBackend, value: Value) -> Value {
+    match value {
+        Value::Json(Some(json)) if backend == DbBackend::Sqlite => Value::String(serde_json::to_string(&json).ok()),
+        other => other,
+    }
 }
 
 /// `(?, ?), (?, ?)`, in the database's spelling.

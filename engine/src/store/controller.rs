@@ -150,6 +150,13 @@ impl Model {
         !self.revoked && self.facts().ready()
     }
 
+    /// Whether its breaker is closed and has nothing counted against it: then nothing that happens to a command changes it but a
+    /// failure. Known without reading the counts, because every transaction asks it of every controller.
+    #[must_use]
+    pub fn at_ease(&self) -> bool {
+        State::from_name(&self.breaker) == State::Closed && self.breaker_failures == 0
+    }
+
     /// What it said it could take.
     #[must_use]
     pub fn capacity(&self) -> Option<Capacity> {
@@ -160,13 +167,14 @@ impl Model {
     #[must_use]
     pub fn candidate(&self, domain: &'static str, given: u32) -> Candidate {
         let capacity = self.capacity();
+        let ready = self.ready();
         let able = self.capabilities.as_ref().and_then(Json::as_array);
         Candidate {
             controller_id: self.controller_id.clone(),
             platform: self.platform.clone(),
             lane: self.lane(),
-            ready: self.ready(),
-            reason: self.why_not_ready(),
+            ready,
+            reason: if ready { None } else { self.why_not_ready() },
             able: able.is_none_or(|all| all.is_empty() || all.iter().any(|c| c == domain)),
             domain,
             unfit: None,

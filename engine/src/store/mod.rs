@@ -12,6 +12,7 @@ pub mod debt;
 pub mod event;
 pub mod idempotency_key;
 pub mod job;
+pub mod pinned;
 pub mod session;
 pub mod stream_epoch;
 pub mod template;

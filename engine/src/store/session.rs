@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use streams::wire::SessionState;
 
+use super::pinned::Pinned;
+
 /// A session's row.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
@@ -18,7 +20,7 @@ pub struct Model {
     pub user_id: String,
     pub template_id: String,
     #[sea_orm(column_type = "JsonBinary")]
-    pub template: Json,
+    pub template: Pinned,
     pub platform: String,
     pub controller_id: Option<String>,
     pub lane: Option<String>,

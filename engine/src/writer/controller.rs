@@ -46,7 +46,7 @@ impl Batch<'_> {
     ) -> Result<(), DbErr> {
         use controller::Column as C;
         let rows = controller::Entity::find().order_by_asc(C::ControllerId).all(tx).await?;
-        let on_trial = rows.iter().filter(|row| !row.breaker().at_ease());
+        let on_trial = rows.iter().filter(|row| !row.at_ease());
         meant.extend(on_trial.map(|row| row.controller_id.clone()));
         meant.extend(judged.iter().filter_map(|id| self.owner(*id)));
         self.controllers =

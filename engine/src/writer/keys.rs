@@ -6,15 +6,16 @@
 //! has one effect, however often it comes, and through however many engines. What is refused is not kept.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use super::{Done, Error, Job};
+use crate::store::bulk::Insert;
 use crate::store::idempotency_key::{Column, Entity, Model};
 
 /// How long an answer is kept, in milliseconds.
@@ -23,6 +24,8 @@ pub const KEPT_MS: i64 = 24 * 3_600_000;
 const SWEEP_MS: i64 = 3_600_000;
 /// Answers that one look forgets at most; where there are more, the next transaction looks again.
 const SWEEP: u64 = 500;
+
+static INSERT: LazyLock<Insert<Entity>> = LazyLock::new(|| Insert::new("idempotency_keys", &[]));
 
 tokio::task_local! {
     static CURRENT: Key;
@@ -148,11 +151,7 @@ impl Keys {
         for (principal, key) in self.stale.drain(..) {
             Entity::delete_by_id((principal, key)).exec(tx).await?;
         }
-        if !self.fresh.is_empty() {
-            let rows = self.fresh.drain(..).map(IntoActiveModel::into_active_model);
-            Entity::insert_many(rows).exec_without_returning(tx).await?;
-        }
-        Ok(())
+        INSERT.run(tx, std::mem::take(&mut self.fresh)).await.map(drop)
     }
 }
 

@@ -32,6 +32,8 @@ impl Needs {
         jobs.iter().for_each(|job| needs.add(&job.work));
         needs.sessions.sort_unstable();
         needs.sessions.dedup();
+        needs.templates.sort_unstable();
+        needs.templates.dedup();
         needs
     }
 

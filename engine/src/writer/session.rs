@@ -5,7 +5,7 @@ use machine::placement::Place;
 use machine::session::{Decision, Event, Observation, Session, create, decide};
 use sea_orm::{DatabaseTransaction, DbErr};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use streams::crash::{Moment, point};
 use streams::subject::Verb;
 use streams::wire::Resources;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
-use super::decided::{About, Rows, Told, difference};
+use super::decided::{About, Rows, Told};
 use super::judged::Verdict;
 use super::session_row::{command_payload, first_notes, first_row, insert, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
@@ -27,7 +27,7 @@ impl Batch<'_> {
         if let Some(slot) = self.sessions.get(&new.session_id) {
             return Ok(Done::Session(Box::new(slot.row.clone())));
         }
-        let manifest = self.living_template(&new.template_id)?.manifest.clone();
+        self.living_template(&new.template_id)?; // before anything is counted
         let place = self.choose_for(new.session_id, &new.platform, &new.selector);
         let owner = match &place {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
@@ -38,7 +38,7 @@ impl Batch<'_> {
         if let Some(owner) = &owner {
             self.load.give(owner);
         }
-        let row = first_row(new, manifest, &decision.session, self.now_ms);
+        let row = first_row(new, &self.living_template(&new.template_id)?.manifest, &decision.session, self.now_ms);
         self.sessions.insert(new.session_id, Slot { row, state: State::New });
         self.record(new.session_id, None, decision, Vec::new(), trace)?;
         self.note(first_notes(new));
@@ -137,8 +137,9 @@ impl Batch<'_> {
         let usage = report.resource_usage.as_ref().and_then(|usage| Resources::deserialize(usage).ok());
         let (Some(usage), Some(slot)) = (usage, self.sessions.get(&report.session_id)) else { return false };
         let may_use = Resources::deserialize(&slot.row.resources).unwrap_or_default();
-        let percent =
-            slot.row.template["spec"]["useCpuPercent"].as_u64().and_then(|percent| u8::try_from(percent).ok());
+        let percent = slot.row.template.manifest()["spec"]["useCpuPercent"]
+            .as_u64()
+            .and_then(|percent| u8::try_from(percent).ok());
         streams::usage::is_use(&usage, &may_use, percent)
     }
 
@@ -168,12 +169,7 @@ impl Batch<'_> {
         trace: Option<&str>,
     ) -> Result<(), Error> {
         let Decision { session: after, effects } = decision;
-        let changes = before.map_or_else(
-            || after.hard(),
-            |before| {
-                if *before == after { Map::new() } else { difference(&before.hard(), after.hard()) }
-            },
-        );
+        let changes = before.map_or_else(|| after.hard(), |before| after.difference(before));
         let quiet = rows.iter().all(|row| row.causation_id.is_none()) && effects.is_empty();
         if before.is_some() && quiet && changes.keys().all(|name| FENCE.contains(&name.as_str())) {
             return self.keep_fence(id, before, after); // nothing but soft columns moved: no row of the log

@@ -12,15 +12,16 @@ use uuid::Uuid;
 
 use super::work::NewSession;
 use crate::store::bulk::{self, Insert, Update};
+use crate::store::pinned::Pinned;
 use crate::store::session::{self, Column as C};
 
-pub(super) fn first_row(new: &NewSession, manifest: Value, facts: &Session, now_ms: i64) -> session::Model {
+pub(super) fn first_row(new: &NewSession, manifest: &Value, facts: &Session, now_ms: i64) -> session::Model {
     let mut row = session::Model {
         session_id: new.session_id,
         user_id: new.user_id.clone(),
         template_id: new.template_id.clone(),
-        resources: json!(filled(&new.resources, &manifest)),
-        template: manifest,
+        resources: json!(filled(&new.resources, manifest)),
+        template: Pinned::new(manifest),
         platform: new.platform.clone(),
         selector: Value::Object(new.selector.clone()),
         persistent_home: new.persistent_home,
@@ -50,7 +51,7 @@ fn empty_row(session_id: Uuid) -> session::Model {
         session_id,
         user_id: String::new(),
         template_id: String::new(),
-        template: Value::Null,
+        template: Pinned::new(&Value::Null),
         platform: String::new(),
         controller_id: None,
         lane: None,
@@ -145,7 +146,7 @@ pub(super) fn command_payload(
         generation,
         attempt,
     });
-    payload["template"] = row.template.clone(); // it was a manifest when it was stored
+    payload["template"] = row.template.manifest();
     payload
 }
 

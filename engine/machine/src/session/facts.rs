@@ -1,7 +1,7 @@
 //! The facts of a session: what decisions are made on, and which of them the log remembers.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use streams::wire::SessionState;
 use uuid::Uuid;
 
@@ -130,15 +130,31 @@ pub struct Session {
 /// Names of the soft fields: neither logged nor folded.
 pub const SOFT: [&str; 6] = ["deadline_ms", "idle_ms", "last_activity_ms", "last_sign", "connections", "connected_ms"];
 
-impl Session {
-    /// The facts that are logged and folded: all but the soft ones, by the names of their columns.
-    #[must_use]
-    pub fn hard(&self) -> Map<String, Value> {
-        let mut all = match serde_json::to_value(self) {
-            Ok(Value::Object(all)) => all,
-            _ => Map::new(),
-        };
-        all.retain(|name, _| !SOFT.contains(&name.as_str()));
-        all
-    }
+macro_rules! hard {
+    ($($field:ident)*) => {
+        impl Session {
+            /// The facts that are logged and folded: all but the soft ones, by the names of their columns.
+            #[must_use]
+            pub fn hard(&self) -> Map<String, Value> {
+                [$((stringify!($field), json!(self.$field))),*].map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+            }
+
+            /// Those of them that are not as they were, with their new values. No more than these become JSON.
+            #[must_use]
+            pub fn difference(&self, before: &Self) -> Map<String, Value> {
+                let mut changes = Map::new();
+                $(if self.$field != before.$field {
+                    changes.insert(stringify!($field).to_owned(), json!(self.$field));
+                })*
+                changes
+            }
+        }
+    };
+}
+
+hard! {
+    session_id status desired generation controller_id lane placement reason message phase url pod_name
+    command_id command_verb attempt starts starter next_attempt_ms in_turn run_ms expires_ms awake_until_ms extended_s
+    extended_at_ms idle_warned_ms expiry_warned_ms seen_generation seen_epoch seen_seq failures debt idle_timeout_s
+    max_duration_s
 }

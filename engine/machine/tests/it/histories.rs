@@ -1,7 +1,7 @@
 //! Random histories: whatever happens in whatever order, duplicated, late or lost, what is promised holds at every step.
 
 use machine::Lane;
-use machine::session::{Desired, Effect, Event, Session, decide};
+use machine::session::{Desired, Effect, Event, SOFT, Session, decide};
 use proptest::prelude::*;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
@@ -106,6 +106,7 @@ impl Run {
         assert!(decision.session.generation >= self.session.generation, "a generation went back");
         let fence = |s: &Session| (s.seen_generation, s.seen_epoch, s.seen_seq);
         assert!(fence(&decision.session) >= fence(&self.session), "the fence went back");
+        logged(&self.session, &decision.session);
         self.session = decision.session;
         if event == Event::Tick {
             let timers = [self.session.next_attempt_ms, self.session.expires_ms, self.session.idle_ms];
@@ -133,6 +134,21 @@ impl Run {
             assert!(matches!(s.status, S::Deleting | S::Deleted | S::Failed), "after {event:?}: {:?}", s.status);
         }
     }
+}
+
+/// All facts but the soft ones are logged, and what changed between two states is what differs of them.
+fn logged(before: &Session, after: &Session) {
+    let hard = |session: &Session| {
+        let Ok(serde_json::Value::Object(mut all)) = serde_json::to_value(session) else {
+            panic!("facts are an object")
+        };
+        all.retain(|name, _| !SOFT.contains(&name.as_str()));
+        all
+    };
+    let (was, mut is) = (hard(before), hard(after));
+    assert_eq!(after.hard(), is);
+    is.retain(|name, value| was.get(name) != Some(value));
+    assert_eq!(after.difference(before), is);
 }
 
 fn start() -> Run {

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use super::{Done, Error, Job};
-use crate::store::bulk::Insert;
+use crate::store::bulk::{Insert, padded};
 use crate::store::idempotency_key::{Column, Entity, Model};
 
 /// How long an answer is kept, in milliseconds.
@@ -117,7 +117,7 @@ impl Keys {
             given.entry(principal).or_default().push(key);
         }
         for (principal, given) in given {
-            let mine = Entity::find().filter(Column::Principal.eq(principal)).filter(Column::Key.is_in(given));
+            let mine = Entity::find().filter(Column::Principal.eq(principal)).filter(Column::Key.is_in(padded(given)));
             for row in mine.all(tx).await? {
                 let id = (row.principal.clone(), row.key.clone());
                 if row.created_ms > now_ms - KEPT_MS {

@@ -26,6 +26,7 @@ mod m20260102_000009_letters;
 mod m20260102_000011_verify;
 mod m20260102_000012_retention;
 mod m20260102_000013_placement;
+mod m20260102_000014_platform_status;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: String,
     pub(crate) default_platform: String,
     pub(crate) outbox_limit: i64,
+    /// What the streams may hold.
+    pub(crate) streams: streams::topology::Settings,
     /// What of the log goes when it is old.
     pub(crate) retention: Option<engine::retention::Settings>,
     /// Watchers of the live feed at a time; the API's default unless given.
@@ -54,7 +56,7 @@ impl Host {
         let config = engine::Config {
             database: database.clone(),
             link,
-            streams: streams::topology::Settings::default(),
+            streams: settings.streams,
             default_platform: settings.default_platform,
             outbox_limit: settings.outbox_limit,
             retention: settings.retention,

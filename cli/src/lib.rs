@@ -11,6 +11,7 @@ mod dev;
 mod failure;
 mod files;
 mod host;
+mod limits;
 mod migrate;
 mod output;
 mod scratchpad;

@@ -8,6 +8,7 @@ use streams::connect;
 
 use crate::failure::{Failure, Kind};
 use crate::host::{self, Claimed, Host};
+use crate::limits;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     /// A YAML file with settings; environment and flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    limits: limits::Args,
 }
 
 fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Failure> {
@@ -52,6 +55,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
         ("outbox_limit", args.outbox_limit),
         ("migrate", args.migrate),
     ];
+    let flags = flags.into_iter().chain(args.limits.flags());
     let mut settings = Settings::load(args.config.as_deref(), flags);
     let address = host::address(&mut settings, HTTP_ADDR);
     let database_url: Option<String> =
@@ -67,6 +71,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let default_platform = platform.map_or_else(|| "kubernetes".into(), String::from);
     let outbox_limit: Option<std::num::NonZeroU32> = settings.optional("outbox_limit");
     let outbox_limit = outbox_limit.map_or(engine::OUTBOX_LIMIT, |limit| i64::from(limit.get()));
+    let streams = limits::read(&mut settings);
     let migrate = settings.switch("migrate", true);
     let retention = host::retention(&mut settings);
     let feed_watchers_max = settings.optional("feed_watchers_max");
@@ -80,6 +85,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
                 admin_token,
                 default_platform,
                 outbox_limit,
+                streams,
                 retention,
                 feed_watchers_max,
             },

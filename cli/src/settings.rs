@@ -25,11 +25,15 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 18] = [
+const OURS: [&str; 24] = [
     "admin_token",
     "admin_token_file",
     "archive_dir",
+    "commands_max_bytes",
+    "commands_max_messages",
     "data_dir",
+    "dead_letters_max_bytes",
+    "dead_letters_max_messages",
     "default_platform",
     "driver",
     "event_retention",
@@ -42,6 +46,8 @@ const OURS: [&str; 18] = [
     "noop_delay_ms",
     "outbox_limit",
     "prune_unarchived",
+    "reports_max_bytes",
+    "reports_max_messages",
     "sessions_max",
     "state_dir",
 ];

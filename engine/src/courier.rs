@@ -91,7 +91,9 @@ impl Courier {
     /// Declares the streams, and where one is a new incarnation, drives again what the old one held.
     pub(crate) async fn look(&self) -> Result<(), Error> {
         let _alone = self.alone.lock().await;
-        self.declare().await.map(drop)
+        self.declare().await?;
+        topology::make_room(&self.parts.link.jetstream).await?;
+        Ok(())
     }
 
     /// Makes the streams of commands and reports anew, as if the server had lost them: what the log has open is sent again, and
@@ -119,6 +121,7 @@ impl Courier {
         for state in states.iter().filter(|state| state.name == SS_COMMANDS) {
             self.epoch.0.store(state.epoch, Ordering::Release);
         }
+        states.iter().for_each(|state| self.parts.metrics.fullness(state));
         if renewed.is_empty() {
             return Ok(0);
         }

@@ -1,5 +1,6 @@
 //! What `/metrics` tells of the engine. Names are the contract's.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use streams::subject::action;
+use streams::topology::StreamState;
 
 use crate::writer::Outcome;
 
@@ -29,6 +31,11 @@ struct ControllerOnPlatform {
     platform: String,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Stream {
+    stream: &'static str,
+}
+
 /// The engine's metrics and the registry that they, and those of `streams`, live in.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -42,6 +49,7 @@ pub struct Metrics {
     health: Family<ControllerOnPlatform, Gauge>,
     unaccounted: Gauge,
     waiting: Gauge,
+    fullness: Family<Stream, Gauge<f64, AtomicU64>>,
     batch_size: Histogram,
     batch_seconds: Histogram,
 }
@@ -61,6 +69,7 @@ impl Default for Metrics {
             health: Family::default(),
             unaccounted: Gauge::default(),
             waiting: Gauge::default(),
+            fullness: Family::default(),
             batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
         };
@@ -83,6 +92,8 @@ impl Metrics {
         registry.register("streamspace_events_unaccounted", help, self.unaccounted.clone());
         let help = "Commands that are accepted and not yet handed to NATS";
         registry.register("streamspace_outbox_waiting", help, self.waiting.clone());
+        let help = "How full a stream is, from 0 to 1, by bytes or messages, whichever is fuller";
+        registry.register("streamspace_stream_fullness", help, self.fullness.clone());
         let help = "Pieces of work in one transaction";
         registry.register("streamspace_writer_batch_size", help, self.batch_size.clone());
         let help = "Seconds that one transaction took";
@@ -116,6 +127,10 @@ impl Metrics {
 
     pub(crate) fn waiting(&self, commands: i64) {
         self.waiting.set(commands);
+    }
+
+    pub(crate) fn fullness(&self, stream: &StreamState) {
+        self.fullness.get_or_create(&Stream { stream: stream.name }).set(stream.fullness());
     }
 
     pub(crate) fn unaccounted(&self, count: i64) {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::cloudevents;
 use crate::connect::{ACK_TIMEOUT, Link};
 use crate::metrics::Metrics;
+use crate::topology::is_out_of_room;
 use crate::trace;
 
 /// Messages on their way at a time: far below what the connection allows all its users together, because the client waits for
@@ -29,8 +30,8 @@ pub enum Error {
         /// Where it was to go.
         subject: String,
     },
-    /// The stream is at its limit and refuses new messages.
-    #[error("the stream is full: {0}")]
+    /// The stream is at its limit, or the account, or the server: it refuses new messages until there is room.
+    #[error("there is no room: {0}")]
     Full(String),
     /// The message is larger than the server, or the stream, takes.
     #[error("the message is too large: {0}")]
@@ -184,9 +185,7 @@ fn by_server(error: PublishError) -> Error {
     let Some(said) = source else { return Error::Other(error) };
     match said.error_code() {
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Error::TooLarge(said.to_string()),
-        ErrorCode::STREAM_STORE_FAILED | ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES => {
-            Error::Full(said.to_string())
-        }
+        code if is_out_of_room(code) => Error::Full(said.to_string()),
         _ => Error::Other(error),
     }
 }

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use migrations::connect::{self, Role};
 use migrations::testing::POSTGRES_URL;
 use sea_orm::{ConnectionTrait, Statement};
+use streams::metrics::Metrics;
+use streams::publisher::{self, Outgoing, Publisher};
+use streams::topology::SS_COMMANDS;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -30,12 +33,12 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts all, and waits until both servers are ready and every controller takes work.
+    /// Starts all, the servers with these settings, and waits until both servers are ready and every controller takes work.
     ///
     /// # Errors
     /// Where something does not come up.
-    pub(super) async fn start(binary: &Path) -> Result<Self> {
-        let stack = Stack::start(binary, Backend::Postgres, &[]).await?;
+    pub(super) async fn start(binary: &Path, settings: &[(&str, String)]) -> Result<Self> {
+        let stack = Stack::start(binary, Backend::Postgres, settings).await?;
         let (http, second) = stack.serve_beside()?;
         let driven = |n: u64| {
             [("STREAMSPACE_DRIVER", "noop".to_owned()), ("STREAMSPACE_NOOP_DELAY_MS", (20 + 60 * n).to_string())]
@@ -112,6 +115,8 @@ impl Fleet {
                 send(pid, Signal::CONT)
             }
             Action::LoseStore => Ok(self.stack.lock().await.nats.lose_store().await?),
+            Action::Crowd(long) => self.crowd(long).await,
+            Action::Poison(count) => self.poison(count).await,
         }
     }
 
@@ -182,6 +187,47 @@ impl Fleet {
         Ok(server.close().await?)
     }
 
+    /// Sends reports that nobody can read, each until it is stored.
+    async fn poison(&self, count: usize) -> Result<()> {
+        let link = self.stack.lock().await.nats.link().await?;
+        let publisher = Publisher::new(link, Metrics::default());
+        let mut refused = 0;
+        for n in 0..count {
+            let report = Outgoing {
+                subject: "streamspace.session.status".into(),
+                message_id: format!("poison-{n}"),
+                payload: format!("no JSON, {n}").into(),
+                ..Outgoing::default()
+            };
+            let begun = Instant::now();
+            while let Err(error) = publisher.publish(report.clone()).await {
+                ensure!(begun.elapsed() < READY, "report {n} was not stored within {READY:?}: {error}");
+                refused += usize::from(matches!(error, publisher::Error::Full(_)));
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+        ensure!(refused > 0, "the streams were never full, so nothing was proved");
+        Ok(())
+    }
+
+    /// Fills the stream of commands again and again for so long, and then takes out what it put there.
+    async fn crowd(&self, long: Duration) -> Result<()> {
+        const NOBODY: &str = "streamspace.session.create.nowhere.nobody";
+        let link = self.stack.lock().await.nats.link().await?;
+        let publisher = Publisher::new(link.clone(), Metrics::default());
+        let (begun, mut refused) = (Instant::now(), 0);
+        while begun.elapsed() < long {
+            let stored = publisher.publish(Outgoing { subject: NOBODY.into(), ..Outgoing::default() }).await;
+            if matches!(stored, Err(publisher::Error::Full(_))) {
+                refused += 1;
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        ensure!(refused > 0, "the stream of commands was never full, so nothing was proved");
+        link.jetstream.get_stream(SS_COMMANDS).await?.purge().filter(NOBODY).await?;
+        Ok(())
+    }
+
     async fn cut_database(&self) -> Result<()> {
         let database = self.stack.lock().await.database.clone();
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -207,17 +253,16 @@ impl Fleet {
         }
         self.ready(0).await?;
         self.ready(1).await?;
-        for file in std::fs::read_dir(&self.folder)?
-            .flatten()
-            .filter(|file| file.path().extension().is_some_and(|end| end == "log"))
-        {
-            ensure!(
-                !std::fs::read_to_string(file.path())?.contains("panicked"),
-                "{} tells of a panic",
-                file.path().display()
-            );
+        for (path, text) in self.logs()? {
+            ensure!(!text.contains("panicked"), "{} tells of a panic", path.display());
         }
         Ok(())
+    }
+
+    fn logs(&self) -> Result<Vec<(PathBuf, String)>> {
+        let files = std::fs::read_dir(&self.folder)?.flatten().map(|file| file.path());
+        let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| Ok((path.clone(), std::fs::read_to_string(path)?))).collect()
     }
 }
 

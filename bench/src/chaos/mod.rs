@@ -80,7 +80,7 @@ pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Ve
 pub async fn round(binary: &Path, plan: Plan) -> Round {
     let begun = Instant::now();
     let mut round = Round { seed: plan.seed, calm: plan.calm, figures: Figures::default(), wrong: Vec::new() };
-    let fleet = match Fleet::start(binary).await {
+    let fleet = match Fleet::start(binary, &plan.settings).await {
         Ok(fleet) => fleet,
         Err(error) => {
             round.wrong.push(format!("the fleet did not start: {error:#}"));
@@ -118,6 +118,7 @@ async fn play(fleet: &Fleet, plan: &Plan, round: &mut Round) -> Result<()> {
     let database = fleet.stack.lock().await.database.clone();
     let verdict = verdict::judge(&database, &promised, &|| Worlds::read(fleet.journals())).await?;
     (round.figures, round.wrong) = (verdict.figures, verdict.wrong);
+    round.wrong.extend(verdict::parked(&database, plan.poison()).await?);
     round.figures.bumps = bumps.errors.load(Ordering::Relaxed);
     verdict::floor(&round.figures)?;
     let first = bumps.first.lock().map(|first| first.clone()).unwrap_or_default();

@@ -37,6 +37,10 @@ pub enum Action {
     PauseNats(Duration),
     /// SIGKILL, and started again without anything that JetStream stored.
     LoseStore,
+    /// So many reports that nobody can read, more than there is room for; each must become a dead letter.
+    Poison(usize),
+    /// The stream of commands is full of what nobody reads, for so long.
+    Crowd(Duration),
 }
 
 /// A pause, and then an action.
@@ -53,13 +57,21 @@ pub struct Plan {
     pub above: Vec<Step>,
     /// On NATS and controllers.
     pub below: Vec<Step>,
+    /// More of the environment of the servers.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Plan {
     /// A plan that somebody thought of. The seed gives only what users ask for.
     #[must_use]
     pub const fn thought_of(seed: u64, above: Vec<Step>, below: Vec<Step>) -> Self {
-        Self { seed, calm: false, above, below }
+        Self { seed, calm: false, above, below, settings: Vec::new() }
+    }
+
+    /// Reports that nobody can read.
+    pub(super) fn poison(&self) -> usize {
+        let poison = |step: &Step| if let (_, Action::Poison(count)) = step { *count } else { 0 };
+        self.above.iter().chain(&self.below).map(poison).sum()
     }
 
     /// Draws a plan.
@@ -68,9 +80,9 @@ impl Plan {
         let mut rng = StdRng::seed_from_u64(seed);
         if seed.is_multiple_of(CALM_EVERY) {
             let roll = (Duration::from_millis(rng.random_range(200..1_000)), Action::RollServers);
-            return Self { seed, calm: true, above: vec![roll, roll], below: Vec::new() };
+            return Self { calm: true, ..Self::thought_of(seed, vec![roll, roll], Vec::new()) };
         }
-        Self { seed, calm: false, above: hand(&mut rng, above), below: hand(&mut rng, below) }
+        Self::thought_of(seed, hand(&mut rng, above), hand(&mut rng, below))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use engine::store::{dead_letter, session};
 use migrations::connect::Database;
-use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Statement};
 use serde::Serialize;
 use streams::wire::SessionState;
 use tokio::time::sleep;
@@ -103,6 +103,24 @@ pub(super) async fn judge(
                 verdict.wrong(format!("{error:#}"));
             }
             return Ok(verdict);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Waits until each of so many unreadable reports is a dead letter, or the deadline is over; what is wrong then.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub(super) async fn parked(database: &Database, poison: usize) -> Result<Option<String>> {
+    let begun = Instant::now();
+    loop {
+        let letters = dead_letter::Entity::find().filter(dead_letter::Column::Reason.eq("undecodable"));
+        let letters = letters.count(&database.reader).await? as usize;
+        if letters == poison || begun.elapsed() > DEADLINE {
+            return Ok(
+                (letters != poison).then(|| format!("lost: of {poison} unreadable reports {letters} are dead letters"))
+            );
         }
         sleep(LOOK).await;
     }

@@ -9,13 +9,20 @@ use tokio::sync::Semaphore;
 use crate::crash::binary;
 
 /// Stories that run beside each other: they mostly wait.
-static PLACES: Semaphore = Semaphore::const_new(2);
+static PLACES: Semaphore = Semaphore::const_new(4);
 const MEANWHILE: Duration = Duration::from_secs(2);
+/// How long the courier, or the database, may be away at least.
+const AWAY: Duration = Duration::from_secs(60);
 
 async fn ends_right(seed: u64, above: Vec<Step>, below: Vec<Step>) {
+    plays_well(Plan::thought_of(seed, above, below)).await;
+}
+
+async fn plays_well(plan: Plan) {
     let _place = PLACES.acquire().await.expect("open");
-    let told = round(&binary(), Plan::thought_of(seed, above, below)).await;
+    let told = round(&binary(), plan).await;
     assert!(told.wrong.is_empty(), "{}", told.wrong.join("\n"));
+    assert_eq!(told.figures.dead, 0, "a session ended as a dead letter because of {:?}", told.seed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,22 +41,33 @@ async fn nats_loses_its_whole_store_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nats_is_away_for_twenty_seconds() {
-    ends_right(3, vec![], vec![(MEANWHILE, Action::KillNats(Duration::from_secs(20)))]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_database_is_away_for_ten_seconds() {
-    ends_right(5, vec![(MEANWHILE, Action::LoseDatabase(Duration::from_secs(10)))], vec![]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nats_hangs_for_twenty_seconds() {
-    ends_right(4, vec![], vec![(MEANWHILE, Action::PauseNats(Duration::from_secs(20)))]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_loses_its_whole_store_while_the_database_is_away() {
     let away = Action::LoseDatabase(Duration::from_secs(10));
     ends_right(6, vec![(MEANWHILE, away)], vec![(MEANWHILE, Action::LoseStore)]).await;
+}
+
+/// Beside each other, because they wait: a test each would wait for the other's minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_or_the_database_is_away_or_nats_hangs_for_a_minute() {
+    tokio::join!(
+        ends_right(3, vec![], vec![(MEANWHILE, Action::KillNats(AWAY))]),
+        ends_right(4, vec![], vec![(MEANWHILE, Action::PauseNats(AWAY))]),
+        ends_right(5, vec![(MEANWHILE, Action::LoseDatabase(AWAY))], vec![]),
+    );
+}
+
+/// What nobody reads fills the stream of commands; while the database is away what nobody can read fills the dead-letter stream
+/// first, and then the stream of reports.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_stream_is_filled_to_its_limit() {
+    let long = Duration::from_secs(10);
+    let above = vec![(MEANWHILE + long, Action::LoseDatabase(long))];
+    let below = vec![(MEANWHILE, Action::Crowd(long)), (MEANWHILE, Action::Poison(40))];
+    let few = |stream: &'static str| (stream, "16".to_owned());
+    let settings = vec![
+        few("STREAMSPACE_COMMANDS_MAX_MESSAGES"),
+        few("STREAMSPACE_REPORTS_MAX_MESSAGES"),
+        few("STREAMSPACE_DEAD_LETTERS_MAX_MESSAGES"),
+    ];
+    plays_well(Plan { settings, ..Plan::thought_of(7, above, below) }).await;
 }

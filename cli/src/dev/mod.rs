@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::children::Ledger;
 use crate::failure::{Failure, Kind};
 use crate::host::{self, Claimed, Host};
+use crate::limits;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use folder::{Endpoints, Folder, Secrets};
@@ -47,6 +48,8 @@ pub(crate) struct Args {
     /// A YAML file with settings; environment and flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    limits: limits::Args,
 }
 
 struct Config {
@@ -58,6 +61,7 @@ struct Config {
     admin_token: Option<String>,
     controller_id: String,
     default_platform: String,
+    streams: streams::topology::Settings,
     retention: Option<engine::retention::Settings>,
     heartbeat_interval: Option<String>,
 }
@@ -65,6 +69,7 @@ struct Config {
 impl Config {
     fn load(args: Args) -> Result<Self, Failure> {
         let flags = [("http_addr", args.http_addr), ("data_dir", args.data_dir), ("nats_server", args.nats_server)];
+        let flags = flags.into_iter().chain(args.limits.flags());
         let mut settings = Settings::load(args.config.as_deref(), flags);
         let http_addr = host::address(&mut settings, HTTP_ADDR);
         let nats = settings.text("nats_url").is_some().then(|| settings.nats("streamspace dev")).flatten();
@@ -79,6 +84,7 @@ impl Config {
             admin_token,
             controller_id: id.map_or_else(|| "local-1".into(), String::from),
             default_platform: settings.text("default_platform").unwrap_or_else(|| "local".into()),
+            streams: limits::read(&mut settings),
             retention: host::retention(&mut settings),
             heartbeat_interval: settings.text("heartbeat_interval"),
         };
@@ -166,6 +172,7 @@ impl Run {
             admin_token: endpoints.admin_token.clone(),
             default_platform: self.config.default_platform.clone(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            streams: self.config.streams.clone(),
             retention: self.config.retention.clone(),
             feed_watchers_max: None,
         };

@@ -135,6 +135,7 @@ impl Controller {
             instance_id: Uuid::now_v7(),
             order: RwLock::default(),
             abandon: CancellationToken::new(),
+            told: Mutex::default(),
         };
         let (turns, seen, heard) = (Turns::default(), Seen::default(), watch::Sender::new(Heard::Nothing));
         Self { config, driver, reporter, turns, seen, heard, making: Mutex::default() }

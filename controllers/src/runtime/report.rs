@@ -4,14 +4,15 @@
 //! the same bytes, and the engine applies it once. Reports and worlds leave under one lock: while a world is being told no
 //! status overtakes it, so that the engine never takes a session for absent that was reported a moment before.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use serde::Serialize;
 use streams::{
     cloudevents,
     ids::{ControllerId, Platform},
-    publisher::{Outgoing, Publisher},
+    publisher::{self, Outgoing, Publisher},
     subject::{self, Report},
     trace,
     wire::{AppState, AppStatus, Failure, SessionState, SessionStatus},
@@ -27,6 +28,8 @@ use crate::driver::Observed;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between two times that it is told that reports are not taken.
+const TELL: Duration = Duration::from_secs(30);
 
 /// The controller is stopping, and NATS was not there to take the report.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,8 @@ pub(super) struct Reporter {
     pub(super) order: RwLock<()>,
     /// Set when a stop has waited long enough.
     pub(super) abandon: CancellationToken,
+    /// When it was told last that a report was not taken, so that it is not told for every one.
+    pub(super) told: Mutex<Option<Instant>>,
 }
 
 impl Reporter {
@@ -135,11 +140,21 @@ impl Reporter {
                 () = self.abandon.cancelled() => return Err(Stopped),
             };
             let Err(error) = sent else { return Ok(()) };
-            tracing::warn!(%error, report = report.name(), "a report was not acknowledged; it is sent again");
+            self.not_taken(report, &error);
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = self.abandon.cancelled() => return Err(Stopped),
             }
+        }
+    }
+
+    fn not_taken(&self, report: Report, error: &publisher::Error) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| at.elapsed() < TELL) {
+            tracing::debug!(%error, report = report.name(), "a report was not acknowledged either");
+        } else {
+            tracing::warn!(%error, report = report.name(), "a report was not acknowledged; reports are sent again until they are");
+            *told = Some(Instant::now());
         }
     }
 }

@@ -1,6 +1,12 @@
 //! The runtime against a real NATS server, with the streams as the engine declares them.
 
-use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::Utc;
 use controllers::{
@@ -373,4 +379,44 @@ async fn an_install_is_announced_checked_and_reported_and_a_mistake_names_its_li
     assert!(failed.user_error && failed.message.starts_with("line 7: spec.local.command"), "{failed:?}");
     stage.all_acknowledged().await;
     stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_stays_until_its_report_is_kept_however_long_the_reports_are_full() {
+    let mut stage = Stage::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    stage.begin(noop(Some(&journal))).await;
+    let few = topology::Limits { messages: topology::Limits::LEAST_MESSAGES, ..topology::Limits::REPORTS };
+    let settings = topology::Settings { reports: few, ..topology::Settings::default() };
+    topology::declare(&stage.jetstream, &settings, 1).await.unwrap();
+    let fill = || async { stage.jetstream.publish("streamspace.node.status", "x".into()).await.unwrap().await };
+    while fill().await.is_ok() {}
+    let sessions: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
+    for session in &sessions {
+        stage.send(Verb::SessionCreate, &serde_json::to_value(create(*session, 1)).unwrap()).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await; // long enough for several tries
+    assert_eq!(stage.open_commands().await, 20, "none is acknowledged before it is reported");
+    let told = drain(&stage, 20).await;
+    stage.all_acknowledged().await;
+    assert_eq!(told, sessions.into_iter().collect::<HashSet<_>>());
+    let effects = controllers::drivers::noop::history(&journal).unwrap();
+    assert_eq!(effects.iter().map(|effect| effect.session_id).collect::<HashSet<_>>().len(), 20);
+    assert_eq!(effects.len(), 20, "nothing is done twice");
+    stage.stop().await;
+}
+
+/// Reads what the stream of reports holds until so many sessions were told to run.
+async fn drain(stage: &Stage, running: usize) -> HashSet<Uuid> {
+    topology::declare_engine_consumers(&stage.jetstream).await.unwrap();
+    let consumer = topology::bind_engine_consumer(&stage.jetstream, topology::SS_REPORTS).await.unwrap().unwrap();
+    let (mut messages, mut told) = (consumer.messages().await.unwrap(), HashSet::new());
+    while told.len() < running {
+        let message = timeout(PATIENCE, messages.next()).await.expect("a report").unwrap().unwrap();
+        message.ack().await.unwrap();
+        let status = serde_json::from_slice::<SessionStatus>(&message.payload).ok();
+        told.extend(status.filter(|status| status.status == SessionState::Running).map(|status| status.session_id));
+    }
+    told
 }

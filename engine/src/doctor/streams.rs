@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sea_orm::EntityTrait;
-use streams::topology::{self, SS_COMMANDS, SS_REPORTS, STREAMS, Standing};
+use streams::topology::{self, SS_COMMANDS, SS_REPORTS, STREAMS, Standing, StreamState};
 use uuid::Uuid;
 
 use super::{Check, Doctor, Unread, said};
@@ -137,7 +137,7 @@ fn judge(facts: Facts) -> Check {
 
 fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: i64) {
     let name = standing.state.name;
-    check.count(format!("{name}_bytes"), standing.bytes);
+    check.count(format!("{name}_bytes"), standing.state.bytes);
     check.count(format!("{name}_messages"), standing.state.messages);
     for difference in &standing.differs {
         let sentence =
@@ -158,17 +158,18 @@ fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: i64) {
                        asked for what they have";
         check.wrong(about(name), sentence, way_out);
     }
-    let room =
-        [("bytes", standing.bytes, standing.max_bytes), ("messages", standing.state.messages, standing.max_messages)];
+    let StreamState { bytes, max_bytes, messages, max_messages, .. } = standing.state;
+    let room = [("bytes", bytes, max_bytes), ("messages", messages, max_messages)];
     for (what, has, limit) in room {
         let Some(limit) = u64::try_from(limit).ok().filter(|limit| *limit > 0) else { continue };
         let percent = has.saturating_mul(100) / limit;
         let sentence = format!("{name} holds {has} {what} of at most {limit} ({percent} %)");
+        let way_out = format!("see who does not read it, or raise {}", topology::setting(name, what));
         if percent >= 99 {
-            let way_out = "nothing is lost: senders keep what it refuses and try again; see who does not read it, or raise its limit";
+            let way_out = format!("nothing is lost: senders keep what it refuses and try again; {way_out}");
             check.wrong(about(name), format!("{sentence}: it is full"), way_out);
         } else if percent >= FULL {
-            check.warn(about(name), sentence, "see who does not read it, or raise its limit");
+            check.warn(about(name), sentence, way_out);
         }
     }
 }

@@ -51,7 +51,7 @@ enum Error {
     #[error("job {0} is of a kind or has a filter that this version does not know")]
     Unknown(Uuid),
     /// A message cannot go out.
-    #[error("NATS is away: {0}")]
+    #[error("a message cannot be published: {0}")]
     Away(#[source] streams::publisher::Error),
     /// What became of a message cannot be seen.
     #[error("JetStream does not say what became of a message: {0}")]

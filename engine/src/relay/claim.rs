@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sea_orm::{DbBackend, DbErr, FromQueryResult, Statement};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, Statement};
 use serde::Deserialize;
 use serde_json::Value;
 use streams::wire::Capacity;
 
-use super::{BATCH, Pending};
+use super::Pending;
 use crate::parts::Parts;
+use crate::store::event;
 
 /// How long a claim keeps other engines away, in milliseconds.
 const CLAIM_MS: i64 = 15_000;
@@ -63,8 +65,8 @@ impl Windows {
     }
 }
 
-/// The commands that go next, in order.
-pub(super) async fn claim(parts: &Parts, windows: &mut Windows) -> Result<Vec<Pending>, DbErr> {
+/// The commands that go next, in order; `most` of each controller.
+pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Result<Vec<Pending>, DbErr> {
     let held_back = &parts.wakes.held_back;
     held_back.store(true, Ordering::SeqCst); // so that an end that is committed from here on is not missed
     let db = &parts.database.reader;
@@ -79,7 +81,7 @@ pub(super) async fn claim(parts: &Parts, windows: &mut Windows) -> Result<Vec<Pe
     for Waiting { controller_id, capacity, under_way } in waiting {
         let slots = Capacity::deserialize(capacity).map_or(0, |capacity| capacity.slots);
         let window = windows.of(&controller_id, slots, parts.metrics.processed_by(&controller_id), Instant::now());
-        let room = (window - under_way).clamp(0, BATCH);
+        let room = (window - under_way).clamp(0, most);
         if room > 0 {
             let next = of_controller(parts, &controller_id, room, now_ms).await?;
             full |= next.len() as i64 == room;
@@ -91,6 +93,21 @@ pub(super) async fn claim(parts: &Parts, windows: &mut Windows) -> Result<Vec<Pe
     held_back.store(full, Ordering::SeqCst);
     rows.sort_unstable_by_key(|row| (row.turn, row.id));
     Ok(rows)
+}
+
+/// Lets go of commands that were not published, so that they go first, in their order, once they are taken. What fails here
+/// passes with the claim.
+pub(super) async fn release(parts: &Parts, ids: Vec<i64>) {
+    if parts.database.backend != DbBackend::Postgres {
+        return; // nothing was claimed
+    }
+    let release = event::Entity::update_many()
+        .col_expr(event::Column::ClaimedUntilMs, Expr::value(None::<i64>))
+        .filter(event::Column::Id.is_in(ids))
+        .exec(&parts.database.writer);
+    if let Err(error) = release.await {
+        tracing::debug!(%error, "claims stay until they pass");
+    }
 }
 
 async fn of_controller(parts: &Parts, controller_id: &str, room: i64, now_ms: i64) -> Result<Vec<Pending>, DbErr> {

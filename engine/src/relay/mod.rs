@@ -1,9 +1,12 @@
 //! What happens between a commit and the courier: committed commands are published, and marked once JetStream has them.
 //!
 //! The relay is woken by commits and by a slow poll. A row stays `pending` until its PubAck, so that a crash anywhere here
-//! only publishes again, under the same message id. `claim` says which commands go, and in which order.
+//! only publishes again, under the same message id. `claim` says which commands go, and in which order, `patience` how long the
+//! relay waits where JetStream does not take them. Public copies of dead letters go their own way beside: their stream may be full
+//! while commands flow.
 
 mod claim;
+mod patience;
 
 use std::pin::pin;
 use std::task::Poll;
@@ -15,11 +18,13 @@ use serde_json::Value;
 use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use claim::Windows;
+use patience::Patience;
 
 use crate::courier::Epoch;
 use crate::parts::Parts;
@@ -29,8 +34,6 @@ use crate::writer::{Mark, Work};
 const BATCH: i64 = 512;
 /// The slow poll behind the wake-ups.
 const POLL: Duration = Duration::from_secs(5);
-/// The pause after a round in which something could not be published.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// A pending command.
 #[derive(Debug, FromQueryResult)]
@@ -55,111 +58,168 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn run(self, cancel: CancellationToken) {
-        let mut windows = Windows::default();
+        let looked = Notify::new();
+        tokio::join!(self.send_commands(&looked, &cancel), self.send_copies(&looked, &cancel));
+    }
+
+    /// Publishes commands as they come; `looked` is told after each look at the outbox.
+    async fn send_commands(&self, looked: &Notify, cancel: &CancellationToken) {
+        let (mut windows, mut patience) = (Windows::default(), Patience::new("commands"));
         loop {
             tokio::select! {
                 () = self.parts.wakes.outbox.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
                 () = cancel.cancelled() => return,
             }
-            while !cancel.is_cancelled() {
-                match self.round(&mut windows).await {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(Failed) => tokio::time::sleep(PAUSE).await,
+            while self.is_connected(cancel).await {
+                let round = self.round(&mut windows, patience.most()).await;
+                looked.notify_one();
+                match round {
+                    Ok(count) if patience.taken(count) => {}
+                    Ok(_) => break,
+                    Err(failed) => patience.wait(&failed, cancel).await,
                 }
             }
         }
     }
 
-    /// Publishes one batch; answers how many commands it had.
-    async fn round(&self, windows: &mut Windows) -> Result<usize, Failed> {
-        if !self.parts.link.state.borrow().connected {
-            return Err(Failed);
+    /// Publishes the public copies of dead letters that were decided here.
+    async fn send_copies(&self, looked: &Notify, cancel: &CancellationToken) {
+        let mut patience = Patience::new("dead letters");
+        while cancel.run_until_cancelled(looked.notified()).await.is_some() {
+            while self.is_connected(cancel).await {
+                match self.publish_copies(patience.most()).await {
+                    Ok(count) if patience.taken(count) => {}
+                    Ok(_) => break,
+                    Err(failed) => patience.wait(&failed, cancel).await,
+                }
+            }
         }
-        let rows = claim::claim(&self.parts, windows).await.map_err(|error| {
-            tracing::warn!(%error, "the outbox cannot be read");
-            Failed
-        })?;
+    }
+
+    /// Waits for a connection; false where the engine ends before there is one.
+    async fn is_connected(&self, cancel: &CancellationToken) -> bool {
+        let mut link = self.parts.link.state.clone();
+        let connected = cancel.run_until_cancelled(link.wait_for(|state| state.connected)).await;
+        connected.is_some_and(|state| state.is_ok()) && !cancel.is_cancelled()
+    }
+
+    /// Publishes one batch, of each controller `most` commands; answers how many it had.
+    async fn round(&self, windows: &mut Windows, most: i64) -> Result<usize, Failed> {
+        let claimed = claim::claim(&self.parts, windows, most).await;
+        let rows = claimed.map_err(|error| Failed::nothing(format!("the outbox cannot be read: {error}")))?;
         let count = rows.len();
         if count == 0 {
-            return self.publish_copies().await;
+            return Ok(0);
         }
         let (core, durable): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.lane.as_deref() == Some("core"));
         point("relay.publish", Moment::Before);
-        let mut marks = self.publish_durable(durable).await;
-        marks.extend(self.publish_core(core).await);
+        let mut sent = self.publish_durable(durable).await;
+        sent.add(self.publish_core(core).await);
         point("relay.publish", Moment::After);
-        let complete = marks.len() == count;
         point("relay.mark", Moment::Before);
-        if !marks.is_empty() {
-            let marking = self.parts.writer.enqueue(Work::Published(marks), None);
-            observed(marking, "relay.mark").await.map_err(|_| Failed)?;
+        let some = !sent.marks.is_empty();
+        if some {
+            let marking = self.parts.writer.enqueue(Work::Published(sent.marks), None);
+            let marked = observed(marking, "relay.mark").await;
+            marked.map_err(|error| Failed::nothing(format!("what was published cannot be marked: {error}")))?;
         }
         point("relay.mark", Moment::After);
-        if complete { Ok(count) } else { Err(Failed) }
+        let Some(why) = sent.refused else { return Ok(count) };
+        claim::release(&self.parts, sent.left).await;
+        Err(Failed { why, some })
     }
 
-    async fn publish_durable(&self, mut rows: Vec<Pending>) -> Vec<Mark> {
+    async fn publish_durable(&self, mut rows: Vec<Pending>) -> Sent {
+        let mut sent = Sent::default();
         if rows.is_empty() {
-            return Vec::new();
+            return sent;
         }
         let epoch = self.epoch.get();
         let outgoing = rows.iter_mut().map(outgoing).collect();
         let acks = observed(self.publisher.publish_all(outgoing), "relay.publish").await;
-        let mut marks = Vec::with_capacity(rows.len());
-        let mut failed = None;
         for (row, ack) in rows.iter().zip(acks) {
             match ack {
                 Ok(ack) => {
                     self.parts.metrics.published(&row.subject);
                     let seq = i64::try_from(ack.sequence).ok();
-                    marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: Some(epoch), seq });
+                    sent.marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: Some(epoch), seq });
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => sent.keep(row.id, error),
             }
         }
-        if let Some(error) = failed {
-            let count = rows.len() - marks.len();
-            tracing::warn!(%error, commands = count, "not published yet; they stay in the outbox");
-        }
-        marks
+        sent
     }
 
     /// The core lane has no acknowledgement: what was flushed to the server counts as published.
-    async fn publish_core(&self, mut rows: Vec<Pending>) -> Vec<Mark> {
-        let mut marks = Vec::new();
+    async fn publish_core(&self, mut rows: Vec<Pending>) -> Sent {
+        let mut sent = Sent::default();
         for row in &mut rows {
             let payload = payload(row);
             let headers = cloudevents::headers(&row.subject, &message_id(row), Some(&row.entity));
             let client = &self.parts.link.client;
-            if client.publish_with_headers(row.subject.clone(), headers, payload).await.is_ok() {
-                self.parts.metrics.published(&row.subject);
-                marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: None, seq: None });
+            match client.publish_with_headers(row.subject.clone(), headers, payload).await {
+                Ok(()) => {
+                    self.parts.metrics.published(&row.subject);
+                    sent.marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: None, seq: None });
+                }
+                Err(error) => sent.keep(row.id, error),
             }
         }
         match self.parts.link.client.flush().await {
-            Ok(()) => marks,
-            Err(_) => Vec::new(),
+            Ok(()) => sent,
+            Err(error) => {
+                let left = rows.iter().map(|row| row.id).collect();
+                Sent { marks: Vec::new(), left, refused: Some(error.to_string()) }
+            }
         }
     }
 
-    /// The public copies of dead letters that were decided here.
-    async fn publish_copies(&self) -> Result<usize, Failed> {
-        let copies =
-            crate::dead_letters::uncopied(&self.parts.database.reader, BATCH as u64).await.map_err(|_| Failed)?;
+    /// One batch of public copies, `most` of them; answers how many there were.
+    async fn publish_copies(&self, most: i64) -> Result<usize, Failed> {
+        let read = crate::dead_letters::uncopied(&self.parts.database.reader, most.unsigned_abs()).await;
+        let copies = read.map_err(|error| Failed::nothing(format!("the dead letters cannot be read: {error}")))?;
         if copies.is_empty() {
             return Ok(0);
         }
         let (ids, outgoing): (Vec<Uuid>, Vec<Outgoing>) = copies.into_iter().unzip();
         let acks = self.publisher.publish_all(outgoing).instrument(tracing::info_span!("publish dead letters")).await;
-        let done: Vec<Uuid> = ids.into_iter().zip(acks).filter_map(|(id, ack)| ack.is_ok().then_some(id)).collect();
-        if done.is_empty() {
-            return Err(Failed);
+        let (mut done, mut refused) = (Vec::with_capacity(ids.len()), None);
+        for (id, ack) in ids.into_iter().zip(acks) {
+            match ack {
+                Ok(_) => done.push(id),
+                Err(error) => refused = Some(error.to_string()),
+            }
         }
         let count = done.len();
-        self.parts.writer.enqueue(Work::Copied(done), None).await.map_err(|_| Failed)?;
-        Ok(count)
+        if count > 0 {
+            let written = self.parts.writer.enqueue(Work::Copied(done), None).await;
+            written.map_err(|error| Failed::nothing(format!("what was copied cannot be marked: {error}")))?;
+        }
+        refused.map_or(Ok(count), |why| Err(Failed { why, some: count > 0 }))
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Sent {
+    marks: Vec<Mark>,
+    /// Rows that are still pending.
+    left: Vec<i64>,
+    /// Why.
+    refused: Option<String>,
+}
+
+impl Sent {
+    fn keep(&mut self, row: i64, why: impl ToString) {
+        self.left.push(row);
+        self.refused.get_or_insert_with(|| why.to_string());
+    }
+
+    fn add(&mut self, other: Self) {
+        self.marks.extend(other.marks);
+        self.left.extend(other.left);
+        self.refused = self.refused.take().or(other.refused);
     }
 }
 
@@ -176,7 +236,17 @@ async fn observed<T>(step: impl Future<Output = T>, name: &'static str) -> T {
 
 /// Something was not published; it stays pending.
 #[derive(Debug)]
-struct Failed;
+struct Failed {
+    why: String,
+    /// Whether something else was.
+    some: bool,
+}
+
+impl Failed {
+    fn nothing(why: impl Into<String>) -> Self {
+        Self { why: why.into(), some: false }
+    }
+}
 
 /// What is sent; the row keeps nothing of it.
 fn payload(row: &mut Pending) -> Bytes {

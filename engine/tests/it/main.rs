@@ -14,6 +14,7 @@ mod events;
 mod fate;
 mod feed;
 mod fold;
+mod full;
 mod history;
 mod idleness;
 mod jobs;

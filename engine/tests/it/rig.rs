@@ -72,6 +72,13 @@ impl Rig {
         self.engine = Engine::start(config).await.expect("started");
     }
 
+    /// Starts another engine in its place, whose streams may hold no more than this.
+    pub(crate) async fn streams(&mut self, streams: streams::topology::Settings) {
+        self.engine.stop().await;
+        let config = Config { streams, ..config(&self.database, &self.nats, &self.clock).await };
+        self.engine = Engine::start(config).await.expect("started");
+    }
+
     /// Starts another engine in its place, which takes away what of the log is old.
     pub(crate) async fn retain(&mut self, settings: engine::retention::Settings) {
         self.engine.stop().await;

@@ -13,12 +13,6 @@ use super::{Error, STREAMS, Settings, StreamState, find, merged, refused, state,
 pub struct Standing {
     /// As it stands.
     pub state: StreamState,
-    /// Bytes in it.
-    pub bytes: u64,
-    /// Bytes that it may hold; below 1: any number.
-    pub max_bytes: i64,
-    /// Messages that it may hold; below 1: any number.
-    pub max_messages: i64,
     /// Where it is not what it must be.
     pub differs: Vec<Difference>,
 }
@@ -74,13 +68,7 @@ pub async fn examine(context: &Context, settings: &Settings) -> Result<Vec<Optio
 }
 
 fn standing(name: &'static str, info: &Info, wanted: Config) -> Standing {
-    Standing {
-        state: state(name, info, false),
-        bytes: info.state.bytes,
-        max_bytes: info.config.max_bytes,
-        max_messages: info.config.max_messages,
-        differs: differences(&info.config, wanted),
-    }
+    Standing { state: state(name, info, false), differs: differences(&info.config, wanted) }
 }
 
 fn differences(found: &Config, wanted: Config) -> Vec<Difference> {

@@ -6,12 +6,15 @@
 
 mod consumers;
 mod examine;
+mod limits;
+mod room;
 mod whereabouts;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, DeleteStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, DeleteStreamErrorKind, GetStreamErrorKind,
+};
 use async_nats::jetstream::stream::{self, Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy};
 use async_nats::jetstream::{Context, ErrorCode};
 use chrono::{DateTime, Utc};
@@ -21,6 +24,8 @@ pub use consumers::{
     declare_controller_consumer, declare_engine_consumers, remove_controller_consumer,
 };
 pub use examine::{ConsumerState, Difference, Standing, Stored, consumers, examine, newest};
+pub use limits::{Limits, Settings, setting};
+pub use room::make_room;
 pub use whereabouts::{Whereabouts, whereabouts};
 
 use crate::subject;
@@ -65,6 +70,22 @@ pub enum Error {
         #[source]
         source: async_nats::Error,
     },
+    /// The server, or the account, has not so much room as a stream may take.
+    #[error(
+        "stream {stream} may hold {bytes} bytes, and JetStream has not so much room left: {source}; lower {setting}, or give the \
+         server more (`max_file_store`, or the account's limit)"
+    )]
+    NoRoom {
+        /// Which.
+        stream: &'static str,
+        /// What it may hold.
+        bytes: i64,
+        /// What sets that.
+        setting: String,
+        /// What the server said.
+        #[source]
+        source: async_nats::Error,
+    },
     /// A consumer would never get a message.
     #[error("no subject of {stream} can match the filter {filter}")]
     FilterMatchesNothing {
@@ -77,37 +98,6 @@ pub enum Error {
 
 fn refused(what: impl Into<String>, source: impl Into<async_nats::Error>) -> Error {
     Error::Refused { what: what.into(), source: source.into() }
-}
-
-/// Size and copies of the streams.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Copies of each message in a cluster: 1, 3 or 5.
-    pub replicas: usize,
-    /// Bytes that the stream of commands may hold.
-    pub max_bytes_commands: i64,
-    /// Bytes that the stream of reports may hold.
-    pub max_bytes_reports: i64,
-    /// Bytes that the dead-letter stream may hold.
-    pub max_bytes_dlq: i64,
-    /// Messages that each may hold.
-    pub max_msgs: i64,
-    /// How long the server remembers message ids.
-    pub duplicate_window: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        const MIB: i64 = 1024 * 1024;
-        Self {
-            replicas: 1,
-            max_bytes_commands: 256 * MIB,
-            max_bytes_reports: 256 * MIB,
-            max_bytes_dlq: 128 * MIB,
-            max_msgs: 1_000_000,
-            duplicate_window: Duration::from_secs(120),
-        }
-    }
 }
 
 /// A stream as it stands.
@@ -125,14 +115,30 @@ pub struct StreamState {
     pub last_seq: u64,
     /// Messages in it.
     pub messages: u64,
+    /// Messages that it may hold; below 1: any number.
+    pub max_messages: i64,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Bytes that it may hold; below 1: any number.
+    pub max_bytes: i64,
     /// When it was made, by the server's clock.
     pub created_at: DateTime<Utc>,
+}
+
+impl StreamState {
+    /// How full it is, from 0 to 1: by messages or by bytes, whichever is fuller.
+    #[must_use]
+    pub fn fullness(&self) -> f64 {
+        let share = |has: u64, limit: i64| if limit > 0 { has as f64 / limit as f64 } else { 0.0 };
+        share(self.messages, self.max_messages).max(share(self.bytes, self.max_bytes)).min(1.0)
+    }
 }
 
 /// Makes the three streams what they must be. `next_epoch` is the epoch of those that have to be created.
 ///
 /// # Errors
-/// [`Error::Unchangeable`] where only a new stream would do, [`Error::Refused`] with the server's word otherwise.
+/// [`Error::Unchangeable`] where only a new stream would do, [`Error::NoRoom`] where the server has less room than the stream may
+/// take, [`Error::Refused`] with the server's word otherwise.
 pub async fn declare(context: &Context, settings: &Settings, next_epoch: i64) -> Result<Vec<StreamState>, Error> {
     let mut states = Vec::with_capacity(STREAMS.len());
     for name in STREAMS {
@@ -210,13 +216,35 @@ async fn declare_one(context: &Context, name: &'static str, wanted: Config, epoc
         // Another engine was faster: its epoch stands.
         Err(error) => match (find(context, name).await?, is_taken(&error.kind())) {
             (Some(info), true) => update(context, name, info, wanted, epoch).await,
-            _ => Err(refused(format!("creating stream {name}"), error)),
+            _ => Err(unwilling("creating", name, wanted.max_bytes, error)),
         },
     }
 }
 
 fn is_taken(kind: &CreateStreamErrorKind) -> bool {
     matches!(kind, CreateStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}
+
+/// Why the server does not make a stream as it must be.
+fn unwilling(doing: &str, name: &'static str, bytes: i64, error: CreateStreamError) -> Error {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(said) if is_out_of_room(said.error_code()) => {
+            Error::NoRoom { stream: name, bytes, setting: setting(name, "bytes"), source: error.into() }
+        }
+        _ => refused(format!("{doing} stream {name}"), error),
+    }
+}
+
+/// Whether what JetStream may store is used up: by one stream, by the account, or by the whole server.
+pub(crate) fn is_out_of_room(code: ErrorCode) -> bool {
+    [
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::STREAM_STORE_FAILED,
+    ]
+    .contains(&code)
 }
 
 async fn find(context: &Context, name: &str) -> Result<Option<Info>, Error> {
@@ -249,8 +277,8 @@ async fn update(
     if target == *found {
         return Ok(state(name, &info, false));
     }
-    let what = format!("updating stream {name}");
-    let info = context.update_stream(target).await.map_err(|error| refused(what, error))?;
+    let bytes = target.max_bytes;
+    let info = context.update_stream(target).await.map_err(|error| unwilling("updating", name, bytes, error))?;
     tracing::info!(stream = name, "updated stream");
     Ok(state(name, &info, false))
 }
@@ -279,22 +307,18 @@ fn sorted(subjects: &[String]) -> Vec<&String> {
 }
 
 fn wanted(context: &Context, settings: &Settings, name: &'static str) -> Config {
-    let max_bytes = match name {
-        SS_COMMANDS => settings.max_bytes_commands,
-        SS_REPORTS => settings.max_bytes_reports,
-        _ => settings.max_bytes_dlq,
-    };
+    let Limits { bytes, messages } = settings.limits(name);
     let room = context.client().max_payload().saturating_sub(HEADROOM);
-    let limit = i32::try_from(room).unwrap_or(i32::MAX).max(1024);
+    let largest = i32::try_from(room).unwrap_or(i32::MAX).max(1024);
     Config {
         name: name.into(),
         subjects: subjects(name),
         retention: retention(name),
         discard: DiscardPolicy::New,
         storage: stream::StorageType::File,
-        max_bytes,
-        max_messages: settings.max_msgs,
-        max_message_size: if name == SS_DLQ { -1 } else { limit },
+        max_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        max_messages: i64::try_from(messages).unwrap_or(i64::MAX),
+        max_message_size: if name == SS_DLQ { -1 } else { largest },
         num_replicas: settings.replicas,
         duplicate_window: settings.duplicate_window,
         ..Config::default()
@@ -324,6 +348,9 @@ fn state(name: &'static str, info: &Info, created: bool) -> StreamState {
         first_seq: info.state.first_sequence,
         last_seq: info.state.last_sequence,
         messages: info.state.messages,
+        max_messages: info.config.max_messages,
+        bytes: info.state.bytes,
+        max_bytes: info.config.max_bytes,
         created_at: DateTime::from_timestamp_nanos(nanos),
     }
 }

@@ -141,6 +141,8 @@ async fn answer(pulled: &Pulled, verdict: Verdict, parker: &Parker, cancel: &Can
         Verdict::Done => return true,
         Verdict::Park(why) => match parker.park(&pulled.delivery, &why).await {
             Ok(_) => return true,
+            // It comes again every few seconds until it can be parked: once is enough to be told.
+            Err(error) if pulled.delivery.delivered > 1 => tracing::debug!(%error, "still cannot park a message"),
             Err(error) => {
                 tracing::error!(subject = %pulled.delivery.subject, why, error = %error, "cannot park a message; it stays in its stream");
             }

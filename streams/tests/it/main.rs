@@ -8,6 +8,7 @@ mod connection;
 mod contract;
 #[cfg(feature = "crash-points")]
 mod crash;
+mod full;
 mod parking;
 mod points;
 mod probe;

@@ -7,9 +7,13 @@ use streams::ids::{ControllerId, Platform};
 use streams::metrics::Metrics;
 use streams::publisher::{Error as PublishError, Outgoing, Publisher};
 use streams::testing::nats;
-use streams::topology::{self, Error, SS_COMMANDS, SS_DLQ, SS_REPORTS, STREAMS, Settings};
+use streams::topology::{self, Error, Limits, SS_COMMANDS, SS_DLQ, SS_REPORTS, STREAMS, Settings};
 
 use crate::eventually;
+
+const fn few(messages: u64) -> Limits {
+    Limits { messages, ..Limits::COMMANDS }
+}
 
 fn one() -> (Platform, ControllerId) {
     (Platform::try_new("docker").unwrap(), ControllerId::try_new("host-1").unwrap())
@@ -57,7 +61,7 @@ async fn a_changed_setting_is_applied_and_messages_stay() {
     let link = nats.declared().await.unwrap();
     let publisher = Publisher::new(link.clone(), Metrics::default());
     publisher.publish(command(1, b"x")).await.unwrap();
-    let settings = Settings { max_msgs: 10, duplicate_window: Duration::from_secs(60), ..Settings::default() };
+    let settings = Settings { commands: few(10), duplicate_window: Duration::from_secs(60), ..Settings::default() };
     let states = topology::declare(&link.jetstream, &settings, 9).await.unwrap();
     assert_eq!((states[0].messages, states[0].epoch, states[0].created), (1, 1, false));
     let stream = link.jetstream.get_stream(SS_COMMANDS).await.unwrap();
@@ -99,7 +103,7 @@ async fn a_lost_store_comes_back_under_a_new_epoch() {
 async fn a_full_work_queue_refuses_and_drops_nothing() {
     let nats = nats().await;
     let link = nats.link().await.unwrap();
-    let settings = Settings { max_msgs: 3, ..Settings::default() };
+    let settings = Settings { commands: few(3), ..Settings::default() };
     topology::declare(&link.jetstream, &settings, 1).await.unwrap();
     let publisher = Publisher::new(link.clone(), Metrics::default());
     let results = publisher.publish_all((0..5).map(|i| command(i, b"x")).collect()).await;

@@ -1,0 +1,62 @@
+//! Room in the dead-letter stream. It keeps what was read, as the public copy of the dead letters, and so it fills; the table
+//! of dead letters is the record. So what was recorded goes when room gets tight, the oldest first; what was not stays.
+
+use async_nats::jetstream::Context;
+
+use super::{ENGINE, Error, SS_DLQ, StreamState, bind_engine_consumer, incarnation, refused};
+
+/// From this fullness on room is made.
+const TIGHT: f64 = 0.75;
+
+/// Lets the older half of what the engine recorded go, where the dead-letter stream is almost full. Answers how many messages.
+///
+/// # Errors
+/// [`Error::Refused`] where the server did not answer.
+pub async fn make_room(context: &Context) -> Result<u64, Error> {
+    let Some(state) = incarnation(context, SS_DLQ).await?.filter(|state| state.fullness() >= TIGHT) else {
+        return Ok(0);
+    };
+    let Some(consumer) = bind_engine_consumer(context, SS_DLQ).await? else { return Ok(0) };
+    let Some(until) = goes_before(&state, consumer.cached_info().ack_floor.stream_sequence) else { return Ok(0) };
+    let what = || format!("making room in {SS_DLQ}");
+    let stream = context.get_stream_no_info(SS_DLQ).await.map_err(|error| refused(what(), error))?;
+    let purged = stream.purge().sequence(until).await.map_err(|error| refused(what(), error))?.purged;
+    tracing::info!(
+        stream = SS_DLQ,
+        consumer = ENGINE,
+        messages = purged,
+        "made room: the oldest that are recorded went"
+    );
+    Ok(purged)
+}
+
+/// The sequence before which messages go. All up to `recorded` were acknowledged, so they are in the table.
+fn goes_before(state: &StreamState, recorded: u64) -> Option<u64> {
+    let oldest = state.first_seq.max(1);
+    (recorded >= oldest).then(|| oldest + (recorded - oldest) / 2 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_half_of_what_was_recorded_goes_and_nothing_else() {
+        let state = |first_seq| StreamState {
+            name: SS_DLQ,
+            epoch: 1,
+            created: false,
+            first_seq,
+            last_seq: 100,
+            messages: 100,
+            max_messages: 100,
+            bytes: 0,
+            max_bytes: 0,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        assert_eq!(goes_before(&state(1), 100), Some(51));
+        assert_eq!(goes_before(&state(41), 41), Some(42), "the only one");
+        assert_eq!(goes_before(&state(41), 40), None, "none of them is recorded");
+        assert_eq!(goes_before(&state(1), 0), None);
+    }
+}

@@ -20,8 +20,9 @@ use crate::queries;
 use crate::store::session;
 use crate::writer::{Error, Work};
 
-/// States in which the owner has, or is about to have, something of the session.
-const EXISTING: [&str; 4] = ["running", "hibernated", "hibernating", "deleting"];
+/// States in which the owner has something of the session. Whatever is under way is no word of a world: it may have been told
+/// before the owner began, and what was asked ends with its own answer.
+const EXISTING: [&str; 2] = ["running", "hibernated"];
 
 /// What parts without a span tell of, once all are here.
 const EVERYTHING: Span = Span { from: Uuid::nil(), until: None };
@@ -120,6 +121,7 @@ impl Worlds {
             .column(session::Column::Generation)
             .filter(session::Column::ControllerId.eq(&world.controller_id))
             .filter(session::Column::Status.is_in(EXISTING))
+            .filter(session::Column::CommandId.is_null())
             .filter(session::Column::SessionId.gte(span.from))
             .apply_if(span.until, |rows, until| rows.filter(session::Column::SessionId.lt(until)))
             .into_tuple()

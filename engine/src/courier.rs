@@ -3,7 +3,13 @@
 //!
 //! An epoch counts the incarnations of the streams. It is stored only after everything that the old incarnation held was
 //! put back, so that a crash in between does it again.
+//!
+//! Streams that were restored to an older state count as lost: sequences repeat in them under an epoch that the fences of reports
+//! know further of, and what is new would be taken for old.
 
+mod older;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -15,6 +21,9 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use older::Memory;
+
+use crate::ends;
 use crate::parts::Parts;
 use crate::store::commanded::{Commanded, Word, each};
 use crate::store::stream_epoch;
@@ -58,6 +67,22 @@ pub struct Rebuilt {
     pub commands: usize,
 }
 
+/// The streams, and what the tables know of them.
+#[derive(Debug)]
+struct Survey {
+    /// The epoch of each stream that the tables refer to.
+    epochs: HashMap<String, i64>,
+    /// The highest sequence of that epoch that they know.
+    ends: HashMap<&'static str, u64>,
+    states: Vec<StreamState>,
+}
+
+impl Survey {
+    fn epoch(&self, stream: &str) -> i64 {
+        self.epochs.get(stream).copied().unwrap_or(0)
+    }
+}
+
 /// Keeps the streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Courier {
@@ -67,7 +92,7 @@ pub(crate) struct Courier {
     /// Told when consumers have to be declared again and worlds asked for.
     pub(crate) renewed: Arc<Notify>,
     /// Held by whoever looks after the streams.
-    pub(crate) alone: Arc<Mutex<()>>,
+    pub(crate) memory: Arc<Mutex<Memory>>,
 }
 
 impl Courier {
@@ -90,8 +115,17 @@ impl Courier {
 
     /// Declares the streams, and where one is a new incarnation, drives again what the old one held.
     pub(crate) async fn look(&self) -> Result<(), Error> {
-        let _alone = self.alone.lock().await;
-        self.declare().await?;
+        let mut memory = self.memory.lock().await;
+        let mut survey = self.survey(&memory).await?;
+        if let Some(stream) = memory.older(&survey) {
+            tokio::time::sleep(older::LATE).await;
+            survey.states = self.survey(&memory).await?.states;
+            if memory.older(&survey).is_some() {
+                return self.replace(stream, survey, &mut memory).await;
+            }
+        }
+        memory.note(&survey);
+        self.adopt(&survey).await?;
         topology::make_room(&self.parts.link.jetstream).await?;
         Ok(())
     }
@@ -100,28 +134,62 @@ impl Courier {
     /// what they held of reports is told again by the controllers. The unread tail of the dead-letter stream is nowhere else,
     /// so that one stays.
     pub(crate) async fn rebuild(&self) -> Result<Rebuilt, Error> {
-        let _alone = self.alone.lock().await;
-        for name in [SS_COMMANDS, SS_REPORTS] {
-            topology::forget(&self.parts.link.jetstream, name).await?;
-        }
-        let commands = self.declare().await?;
+        let mut memory = self.memory.lock().await;
+        self.forget().await?;
+        let survey = self.survey(&memory).await?;
+        memory.note(&survey);
+        let commands = self.adopt(&survey).await?;
         Ok(Rebuilt { epoch: self.epoch.get(), commands })
     }
 
-    /// Answers how many commands were driven again.
-    async fn declare(&self) -> Result<usize, Error> {
-        let known = stream_epoch::Entity::find().all(&self.parts.database.reader).await?;
-        let next = known.iter().map(|row| row.epoch).max().unwrap_or(0) + 1;
-        let states = topology::declare(&self.parts.link.jetstream, &self.settings, next).await?;
-        let epoch_of = |name: &str| known.iter().find(|row| row.name == name).map_or(0, |row| row.epoch);
-        let renewed: Vec<&StreamState> = states.iter().filter(|state| state.epoch != epoch_of(state.name)).collect();
-        if !renewed.is_empty() || states.iter().any(|state| state.created) {
-            topology::declare_engine_consumers(&self.parts.link.jetstream).await?;
+    async fn forget(&self) -> Result<(), Error> {
+        for name in [SS_COMMANDS, SS_REPORTS] {
+            topology::forget(&self.parts.link.jetstream, name).await?;
         }
+        Ok(())
+    }
+
+    /// Does the same with streams that went back, one engine at a time: the second finds them new.
+    async fn replace(&self, stream: &str, mut survey: Survey, memory: &mut Memory) -> Result<(), Error> {
+        let Some(turn) = older::turn(&self.parts.database).await? else { return Ok(()) };
+        survey.states = self.survey(memory).await?.states;
+        if memory.older(&survey).is_some() {
+            tracing::error!(stream, "was restored to an older state: the streams are made anew");
+            self.forget().await?;
+        }
+        let survey = self.survey(memory).await?;
+        memory.note(&survey);
+        self.adopt(&survey).await?;
+        Ok(turn.end().await?)
+    }
+
+    /// What the tables know is read first: the streams only grow meanwhile.
+    async fn survey(&self, memory: &Memory) -> Result<Survey, Error> {
+        let (db, backend) = (&self.parts.database.reader, self.parts.database.backend);
+        let known = stream_epoch::Entity::find().all(db).await?;
+        let epochs: HashMap<String, i64> = known.into_iter().map(|row| (row.name, row.epoch)).collect();
+        let epoch = |name: &str| epochs.get(name).copied().unwrap_or(0);
+        let ends = HashMap::from([
+            (SS_COMMANDS, ends::commands(db, backend, epoch(SS_COMMANDS)).await?),
+            (SS_REPORTS, ends::reports(db, backend, epoch(SS_REPORTS)).await?),
+        ]);
+        let next = epochs.values().copied().max().unwrap_or(0).max(memory.epoch()) + 1;
+        let states = topology::declare(&self.parts.link.jetstream, &self.settings, next).await?;
         for state in states.iter().filter(|state| state.name == SS_COMMANDS) {
             self.epoch.0.store(state.epoch, Ordering::Release);
         }
         states.iter().for_each(|state| self.parts.metrics.fullness(state));
+        Ok(Survey { epochs, ends, states })
+    }
+
+    /// Takes the streams as they are; answers how many commands were driven again.
+    async fn adopt(&self, survey: &Survey) -> Result<usize, Error> {
+        let Survey { states, .. } = survey;
+        let renewed: Vec<&StreamState> =
+            states.iter().filter(|state| state.epoch != survey.epoch(state.name)).collect();
+        if !renewed.is_empty() || states.iter().any(|state| state.created) {
+            topology::declare_engine_consumers(&self.parts.link.jetstream).await?;
+        }
         if renewed.is_empty() {
             return Ok(0);
         }

@@ -14,6 +14,7 @@ mod courier;
 mod dead_letters;
 pub mod doctor;
 pub mod edit;
+mod ends;
 pub mod events;
 pub mod fate;
 pub mod feed;
@@ -128,7 +129,7 @@ impl Engine {
             settings: config.streams,
             epoch: Epoch::default(),
             renewed: Arc::new(Notify::new()),
-            alone: Arc::default(),
+            memory: Arc::default(),
         };
         courier.look().await?;
         let feed = Feed::new(parts.database.reader.clone(), parts.metrics.feed.clone());

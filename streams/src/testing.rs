@@ -1,5 +1,7 @@
 //! A real, private nats-server for one test: its own folder, its own port, gone with the test.
 
+use std::path::{Path, PathBuf};
+
 use tempfile::TempDir;
 
 use crate::connect::{self, Config, Link, Secret};
@@ -71,7 +73,7 @@ impl Nats {
 
     /// The server's own folder; its store is in `nats/`.
     #[must_use]
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -106,17 +108,66 @@ impl Nats {
         Ok(())
     }
 
+    /// Kills the server, keeps a copy of all that JetStream stored, and starts it again on the same port.
+    ///
+    /// # Errors
+    /// As [`Server::start`], or the system's.
+    pub async fn back_up(&mut self) -> Result<(), Error> {
+        self.down().await?;
+        copy(&self.store(), &self.backup()).map_err(io("copying the store"))?;
+        self.up().await
+    }
+
+    /// Kills the server, puts back what was copied last, and starts it again on the same port.
+    ///
+    /// # Errors
+    /// As [`Server::start`], or the system's.
+    pub async fn restore(&mut self) -> Result<(), Error> {
+        self.down().await?;
+        std::fs::remove_dir_all(self.store()).map_err(io("removing the store"))?;
+        copy(&self.backup(), &self.store()).map_err(io("putting the store back"))?;
+        self.up().await
+    }
+
+    fn store(&self) -> PathBuf {
+        self.options.store_dir.join("jetstream")
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.folder.path().join("backup")
+    }
+
     /// Kills the server, removes all that JetStream stored, and starts it again on the same port.
     ///
     /// # Errors
     /// As [`Server::start`].
     pub async fn lose_store(&mut self) -> Result<(), Error> {
         self.down().await?;
-        let store = self.options.store_dir.join("jetstream");
-        std::fs::remove_dir_all(&store)
-            .map_err(|source| Error::Io { what: format!("removing {}", store.display()), source })?;
+        std::fs::remove_dir_all(self.store()).map_err(io("removing the store"))?;
         self.up().await
     }
+}
+
+fn io(what: &str) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Io { what: what.into(), source }
+}
+
+/// A folder with all that is in it, over what was there.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.exists() {
+        std::fs::remove_dir_all(to)?;
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Nats {

@@ -9,7 +9,7 @@ use migrations::testing::POSTGRES_URL;
 use sea_orm::{ConnectionTrait, Statement};
 use streams::metrics::Metrics;
 use streams::publisher::{self, Outgoing, Publisher};
-use streams::topology::SS_COMMANDS;
+use streams::topology::{self, SS_COMMANDS};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -115,6 +115,8 @@ impl Fleet {
                 send(pid, Signal::CONT)
             }
             Action::LoseStore => Ok(self.stack.lock().await.nats.lose_store().await?),
+            Action::BackUpStore => Ok(self.stack.lock().await.nats.back_up().await?),
+            Action::RestoreStore => self.restore().await,
             Action::Crowd(long) => self.crowd(long).await,
             Action::Poison(count) => self.poison(count).await,
         }
@@ -226,6 +228,23 @@ impl Fleet {
         ensure!(refused > 0, "the stream of commands was never full, so nothing was proved");
         link.jetstream.get_stream(SS_COMMANDS).await?.purge().filter(NOBODY).await?;
         Ok(())
+    }
+
+    /// Puts the copy of the store back, and waits until the streams were made anew.
+    async fn restore(&self) -> Result<()> {
+        self.stack.lock().await.nats.restore().await?;
+        let link = self.stack.lock().await.nats.link().await?;
+        let (begun, mut before) = (Instant::now(), None);
+        while begun.elapsed() < READY {
+            let states = topology::inspect(&link.jetstream).await?;
+            let now = states.into_iter().flatten().find(|state| state.name == SS_COMMANDS).map(|state| state.epoch);
+            before = before.or(now);
+            if now.is_some() && now != before {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        bail!("no engine noticed within {READY:?} that the streams are older than they were")
     }
 
     async fn cut_database(&self) -> Result<()> {

@@ -37,6 +37,10 @@ pub enum Action {
     PauseNats(Duration),
     /// SIGKILL, and started again without anything that JetStream stored.
     LoseStore,
+    /// SIGKILL, and started again on its store, of which a copy is kept.
+    BackUpStore,
+    /// SIGKILL, and started again on that copy; until the engines have noticed.
+    RestoreStore,
     /// So many reports that nobody can read, more than there is room for; each must become a dead letter.
     Poison(usize),
     /// The stream of commands is full of what nobody reads, for so long.

@@ -71,3 +71,10 @@ async fn every_stream_is_filled_to_its_limit() {
     ];
     plays_well(Plan { settings, ..Plan::thought_of(7, above, below) }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_is_restored_to_an_older_state() {
+    let restored = vec![(MEANWHILE, Action::BackUpStore), (3 * MEANWHILE, Action::RestoreStore)];
+    let after = vec![(MEANWHILE, Action::KillNats(Duration::ZERO))]; // and work goes on
+    plays_well(Plan::thought_of(8, vec![], [restored, after].concat())).await;
+}

@@ -7,6 +7,7 @@ use streams::topology::{self, SS_COMMANDS, SS_REPORTS, STREAMS, Standing, Stream
 use uuid::Uuid;
 
 use super::{Check, Doctor, Unread, said};
+use crate::ends::{self, UNFINISHED};
 use crate::store::stream_epoch;
 
 pub(super) const NAME: &str = "streams";
@@ -16,8 +17,9 @@ const FULL: u64 = 80;
 const SIGN_MS: i64 = 30_000;
 /// Commands that the stream is asked for at most.
 const ASKED: usize = 100;
-/// Rows of the log that are looked at for the newest report.
-const RECENT: i64 = 500;
+
+const RESTORED: &str = "an engine makes the streams anew within seconds, sends again what is open, and asks controllers for what they \
+                        have; if not, `streamspace streams rebuild` does";
 
 /// A command that was published, and that neither the stream nor anybody else has.
 struct Lost {
@@ -32,7 +34,7 @@ struct Facts {
     /// The epoch of each stream that the tables refer to.
     epochs: HashMap<String, i64>,
     /// The highest sequence of each stream that the tables know of its present epoch.
-    known: HashMap<&'static str, i64>,
+    known: HashMap<&'static str, u64>,
     lost: Vec<Lost>,
 }
 
@@ -41,10 +43,11 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
     let rows = stream_epoch::Entity::find().all(&doctor.parts.database.reader).await?;
     let epochs: HashMap<String, i64> = rows.into_iter().map(|row| (row.name, row.epoch)).collect();
     let epoch = |name: &str| epochs.get(name).copied().unwrap_or(0);
+    let (db, backend) = (&doctor.parts.database.reader, doctor.parts.database.backend);
     // what the tables know is read first: the streams only grow meanwhile
     let known = HashMap::from([
-        (SS_COMMANDS, last_command(doctor, epoch(SS_COMMANDS)).await?),
-        (SS_REPORTS, last_report(doctor, epoch(SS_REPORTS)).await?),
+        (SS_COMMANDS, ends::commands(db, backend, epoch(SS_COMMANDS)).await?),
+        (SS_REPORTS, ends::reports(db, backend, epoch(SS_REPORTS)).await?),
     ]);
     let standings = topology::examine(jetstream, &doctor.settings).await?;
     let present = standings.iter().flatten().find(|standing| standing.state.name == SS_COMMANDS);
@@ -53,23 +56,6 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
         None => Vec::new(),
     };
     Ok(judge(Facts { standings, epochs, known, lost }))
-}
-
-/// The conditions are literally those of the partial index.
-const UNFINISHED: &str = "kind = 'command' AND status IN ('published', 'processing')";
-
-async fn last_command(doctor: &Doctor, epoch: i64) -> Result<i64, Unread> {
-    let sql =
-        format!("SELECT coalesce(max(stream_seq), 0) AS last FROM event_log WHERE {UNFINISHED} AND stream_epoch = $1");
-    Ok(doctor.rows(&sql, [epoch.into()]).await?.first().map_or(Ok(0), |row| row.try_get("", "last"))?)
-}
-
-async fn last_report(doctor: &Doctor, epoch: i64) -> Result<i64, Unread> {
-    let sql = format!(
-        "SELECT coalesce(max(stream_seq), 0) AS last FROM (SELECT kind, stream_epoch, stream_seq FROM event_log \
-         ORDER BY id DESC LIMIT {RECENT}) AS recent WHERE kind = 'report' AND stream_epoch = $1"
-    );
-    Ok(doctor.rows(&sql, [epoch.into()]).await?.first().map_or(Ok(0), |row| row.try_get("", "last"))?)
 }
 
 /// Commands that wait for a controller that can never get them, the oldest first.
@@ -135,7 +121,7 @@ fn judge(facts: Facts) -> Check {
     check
 }
 
-fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: i64) {
+fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: u64) {
     let name = standing.state.name;
     check.count(format!("{name}_bytes"), standing.state.bytes);
     check.count(format!("{name}_messages"), standing.state.messages);
@@ -146,17 +132,21 @@ fn judge_one(check: &mut Check, standing: &Standing, epoch: i64, known: i64) {
                        the streams of commands and reports anew";
         check.wrong(about(name), sentence, way_out);
     }
-    if standing.state.epoch != epoch {
+    if standing.state.epoch < epoch {
+        let sentence = format!(
+            "{name} is of epoch {}, but the tables refer to epoch {epoch}: it was restored to an older state",
+            standing.state.epoch
+        );
+        check.wrong(about(name), sentence, RESTORED);
+    } else if standing.state.epoch != epoch {
         let sentence = format!("{name} is another stream than the tables refer to (epoch {})", standing.state.epoch);
         check.warn(about(name), sentence, "what was on its way is being sent again; ask again in a minute");
-    } else if u64::try_from(known).unwrap_or(0) > standing.state.last_seq {
+    } else if known > standing.state.last_seq {
         let sentence = format!(
             "{name} ends at {}, but the tables know its message {known}: it was restored to an older state",
             standing.state.last_seq
         );
-        let way_out = "`streamspace streams rebuild`: the streams are made anew, what is open is sent again, and controllers are \
-                       asked for what they have";
-        check.wrong(about(name), sentence, way_out);
+        check.wrong(about(name), sentence, RESTORED);
     }
     let StreamState { bytes, max_bytes, messages, max_messages, .. } = standing.state;
     let room = [("bytes", bytes, max_bytes), ("messages", messages, max_messages)];

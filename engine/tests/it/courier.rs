@@ -1,6 +1,10 @@
 //! The courier may be away, be killed, or lose everything: what was accepted still ends where it should.
 
-use crate::rig::{Rig, eventually};
+use futures::StreamExt;
+use serde_json::json;
+use streams::topology::{self, STREAMS};
+
+use crate::rig::{Rig, eventually, lane};
 
 #[tokio::test]
 async fn when_the_command_stream_is_lost_its_commands_are_sent_again_under_a_new_epoch() {
@@ -100,6 +104,66 @@ async fn the_streams_are_rebuilt_from_the_log_while_work_is_under_way_and_nothin
         assert_eq!(engine::account::unaccounted(rig.engine.reader()).await.expect("readable"), 0);
         let report = engine::verify::whole(rig.engine.reader()).await.expect("readable");
         assert_eq!((report.found, report.only_log), (0, 1), "{report:?}");
+        rig.engine.stop().await;
+    }
+}
+
+/// Without a new epoch every report would be taken for one from before, until their number is above what it was.
+#[tokio::test]
+async fn streams_that_were_restored_to_an_older_state_are_made_anew_and_what_comes_after_counts() {
+    for mut rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.controller().await;
+        rig.running(&mut controller).await;
+        rig.nats.back_up().await.expect("copied");
+        let mut controller = rig.controller().await;
+        let (known, _) = rig.running(&mut controller).await;
+        rig.running(&mut controller).await;
+        let open = rig.create().await.session_id;
+        let taken = controller.take().await; // its report was on the way when the server went down
+        let mut asked = rig.client.subscribe("streamspace.controller.sync.>").await.expect("subscribed");
+
+        rig.nats.restore().await.expect("put back");
+        let jetstream = async_nats::jetstream::new(rig.client.clone());
+        let anew = || async {
+            let states = topology::inspect(&jetstream).await.ok()?;
+            let epochs: Vec<i64> = states.into_iter().flatten().map(|state| state.epoch).collect();
+            (epochs.len() == STREAMS.len() && epochs[0] > 1 && epochs[1] > 1).then_some(epochs)
+        };
+        assert_eq!(eventually("a new epoch", anew).await, [2, 2, 1], "unread dead letters are nowhere else");
+        asked.next().await.expect("controllers are asked for what they have");
+        let mut controller = rig.controller().await;
+        let again = controller.take().await;
+        assert_eq!((&again["event_id"], again["attempt"].as_i64()), (&taken["event_id"], Some(2)));
+        controller.report(&again, "running").await;
+        rig.until(open, "running").await;
+        let itself = json!({ "session_id": known, "generation": rig.session(known).await.generation });
+        let moved = controller.status(&itself, "running", json!({ "url": "http://moved" }));
+        controller.publish(&lane(), moved).await;
+        let applied = || async { (rig.session(known).await.url.as_deref() == Some("http://moved")).then_some(()) };
+        eventually("a report that came after counts", applied).await;
+        assert_eq!(engine::account::unaccounted(rig.engine.reader()).await.expect("readable"), 0);
+        assert!(rig.dead_letters().await.is_empty());
+        rig.engine.stop().await;
+    }
+}
+
+/// All that may make a stream look odd while nothing went back.
+#[tokio::test]
+async fn no_healthy_stream_is_taken_for_an_older_one() {
+    for mut rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.controller().await;
+        rig.running(&mut controller).await;
+        let jetstream = async_nats::jetstream::new(rig.client.clone());
+        for stream in ["SS_COMMANDS", "SS_REPORTS"] {
+            jetstream.get_stream(stream).await.expect("there").purge().await.expect("purged");
+        }
+        rig.nats.restart().await.expect("again");
+        rig.restart().await; // an engine that has seen nothing yet
+        let mut controller = rig.controller().await;
+        rig.running(&mut controller).await;
+        tokio::time::sleep(std::time::Duration::from_secs(12)).await; // two looks, and some
+        let states = topology::inspect(&jetstream).await.expect("readable");
+        assert!(states.into_iter().flatten().all(|state| state.epoch == 1));
         rig.engine.stop().await;
     }
 }

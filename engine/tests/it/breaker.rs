@@ -235,6 +235,7 @@ async fn retries_of_many_sessions_have_one_budget_and_those_that_wait_say_so() {
         rig.order(Order::HoldClosed, "only the budget is to be seen").await;
         let count = BURST as usize + 10;
         let ids = create(&rig, count).await;
+        let begun = rig.engine.now_ms().await.expect("a time");
         for _ in 0..count {
             let command = controller.take().await;
             controller.fail(&command, true).await;
@@ -243,7 +244,6 @@ async fn retries_of_many_sessions_have_one_budget_and_those_that_wait_say_so() {
             let armed = || async { Some(rig.session(*id).await).filter(|row| row.next_attempt_ms.is_some()) };
             eventually("a retry is armed", armed).await;
         }
-        let begun = rig.engine.now_ms().await.expect("a time");
         rig.clock.advance(Duration::from_secs(2));
         let settled = || async {
             let rows = join_all(ids.iter().map(|id| rig.session(*id))).await;

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{Failure, Kind};
 use crate::settings;
 
+/// What has an age from which it goes.
+const RETENTION: [&str; 3] = ["event_retention", "dead_letter_retention", "job_retention"];
 /// Shorter would take away what is still being dealt with.
 const RETENTION_MIN: Duration = Duration::from_secs(24 * 3_600);
 /// Shorter tokens can be guessed.
@@ -128,25 +130,29 @@ pub(crate) fn address(settings: &mut settings::Settings, default: &str) -> Socke
     said.or_else(|| default.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))
 }
 
-/// How long the log is kept; for ever unless it is said. That rows go for good has to be said, too.
+/// How long events, closed dead letters and finished jobs are kept; for ever unless it is said. That something goes for good has to
+/// be said, too.
 pub(crate) fn retention(settings: &mut settings::Settings) -> Option<engine::retention::Settings> {
     let read = |text: &str| {
         let age = streams::duration::parse(text).map_err(|e| e.to_string())?;
         if age < RETENTION_MIN {
-            Err(format!("{text:?} is less than a day, and watchers may be away for longer"))
+            Err(format!("{text:?} is less than a day, and whoever looks after it may be away for longer"))
         } else {
             Ok(age)
         }
     };
-    let (events, archive) = (settings.read("event_retention", read)?, settings.text("archive_dir").map(PathBuf::from));
+    let ages @ [events, dead_letters, jobs] = RETENTION.map(|name| settings.read(name, read));
+    let said = RETENTION.into_iter().zip(ages).find_map(|(name, age)| age.map(|_| name))?;
+    let archive = settings.text("archive_dir").map(PathBuf::from);
     if archive.is_none() && !settings.switch("prune_unarchived", false) {
-        settings.mistake(
-            "STREAMSPACE_EVENT_RETENTION needs STREAMSPACE_ARCHIVE_DIR, where old events are written before they go, \
-             or STREAMSPACE_PRUNE_UNARCHIVED=true, and then they are gone for good",
-        );
+        settings.mistake(format!(
+            "STREAMSPACE_{} needs STREAMSPACE_ARCHIVE_DIR, where what is old is written before it goes, \
+             or STREAMSPACE_PRUNE_UNARCHIVED=true, and then it is gone for good",
+            said.to_uppercase()
+        ));
         return None;
     }
-    Some(engine::retention::Settings { events, archive, every: engine::retention::Settings::EVERY })
+    Some(engine::retention::Settings { events, dead_letters, jobs, archive, every: engine::retention::Settings::EVERY })
 }
 
 /// The administrator's token, said or in a file; a mistake where it can be guessed.

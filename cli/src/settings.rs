@@ -25,7 +25,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 24] = [
+const OURS: [&str; 26] = [
     "admin_token",
     "admin_token_file",
     "archive_dir",
@@ -34,12 +34,14 @@ const OURS: [&str; 24] = [
     "data_dir",
     "dead_letters_max_bytes",
     "dead_letters_max_messages",
+    "dead_letter_retention",
     "default_platform",
     "driver",
     "event_retention",
     "feed_watchers_max",
     "http_addr",
     "installation",
+    "job_retention",
     "labels",
     "migrate",
     "nats_server",

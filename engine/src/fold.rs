@@ -1,7 +1,7 @@
 //! What the log says: folding the rows of an entity, in their order, gives its row (I5).
 //!
 //! A log begins at place 1, or, where what came before was pruned, with a snapshot: a row whose subject is [`SNAPSHOT`] and whose
-//! changes are all the facts as they then stood.
+//! changes are all the facts as they then stood. It ends for good with a row that says that its record is no longer kept ([`PRUNED`]).
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Map, Value};
@@ -10,6 +10,9 @@ use crate::store::event;
 
 /// The subject of a row that has all facts of its entity, so that nothing before it is needed.
 pub const SNAPSHOT: &str = "snapshot";
+
+/// The subjects of rows with which the records of letters and jobs go: there is no row of theirs after them.
+pub const PRUNED: [&str; 2] = ["streamspace.decision.dead_letter_pruned", "streamspace.decision.job_pruned"];
 
 /// Why a log does not fold.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,7 @@ pub enum Error {
 #[derive(Debug, Default)]
 pub struct Folding {
     last: Option<i64>,
+    gone: bool,
     facts: Map<String, Value>,
 }
 
@@ -49,6 +53,7 @@ impl Folding {
             if snapshot { self.facts = changes } else { self.facts.extend(changes) }
         }
         self.last = Some(seq);
+        self.gone = PRUNED.contains(&subject);
         Ok(())
     }
 
@@ -56,6 +61,12 @@ impl Folding {
     #[must_use]
     pub const fn last(&self) -> Option<i64> {
         self.last
+    }
+
+    /// Whether the record went, and no row is left.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// What the rows add up to, by the names of their columns.

@@ -5,6 +5,7 @@ use streams::subject::action;
 use streams::topology::Whereabouts;
 
 use super::{AHEAD, Delivery, Facts, in_outbox};
+use crate::fold::PRUNED;
 use crate::open::Open;
 
 /// Where an event stands. The words are part of the API.
@@ -121,7 +122,15 @@ fn completed(facts: &Facts) -> String {
 
 fn ended_badly(facts: &Facts) -> (Verdict, String) {
     let why = facts.event.error_message.as_deref().unwrap_or("no error was given");
-    let Some(letter) = &facts.letter else { return (Verdict::Failed, format!("it failed: {why}")) };
+    let Some(letter) = &facts.letter else {
+        let pruned = facts.caused.iter().find(|row| PRUNED.contains(&row.subject.as_str()));
+        let Some(pruned) = pruned else { return (Verdict::Failed, format!("it failed: {why}")) };
+        let status = pruned.payload["status"].as_str().unwrap_or("closed");
+        return (
+            Verdict::DeadLettered,
+            format!("it was given up ({why}); its dead letter was {status} and is no longer kept"),
+        );
+    };
     let next = match letter.status.as_str() {
         "open" => format!("dead letter {} waits for somebody to replay or discard it", letter.id),
         status => format!("dead letter {} is {status}: {}", letter.id, letter.note.as_deref().unwrap_or("no note")),

@@ -149,8 +149,9 @@ pub(super) fn place(row: &sea_orm::QueryResult) -> Result<Position, DbErr> {
     Ok(Position::of(row.try_get("", "xact")?, row.try_get("", "id")?, row.try_get("", "event_id")?))
 }
 
-/// The oldest position that can be read on from. Whoever prunes the log keeps its newest row, and writes the position of the
-/// last row that went to `meta` as `feed_horizon`, in the same transaction; without that, all of the log is there.
+/// The oldest position that can be read on from. Whoever prunes the log keeps its newest row, and writes to `meta`, as
+/// `feed_horizon` and in the same transaction, the position of the first row that is left behind those that went; without that, all of
+/// the log is there.
 pub(super) async fn oldest(db: &impl ConnectionTrait) -> Result<Position, DbErr> {
     let sql = "SELECT value FROM meta WHERE key = 'feed_horizon'";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;

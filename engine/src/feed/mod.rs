@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub use filter::{BadPattern, Filter, Pattern};
-pub(crate) use horizon::raise as raise_horizon;
+pub(crate) use horizon::{last_of, raise as raise_horizon};
 pub use item::Item;
 pub use log::Error;
 pub(crate) use metrics::Metrics;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::store::bulk::MANY;
 use crate::store::event::Column as C;
-use crate::store::{dead_letter, event};
+use crate::store::{dead_letter, event, job};
 
 /// Where `meta` says up to which id the log was looked through.
 pub(crate) const MARK: &str = "retention_mark";
@@ -78,4 +78,20 @@ pub(super) async fn held(db: &impl ConnectionTrait, ids: Vec<Uuid>) -> Result<Ha
         held.extend(open.into_tuple::<Uuid>().all(db).await?);
     }
     Ok(held)
+}
+
+/// Closed letters, those that were closed first before the others; all of a look while nothing is due is the first of them.
+#[must_use]
+pub fn closed(before_ms: i64, limit: u64) -> Select<dead_letter::Entity> {
+    use dead_letter::Column as L;
+    let closed = dead_letter::Entity::find().filter(Expr::cust("status <> 'open'")); // as in the partial index
+    closed.filter(L::UpdatedMs.lte(before_ms)).filter(L::Copied.eq(true)).order_by_asc(L::UpdatedMs).limit(limit)
+}
+
+/// The same of jobs that ended.
+#[must_use]
+pub fn finished(before_ms: i64, limit: u64) -> Select<job::Entity> {
+    use job::Column as J;
+    let finished = job::Entity::find().filter(J::FinishedMs.is_not_null());
+    finished.filter(J::FinishedMs.lte(before_ms)).order_by_asc(J::FinishedMs).limit(limit)
 }

@@ -37,3 +37,11 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The name of a letter in `event_log.entity`.
+    #[must_use]
+    pub fn entity(id: Uuid) -> String {
+        format!("dead_letter:{id}")
+    }
+}

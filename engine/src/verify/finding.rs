@@ -18,7 +18,7 @@ pub enum What {
     Differs,
     /// There is a log, and the row that it tells of is not there.
     LogWithoutRow,
-    /// There is a row, and no log tells of it.
+    /// There is a row, and no log tells of it, or its log tells that it went.
     RowWithoutLog,
 }
 

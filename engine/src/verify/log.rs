@@ -119,7 +119,12 @@ fn finding(told: Told, stored: &HashMap<String, Map<String, Value>>) -> Option<F
         return Some(Finding::gap(&entity, at));
     }
     Kind::of(&entity)?;
-    let Some(row) = stored.get(&entity) else { return Some(Finding::new(&entity, What::LogWithoutRow)) };
+    let row = match (stored.get(&entity), told.folding.is_gone()) {
+        (None, true) => return None,
+        (None, false) => return Some(Finding::new(&entity, What::LogWithoutRow)),
+        (Some(_), true) => return Some(Finding::new(&entity, What::RowWithoutLog)),
+        (Some(row), false) => row,
+    };
     let last = told.folding.last().unwrap_or(0);
     if row.get("entity_seq").and_then(Value::as_i64).is_some_and(|stands| stands > last) {
         return Some(Finding::gap(&entity, last + 1)); // the end of the log is gone, and what it said is in the row alone

@@ -17,6 +17,7 @@ use super::controller::Load;
 use super::keys::Keys;
 use super::needs::Needs;
 use super::prune::Prune;
+use super::records::Gone;
 use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
@@ -95,6 +96,7 @@ pub(super) struct Batch<'a> {
     pub(super) commands: Commands,
     pub(super) next_catalog_id: i64,
     pub(super) prunes: Vec<Prune>,
+    pub(super) gone: Gone,
     epochs: Vec<stream_epoch::Model>,
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
@@ -168,6 +170,7 @@ impl<'a> Batch<'a> {
             commands: Commands::default(),
             next_catalog_id: 1,
             prunes: Vec::new(),
+            gone: Gone::default(),
             epochs: Vec::new(),
             load,
             turns,
@@ -266,6 +269,10 @@ impl<'a> Batch<'a> {
                 self.prunes.push(Prune::clone(prune));
                 Ok(Done::Written)
             }
+            Work::PruneRecords(records) => {
+                self.prune_records(records);
+                Ok(Done::Written)
+            }
             Work::Epoch { name, epoch, created_at, last_seq } => {
                 let (name, created_at) = ((*name).to_owned(), created_at.clone());
                 self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
@@ -331,6 +338,7 @@ impl<'a> Batch<'a> {
         self.flush_letters(tx).await?;
         self.flush_jobs(tx).await?;
         self.flush_epochs(tx).await?;
+        self.flush_gone(tx).await?;
         self.flush_prunes(tx).await?;
         Ok(self.outcome)
     }

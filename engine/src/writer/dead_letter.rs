@@ -106,7 +106,7 @@ impl Batch<'_> {
     /// What was done to a letter is logged as a decision; the letter as it was parked is its own record.
     fn log_settled(&mut self, row: &dead_letter::Model, by: &str, trace: Option<&str>) {
         let what = format!("dead_letter_{}", row.status);
-        let entity = format!("dead_letter:{}", row.id);
+        let entity = dead_letter::Model::entity(row.id);
         let mut log =
             self.log_row(event::Kind::Decision, Uuid::now_v7(), format!("streamspace.decision.{what}"), entity);
         log.payload =

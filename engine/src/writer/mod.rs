@@ -21,6 +21,7 @@ mod needs;
 mod outlook;
 mod prune;
 mod rebuild;
+mod records;
 mod repair;
 mod revocation;
 mod session;
@@ -44,6 +45,7 @@ pub(crate) use batch::Outcome;
 pub use keys::{KEPT_MS, Key};
 pub use outlook::{Outlook, Outlooks};
 pub use prune::{Cut, Prune};
+pub use records::Records;
 pub use work::{
     Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay,
     ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,

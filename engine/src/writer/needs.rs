@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::records::Records;
 use super::work::{Commanded, Item, JobWrite, Replay, TemplateWrite, Work};
 use super::{Job, application, rebuild, repair};
 use crate::verify;
@@ -75,6 +76,8 @@ impl Needs {
             Work::Replay { letter, how, .. } | Work::TryReplay { letter, how } => self.replay(*letter, how),
             Work::Discard { letter, .. } | Work::Edit { letter, .. } => self.letters.push(*letter),
             Work::Job(write) => self.job(write),
+            Work::PruneRecords(Records::DeadLetters(ids)) => self.letters.extend(ids),
+            Work::PruneRecords(Records::Jobs(ids)) => self.jobs.extend(ids),
             Work::Rebuild { .. } => self.logs.push(rebuild::ENTITY.to_owned()),
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! What happens when old rows of the log go: the last of them becomes the snapshot that stands for all of them.
+//! What happens when old rows of the log go: the last of them becomes the snapshot that stands for all of them, unless the record
+//! went, too, and nothing is left to stand for.
 //!
 //! The row keeps its id, its place and its time, so that the log stays in the order of time, and nothing new is told to
 //! watchers; where they can no longer go on from is written down with it.
@@ -24,10 +25,8 @@ pub struct Cut {
     pub entity: String,
     /// Its first rows, of which the last becomes the snapshot.
     pub ids: Vec<i64>,
-    /// The place of the last.
-    pub seq: i64,
-    /// What they add up to.
-    pub facts: Map<String, Value>,
+    /// What they add up to; `None`: the last of them goes as well.
+    pub facts: Option<Map<String, Value>>,
 }
 
 /// One step through the log.
@@ -65,15 +64,15 @@ impl Prune {
         if !self.take(tx).await? {
             return Ok(());
         }
-        let gone = self.cuts.iter().filter_map(|cut| cut.ids.split_last()).flat_map(|(_, first)| first.iter().copied());
-        let gone: Vec<i64> = gone.collect();
+        let horizon = feed::last_of(tx, self.cuts.iter().filter_map(|cut| cut.ids.last().copied())).await?;
+        let gone: Vec<i64> = self.cuts.iter().flat_map(Cut::goes).copied().collect();
         for ids in gone.chunks(MANY) {
             event::Entity::delete_many().filter(C::Id.is_in(ids.to_vec())).exec(tx).await?;
         }
         for cut in &self.cuts {
             cut.leave_snapshot(tx).await?;
         }
-        feed::raise_horizon(tx, self.cuts.iter().filter_map(|cut| cut.ids.last().copied())).await
+        feed::raise_horizon(tx, horizon).await
     }
 
     /// Moves the mark, if it still stands where this step began.
@@ -87,7 +86,16 @@ impl Prune {
 }
 
 impl Cut {
+    /// The rows that are deleted.
+    fn goes(&self) -> &[i64] {
+        match &self.facts {
+            Some(_) => self.ids.split_last().map_or(&[], |(_, first)| first),
+            None => &self.ids,
+        }
+    }
+
     async fn leave_snapshot(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        let Some(facts) = &self.facts else { return Ok(()) };
         let payload = json!({ "decision": SNAPSHOT, "entity": self.entity, "rows": self.ids.len() });
         let row = event::Entity::update_many().filter(C::Id.is_in(self.ids.last().copied()));
         row.col_expr(C::EventId, Expr::value(Uuid::now_v7()))
@@ -96,7 +104,7 @@ impl Cut {
             .col_expr(C::Direction, Expr::value(event::Kind::Decision.direction()))
             .col_expr(C::Status, Expr::value("completed"))
             .col_expr(C::Payload, Expr::value(payload))
-            .col_expr(C::Changes, Expr::value(Value::Object(self.facts.clone())))
+            .col_expr(C::Changes, Expr::value(Value::Object(facts.clone())))
             .col_expr(C::CausationId, Expr::value(None::<Uuid>))
             .col_expr(C::ErrorMessage, Expr::value(None::<String>))
             .col_expr(C::Traceparent, Expr::value(None::<String>))

@@ -10,6 +10,7 @@ use super::Error;
 use super::application::ApplicationWork;
 use super::outlook::Outlook;
 use super::prune::Prune;
+use super::records::Records;
 use crate::amendment::Amendment;
 use crate::store::canary::{Sent, Try};
 use crate::store::{application, controller, dead_letter, job, session};
@@ -465,6 +466,8 @@ pub enum Work {
     },
     /// Old rows of the log go.
     Prune(Box<Prune>),
+    /// Old records go.
+    PruneRecords(Records),
     /// A stream's incarnation is known and dealt with.
     Epoch {
         /// The stream.

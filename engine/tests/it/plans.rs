@@ -57,6 +57,21 @@ async fn a_look_for_old_rows_reads_on_from_where_the_last_one_ended() {
     }
 }
 
+#[tokio::test]
+async fn a_look_for_old_records_reads_those_that_are_closed() {
+    for rig in aged().await {
+        let db = rig.engine.reader();
+        let backend = db.get_database_backend();
+        let (letters, jobs) =
+            (retention::closed(5_000, 1).build(backend), retention::finished(5_000, 1).build(backend));
+        for (question, index) in [(letters, "idx_dead_letters_closed"), (jobs, "idx_jobs_finished")] {
+            let plan = plan(db, question).await;
+            assert!(plan.contains(index) && !plan.to_uppercase().contains("SORT"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+}
+
 /// Tables that grow with use; `e`, `t` and `c` are what statements call them.
 const GROW: [&str; 9] =
     ["event_log", "e", "sessions", "installed_applications", "debts", "t", "c", "dead_letters", "jobs"];

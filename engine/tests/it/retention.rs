@@ -1,40 +1,55 @@
-//! Old rows of the log go behind a snapshot, and nothing that is promised goes with them.
+//! Old rows of the log go behind a snapshot, records that are done with go as a whole, and nothing that is promised goes with them.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 use engine::feed::{After, Error, Filter, Position, Told};
-use engine::fold::{SNAPSHOT, fold};
+use engine::fold::{PRUNED, SNAPSHOT, fold};
+use engine::jobs::{Kind, NewJob, Pace, What};
 use engine::retention::Settings;
-use engine::retention::cut::{Limits, reach};
-use engine::store::{event, session};
+use engine::retention::cut::{Limits, Reach, reach};
+use engine::store::{dead_letter, event, job, session};
 use engine::writer::Ask;
 use proptest::prelude::*;
 use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::rig::{Rig, eventually, lane};
+use crate::jobs::ended;
+use crate::rig::{Controller, Rig, eventually, lane};
 
 /// Older is old.
 const OLD: Duration = Duration::from_secs(60);
 
 fn settings(folder: Option<&Path>) -> Settings {
-    Settings { events: OLD, archive: folder.map(Path::to_path_buf), every: Duration::from_millis(20) }
+    Settings { events: Some(OLD), ..nothing(folder) }
+}
+
+fn records(folder: Option<&Path>) -> Settings {
+    Settings { dead_letters: Some(OLD), jobs: Some(OLD), ..nothing(folder) }
+}
+
+fn nothing(folder: Option<&Path>) -> Settings {
+    let (archive, every) = (folder.map(Path::to_path_buf), Duration::from_millis(20));
+    Settings { events: None, dead_letters: None, jobs: None, archive, every }
 }
 
 async fn both() -> [Rig; 2] {
     [Rig::sqlite().await, Rig::postgres().await]
 }
 
-/// The lines of the archive: the ids of their rows.
+/// The ids of the rows of the log that are in the archive.
 fn archived(folder: &Path) -> Vec<i64> {
+    lines(folder, "event_log").iter().filter_map(|line| line["id"].as_i64()).collect()
+}
+
+/// The rows of a table that are in the archive; the last line may be on its way.
+fn lines(folder: &Path, table: &str) -> Vec<Value> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let texts = files.map(|file| std::fs::read_to_string(file.path()).expect("readable"));
-    // the last line may be on its way
-    let id = |line: &str| serde_json::from_str::<Value>(line).ok()?["id"].as_i64();
-    texts.flat_map(|text| text.lines().filter_map(id).collect::<Vec<_>>()).collect()
+    let of_table = files.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{table}-")));
+    let texts = of_table.map(|file| std::fs::read_to_string(file.path()).expect("readable"));
+    texts.flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()).collect()
 }
 
 fn holds_all(folder: &Path, rows: &[event::Model]) -> bool {
@@ -156,6 +171,100 @@ async fn what_was_archived_and_did_not_go_is_archived_again_and_goes() {
     }
 }
 
+/// A session whose command failed for good, and the letter that it became, with its public copy.
+async fn given_up(rig: &Rig, controller: &mut Controller) -> (Uuid, dead_letter::Model) {
+    let id = rig.create().await.session_id;
+    let command = controller.take().await;
+    controller.fail(&command, false).await;
+    rig.until(id, "failed").await;
+    let entity = session::Model::entity(id);
+    let copied = |letter: &dead_letter::Model| letter.copied && letter.entity.as_ref() == Some(&entity);
+    let letter = eventually("a letter", || async { rig.dead_letters().await.into_iter().find(copied) }).await;
+    (id, letter)
+}
+
+async fn logged(rig: &Rig, entity: &str) -> Vec<event::Model> {
+    engine::queries::events(rig.engine.reader(), entity, 0, 1000).await.expect("readable")
+}
+
+async fn gone(rig: &Rig, entity: &str) {
+    let none = || async { logged(rig, entity).await.is_empty().then_some(()) };
+    eventually(&format!("nothing of {entity} is left"), none).await;
+}
+
+#[tokio::test]
+async fn closed_letters_and_finished_jobs_go_and_everything_says_so() {
+    for mut rig in both().await {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut controller = rig.controller().await;
+        let (_, closed) = given_up(&rig, &mut controller).await;
+        let (_, open) = given_up(&rig, &mut controller).await;
+        let command = closed.event_id.expect("of a command");
+        rig.engine.discard(closed.id, "a test of ours".into(), "ann".into()).await.expect("discarded");
+        let what = What::Sessions(engine::queries::SessionFilter::default());
+        let (pace, by) = (Pace::default(), "ann".to_owned());
+        let asked = NewJob { kind: Kind::Wake, what, force: false, dry_run: true, pace, created_by: by };
+        let done = ended(&rig, rig.engine.create_job(asked).await.expect("accepted").job_id).await.job_id;
+        rig.clock.advance(OLD);
+        rig.retain(records(Some(folder.path()))).await;
+        let of_letter = dead_letter::Model::entity(closed.id);
+        let of_job = job::Model::entity(done);
+        for (entity, subject) in [&of_letter, &of_job].into_iter().zip(PRUNED) {
+            let last = || async { logged(&rig, entity).await.pop().filter(|row| row.subject == subject) };
+            eventually("its log says that it went", last).await;
+        }
+        assert!(engine::queries::job(rig.engine.reader(), done).await.expect("readable").is_none());
+        assert_eq!(
+            rig.dead_letters().await.iter().map(|row| row.id).collect::<Vec<_>>(),
+            [open.id],
+            "an open one stays"
+        );
+        let letters = lines(folder.path(), "dead_letters");
+        assert_eq!(letters.iter().map(|line| &line["id"]).collect::<Vec<_>>(), [&json!(closed.id)]);
+        assert!(letters[0]["payload"].is_string() && letters[0]["note"] == "a test of ours", "{}", letters[0]);
+        assert_eq!(lines(folder.path(), "jobs")[0]["job_id"], json!(done));
+        let fate = rig.engine.fate(command).await.expect("readable").expect("an event");
+        assert!(fate.verdict.as_str() == "dead_lettered" && fate.sentence.contains("no longer kept"), "{fate:?}");
+        let report = engine::verify::whole(rig.engine.reader()).await.expect("readable");
+        assert_eq!((report.found, &report.findings), (0, &Vec::new()), "the log tells what the tables have");
+        rig.create().await; // the newest row of all stays
+        rig.clock.advance(OLD);
+        rig.retain(settings(Some(folder.path()))).await;
+        gone(&rig, &of_letter).await;
+        gone(&rig, &of_job).await;
+        let report = engine::verify::whole(rig.engine.reader()).await.expect("readable");
+        assert_eq!((report.found, &report.findings), (0, &Vec::new()), "and still does");
+        let oldest = rig.engine.feed().oldest().await.expect("readable");
+        let watched = rig.engine.feed().watch(Filter::default(), Some(After::Position(oldest))).await;
+        assert!(watched.is_ok(), "the log can be read from where it begins now");
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_open_letter_held_goes_once_it_is_closed() {
+    for mut rig in both().await {
+        let mut controller = rig.controller().await;
+        let (id, letter) = given_up(&rig, &mut controller).await;
+        let (other, _) = rig.running(&mut controller).await;
+        rig.create().await; // the newest row of all stays
+        rig.clock.advance(OLD);
+        rig.retain(settings(None)).await;
+        pruned(&rig, other).await;
+        assert_eq!(
+            rig.log(id).await[0].event_id,
+            letter.event_id.expect("of a command"),
+            "it is still shown with its letter"
+        );
+        rig.engine.discard(letter.id, "a test of ours".into(), "ann".into()).await.expect("discarded");
+        rig.create().await;
+        rig.clock.advance(OLD);
+        pruned(&rig, id).await;
+        folds(&rig, id).await;
+        rig.engine.stop().await;
+    }
+}
+
 fn row(at: usize, status: &str, created_ms: i64, fact: u8) -> event::Model {
     let place = at as i64 + 1;
     event::Model {
@@ -214,7 +323,8 @@ proptest! {
         let may = log.iter().position(stays).unwrap_or(log.len());
         match reach(&log, &limits) {
             None => prop_assert!(may < 2, "all that may go goes"),
-            Some((gone, facts)) => {
+            Some(Reach { facts: None, .. }) => prop_assert!(false, "its record is there"),
+            Some(Reach { rows: gone, facts: Some(facts) }) => {
                 prop_assert_eq!(gone.len(), may);
                 let mut left = log[may - 1..].to_vec();
                 (left[0].subject, left[0].changes) = (SNAPSHOT.into(), Some(Value::Object(facts)));

@@ -60,9 +60,11 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_dead_letters_uncopied", &["WHERE", "NOT copied"]),
     ("idx_dead_letters_created", &["(created_ms, id)"]),
     ("idx_dead_letters_cause", &["(fingerprint, platform, controller_id, status, created_ms, id)"]),
+    ("idx_dead_letters_closed", &["(updated_ms)", "WHERE", "'open'"]),
     ("idx_event_log_decisions", &["(id)", "WHERE", "'decision'"]),
     ("idx_jobs_created", &["(created_ms, job_id)"]),
     ("idx_jobs_running", &["(created_ms)", "WHERE", "'running'"]),
+    ("idx_jobs_finished", &["(finished_ms)", "WHERE", "finished_ms IS NOT NULL"]),
     ("idx_idempotency_keys_created", &["(created_ms)"]),
 ];
 

@@ -2,6 +2,10 @@
 //!
 //! A tracer is always installed, with or without a place to send spans to: the trace of a request has to go through the
 //! outbox and NATS even where nobody collects it, because ids in logs and in `event_log` come from it.
+//!
+//! What is recorded is decided before all layers ([`recorded`]), and never by a layer for itself: where a library asks whether it may
+//! log (`log::log_enabled!`, as sqlx does for every statement) and each layer says no for itself, tracing-subscriber takes that for the
+//! answer to the thread's next event, too, and a line that was to be written, or a span of a trace, is lost.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -11,15 +15,17 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::args::{LogFormat, Role};
 use crate::failure::{Failure, Kind};
 
-/// What a service logs unless RUST_LOG says otherwise: libraries only speak when something is wrong.
+/// What a service logs unless RUST_LOG says otherwise, and the spans that it makes: libraries only speak when something is wrong.
 const SERVICE_LOGS: &str = "info,async_nats=warn,h2=warn,hyper=warn,opentelemetry=warn,poem=warn,sea_orm=warn,\
                             sea_orm_migration=warn,sqlx=warn,tonic=warn,tower=warn";
 const FLUSH: Duration = Duration::from_secs(5);
@@ -31,8 +37,8 @@ pub(crate) struct Telemetry(Option<SdkTracerProvider>);
 /// Starts logs, and for services traces.
 pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, Failure> {
     let Role::Service(name) = role else {
-        let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).compact().with_filter(filter("warn")?);
-        tracing_subscriber::registry().with(logs).init();
+        let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).compact();
+        tracing_subscriber::registry().with(recorded(wanted("warn")?)?).with(logs).init();
         return Ok(Telemetry(None));
     };
     let propagators: Vec<Box<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync>> =
@@ -43,24 +49,40 @@ pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, 
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("streamspace"));
     let text = format.map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Text);
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // A line says all that people need to know; programs also get the span that it was written in.
     let logs = match text {
-        true => logs.with_target(false).boxed(),
+        true => logs.with_target(false).with_filter(filter_fn(|metadata| metadata.is_event())).boxed(),
         false => logs.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    // A line says all that people need to know; programs also get the span that it was written in.
-    let shown = filter_fn(move |metadata| !text || metadata.is_event());
-    // Spans are made at `info` whatever is logged, or a quiet log would end the traces.
-    let traces = traces.with_filter(EnvFilter::new(SERVICE_LOGS));
-    tracing_subscriber::registry().with(logs.with_filter(filter(SERVICE_LOGS)?.and(shown))).with(traces).init();
+    tracing_subscriber::registry().with(recorded(wanted(SERVICE_LOGS)?)?).with(logs).with(traces).init();
     Ok(Telemetry(Some(provider)))
 }
 
-fn filter(default: &str) -> Result<EnvFilter, Failure> {
-    let Some(wanted) = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()) else {
-        return Ok(EnvFilter::new(default));
-    };
-    EnvFilter::try_new(&wanted)
-        .map_err(|e| Failure::because(Kind::Usage, &format!("RUST_LOG={wanted:?}"), &e).hint("RUST_LOG=info"))
+/// The events that RUST_LOG asks for.
+fn wanted(default: &str) -> Result<Targets, Failure> {
+    let said = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    targets(said.as_deref().unwrap_or(default))
+}
+
+fn targets(text: &str) -> Result<Targets, Failure> {
+    let read = text.parse::<Targets>();
+    read.map_err(|e| Failure::because(Kind::Usage, &format!("RUST_LOG={text:?}"), &e).hint("RUST_LOG=info,sqlx=debug"))
+}
+
+/// What is recorded: these events, and spans at `info` whatever is logged, or a quiet log would end the traces.
+fn recorded(events: Targets) -> Result<FilterFn<impl Fn(&Metadata<'_>) -> bool>, Failure> {
+    let spans = targets(SERVICE_LOGS)?;
+    let most = [&events, &spans].into_iter().filter_map(most).max().unwrap_or(LevelFilter::OFF);
+    let recorded = filter_fn(move |metadata| {
+        let of = if metadata.is_span() { &spans } else { &events };
+        of.would_enable(metadata.target(), metadata.level())
+    });
+    Ok(recorded.with_max_level_hint(most))
+}
+
+/// The most that any target may say.
+fn most(targets: &Targets) -> Option<LevelFilter> {
+    targets.iter().map(|(_, level)| level).chain(targets.default_level()).max()
 }
 
 fn provider(role: &str) -> Result<SdkTracerProvider, Failure> {
@@ -90,5 +112,61 @@ impl Telemetry {
         if let Ok(Err(error)) = flushed {
             tracing::debug!(%error, "the last spans were not sent");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("sound").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// All that was written while this was done.
+    fn written(doing: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let into = lines.clone();
+        let logs = tracing_subscriber::fmt::layer().with_writer(move || into.clone()).without_time();
+        let logs = logs.with_filter(filter_fn(|metadata| metadata.is_event()));
+        let recorded = recorded(targets(SERVICE_LOGS).expect("ours")).expect("ours");
+        let subscriber = Registry::default().with(recorded).with(logs).with(tracing_opentelemetry::layer());
+        tracing::subscriber::with_default(subscriber, doing);
+        String::from_utf8(lines.0.lock().expect("sound").clone()).expect("text")
+    }
+
+    #[test]
+    fn no_line_is_lost_where_a_library_asks_whether_it_may_log() {
+        tracing_log::LogTracer::init().expect("the first");
+        let told = written(|| {
+            for line in 0..3 {
+                assert!(!log::log_enabled!(target: "sqlx::query", log::Level::Debug));
+                tracing::info!(line, "told");
+            }
+        });
+        assert_eq!(told.lines().count(), 3, "{told}");
+    }
+
+    #[test]
+    fn a_quiet_log_makes_spans_all_the_same() {
+        let recorded = recorded(targets("error").expect("a level")).expect("ours");
+        let subscriber = Registry::default().with(recorded);
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(!tracing::info_span!("made").is_disabled());
+            assert!(tracing::debug_span!("not made").is_disabled());
+            assert!(!tracing::event_enabled!(tracing::Level::WARN));
+        });
     }
 }

@@ -121,12 +121,14 @@ impl Engine {
         let (database, clock) = (config.database, config.clock);
         let (writer, writer_task) =
             Writer::start(database.clone(), clock.clone(), wakes.clone(), metrics.clone(), writer_cancel.clone());
+        let since_ms = clock.now_ms(&database.reader).await?;
+        let settings = streams::topology::Settings { since_ms, ..config.streams };
         let parts = Parts { database, link: config.link, writer, clock, wakes, metrics };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
-        let doctor = doctor::Doctor::new(parts.clone(), config.streams.clone(), config.outbox_limit);
+        let doctor = doctor::Doctor::new(parts.clone(), settings.clone(), config.outbox_limit);
         let courier = Courier {
             parts: parts.clone(),
-            settings: config.streams,
+            settings,
             epoch: Epoch::default(),
             renewed: Arc::new(Notify::new()),
             memory: Arc::default(),

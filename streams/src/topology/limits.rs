@@ -44,6 +44,9 @@ pub struct Settings {
     pub dead_letters: Limits,
     /// How long the server remembers message ids.
     pub duplicate_window: Duration,
+    /// When whoever asks for this began, in milliseconds of the database's clock: of two engines that ask for different limits, as
+    /// while one replaces the other, the one that began later is heard.
+    pub since_ms: i64,
 }
 
 impl Default for Settings {
@@ -54,6 +57,7 @@ impl Default for Settings {
             reports: Limits::REPORTS,
             dead_letters: Limits::DEAD_LETTERS,
             duplicate_window: Duration::from_secs(120),
+            since_ms: 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The streams of the engine: what they must be, what they are, and how the one becomes the other without losing a message.
 //!
-//! A stream is created, compared, updated where the server allows it, or refused with the reason. It is never deleted.
+//! A stream is created, compared, updated where the server allows it, or refused with the reason. It is deleted only where
+//! the engine has it made anew ([`forget`]). Of engines that ask for different limits the one that began last is heard.
 //! Each carries its epoch in its metadata: a stream made anew after its store was lost has another one, so that sequence
 //! numbers of the two are never taken for the same.
 
@@ -40,6 +41,8 @@ pub const SS_DLQ: &str = "SS_DLQ";
 pub const STREAMS: [&str; 3] = [SS_COMMANDS, SS_REPORTS, SS_DLQ];
 /// Metadata key of a stream's epoch.
 pub const EPOCH: &str = "streamspace-epoch";
+/// In a stream's metadata: when the engine began whose limits it has, [`Settings::since_ms`].
+const SINCE: &str = "streamspace-limits-since";
 /// What a message of commands and reports must leave of the server's limit, so that it fits the dead-letter stream together
 /// with the headers that say why it is there.
 const HEADROOM: usize = 16 * 1024;
@@ -206,7 +209,7 @@ async fn declare_one(context: &Context, name: &'static str, wanted: Config, epoc
         return update(context, name, info, wanted, epoch).await;
     }
     let mut config = wanted.clone();
-    config.metadata = HashMap::from([(EPOCH.to_owned(), epoch.to_string())]);
+    config.metadata.insert(EPOCH.to_owned(), epoch.to_string());
     match context.create_stream(config).await {
         Ok(stream) => {
             let state = state(name, stream.cached_info(), true);
@@ -290,14 +293,26 @@ fn merged(found: &Config, wanted: Config, epoch: i64) -> Config {
         target.subjects = wanted.subjects;
     }
     target.discard = wanted.discard;
-    target.max_bytes = wanted.max_bytes;
-    target.max_messages = wanted.max_messages;
-    target.max_message_size = wanted.max_message_size;
     target.max_age = wanted.max_age;
-    target.num_replicas = wanted.num_replicas;
-    target.duplicate_window = wanted.duplicate_window;
     target.metadata.entry(EPOCH.to_owned()).or_insert_with(|| epoch.to_string());
+    if limits(found) != limits(&wanted) && since(&wanted) >= since(found) {
+        target.max_bytes = wanted.max_bytes;
+        target.max_messages = wanted.max_messages;
+        target.max_message_size = wanted.max_message_size;
+        target.num_replicas = wanted.num_replicas;
+        target.duplicate_window = wanted.duplicate_window;
+        target.metadata.extend(wanted.metadata);
+    }
     target
+}
+
+fn limits(config: &Config) -> (i64, i64, i32, usize, Duration) {
+    let Config { max_bytes, max_messages, max_message_size, num_replicas, duplicate_window, .. } = *config;
+    (max_bytes, max_messages, max_message_size, num_replicas, duplicate_window)
+}
+
+fn since(config: &Config) -> i64 {
+    config.metadata.get(SINCE).and_then(|since| since.parse().ok()).unwrap_or(0)
 }
 
 fn sorted(subjects: &[String]) -> Vec<&String> {
@@ -321,6 +336,7 @@ fn wanted(context: &Context, settings: &Settings, name: &'static str) -> Config 
         max_message_size: if name == SS_DLQ { -1 } else { largest },
         num_replicas: settings.replicas,
         duplicate_window: settings.duplicate_window,
+        metadata: HashMap::from([(SINCE.to_owned(), settings.since_ms.to_string())]),
         ..Config::default()
     }
 }

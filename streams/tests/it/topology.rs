@@ -69,6 +69,25 @@ async fn a_changed_setting_is_applied_and_messages_stay() {
 }
 
 #[tokio::test]
+async fn of_two_engines_that_ask_for_different_limits_the_one_that_began_later_is_heard() {
+    let nats = nats().await;
+    let link = nats.link().await.unwrap();
+    let asks = |since_ms, messages| Settings { since_ms, commands: few(messages), ..Settings::default() };
+    let (before, after) = (asks(1, 10), asks(2, 20));
+    for (settings, heard) in [(&before, 10), (&after, 20), (&before, 20), (&after, 20)] {
+        let states = topology::declare(&link.jetstream, settings, 1).await.unwrap();
+        assert_eq!(states[0].max_messages, heard);
+        let examined = topology::examine(&link.jetstream, settings).await.unwrap();
+        assert!(examined.iter().flatten().all(|standing| standing.differs.is_empty()), "{examined:?}");
+    }
+    topology::forget(&link.jetstream, SS_COMMANDS).await.unwrap();
+    for (settings, heard) in [(&before, 10), (&after, 20)] {
+        let states = topology::declare(&link.jetstream, settings, 2).await.unwrap();
+        assert_eq!(states[0].max_messages, heard, "also where the older of them makes the stream anew");
+    }
+}
+
+#[tokio::test]
 async fn what_the_server_cannot_change_is_refused_with_the_reason() {
     let nats = nats().await;
     let link = nats.link().await.unwrap();

@@ -17,10 +17,10 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry};
 
 use crate::args::{LogFormat, Role};
 use crate::failure::{Failure, Kind};
@@ -119,6 +119,8 @@ impl Telemetry {
 mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::Registry;
 
     use super::*;
 

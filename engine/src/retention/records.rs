@@ -6,7 +6,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{Error, Keeper, due};
 use crate::store::dead_letter;

@@ -12,6 +12,7 @@ mod room;
 mod whereabouts;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, DeleteStreamErrorKind, GetStreamErrorKind,

@@ -291,7 +291,7 @@ async fn update(
 fn merged(found: &Config, wanted: Config, epoch: i64) -> Config {
     let mut target = found.clone();
     if sorted(&found.subjects) != sorted(&wanted.subjects) {
-        target.subjects = wanted.subjects;
+        target.subjects.clone_from(&wanted.subjects);
     }
     target.discard = wanted.discard;
     target.max_age = wanted.max_age;

@@ -124,6 +124,6 @@ fn ended(event: &event::Model, verdict: Verdict) -> Option<Hop> {
         (None, Some(by)) => format!("by {by}"),
         (None, None) => String::new(),
     };
-    let over = matches!(verdict, Verdict::Completed | Verdict::Superseded | Verdict::Failed | Verdict::DeadLettered);
+    let over = matches!(verdict, Verdict::Completed | Verdict::Superseded | Verdict::Failed);
     (over && event.kind == event::Kind::Command.as_str()).then(|| hop(at_ms, verdict.as_str(), text))
 }

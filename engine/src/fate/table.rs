@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::{AHEAD, Delivery, Facts, Hop, Verdict, compose};
 use crate::attempts::Tried;
-use crate::fold::PRUNED;
 use crate::open::Open;
 use crate::store::{dead_letter, event};
 
@@ -108,9 +107,6 @@ fn every_state_has_its_word_and_says_why() {
     let known = |whereabouts| travelling(Some(Delivery::Known(whereabouts)));
     let retries = Open { next_attempt_ms: Some(4_000), reason: Some("attempt 1 failed".into()), ..Open::default() };
     let failed = |letter| Facts { letter, ..noted(facts("command", "failed"), "boom") };
-    let mut gone = row("decision", "completed", 9_000);
-    (gone.subject, gone.payload) = (PRUNED[0].into(), json!({ "status": "discarded" }));
-    let pruned = Facts { caused: vec![gone], ..failed(None) };
     let superseded = noted(facts("command", "completed"), "superseded by generation 2");
     let cases = [
         (waits("no controller of platform noop"), V::Waiting, "no controller of platform noop"),
@@ -132,8 +128,7 @@ fn every_state_has_its_word_and_says_why() {
         (Facts { successor: Some(row("command", "pending", 2)), ..superseded }, V::Superseded, "session.create"),
         (failed(Some(letter("open"))), V::DeadLettered, "waits for somebody to replay or discard"),
         (failed(Some(letter("replayed"))), V::DeadLettered, "is replayed: as told"),
-        (failed(None), V::Failed, "it failed: boom"),
-        (pruned, V::DeadLettered, "its dead letter was discarded and is no longer kept"),
+        (failed(None), V::Failed, "it failed: boom; no dead letter of it is kept"),
         (facts("command", "pending"), V::Unaccounted, "a defect"),
         (facts("command", "published"), V::Unaccounted, "session:x does not own up to it"),
         (facts("report", "completed"), V::Applied, "taken over"),

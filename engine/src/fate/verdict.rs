@@ -5,7 +5,6 @@ use streams::subject::action;
 use streams::topology::Whereabouts;
 
 use super::{AHEAD, Delivery, Facts, in_outbox};
-use crate::fold::PRUNED;
 use crate::open::Open;
 
 /// Where an event stands. The words are part of the API.
@@ -25,7 +24,7 @@ pub enum Verdict {
     Superseded,
     /// A command that was given up and became a dead letter.
     DeadLettered,
-    /// A command that ended badly, and has no dead letter.
+    /// A command that ended badly, and has no dead letter: it was closed, and has gone since.
     Failed,
     /// An open command that nothing owns up to: a defect.
     Unaccounted,
@@ -123,13 +122,7 @@ fn completed(facts: &Facts) -> String {
 fn ended_badly(facts: &Facts) -> (Verdict, String) {
     let why = facts.event.error_message.as_deref().unwrap_or("no error was given");
     let Some(letter) = &facts.letter else {
-        let pruned = facts.caused.iter().find(|row| PRUNED.contains(&row.subject.as_str()));
-        let Some(pruned) = pruned else { return (Verdict::Failed, format!("it failed: {why}")) };
-        let status = pruned.payload["status"].as_str().unwrap_or("closed");
-        return (
-            Verdict::DeadLettered,
-            format!("it was given up ({why}); its dead letter was {status} and is no longer kept"),
-        );
+        return (Verdict::Failed, format!("it failed: {why}; no dead letter of it is kept"));
     };
     let next = match letter.status.as_str() {
         "open" => format!("dead letter {} waits for somebody to replay or discard it", letter.id),

@@ -224,7 +224,10 @@ async fn closed_letters_and_finished_jobs_go_and_everything_says_so() {
         assert!(letters[0]["payload"].is_string() && letters[0]["note"] == "a test of ours", "{}", letters[0]);
         assert_eq!(lines(folder.path(), "jobs")[0]["job_id"], json!(done));
         let fate = rig.engine.fate(command).await.expect("readable").expect("an event");
-        assert!(fate.verdict.as_str() == "failed" && fate.sentence.contains("no dead letter of it is kept"), "{fate:?}");
+        assert!(
+            fate.verdict.as_str() == "failed" && fate.sentence.contains("no dead letter of it is kept"),
+            "{fate:?}"
+        );
         let report = engine::verify::whole(rig.engine.reader()).await.expect("readable");
         assert_eq!((report.found, &report.findings), (0, &Vec::new()), "the log tells what the tables have");
         rig.create().await; // the newest row of all stays

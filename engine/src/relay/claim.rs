@@ -70,12 +70,7 @@ pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Re
     let held_back = &parts.wakes.held_back;
     held_back.store(true, Ordering::SeqCst); // so that an end that is committed from here on is not missed
     let db = &parts.database.reader;
-    let sql = format!(
-        "SELECT c.controller_id, c.capacity, (SELECT count(*) FROM event_log WHERE controller_id = c.controller_id \
-         AND kind = 'command' AND status IN ('published', 'processing')) AS under_way FROM platform_controllers c \
-         WHERE EXISTS (SELECT 1 FROM event_log WHERE controller_id = c.controller_id AND {PENDING})"
-    );
-    let waiting = Waiting::find_by_statement(Statement::from_string(parts.database.backend, sql)).all(db).await?;
+    let waiting = Waiting::find_by_statement(waiting(parts.database.backend)).all(db).await?;
     let now_ms = parts.clock.now_ms(db).await?;
     let (mut rows, mut full) = (Vec::new(), false);
     for Waiting { controller_id, capacity, under_way } in waiting {
@@ -93,6 +88,16 @@ pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Re
     held_back.store(full, Ordering::SeqCst);
     rows.sort_unstable_by_key(|row| (row.turn, row.id));
     Ok(rows)
+}
+
+/// The controllers whose outbox is not empty. One row of each is looked at: of `EXISTS` PostgreSQL makes a join with all of them.
+pub fn waiting(backend: DbBackend) -> Statement {
+    let sql = format!(
+        "SELECT c.controller_id, c.capacity, (SELECT count(*) FROM event_log WHERE controller_id = c.controller_id \
+         AND kind = 'command' AND status IN ('published', 'processing')) AS under_way FROM platform_controllers c \
+         WHERE (SELECT 1 FROM event_log WHERE controller_id = c.controller_id AND {PENDING} LIMIT 1) IS NOT NULL"
+    );
+    Statement::from_string(backend, sql)
 }
 
 /// Lets go of commands that were not published, so that they go first, in their order, once they are taken. What fails here

@@ -1,8 +1,8 @@
 //! Opening a database, so that what is committed stays committed.
 //!
 //! SQLite has one writer: a pool of exactly one connection, with WAL and `synchronous = FULL`, and a few readers beside it
-//! that cannot write. PostgreSQL serves both from one pool. A single connection is tried first, because a pool hides why
-//! it got none.
+//! that cannot write. On PostgreSQL a service writes over few connections, so that its long statements are prepared on each
+//! of them soon, and reads over the rest. A single connection is tried first, because a pool hides why it got none.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use crate::{Error, schema};
 
 /// How long opening may take, and how long a caller waits for a connection of the pool.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Of so many connections to PostgreSQL one is written over, and never fewer than two are.
+const WRITERS: u32 = 5;
 /// How long SQLite waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
@@ -28,7 +30,7 @@ const STATEMENTS: usize = 256;
 pub struct Database {
     /// For all that changes something. On SQLite it is one single connection: hold it briefly.
     pub writer: DatabaseConnection,
-    /// For all that only looks. On PostgreSQL it is the writer's pool.
+    /// For all that only looks.
     pub reader: DatabaseConnection,
     /// Which of the two it is.
     pub backend: DbBackend,
@@ -69,10 +71,14 @@ impl Role {
     /// A process that serves, of the usual size.
     pub const SERVICE: Self = Self::Service { connections: 20 };
 
-    fn connections(self) -> u32 {
+    /// Connections to write over, and to read over; without the latter both go over the same.
+    fn connections(self) -> (u32, Option<u32>) {
         match self {
-            Self::Service { connections } => connections.max(2),
-            Self::Tool => 2,
+            Self::Service { connections } => {
+                let writers = (connections / WRITERS).max(2);
+                (writers, Some(connections.saturating_sub(writers).max(2)))
+            }
+            Self::Tool => (2, None),
         }
     }
 
@@ -151,11 +157,14 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
     let probe = async { PgConnection::connect_with(&options).await?.close().await };
     let probe = tokio::time::timeout(PATIENCE, probe).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     probe.map_err(|e| Error::sort_driver(&target, e))?;
-    let pool = PgPoolOptions::new().max_connections(role.connections()).acquire_timeout(PATIENCE);
-    let pool = pool.max_lifetime(Duration::from_secs(1800)).connect_lazy_with(options);
-    let writer = DatabaseConnection::from(pool);
-    let backend = writer.get_database_backend();
-    Ok(Database { reader: writer.clone(), writer, backend, target })
+    let pool = |most| {
+        let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
+        DatabaseConnection::from(pool.max_lifetime(Duration::from_secs(1800)).connect_lazy_with(options.clone()))
+    };
+    let (writers, readers) = role.connections();
+    let writer = pool(writers);
+    let reader = readers.map_or_else(|| writer.clone(), pool);
+    Ok(Database { reader, writer, backend: DbBackend::Postgres, target })
 }
 
 /// The driver's words without the URL, which may hold a password.

@@ -16,6 +16,14 @@ use crate::{Error, schema};
 
 /// How long opening may take, and how long a caller waits for a connection of the pool.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How connections are set that a service writes over: what it writes it finds by key. Without this a plan that was made while
+/// the tables were small reads all of them for every statement, and is kept until they are analysed.
+const BY_KEY: [(&str, &str); 4] = [
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
 /// Of so many connections to PostgreSQL one is written over, and never fewer than two are.
 const WRITERS: u32 = 5;
 /// How long SQLite waits for another process that writes.
@@ -157,13 +165,17 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
     let probe = async { PgConnection::connect_with(&options).await?.close().await };
     let probe = tokio::time::timeout(PATIENCE, probe).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     probe.map_err(|e| Error::sort_driver(&target, e))?;
-    let pool = |most| {
+    let pool = |most, options| {
         let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
-        DatabaseConnection::from(pool.max_lifetime(Duration::from_secs(1800)).connect_lazy_with(options.clone()))
+        DatabaseConnection::from(pool.max_lifetime(Duration::from_secs(1800)).connect_lazy_with(options))
     };
-    let (writers, readers) = role.connections();
-    let writer = pool(writers);
-    let reader = readers.map_or_else(|| writer.clone(), pool);
+    let (writer, reader) = match role.connections() {
+        (most, None) => {
+            let both = pool(most, options);
+            (both.clone(), both)
+        }
+        (writers, Some(readers)) => (pool(writers, options.clone().options(BY_KEY)), pool(readers, options)),
+    };
     Ok(Database { reader, writer, backend: DbBackend::Postgres, target })
 }
 

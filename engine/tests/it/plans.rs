@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use engine::store::bulk::Update;
 use engine::{retention, timers};
 use migrations::testing::TestDatabase;
 use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement, TransactionTrait};
+use uuid::Uuid;
 
 use crate::rig::Rig;
 
@@ -54,6 +56,20 @@ async fn a_look_for_old_rows_reads_on_from_where_the_last_one_ended() {
         let plan = plan(db, question).await;
         let by_key = if db.get_database_backend() == DbBackend::Postgres { "event_log_pkey" } else { "PRIMARY KEY" };
         assert!(plan.contains(by_key) && !plan.to_lowercase().contains("sort"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_is_found_by_key_while_the_tables_are_still_small() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let db = &rig.database.database.writer;
+        let guard = "event_log.direction = 'out' AND event_log.status = 'pending'";
+        let update = Update::new("event_log", "event_id", ["status"]).guarded(guard, &[]);
+        let values = (0..32).flat_map(|_| [Uuid::nil().into(), "published".into()]);
+        let backend = db.get_database_backend();
+        let plan = plan(db, Statement::from_sql_and_values(backend, update.text(backend, 32), values)).await;
+        assert!(plan.contains("idx_event_log_event"), "{plan}");
+        assert!(!plan.contains("idx_event_log_status") && !plan.contains("Bitmap"), "{plan}");
     }
 }
 

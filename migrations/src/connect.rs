@@ -161,6 +161,7 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
     let options = options.application_name("streamspace").statement_cache_capacity(STATEMENTS).options([
         ("statement_timeout", role.statement_timeout()),
         ("idle_in_transaction_session_timeout", "60s"), // a process that hangs must not hold its locks for ever
+        ("jit", "off"), // statements are short: compiling one takes longer than running it
     ]);
     let probe = async { PgConnection::connect_with(&options).await?.close().await };
     let probe = tokio::time::timeout(PATIENCE, probe).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));

@@ -91,7 +91,7 @@ pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Re
 }
 
 /// The controllers whose outbox is not empty. One row of each is looked at: of `EXISTS` PostgreSQL makes a join with all of them.
-pub fn waiting(backend: DbBackend) -> Statement {
+fn waiting(backend: DbBackend) -> Statement {
     let sql = format!(
         "SELECT c.controller_id, c.capacity, (SELECT count(*) FROM event_log WHERE controller_id = c.controller_id \
          AND kind = 'command' AND status IN ('published', 'processing')) AS under_way FROM platform_controllers c \

@@ -24,8 +24,8 @@ const BY_KEY: [(&str, &str); 4] = [
     ("enable_seqscan", "off"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
-/// Of so many connections to PostgreSQL one is written over, and never fewer than two are.
-const WRITERS: u32 = 5;
+/// Connections to PostgreSQL that a service writes over, of all that it may have.
+const WRITERS: u32 = 4;
 /// How long SQLite waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
@@ -82,10 +82,7 @@ impl Role {
     /// Connections to write over, and to read over; without the latter both go over the same.
     fn connections(self) -> (u32, Option<u32>) {
         match self {
-            Self::Service { connections } => {
-                let writers = (connections / WRITERS).max(2);
-                (writers, Some(connections.saturating_sub(writers).max(2)))
-            }
+            Self::Service { connections } => (WRITERS, Some(connections.saturating_sub(WRITERS).max(2))),
             Self::Tool => (2, None),
         }
     }

@@ -247,7 +247,7 @@ pub async fn in_use(
         .column(C::Platform)
         .column_as(C::SessionId.count(), "count")
         .filter(C::TemplateId.is_in(names))
-        .filter(C::Status.ne("deleted"))
+        .filter(Expr::cust("status <> 'deleted'")) // literally as in the partial index
         .group_by(C::TemplateId)
         .group_by(C::Platform)
         .into_tuple()

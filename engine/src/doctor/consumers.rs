@@ -1,10 +1,11 @@
 //! Whether everybody who must read a stream can: the engine's consumers and those of the controllers of the durable lane are
-//! there, keep up, and belong to somebody.
+//! there, are as they must be, keep up, and belong to somebody.
 
 use std::collections::BTreeMap;
 
+use streams::ids::{ControllerId, Platform};
 use streams::subject;
-use streams::topology::{self, ConsumerState, ENGINE, SS_COMMANDS, SS_DLQ, SS_REPORTS};
+use streams::topology::{self, ConsumerState, Difference, ENGINE, SS_COMMANDS, SS_DLQ, SS_REPORTS};
 
 use super::{Check, Doctor, Unread};
 use crate::heartbeats::names;
@@ -22,8 +23,16 @@ struct Facts {
     engine: Vec<(&'static str, Option<ConsumerState>)>,
     /// The consumers on commands; `None` where the stream is missing, which is told by its own check.
     commands: Option<Vec<ConsumerState>>,
-    /// Of each controller that is to read commands: the name of its consumer, and its own; revoked ones may have none.
-    wanted: BTreeMap<String, (String, bool)>,
+    /// Whoever is to read commands, by the name of the consumer.
+    wanted: BTreeMap<String, Reader>,
+}
+
+/// A controller of the durable lane.
+struct Reader {
+    platform: Platform,
+    id: ControllerId,
+    /// May be without a consumer.
+    revoked: bool,
 }
 
 pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
@@ -38,7 +47,7 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
     let mut wanted = BTreeMap::new();
     for row in queries::controllers(&doctor.parts.database.reader).await? {
         if let Some((platform, id)) = names(&row).filter(|_| row.protocol >= 2) {
-            wanted.insert(subject::consumer_name(&platform, &id), (row.controller_id, row.revoked));
+            wanted.insert(subject::consumer_name(&platform, &id), Reader { platform, id, revoked: row.revoked });
         }
     }
     Ok(judge(Facts { engine, commands, wanted }))
@@ -67,6 +76,12 @@ fn of_engine(check: &mut Check, about: String, stream: &str, found: &ConsumerSta
     check.count(format!("{stream}_pending"), found.pending);
     check.count(format!("{stream}_unacknowledged"), found.unacknowledged);
     check.count(format!("{stream}_redelivered"), found.redelivered);
+    differing(
+        check,
+        &about,
+        &found.differs_from_the_engines(),
+        "start an engine again: it sets its consumers when it starts",
+    );
     if found.pending > BEHIND {
         let sentence = format!("{} messages of {stream} wait for the engine", found.pending);
         check.warn(
@@ -77,13 +92,13 @@ fn of_engine(check: &mut Check, about: String, stream: &str, found: &ConsumerSta
     }
 }
 
-fn of_controllers(check: &mut Check, commands: &[ConsumerState], wanted: &BTreeMap<String, (String, bool)>) {
+fn of_controllers(check: &mut Check, commands: &[ConsumerState], wanted: &BTreeMap<String, Reader>) {
     let sum = |of: fn(&ConsumerState) -> u64| commands.iter().map(of).sum::<u64>();
     check.count("controllers_pending", sum(|one| one.pending));
     check.count("controllers_unacknowledged", sum(|one| one.unacknowledged));
     check.count("controllers_redelivered", sum(|one| one.redelivered));
     let complete = commands.len() < MOST;
-    for (name, (controller, _)) in wanted.iter().filter(|(_, (_, revoked))| complete && !revoked) {
+    for (name, Reader { id: controller, .. }) in wanted.iter().filter(|(_, reader)| complete && !reader.revoked) {
         if !commands.iter().any(|one| one.name == *name) {
             let sentence = format!("controller {controller} has no consumer: it gets no commands");
             let way_out = "start the controller again: the engine declares the consumer when a new run of it is heard";
@@ -98,12 +113,20 @@ fn of_controllers(check: &mut Check, commands: &[ConsumerState], wanted: &BTreeM
                 let way_out = format!("if nobody needs it: `nats consumer rm {SS_COMMANDS} {}`", one.name);
                 check.warn(about, sentence, way_out);
             }
-            Some((controller, _)) if i64::try_from(one.unacknowledged).is_ok_and(|n| n >= one.max_unacknowledged) => {
-                let sentence =
-                    format!("controller {controller} holds {} commands and gets no more", one.unacknowledged);
-                check.warn(about, sentence, "see that it runs and ends what it begins");
+            Some(Reader { platform, id, .. }) => {
+                let way_out = "start the controller again: the engine sets the consumer when a new run of it is heard";
+                differing(check, &about, &one.differs_from_that_of(platform, id), way_out);
+                if i64::try_from(one.unacknowledged).is_ok_and(|n| n >= one.max_unacknowledged) {
+                    let sentence = format!("controller {id} holds {} commands and gets no more", one.unacknowledged);
+                    check.warn(about, sentence, "see that it runs and ends what it begins");
+                }
             }
-            Some(_) => {}
         }
+    }
+}
+
+fn differing(check: &mut Check, about: &str, differences: &[Difference], way_out: &str) {
+    for Difference { field, found, wanted } in differences {
+        check.wrong(about, format!("its {field} is {found}, and must be {wanted}"), way_out);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
 use engine::doctor::{Report, Verdict};
 use machine::breaker::Order;
 use migrations::connect::{Role, open};
 use migrations::testing::TestDatabase;
 use sea_orm::ConnectionTrait;
 use streams::ids::{ControllerId, Platform};
-use streams::topology;
+use streams::topology::{self, PullConsumer};
 
 use crate::rig::{OWNER, PLATFORM, Rig, eventually};
 
@@ -79,6 +80,22 @@ async fn a_missing_consumer_and_one_of_nobody_are_named() {
     let commands = jetstream.get_stream("SS_COMMANDS").await.expect("there");
     commands.delete_consumer(&format!("{PLATFORM}_{OWNER}")).await.expect("deleted");
     only(&rig, "consumers", Verdict::Wrong, "gets no commands").await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_somebody_changed_is_named_until_its_controller_begins_anew() {
+    let rig = Rig::sqlite().await;
+    let _announced = rig.announced().await;
+    let jetstream = async_nats::jetstream::new(rig.client.clone());
+    let commands = jetstream.get_stream("SS_COMMANDS").await.expect("there");
+    let found: PullConsumer = commands.get_consumer(&format!("{PLATFORM}_{OWNER}")).await.expect("there");
+    let config = pull::Config::try_from_consumer_config(found.cached_info().config.clone()).expect("a pull consumer");
+    commands.update_consumer(pull::Config { max_deliver: 3, ..config }).await.expect("changed");
+    only(&rig, "consumers", Verdict::Wrong, "its max_deliver is 3, and must be -1").await;
+    let (platform, owner) = (Platform::try_new(PLATFORM), ControllerId::try_new(OWNER));
+    let (platform, owner) = (platform.expect("a platform"), owner.expect("an id"));
+    topology::declare_controller_consumer(&jetstream, &platform, &owner).await.expect("declared");
+    assert_eq!(unwell(&rig.engine.doctor().await), []);
 }
 
 #[tokio::test]

@@ -3,15 +3,17 @@
 //! The engine creates them; controllers only bind. No `backoff` (it would replace `ack_wait`), and deliveries without end:
 //! the engine owns retries, redelivery only covers crashes.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer;
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::{Context, ErrorCode};
 
-use super::{Error, SS_COMMANDS, SS_DLQ, SS_REPORTS, refused, subjects};
+use super::{Difference, Error, SS_COMMANDS, SS_DLQ, SS_REPORTS, refused, subjects};
 use crate::ids::{ControllerId, Platform};
 use crate::subject;
 
@@ -30,13 +32,56 @@ const ACK_WAIT: Duration = Duration::from_secs(15);
 const ENGINE_ACK_PENDING: i64 = 20_000;
 const CONTROLLER_ACK_PENDING: i64 = 1_000;
 
+/// A consumer as it stands.
+#[derive(Debug, Clone)]
+pub struct ConsumerState {
+    /// Its name.
+    pub name: String,
+    /// Messages that it has not handed out yet.
+    pub pending: u64,
+    /// Messages that it has handed out, and that nobody has acknowledged.
+    pub unacknowledged: u64,
+    /// The most that may be so.
+    pub max_unacknowledged: i64,
+    /// Of those, how many were handed out more than once.
+    pub redelivered: u64,
+    config: consumer::Config,
+}
+
+impl ConsumerState {
+    /// Where it is not what the engine's own must be.
+    #[must_use]
+    pub fn differs_from_the_engines(&self) -> Vec<Difference> {
+        differences(&self.config, &of_engine())
+    }
+
+    /// Where it is not what that of a controller must be.
+    #[must_use]
+    pub fn differs_from_that_of(&self, platform: &Platform, id: &ControllerId) -> Vec<Difference> {
+        differences(&self.config, &of_controller(platform, id))
+    }
+}
+
+impl From<consumer::Info> for ConsumerState {
+    fn from(info: consumer::Info) -> Self {
+        Self {
+            name: info.name,
+            pending: info.num_pending,
+            unacknowledged: info.num_ack_pending as u64,
+            max_unacknowledged: info.config.max_ack_pending,
+            redelivered: info.num_redelivered as u64,
+            config: info.config,
+        }
+    }
+}
+
 /// Makes the engine's consumers what they must be.
 ///
 /// # Errors
 /// [`Error::Refused`] with the server's word.
 pub async fn declare_engine_consumers(context: &Context) -> Result<(), Error> {
     for stream in [SS_REPORTS, SS_DLQ] {
-        declare(context, stream, durable(ENGINE.into(), String::new(), ENGINE_ACK_PENDING)).await?;
+        declare(context, stream, of_engine()).await?;
     }
     Ok(())
 }
@@ -50,14 +95,8 @@ pub async fn declare_controller_consumer(
     platform: &Platform,
     id: &ControllerId,
 ) -> Result<(), Error> {
-    let filter = subject::consumer_filter(platform, id);
-    check_filter(SS_COMMANDS, &filter)?;
-    let config = Config {
-        priority_policy: PriorityPolicy::PinnedClient,
-        priority_groups: vec![GROUP.into()],
-        priority_timeout: PINNED_TTL,
-        ..durable(subject::consumer_name(platform, id), filter, CONTROLLER_ACK_PENDING)
-    };
+    let config = of_controller(platform, id);
+    check_filter(SS_COMMANDS, &config.filter_subject)?;
     declare(context, SS_COMMANDS, config).await
 }
 
@@ -106,6 +145,19 @@ fn is_missing(code: ErrorCode) -> bool {
     code == ErrorCode::CONSUMER_NOT_FOUND || code == ErrorCode::STREAM_NOT_FOUND
 }
 
+fn of_engine() -> Config {
+    durable(ENGINE.into(), String::new(), ENGINE_ACK_PENDING)
+}
+
+fn of_controller(platform: &Platform, id: &ControllerId) -> Config {
+    Config {
+        priority_policy: PriorityPolicy::PinnedClient,
+        priority_groups: vec![GROUP.into()],
+        priority_timeout: PINNED_TTL,
+        ..durable(subject::consumer_name(platform, id), subject::consumer_filter(platform, id), CONTROLLER_ACK_PENDING)
+    }
+}
+
 fn durable(name: String, filter: String, max_ack_pending: i64) -> Config {
     Config {
         durable_name: Some(name),
@@ -134,7 +186,10 @@ pub(super) async fn bind(context: &Context, stream: &str, name: &str) -> Result<
 
 async fn declare(context: &Context, stream: &'static str, wanted: Config) -> Result<(), Error> {
     let name = wanted.durable_name.clone().unwrap_or_default();
-    if bind(context, stream, &name).await?.is_some_and(|found| is_same(&found, &wanted)) {
+    if bind(context, stream, &name)
+        .await?
+        .is_some_and(|found| differences(&found.cached_info().config, &wanted).is_empty())
+    {
         return Ok(());
     }
     let what = format!("creating or updating consumer {name} of {stream}");
@@ -144,17 +199,25 @@ async fn declare(context: &Context, stream: &'static str, wanted: Config) -> Res
     Ok(())
 }
 
-fn is_same(found: &PullConsumer, wanted: &Config) -> bool {
-    let found = &found.cached_info().config;
-    found.filter_subject == wanted.filter_subject
-        && found.ack_policy == wanted.ack_policy
-        && found.ack_wait == wanted.ack_wait
-        && found.max_deliver == wanted.max_deliver
-        && found.max_ack_pending == wanted.max_ack_pending
-        && found.backoff == wanted.backoff
-        && found.priority_policy == wanted.priority_policy
-        && found.priority_groups == wanted.priority_groups
-        && found.priority_timeout == wanted.priority_timeout
+/// Where a consumer is not what it must be.
+fn differences(found: &consumer::Config, wanted: &Config) -> Vec<Difference> {
+    let pairs = [
+        ("filter_subject", found.filter_subject.clone(), wanted.filter_subject.clone()),
+        ("ack_policy", said(&found.ack_policy), said(&wanted.ack_policy)),
+        ("ack_wait", said(&found.ack_wait), said(&wanted.ack_wait)),
+        ("max_deliver", said(&found.max_deliver), said(&wanted.max_deliver)),
+        ("max_ack_pending", said(&found.max_ack_pending), said(&wanted.max_ack_pending)),
+        ("backoff", said(&found.backoff), said(&wanted.backoff)),
+        ("priority_policy", said(&found.priority_policy), said(&wanted.priority_policy)),
+        ("priority_groups", said(&found.priority_groups), said(&wanted.priority_groups)),
+        ("priority_timeout", said(&found.priority_timeout), said(&wanted.priority_timeout)),
+    ];
+    let differing = pairs.into_iter().filter(|(_, found, wanted)| found != wanted);
+    differing.map(|(field, found, wanted)| Difference { field, found, wanted }).collect()
+}
+
+fn said(value: &impl Debug) -> String {
+    format!("{value:?}")
 }
 
 /// The server takes a filter that matches nothing without a word, and the consumer waits for ever.

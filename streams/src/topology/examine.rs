@@ -1,12 +1,11 @@
 //! What the streams and their consumers look like, for whoever looks after them. Nothing is changed here.
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::consumer::Info as ConsumerInfo;
 use async_nats::jetstream::stream::{Config, Info, LastRawMessageErrorKind};
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 
-use super::{Error, STREAMS, Settings, StreamState, find, merged, refused, state, wanted};
+use super::{ConsumerState, Error, STREAMS, Settings, StreamState, find, merged, refused, state, wanted};
 
 /// A stream against what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct Standing {
     pub differs: Vec<Difference>,
 }
 
-/// One setting of a stream that is not what it must be.
+/// One setting of a stream, or of a consumer, that is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Which.
@@ -26,21 +25,6 @@ pub struct Difference {
     pub found: String,
     /// As it must be.
     pub wanted: String,
-}
-
-/// A consumer as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsumerState {
-    /// Its name.
-    pub name: String,
-    /// Messages that it has not handed out yet.
-    pub pending: u64,
-    /// Messages that it has handed out, and that nobody has acknowledged.
-    pub unacknowledged: u64,
-    /// The most that may be so.
-    pub max_unacknowledged: i64,
-    /// Of those, how many were handed out more than once.
-    pub redelivered: u64,
 }
 
 /// A message as it lies in a stream.
@@ -105,22 +89,12 @@ pub async fn consumers(context: &Context, stream: &str, most: usize) -> Result<O
     let handle = context.get_stream_no_info(stream).await.map_err(|error| refused(what(), error))?;
     let (mut listed, mut all) = (handle.consumers(), Vec::new());
     while let Some(info) = listed.try_next().await.map_err(|error| refused(what(), error))? {
-        all.push(consumer(info));
+        all.push(info.into());
         if all.len() >= most {
             break;
         }
     }
     Ok(Some(all))
-}
-
-fn consumer(info: ConsumerInfo) -> ConsumerState {
-    ConsumerState {
-        name: info.name,
-        pending: info.num_pending,
-        unacknowledged: info.num_ack_pending as u64,
-        max_unacknowledged: info.config.max_ack_pending,
-        redelivered: info.num_redelivered as u64,
-    }
 }
 
 /// The newest messages of a stream, `most` of them at most.

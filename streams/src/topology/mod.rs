@@ -22,10 +22,10 @@ use async_nats::jetstream::{Context, ErrorCode};
 use chrono::{DateTime, Utc};
 
 pub use consumers::{
-    ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer,
+    ConsumerState, ENGINE, GROUP, PINNED_TTL, PullConsumer, bind_controller_consumer, bind_engine_consumer,
     declare_controller_consumer, declare_engine_consumers, remove_controller_consumer,
 };
-pub use examine::{ConsumerState, Difference, Standing, Stored, consumers, examine, newest};
+pub use examine::{Difference, Standing, Stored, consumers, examine, newest};
 pub use limits::{Limits, Settings, setting};
 pub use room::make_room;
 pub use whereabouts::{Whereabouts, whereabouts};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use engine::doctor::{Report, Verdict};
 use machine::breaker::Order;
 use migrations::connect::{Role, open};

@@ -4,7 +4,7 @@
 //! the writer's transaction, so PostgreSQL sends it if and only if it commits. While the listener was away, signals were
 //! missed; so it wakes everybody when it comes back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgListener;
@@ -27,10 +27,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Wakes {
     /// Commands wait to be published.
     pub outbox: Notify,
+    /// Public copies of dead letters wait to be published.
+    pub copies: Notify,
     /// A controller has as many commands as it may: the relay looks again when one of them ends.
     pub held_back: AtomicBool,
-    /// A timer may be due earlier than was thought.
+    /// A timer is due earlier than was thought.
     pub timers: Notify,
+    /// Until when timers are not looked at, in milliseconds: what is due later need not wake them.
+    pub asleep_until_ms: AtomicI64,
     /// Sessions may find a place now, or their owners take work again.
     pub placement: Notify,
     /// A job waits to be walked.
@@ -47,11 +51,19 @@ pub struct Wakes {
 
 impl Default for Wakes {
     fn default() -> Self {
-        let (outbox, timers, placement) = (Notify::new(), Notify::new(), Notify::new());
-        let (jobs, log) = (Notify::new(), Notify::new());
-        let held_back = AtomicBool::new(false);
-        let (others, watched) = (watch::Sender::new(0), Watched::default());
-        Self { outbox, held_back, timers, placement, jobs, log, others, watched, engine: Uuid::new_v4() }
+        Self {
+            outbox: Notify::new(),
+            copies: Notify::new(),
+            held_back: AtomicBool::new(false),
+            timers: Notify::new(),
+            asleep_until_ms: AtomicI64::new(i64::MAX),
+            placement: Notify::new(),
+            jobs: Notify::new(),
+            log: Notify::new(),
+            others: watch::Sender::new(0),
+            watched: Watched::default(),
+            engine: Uuid::new_v4(),
+        }
     }
 }
 
@@ -60,23 +72,25 @@ impl Default for Wakes {
 pub(crate) struct Signal {
     log: bool,
     outbox: bool,
+    copies: bool,
     /// Commands have ended, which matters while some are held back.
     ended: bool,
-    timers: bool,
+    /// The earliest timer that was set.
+    timers: Option<i64>,
     placement: bool,
     jobs: bool,
 }
 
 impl Signal {
     pub(crate) fn of(outcome: &Outcome) -> Self {
-        let &Outcome { outbox, ended, timers, placement, jobs, .. } = outcome;
-        Self { log: outcome.witness.is_some(), outbox, ended, timers, placement, jobs }
+        let &Outcome { outbox, copies, ended, timers, placement, jobs, .. } = outcome;
+        Self { log: outcome.witness.is_some(), outbox, copies, ended, timers, placement, jobs }
     }
 
-    /// What another engine is told: timers, placement and jobs stay with the engine that has them in hand.
+    /// What another engine is told: copies, timers, placement and jobs stay with the engine that has them in hand.
     fn from_another(what: &str) -> Self {
         let (outbox, ended) = (what == "outbox", what == "ended");
-        Self { log: true, outbox, ended, timers: false, placement: false, jobs: false }
+        Self { log: true, outbox, copies: false, ended, timers: None, placement: false, jobs: false }
     }
 
     fn for_others(self) -> &'static str {
@@ -88,17 +102,27 @@ impl Signal {
     }
 
     /// After a time without signals anything may have happened.
-    const ANYTHING: Self = Self { log: true, outbox: true, ended: true, timers: true, placement: true, jobs: true };
+    const ANYTHING: Self = Self {
+        log: true,
+        outbox: true,
+        copies: true,
+        ended: true,
+        timers: Some(i64::MIN),
+        placement: true,
+        jobs: true,
+    };
 }
 
 impl Wakes {
     /// Wakes whom it concerns in this process.
     pub(crate) fn tell(&self, signal: Signal) {
         let outbox = signal.outbox || signal.ended && self.held_back.load(Ordering::SeqCst);
+        let sooner = |at: i64| at < self.asleep_until_ms.load(Ordering::SeqCst);
         let loops = [
             (signal.log, &self.log),
             (outbox, &self.outbox),
-            (signal.timers, &self.timers),
+            (signal.copies, &self.copies),
+            (signal.timers.is_some_and(sooner), &self.timers),
             (signal.placement, &self.placement),
             (signal.jobs, &self.jobs),
         ];

@@ -3,6 +3,7 @@
 //! The cost is that of what is due, never of what exists. Before a deadline counts, the stream is asked whether it still
 //! has the command: while it does, JetStream owns the delivery.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -34,11 +35,14 @@ struct Due {
 }
 
 pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
+    let asleep_until_ms = &parts.wakes.asleep_until_ms;
     loop {
-        let rounds = join_all(each!(E => round::<E>(&parts).boxed())).await;
-        let pauses = rounds.into_iter().collect::<Result<Vec<_>, _>>();
-        let pause = match pauses {
-            Ok(pauses) => pauses.into_iter().min().unwrap_or(MAX_SLEEP),
+        asleep_until_ms.store(i64::MAX, Ordering::SeqCst); // whatever is committed from here on is not missed
+        let pause = match look(&parts).await {
+            Ok((now_ms, pause)) => {
+                asleep_until_ms.store(now_ms + pause.as_millis() as i64, Ordering::SeqCst);
+                pause
+            }
             Err(error) => {
                 tracing::warn!(%error, "due timers cannot be read");
                 PAUSE
@@ -52,9 +56,15 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
     }
 }
 
-/// Fires what is due; answers how long there is nothing to do.
-async fn round<E: Commanded>(parts: &Parts) -> Result<Duration, DbErr> {
+/// Fires what is due; answers when it looked, and how long there is nothing to do from then on.
+async fn look(parts: &Parts) -> Result<(i64, Duration), DbErr> {
     let now_ms = parts.clock.now_ms(&parts.database.reader).await?;
+    let rounds = join_all(each!(E => round::<E>(parts, now_ms).boxed())).await;
+    let pauses = rounds.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok((now_ms, pauses.into_iter().min().unwrap_or(MAX_SLEEP)))
+}
+
+async fn round<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Duration, DbErr> {
     let next: Option<i64> = next::<E>().into_tuple().one(&parts.database.reader).await?;
     let wait_ms = next.map_or(i64::MAX, |at| at - now_ms);
     if wait_ms > 0 {

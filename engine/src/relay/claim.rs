@@ -65,29 +65,37 @@ impl Windows {
     }
 }
 
-/// The commands that go next, in order; `most` of each controller.
-pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Result<Vec<Pending>, DbErr> {
+/// What goes next.
+pub(super) struct Claimed {
+    /// In order.
+    pub(super) rows: Vec<Pending>,
+    /// Some controller may have more that could go at once. What comes later wakes the relay.
+    pub(super) more: bool,
+}
+
+/// The commands that go next; `most` of each controller.
+pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Result<Claimed, DbErr> {
     let held_back = &parts.wakes.held_back;
     held_back.store(true, Ordering::SeqCst); // so that an end that is committed from here on is not missed
     let db = &parts.database.reader;
     let waiting = Waiting::find_by_statement(waiting(parts.database.backend)).all(db).await?;
     let now_ms = parts.clock.now_ms(db).await?;
-    let (mut rows, mut full) = (Vec::new(), false);
+    let (mut rows, mut full, mut more) = (Vec::new(), false, false);
     for Waiting { controller_id, capacity, under_way } in waiting {
         let slots = Capacity::deserialize(capacity).map_or(0, |capacity| capacity.slots);
         let window = windows.of(&controller_id, slots, parts.metrics.processed_by(&controller_id), Instant::now());
         let room = (window - under_way).clamp(0, most);
         if room > 0 {
             let next = of_controller(parts, &controller_id, room, now_ms).await?;
-            full |= next.len() as i64 == room;
+            more |= next.len() as i64 == room;
             rows.extend(next);
         } else {
             full = true;
         }
     }
-    held_back.store(full, Ordering::SeqCst);
+    held_back.store(full || more, Ordering::SeqCst);
     rows.sort_unstable_by_key(|row| (row.turn, row.id));
-    Ok(rows)
+    Ok(Claimed { rows, more })
 }
 
 /// The controllers whose outbox is not empty. One row of each is looked at: of `EXISTS` PostgreSQL makes a join with all of them.

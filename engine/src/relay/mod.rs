@@ -18,12 +18,11 @@ use serde_json::Value;
 use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use claim::Windows;
+use claim::{Claimed, Windows};
 use patience::Patience;
 
 use crate::courier::Epoch;
@@ -58,12 +57,11 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn run(self, cancel: CancellationToken) {
-        let looked = Notify::new();
-        tokio::join!(self.send_commands(&looked, &cancel), self.send_copies(&looked, &cancel));
+        tokio::join!(self.send_commands(&cancel), self.send_copies(&cancel));
     }
 
-    /// Publishes commands as they come; `looked` is told after each look at the outbox.
-    async fn send_commands(&self, looked: &Notify, cancel: &CancellationToken) {
+    /// Publishes commands as they come.
+    async fn send_commands(&self, cancel: &CancellationToken) {
         let (mut windows, mut patience) = (Windows::default(), Patience::new("commands"));
         loop {
             tokio::select! {
@@ -72,10 +70,8 @@ impl Relay {
                 () = cancel.cancelled() => return,
             }
             while self.is_connected(cancel).await {
-                let round = self.round(&mut windows, patience.most()).await;
-                looked.notify_one();
-                match round {
-                    Ok(count) if patience.taken(count) => {}
+                match self.round(&mut windows, patience.most()).await {
+                    Ok(more) if patience.taken(more) => {}
                     Ok(_) => break,
                     Err(failed) => patience.wait(&failed, cancel).await,
                 }
@@ -84,12 +80,17 @@ impl Relay {
     }
 
     /// Publishes the public copies of dead letters that were decided here.
-    async fn send_copies(&self, looked: &Notify, cancel: &CancellationToken) {
+    async fn send_copies(&self, cancel: &CancellationToken) {
         let mut patience = Patience::new("dead letters");
-        while cancel.run_until_cancelled(looked.notified()).await.is_some() {
+        loop {
+            tokio::select! {
+                () = self.parts.wakes.copies.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+                () = cancel.cancelled() => return,
+            }
             while self.is_connected(cancel).await {
                 match self.publish_copies(patience.most()).await {
-                    Ok(count) if patience.taken(count) => {}
+                    Ok(more) if patience.taken(more) => {}
                     Ok(_) => break,
                     Err(failed) => patience.wait(&failed, cancel).await,
                 }
@@ -104,13 +105,13 @@ impl Relay {
         connected.is_some_and(|state| state.is_ok()) && !cancel.is_cancelled()
     }
 
-    /// Publishes one batch, of each controller `most` commands; answers how many it had.
-    async fn round(&self, windows: &mut Windows, most: i64) -> Result<usize, Failed> {
+    /// Publishes one batch, of each controller `most` commands; answers whether more may wait behind it.
+    async fn round(&self, windows: &mut Windows, most: i64) -> Result<bool, Failed> {
         let claimed = claim::claim(&self.parts, windows, most).await;
-        let rows = claimed.map_err(|error| Failed::nothing(format!("the outbox cannot be read: {error}")))?;
-        let count = rows.len();
-        if count == 0 {
-            return Ok(0);
+        let Claimed { rows, more } =
+            claimed.map_err(|error| Failed::nothing(format!("the outbox cannot be read: {error}")))?;
+        if rows.is_empty() {
+            return Ok(false);
         }
         let (core, durable): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.lane.as_deref() == Some("core"));
         point("relay.publish", Moment::Before);
@@ -125,7 +126,7 @@ impl Relay {
             marked.map_err(|error| Failed::nothing(format!("what was published cannot be marked: {error}")))?;
         }
         point("relay.mark", Moment::After);
-        let Some(why) = sent.refused else { return Ok(count) };
+        let Some(why) = sent.refused else { return Ok(more) };
         claim::release(&self.parts, sent.left).await;
         Err(Failed { why, some })
     }
@@ -175,13 +176,14 @@ impl Relay {
         }
     }
 
-    /// One batch of public copies, `most` of them; answers how many there were.
-    async fn publish_copies(&self, most: i64) -> Result<usize, Failed> {
+    /// One batch of public copies, `most` of them; answers whether more may wait behind it.
+    async fn publish_copies(&self, most: i64) -> Result<bool, Failed> {
         let read = crate::dead_letters::uncopied(&self.parts.database.reader, most.unsigned_abs()).await;
         let copies = read.map_err(|error| Failed::nothing(format!("the dead letters cannot be read: {error}")))?;
         if copies.is_empty() {
-            return Ok(0);
+            return Ok(false);
         }
+        let more = copies.len() as u64 == most.unsigned_abs();
         let (ids, outgoing): (Vec<Uuid>, Vec<Outgoing>) = copies.into_iter().unzip();
         let acks = self.publisher.publish_all(outgoing).instrument(tracing::info_span!("publish dead letters")).await;
         let (mut done, mut refused) = (Vec::with_capacity(ids.len()), None);
@@ -191,12 +193,12 @@ impl Relay {
                 Err(error) => refused = Some(error.to_string()),
             }
         }
-        let count = done.len();
-        if count > 0 {
+        let some = !done.is_empty();
+        if some {
             let written = self.parts.writer.enqueue(Work::Copied(done), None).await;
             written.map_err(|error| Failed::nothing(format!("what was copied cannot be marked: {error}")))?;
         }
-        refused.map_or(Ok(count), |why| Err(Failed { why, some: count > 0 }))
+        refused.map_or(Ok(more), |why| Err(Failed { why, some }))
     }
 }
 

@@ -31,13 +31,13 @@ impl Patience {
         self.most
     }
 
-    /// Everything in a batch was taken, or there was nothing in it; answers whether there was something.
-    pub(super) fn taken(&mut self, count: usize) -> bool {
-        if (count == 0 || self.most == BATCH) && self.pause.take().is_some() {
+    /// Everything in a batch was taken; `more` says whether more may wait behind it, and is answered.
+    pub(super) fn taken(&mut self, more: bool) -> bool {
+        if (!more || self.most == BATCH) && self.pause.take().is_some() {
             tracing::info!(what = self.what, "published again");
         }
-        self.most = if count == 0 { BATCH } else { (self.most * 2).min(BATCH) };
-        count > 0
+        self.most = if more { (self.most * 2).min(BATCH) } else { BATCH };
+        more
     }
 
     /// Waits after a batch of which something was not taken.
@@ -81,11 +81,11 @@ mod tests {
     fn it_is_over_with_a_whole_batch_or_when_nothing_is_left() {
         let mut patience = Patience::new("commands");
         refused(&mut patience, false);
-        let tried: Vec<i64> = std::iter::repeat_with(|| (patience.most(), patience.taken(1)).0).take(4).collect();
+        let tried: Vec<i64> = std::iter::repeat_with(|| (patience.most(), patience.taken(true)).0).take(4).collect();
         assert_eq!(tried, [32, 64, 128, 256]);
-        assert!(patience.pause.is_some() && patience.taken(1) && patience.pause.is_none());
+        assert!(patience.pause.is_some() && patience.taken(true) && patience.pause.is_none());
         refused(&mut patience, false);
-        assert!(!patience.taken(0) && patience.pause.is_none());
+        assert!(!patience.taken(false) && patience.pause.is_none());
         assert_eq!(patience.most(), BATCH);
     }
 }

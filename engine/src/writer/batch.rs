@@ -53,11 +53,14 @@ impl<M> Slot<M> {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) outbox: bool,
+    /// Dead letters were recorded whose public copy is to be published.
+    pub(crate) copies: bool,
     /// Commands ended, so that their controllers have room again.
     pub(crate) ended: bool,
     /// Commands that came to wait for the relay, less those that it published.
     pub(crate) queued: i64,
-    pub(crate) timers: bool,
+    /// The earliest time at which something that was written is to be looked at, in milliseconds.
+    pub(crate) timers: Option<i64>,
     pub(crate) placement: bool,
     pub(crate) jobs: bool,
     /// A row by which the commit can be recognised.
@@ -68,6 +71,13 @@ pub(crate) struct Outcome {
     pub(crate) latencies: Vec<f64>,
     /// Controllers and whether they take work.
     pub(crate) health: Vec<(String, String, bool)>,
+}
+
+impl Outcome {
+    /// A row was written that has a timer.
+    pub(super) fn wakes_at(&mut self, wake_ms: Option<i64>) {
+        self.timers = self.timers.into_iter().chain(wake_ms).min();
+    }
 }
 
 pub(super) struct Batch<'a> {

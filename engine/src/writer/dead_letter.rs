@@ -165,7 +165,7 @@ impl Batch<'_> {
         let rows: Vec<_> = std::mem::take(&mut self.letters).into_iter().map(|new| row_of(new, self.now_ms)).collect();
         if !rows.is_empty() {
             point("deadletter.record", Moment::Before);
-            self.outcome.outbox |= rows.iter().any(|row| !row.copied);
+            self.outcome.copies |= rows.iter().any(|row| !row.copied);
             let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
             let once = OnConflict::column(dead_letter::Column::Source).do_nothing().to_owned();
             dead_letter::Entity::insert_many(rows).on_conflict(once).try_insert().exec_without_returning(tx).await?;

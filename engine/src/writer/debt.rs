@@ -169,7 +169,7 @@ impl Batch<'_> {
         slot.row.entity_seq = entity_seq;
         slot.row.assume(after, now_ms);
         slot.touch();
-        self.outcome.timers |= slot.row.wake_ms.is_some();
+        self.outcome.wakes_at(slot.row.wake_ms);
         Ok(Done::Written)
     }
 

@@ -1,7 +1,7 @@
 //! The group commit: from the queue to the answers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use migrations::connect::Database;
 use sea_orm::{
@@ -32,6 +32,8 @@ pub(super) struct Group {
     sweep: keys::Sweep,
 }
 
+/// How long work that nobody waits for looks out for other work, so as not to be a transaction of its own.
+const COMPANY: Duration = Duration::from_millis(4);
 /// Tries at a transaction that another engine crossed, before the last one.
 const TRIES: usize = 3;
 
@@ -74,6 +76,10 @@ impl Group {
                 biased;
                 count = queue.recv_many(&mut jobs, BATCH) => if count == 0 { return },
                 () = cancel.cancelled() => return,
+            }
+            if jobs.iter().all(|job| job.work.can_wait()) {
+                // what comes within this time, or nothing: then it goes alone
+                let _ = tokio::time::timeout(COMPANY, queue.recv_many(&mut jobs, BATCH)).await;
             }
             let answers = self.write(&jobs).await;
             for (job, answer) in jobs.drain(..).zip(answers) {

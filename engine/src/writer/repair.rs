@@ -138,7 +138,7 @@ impl Batch<'_> {
             }
             Kind::Controller | Kind::Template | Kind::Job => {}
         }
-        self.outcome.timers = true;
+        self.outcome.wakes_at(Some(now_ms));
     }
 
     /// All columns of sessions that were set right; the usual update has only those that the machine changes.

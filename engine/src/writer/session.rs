@@ -190,7 +190,7 @@ impl Batch<'_> {
         slot.row.entity_seq = entity_seq;
         slot.row.assume(after, now_ms);
         slot.touch();
-        self.outcome.timers |= slot.row.wake_ms.is_some();
+        self.outcome.wakes_at(slot.row.wake_ms);
         Ok(())
     }
 
@@ -207,7 +207,7 @@ impl Batch<'_> {
         let updated_ms = slot.row.updated_ms;
         slot.row.assume(after, updated_ms);
         slot.touch();
-        self.outcome.timers |= slot.row.wake_ms.is_some();
+        self.outcome.wakes_at(slot.row.wake_ms);
         Ok(())
     }
 

@@ -481,6 +481,13 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// Whether nobody waits for its end, so that it may look out for company: marks of what is on its way anyhow.
+    pub(super) fn can_wait(&self) -> bool {
+        matches!(self, Self::Published(_) | Self::Copied(_))
+    }
+}
+
 /// What came of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -11,7 +11,7 @@ mod verdict;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Condition, Expr};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use streams::connect::Link;
 use streams::subject::{consumer_name, parse_command};
 use streams::topology::{Whereabouts, whereabouts};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::attempts::{Tried, attempts, letter};
 use crate::open::{self, Open};
 use crate::store::event::{self, Column as C};
+use crate::store::snapshot::snapshot;
 use crate::{events, store::dead_letter};
 
 pub use hops::Hop;
@@ -99,11 +100,17 @@ struct Facts {
 }
 
 /// Where an event is; `None` where there is none.
-pub(crate) async fn of(db: &impl ConnectionTrait, link: &Link, event_id: Uuid) -> Result<Option<Fate>, DbErr> {
-    match events::get(db, event_id).await? {
-        Some(event) => Ok(Some(compose(gather(db, link, event).await?))),
-        None => Ok(None),
-    }
+pub(crate) async fn of(db: &DatabaseConnection, link: &Link, event_id: Uuid) -> Result<Option<Fate>, DbErr> {
+    let tx = snapshot(db).await?; // its history and where it stands are read one after the other, and must agree
+    let known = match events::get(&tx, event_id).await? {
+        Some(event) => Some(gather(&tx, event).await?),
+        None => None,
+    };
+    tx.commit().await?;
+    let Some(mut facts) = known else { return Ok(None) };
+    facts.connected = link.state.borrow().connected;
+    facts.delivery = delivery(link, facts.connected, &facts.event).await;
+    Ok(Some(compose(facts)))
 }
 
 fn compose(facts: Facts) -> Fate {
@@ -124,8 +131,8 @@ fn compose(facts: Facts) -> Fate {
     }
 }
 
-async fn gather(db: &impl ConnectionTrait, link: &Link, event: event::Model) -> Result<Facts, DbErr> {
-    let connected = link.state.borrow().connected;
+/// What the tables know.
+async fn gather(db: &impl ConnectionTrait, event: event::Model) -> Result<Facts, DbErr> {
     let mut facts = Facts {
         event,
         caused: Vec::new(),
@@ -135,7 +142,7 @@ async fn gather(db: &impl ConnectionTrait, link: &Link, event: event::Model) -> 
         successor: None,
         delivery: None,
         ahead: None,
-        connected,
+        connected: false,
     };
     let command = &facts.event;
     if command.kind != event::Kind::Command.as_str() {
@@ -147,13 +154,15 @@ async fn gather(db: &impl ConnectionTrait, link: &Link, event: event::Model) -> 
     facts.open = open::of(db, command).await?;
     facts.letter = letter(db, command.event_id).await?;
     facts.successor = events::next_command(db, command).await?;
-    facts.delivery = delivery(link, connected, command).await;
     facts.ahead = ahead(db, command).await?;
     Ok(facts)
 }
 
 /// What JetStream says of a command that it was given.
 async fn delivery(link: &Link, connected: bool, command: &event::Model) -> Option<Delivery> {
+    if command.kind != event::Kind::Command.as_str() {
+        return None;
+    }
     let (epoch, sequence) = (command.stream_epoch?, u64::try_from(command.stream_seq?).ok()?);
     let (_, platform, controller) = parse_command(&command.subject)?;
     if !connected {

@@ -14,5 +14,6 @@ pub mod idempotency_key;
 pub mod job;
 pub mod pinned;
 pub mod session;
+pub(crate) mod snapshot;
 pub mod stream_epoch;
 pub mod template;

@@ -9,11 +9,10 @@ mod finding;
 mod log;
 mod rows;
 
-use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use serde::{Deserialize, Serialize};
+
+use crate::store::snapshot::snapshot;
 
 pub(crate) use finding::difference;
 pub use finding::{Column, Finding, KEPT, Report, What};
@@ -87,13 +86,7 @@ pub struct Page {
 /// # Errors
 /// What the database says.
 pub async fn page(db: &DatabaseConnection, at: &Position, size: usize) -> Result<Page, DbErr> {
-    let postgres = db.get_database_backend() == DbBackend::Postgres;
-    let options = TransactionOptions {
-        isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
-        access_mode: postgres.then_some(AccessMode::ReadOnly),
-        sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
-    };
-    let tx = db.begin_with_options(options).await?;
+    let tx = snapshot(db).await?;
     let page = match at {
         Position::Log { after } => log::page(&tx, after, size).await?,
         Position::Rows { of, after } => rows::page(&tx, of, after.as_deref(), ROWS).await?,

@@ -1,8 +1,8 @@
 //! Reading several things as they were at one moment, so that nothing that is written meanwhile is taken for a contradiction.
 
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 /// A transaction that only reads, and sees nothing of what is committed after its first read.

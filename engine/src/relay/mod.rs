@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sea_orm::FromQueryResult;
-use serde_json::Value;
+use serde::Deserialize;
 use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};
@@ -27,6 +27,7 @@ use patience::Patience;
 
 use crate::courier::Epoch;
 use crate::parts::Parts;
+use crate::store::text::Text;
 use crate::writer::{Mark, Work};
 
 /// Commands of one controller that are claimed and published together at most.
@@ -42,7 +43,7 @@ struct Pending {
     event_id: Uuid,
     entity: String,
     subject: String,
-    payload: Value,
+    payload: Text,
     attempt: i32,
     lane: Option<String>,
     traceparent: Option<String>,
@@ -131,13 +132,13 @@ impl Relay {
         Err(Failed { why, some })
     }
 
-    async fn publish_durable(&self, mut rows: Vec<Pending>) -> Sent {
+    async fn publish_durable(&self, rows: Vec<Pending>) -> Sent {
         let mut sent = Sent::default();
         if rows.is_empty() {
             return sent;
         }
         let epoch = self.epoch.get();
-        let outgoing = rows.iter_mut().map(outgoing).collect();
+        let outgoing = rows.iter().map(outgoing).collect();
         let acks = observed(self.publisher.publish_all(outgoing), "relay.publish").await;
         for (row, ack) in rows.iter().zip(acks) {
             match ack {
@@ -153,9 +154,9 @@ impl Relay {
     }
 
     /// The core lane has no acknowledgement: what was flushed to the server counts as published.
-    async fn publish_core(&self, mut rows: Vec<Pending>) -> Sent {
+    async fn publish_core(&self, rows: Vec<Pending>) -> Sent {
         let mut sent = Sent::default();
-        for row in &mut rows {
+        for row in &rows {
             let payload = payload(row);
             let headers = cloudevents::headers(&row.subject, &message_id(row), Some(&row.entity));
             let client = &self.parts.link.client;
@@ -250,11 +251,19 @@ impl Failed {
     }
 }
 
-/// What is sent; the row keeps nothing of it.
-fn payload(row: &mut Pending) -> Bytes {
-    let mut payload = row.payload.take();
+/// What is sent: the payload as it was committed, but for the attempt, where that is a later one.
+fn payload(row: &Pending) -> Bytes {
+    #[derive(Deserialize)]
+    struct Counted {
+        attempt: i32,
+    }
+    let text = row.payload.as_str();
+    if serde_json::from_str::<Counted>(text).is_ok_and(|counted| counted.attempt == row.attempt) {
+        return Bytes::copy_from_slice(text.as_bytes());
+    }
+    let mut payload = row.payload.value();
     payload["attempt"] = row.attempt.into();
-    serde_json::to_vec(&payload).unwrap_or_default().into() // a `Value` is always JSON
+    payload.to_string().into()
 }
 
 /// Which sending this is: the same text is sent again after a crash, another attempt is another one.
@@ -263,7 +272,7 @@ fn message_id(row: &Pending) -> String {
 }
 
 /// A message whose span continues the trace of whoever asked.
-fn outgoing(row: &mut Pending) -> Outgoing {
+fn outgoing(row: &Pending) -> Outgoing {
     let span = tracing::info_span!("publish", otel.kind = "producer", messaging.destination = %row.subject,
         event.id = %row.event_id, attempt = row.attempt);
     if let Some(traceparent) = &row.traceparent {

@@ -7,9 +7,10 @@
 use std::sync::OnceLock;
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, IntoActiveModel, Iterable, Statement,
-    Value,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, IntoActiveModel, Iterable,
+    Statement, Value,
 };
+use sea_orm::sea_query::ColumnType;
 
 /// Ids in one statement, at most.
 pub(crate) const MANY: usize = 5_000;
@@ -73,47 +74,58 @@ impl Update {
             "WITH v({}) AS (VALUES {}) UPDATE {table} SET {} FROM v WHERE {table}.{key} = v.{key} \
              AND CASE WHEN {} THEN true ELSE false END",
             came.join(", "),
-            lists(backend, rows, came.len()),
+            lists(rows, came.len(), |n| if backend == DbBackend::Postgres { format!("${n}") } else { "?".to_owned() }),
             sets.join(", "),
             self.guard
         )
     }
 }
 
-/// An insert of many rows of an entity.
+/// An insert of many rows.
 #[derive(Debug)]
-pub struct Insert<E: EntityTrait> {
-    columns: Vec<E::Column>,
+pub struct Insert {
     table: &'static str,
+    columns: Vec<&'static str>,
+    /// Those of them that hold JSON.
+    json: Vec<bool>,
     texts: Texts,
 }
 
-impl<E: EntityTrait> Insert<E> {
-    /// Into this table, all columns but those that the database fills.
+impl Insert {
+    /// All columns of an entity but those that the database fills.
     #[must_use]
-    pub fn new(table: &'static str, filled: &[&str]) -> Self {
-        let columns = E::Column::iter().filter(|column| !filled.contains(&column.as_str())).collect();
-        Self { columns, table, texts: Texts::default() }
+    pub fn of<E: EntityTrait>(table: &'static str, filled: &[&str]) -> Self {
+        let columns: Vec<E::Column> = E::Column::iter().filter(|column| !filled.contains(&column.as_str())).collect();
+        let json = |column: &E::Column| matches!(column.def().get_column_type(), ColumnType::Json | ColumnType::JsonBinary);
+        let (json, columns) = (columns.iter().map(json).collect(), columns.iter().map(IdenStatic::as_str).collect());
+        Self { table, columns, json, texts: Texts::default() }
     }
 
-    /// Runs it.
+    /// The columns, in the order of a row's values.
+    #[must_use]
+    pub fn columns(&self) -> &[&'static str] {
+        &self.columns
+    }
+
+    /// Runs it for rows of values in the order of the columns.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn run<A>(&self, db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<u64, DbErr>
-    where
-        A: ActiveModelTrait<Entity = E>,
-        E::Model: IntoActiveModel<A>,
-    {
+    pub async fn run(&self, db: &impl ConnectionTrait, rows: Vec<Vec<Value>>) -> Result<u64, DbErr> {
         let backend = db.get_database_backend();
-        let rows = rows.into_iter().map(|row| values::<E, A>(row, &self.columns)).collect();
+        let rows = rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect();
         run(db, rows, |size| self.texts.get(backend, size, || self.text(backend, 1 << size))).await
     }
 
+    /// JSON travels as text, which the ORM copies at once, and PostgreSQL is told what it is.
     fn text(&self, backend: DbBackend, rows: usize) -> String {
-        let names: Vec<&str> = self.columns.iter().map(IdenStatic::as_str).collect();
-        let lists = lists(backend, rows, names.len());
-        format!("INSERT INTO {} ({}) VALUES {lists}", self.table, names.join(", "))
+        let place = |n: usize| match (backend, self.json[(n - 1) % self.columns.len()]) {
+            (DbBackend::Postgres, true) => format!("CAST(${n} AS jsonb)"),
+            (DbBackend::Postgres, false) => format!("${n}"),
+            _ => "?".to_owned(),
+        };
+        let lists = lists(rows, self.columns.len(), place);
+        format!("INSERT INTO {} ({}) VALUES {lists}", self.table, self.columns.join(", "))
     }
 }
 
@@ -127,6 +139,17 @@ where
     let mut row = row.into_active_model();
     let value = |column: &E::Column| row.take(*column).into_value().unwrap_or(Value::String(None));
     columns.iter().map(value).collect()
+}
+
+/// The values of all columns of a row, as [`Insert::of`] the entity wants them where the database fills none.
+pub fn all_values<E, A>(row: E::Model) -> Vec<Value>
+where
+    E: EntityTrait,
+    A: ActiveModelTrait<Entity = E>,
+    E::Model: IntoActiveModel<A>,
+{
+    let mut row = row.into_active_model();
+    E::Column::iter().map(|column| row.take(column).into_value().unwrap_or(Value::String(None))).collect()
 }
 
 /// The same values, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
@@ -155,16 +178,18 @@ async fn run<'a>(
 
 /// JSON as the text that SQLite stores anyway: the ORM copies the values of a statement, and a text is copied at once.
 fn flat(backend: DbBackend, value: Value) -> Value {
+    if backend == DbBackend::Sqlite { text(value) } else { value }
+}
+
+fn text(value: Value) -> Value {
     match value {
-        Value::Json(Some(json)) if backend == DbBackend::Sqlite => Value::String(serde_json::to_string(&json).ok()),
+        Value::Json(json) => Value::String(json.and_then(|json| serde_json::to_string(&json).ok())),
         other => other,
     }
 }
 
-/// `(?, ?), (?, ?)`, in the database's spelling.
-fn lists(backend: DbBackend, rows: usize, columns: usize) -> String {
-    let numbered = backend == DbBackend::Postgres;
-    let place = |n: usize| if numbered { format!("${n}") } else { "?".to_owned() };
+/// `(?, ?), (?, ?)`; `place` spells the nth parameter, counted from 1.
+fn lists(rows: usize, columns: usize, place: impl Fn(usize) -> String) -> String {
     let list = |row: usize| {
         let places: Vec<String> = (1..=columns).map(|column| place(row * columns + column)).collect();
         format!("({})", places.join(", "))

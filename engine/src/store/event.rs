@@ -1,7 +1,12 @@
 //! The table `event_log`: the truth, and the outbox of commands.
 
+use std::sync::LazyLock;
+
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
+
+use super::bulk::Insert;
+use super::text::Body;
 
 /// What a row is: asked of a controller, said by one, or decided here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,5 +90,116 @@ impl Model {
     pub fn is_superseded(&self) -> bool {
         self.status.as_deref() == Some("completed")
             && self.error_message.as_deref().is_some_and(|note| note.starts_with(SUPERSEDED))
+    }
+}
+
+/// A row that is about to be written; the database gives it its id.
+#[derive(Debug, Clone)]
+pub(crate) struct New {
+    pub(crate) event_id: Uuid,
+    pub(crate) subject: String,
+    pub(crate) payload: Body,
+    pub(crate) published_at: Option<DateTimeUtc>,
+    pub(crate) processed_at: Option<DateTimeUtc>,
+    pub(crate) processed_by: Option<String>,
+    pub(crate) status: &'static str,
+    pub(crate) error_message: Option<String>,
+    pub(crate) entity: String,
+    pub(crate) entity_seq: i64,
+    pub(crate) kind: Kind,
+    pub(crate) lane: Option<&'static str>,
+    pub(crate) generation: i64,
+    pub(crate) attempt: i32,
+    pub(crate) controller_id: Option<String>,
+    pub(crate) causation_id: Option<Uuid>,
+    pub(crate) changes: Option<Body>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) stream_epoch: Option<i64>,
+    pub(crate) stream_seq: Option<i64>,
+    pub(crate) ready: bool,
+    pub(crate) turn: i64,
+    pub(crate) created_ms: i64,
+    pub(crate) processed_ms: Option<i64>,
+}
+
+/// The log gives each row its id, and nothing that is new is claimed.
+pub(crate) static INSERT: LazyLock<Insert> =
+    LazyLock::new(|| Insert::of::<Entity>("event_log", &["id", "claimed_until_ms"]));
+
+impl New {
+    /// Complete but for what the caller sets: a command is pending, all else is done with as it is written.
+    pub(crate) fn new(now_ms: i64, kind: Kind, event_id: Uuid, subject: String, entity: String) -> Self {
+        let command = kind == Kind::Command;
+        let done_at = (!command).then(|| chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default());
+        Self {
+            event_id,
+            subject,
+            payload: Body::default(),
+            published_at: done_at,
+            processed_at: done_at,
+            processed_by: (!command).then(|| "engine".to_owned()),
+            status: if command { "pending" } else { "completed" },
+            error_message: None,
+            entity,
+            entity_seq: 0,
+            kind,
+            lane: None,
+            generation: 0,
+            attempt: 0,
+            controller_id: None,
+            causation_id: None,
+            changes: None,
+            traceparent: None,
+            stream_epoch: None,
+            stream_seq: None,
+            ready: true,
+            turn: 0,
+            created_ms: now_ms,
+            processed_ms: (!command).then_some(now_ms),
+        }
+    }
+
+    /// Its values, in the order of [`INSERT`]'s columns.
+    pub(crate) fn values(self) -> Vec<sea_orm::Value> {
+        vec![
+            self.event_id.into(),
+            self.subject.into(),
+            self.payload.into_text().into(),
+            self.published_at.into(),
+            self.processed_at.into(),
+            self.processed_by.into(),
+            self.status.into(),
+            self.error_message.into(),
+            self.entity.into(),
+            self.entity_seq.into(),
+            self.kind.as_str().into(),
+            self.kind.direction().into(),
+            self.lane.into(),
+            self.generation.into(),
+            self.attempt.into(),
+            self.controller_id.into(),
+            self.causation_id.into(),
+            self.changes.map(Body::into_text).into(),
+            self.traceparent.into(),
+            self.stream_epoch.into(),
+            self.stream_seq.into(),
+            self.ready.into(),
+            self.turn.into(),
+            self.created_ms.into(),
+            self.processed_ms.into(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_row_has_a_value_for_each_column_that_the_database_does_not_fill() {
+        let row = New::new(0, Kind::Command, Uuid::nil(), "subject".into(), "entity".into());
+        assert_eq!(row.values().len(), INSERT.columns().len());
+        let [first, .., last] = INSERT.columns() else { panic!("columns") };
+        assert_eq!((*first, *last), ("event_id", "processed_ms"));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use streams::wire::SessionState;
 
-use super::pinned::Pinned;
+use super::text::Text;
 
 /// A session's row.
 #[sea_orm::model]
@@ -19,8 +19,9 @@ pub struct Model {
     pub session_id: Uuid,
     pub user_id: String,
     pub template_id: String,
+    /// The manifest as it was when it was chosen.
     #[sea_orm(column_type = "JsonBinary")]
-    pub template: Pinned,
+    pub template: Text,
     pub platform: String,
     pub controller_id: Option<String>,
     pub lane: Option<String>,

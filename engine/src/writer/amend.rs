@@ -52,11 +52,12 @@ impl Batch<'_> {
     /// Adds what the machine knows nothing of to what the newest row of the log changed.
     pub(super) fn note(&mut self, columns: Map<String, Value>) {
         if let Some(row) = self.log.last_mut() {
-            row.changes
-                .get_or_insert_with(|| json!({}))
-                .as_object_mut()
-                .into_iter()
-                .for_each(|c| c.extend(columns.clone()));
+            let changes = row.changes.get_or_insert_with(|| json!({}).into());
+            changes.change(|changes| {
+                if let Some(changes) = changes.as_object_mut() {
+                    changes.extend(columns);
+                }
+            });
         }
     }
 

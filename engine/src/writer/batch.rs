@@ -1,14 +1,14 @@
 //! One transaction: the rows that it touches, what the work made of them, and how they are written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use machine::placement::{Place, choose};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::application::Using;
@@ -18,15 +18,13 @@ use super::keys::Keys;
 use super::needs::Needs;
 use super::prune::Prune;
 use super::records::Gone;
+use super::session_row::Pinned;
 use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::fold::Folding;
-use crate::store::bulk::{Insert, padded};
+use crate::store::bulk::padded;
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
-
-/// The log gives each row its id.
-static LOG: LazyLock<Insert<event::Entity>> = LazyLock::new(|| Insert::new("event_log", &["id"]));
 
 /// A row in the making.
 pub(super) struct Slot<M> {
@@ -95,6 +93,8 @@ pub(super) struct Batch<'a> {
     pub(super) repaired: BTreeSet<Uuid>,
     pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
     pub(super) templates: BTreeMap<String, Slot<template::Model>>,
+    /// What of them sessions take that are created here.
+    pub(super) pinned: HashMap<String, Arc<Pinned>>,
     pub(super) letters: Vec<NewDeadLetter>,
     pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
     pub(super) settled: Vec<Vec<sea_orm::Value>>,
@@ -102,7 +102,7 @@ pub(super) struct Batch<'a> {
     pub(super) edits: Vec<(Uuid, serde_json::Value)>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
-    pub(super) log: Vec<event::Model>,
+    pub(super) log: Vec<event::New>,
     pub(super) commands: Commands,
     pub(super) next_catalog_id: i64,
     pub(super) prunes: Vec<Prune>,
@@ -169,6 +169,7 @@ impl<'a> Batch<'a> {
             repaired: BTreeSet::new(),
             controllers: BTreeMap::new(),
             templates: BTreeMap::new(),
+            pinned: HashMap::new(),
             letters: Vec::new(),
             known_letters: HashMap::new(),
             settled: Vec::new(),
@@ -328,11 +329,7 @@ impl<'a> Batch<'a> {
 
     /// Writes everything; the caller commits.
     pub(super) async fn flush(mut self, tx: &DatabaseTransaction) -> Result<Outcome, DbErr> {
-        self.outcome.witness = self.log.first().map(|row| {
-            let direction = [event::Kind::Command, event::Kind::Report, event::Kind::Decision];
-            let found = direction.into_iter().find(|kind| kind.as_str() == row.kind);
-            (row.event_id, found.unwrap_or(event::Kind::Decision).direction())
-        });
+        self.outcome.witness = self.log.first().map(|row| (row.event_id, row.kind.direction()));
         self.keys.flush(tx).await?;
         self.flush_controllers(tx).await?;
         self.flush_templates(tx).await?;
@@ -359,11 +356,11 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         self.commands.fold_into(&mut rows, self.now_ms);
-        let pending = rows.iter().filter(|row| row.status.as_deref() == Some("pending"));
+        let pending = rows.iter().filter(|row| row.status == "pending");
         let ready: Vec<bool> = pending.map(|row| row.ready).collect();
         self.outcome.outbox |= ready.contains(&true);
         self.outcome.queued += ready.len() as i64;
-        LOG.run(tx, rows).await.map(drop)
+        event::INSERT.run(tx, rows.into_iter().map(event::New::values).collect()).await.map(drop)
     }
 
     async fn flush_epochs(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
@@ -376,8 +373,8 @@ impl<'a> Batch<'a> {
     }
 
     /// A row of the log about `entity`, complete but for what the caller sets.
-    pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
-        log_row(self.now_ms, kind, event_id, subject, entity)
+    pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::New {
+        event::New::new(self.now_ms, kind, event_id, subject, entity)
     }
 }
 
@@ -387,39 +384,4 @@ async fn next_catalog_id(tx: &DatabaseTransaction) -> Result<i64, DbErr> {
     let app = app::Entity::find().order_by_desc(app::Column::CatalogTemplateId).one(tx).await?;
     let newest = template.map(|row| row.catalog_template_id).max(app.map(|row| row.catalog_template_id));
     Ok(newest.map_or(1, |id| id + 1))
-}
-
-/// A row of the log, complete but for what the caller sets.
-pub(super) fn log_row(now_ms: i64, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Model {
-    let now = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
-    let command = kind == event::Kind::Command;
-    event::Model {
-        id: 0,
-        event_id,
-        subject,
-        payload: json!({}),
-        published_at: (!command).then_some(now),
-        processed_at: (!command).then_some(now),
-        processed_by: (!command).then(|| "engine".to_owned()),
-        status: Some(if command { "pending" } else { "completed" }.to_owned()),
-        error_message: None,
-        entity,
-        entity_seq: 0,
-        kind: kind.as_str().into(),
-        direction: kind.direction().into(),
-        lane: None,
-        generation: 0,
-        attempt: 0,
-        controller_id: None,
-        causation_id: None,
-        changes: None,
-        traceparent: None,
-        stream_epoch: None,
-        stream_seq: None,
-        claimed_until_ms: None,
-        ready: true,
-        turn: 0,
-        created_ms: now_ms,
-        processed_ms: (!command).then_some(now_ms),
-    }
 }

@@ -100,8 +100,8 @@ impl Commands {
     }
 
     /// Takes over what this transaction decided about commands that it also inserts.
-    pub(super) fn fold_into(&mut self, rows: &mut [event::Model], now_ms: i64) {
-        for row in rows.iter_mut().filter(|row| row.direction == event::Kind::Command.direction()) {
+    pub(super) fn fold_into(&mut self, rows: &mut [event::New], now_ms: i64) {
+        for row in rows.iter_mut().filter(|row| row.kind == event::Kind::Command) {
             if let Some(change) = self.changes.remove(&row.event_id) {
                 change.apply(row, now_ms);
             }
@@ -130,8 +130,8 @@ impl Commands {
 }
 
 impl Change {
-    fn apply(self, row: &mut event::Model, now_ms: i64) {
-        row.status = Some(self.status.to_owned());
+    fn apply(self, row: &mut event::New, now_ms: i64) {
+        row.status = self.status;
         row.error_message = self.error;
         if matches!(self.status, "completed" | "failed") {
             row.processed_by = self.processed_by;
@@ -141,7 +141,7 @@ impl Change {
         if let Some(again) = self.again {
             row.subject = again.subject;
             row.controller_id = again.controller_id;
-            row.lane = again.lane.map(str::to_owned);
+            row.lane = again.lane;
             row.attempt = again.attempt;
             row.ready = true;
         }

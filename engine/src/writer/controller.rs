@@ -151,11 +151,11 @@ impl Batch<'_> {
         let subject = format!("streamspace.decision.{what}");
         let entity = controller::Model::entity(id);
         let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, entity);
-        log.payload = json!({ "decision": what, "status": row.status, "reason": row.reason, "breaker": row.breaker });
-        for (name, value) in told.as_object().into_iter().flatten() {
-            log.payload[name] = value.clone();
+        log.payload = json!({ "decision": what, "status": row.status, "reason": row.reason, "breaker": row.breaker }).into();
+        if let Some(more) = told.as_object() {
+            log.payload.change(|told| told.as_object_mut().into_iter().for_each(|told| told.extend(more.clone())));
         }
-        log.changes = Some(if new { after } else { differing(before, after) });
+        log.changes = Some(if new { after } else { differing(before, after) }.into());
         log.entity_seq = entity_seq;
         log.controller_id = Some(id.to_owned());
         self.log.push(log);

@@ -67,11 +67,13 @@ impl Batch<'_> {
         let done = self.settle(id, "replayed", edit.note.clone(), by, trace)?;
         if let Some(log) = self.log.last_mut() {
             log.subject = "streamspace.decision.dead_letter_edited".into();
-            log.payload["decision"] = "dead_letter_edited".into();
-            log.payload["reason"] = edit.reason.clone().into();
-            log.payload["diff"] = edit.diff.clone();
+            log.payload.change(|told| {
+                told["decision"] = "dead_letter_edited".into();
+                told["reason"] = edit.reason.clone().into();
+                told["diff"] = edit.diff.clone();
+            });
             if let Some(changes) = &mut log.changes {
-                changes["edit"] = shown;
+                changes.change(|changes| changes["edit"] = shown);
             }
         }
         Ok(done)
@@ -110,8 +112,8 @@ impl Batch<'_> {
         let mut log =
             self.log_row(event::Kind::Decision, Uuid::now_v7(), format!("streamspace.decision.{what}"), entity);
         log.payload =
-            json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note });
-        log.changes = Some(json!({ "status": row.status, "note": row.note, "settled_by": by }));
+            json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note }).into();
+        log.changes = Some(json!({ "status": row.status, "note": row.note, "settled_by": by }).into());
         log.entity_seq = row.entity_seq;
         log.causation_id = row.event_id;
         log.traceparent = trace.map(str::to_owned);
@@ -121,7 +123,7 @@ impl Batch<'_> {
     /// Notes on the command that was just issued what it goes back to.
     fn caused_by(&mut self, command: Option<Uuid>, event_id: Option<Uuid>) {
         let mut issued = self.log.iter_mut().rev();
-        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command.as_str())
+        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command)
         {
             row.causation_id = event_id;
         }

@@ -18,6 +18,7 @@ use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, difference};
 use super::work::{Ask, Done, Item, JobWrite, ReportIn, Work};
 use super::{Error, Job};
+use crate::store::text::Body;
 use crate::store::{debt, event, session};
 
 impl Batch<'_> {
@@ -128,7 +129,7 @@ impl Batch<'_> {
         &mut self,
         id: Uuid,
         decision: Decision,
-        rows: Vec<event::Model>,
+        rows: Vec<event::New>,
         trace: Option<&str>,
     ) -> Result<Done, Error> {
         let Decision { debt: after, effects } = decision;
@@ -164,7 +165,7 @@ impl Batch<'_> {
         let (letters, turns) = (&mut self.letters, &mut *self.turns);
         let mut made = Rows { now_ms, commands, outcome, letters, turns, rows };
         effects.iter().for_each(|effect| made.effect(&about, effect));
-        let made = made.sealed(&about, changes, &mut entity_seq, trace);
+        let made = made.sealed(&about, changes.into(), &mut entity_seq, trace);
         self.log.extend(made);
         slot.row.entity_seq = entity_seq;
         slot.row.assume(after, now_ms);
@@ -243,11 +244,11 @@ fn first_changes(row: &debt::Model, mut hard: Map<String, Value>) -> Map<String,
     hard
 }
 
-fn command(row: &debt::Model, generation: i64, attempt: i32, event_id: Uuid, now_ms: i64) -> Value {
+fn command(row: &debt::Model, generation: i64, attempt: i32, event_id: Uuid, now_ms: i64) -> Body {
     let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
     let (session_id, user_id, platform) = (row.session_id, row.user_id.clone(), row.platform.clone());
     let force = Some(true);
-    json!(SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt })
+    Body::object(&SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt })
 }
 
 fn missing(id: Uuid) -> Error {

@@ -8,11 +8,12 @@ use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Verb};
 use uuid::Uuid;
 
-use super::batch::{Batch, Outcome, log_row};
+use super::batch::{Batch, Outcome};
 use super::commands::Commands;
 use super::turns::Turns;
 use super::{Error, NewDeadLetter};
 use crate::store::event;
+use crate::store::text::Body;
 
 /// What a decision is about, as it is after it.
 pub(super) struct About<'a> {
@@ -30,7 +31,7 @@ pub(super) struct About<'a> {
     /// Of the open command, or of that which was open before.
     pub(super) verb: Verb,
     /// The contract's payload of a command: its id, its verb, and whether it is forced.
-    pub(super) payload: &'a dyn Fn(Uuid, Verb, bool) -> Value,
+    pub(super) payload: &'a dyn Fn(Uuid, Verb, bool) -> Body,
 }
 
 /// Where the effects of a decision go.
@@ -41,7 +42,7 @@ pub(super) struct Rows<'a> {
     pub(super) letters: &'a mut Vec<NewDeadLetter>,
     pub(super) turns: &'a mut Turns,
     /// Rows of the log; the report, where there is one, is the first.
-    pub(super) rows: Vec<event::Model>,
+    pub(super) rows: Vec<event::New>,
 }
 
 impl Rows<'_> {
@@ -73,8 +74,10 @@ impl Rows<'_> {
                 self.decide(about, warning.name());
                 if let Some(row) = self.rows.last_mut() {
                     let at = chrono::DateTime::from_timestamp_millis(warning.stops_at_ms).unwrap_or_default();
-                    row.payload["stops_at"] = json!(at);
-                    row.payload["prevent"] = warning.way_out().into();
+                    row.payload.change(|told| {
+                        told["stops_at"] = json!(at);
+                        told["prevent"] = warning.way_out().into();
+                    });
                 }
             }
             Effect::Superseded => {
@@ -89,8 +92,8 @@ impl Rows<'_> {
     pub(super) fn decide(&mut self, about: &About<'_>, what: &str) {
         let subject = format!("streamspace.decision.{what}");
         let entity = about.entity.clone();
-        let mut row = log_row(self.now_ms, event::Kind::Decision, Uuid::now_v7(), subject, entity);
-        row.payload = json!({ "decision": what, "status": about.status, "reason": about.reason });
+        let mut row = event::New::new(self.now_ms, event::Kind::Decision, Uuid::now_v7(), subject, entity);
+        row.payload = json!({ "decision": what, "status": about.status, "reason": about.reason }).into();
         row.generation = about.generation;
         row.attempt = about.attempt;
         row.controller_id = about.controller_id.map(str::to_owned);
@@ -102,15 +105,15 @@ impl Rows<'_> {
     pub(super) fn sealed(
         mut self,
         about: &About<'_>,
-        changes: Map<String, Value>,
+        changes: Body,
         entity_seq: &mut i64,
         trace: Option<&str>,
-    ) -> Vec<event::Model> {
+    ) -> Vec<event::New> {
         if self.rows.is_empty() {
             self.decide(about, "changed");
         }
         if let Some(last) = self.rows.last_mut() {
-            last.changes = Some(Value::Object(changes));
+            last.changes = Some(changes);
         }
         for row in &mut self.rows {
             *entity_seq += 1;
@@ -126,16 +129,16 @@ impl Rows<'_> {
         Some((self.now_ms as f64 / 1e3 - seconds as f64 - f64::from(nanos) / 1e9).max(0.0))
     }
 
-    fn command_row(&mut self, about: &About<'_>, event_id: Uuid, verb: Verb, ready: bool, force: bool) -> event::Model {
+    fn command_row(&mut self, about: &About<'_>, event_id: Uuid, verb: Verb, ready: bool, force: bool) -> event::New {
         let (subject, entity) = (about.command_subject(verb), about.entity.clone());
-        let mut row = log_row(self.now_ms, event::Kind::Command, event_id, subject, entity);
+        let mut row = event::New::new(self.now_ms, event::Kind::Command, event_id, subject, entity);
         row.payload = (about.payload)(event_id, verb, force);
         row.generation = about.generation;
         row.attempt = about.attempt;
         row.ready = ready;
         row.turn = self.turns.take(about.user, verb, self.now_ms);
         row.controller_id = about.controller_id.map(str::to_owned);
-        row.lane = about.lane.map(|lane| lane.as_str().into());
+        row.lane = about.lane.map(Lane::as_str);
         row
     }
 }
@@ -160,7 +163,7 @@ impl About<'_> {
             subject: self.command_subject(self.verb),
             reason: cause.to_owned(),
             error: error.to_owned(),
-            payload: (self.payload)(event_id, self.verb, false).to_string().into_bytes(),
+            payload: (self.payload)(event_id, self.verb, false).into_text().into_bytes(),
             headers: json!([]),
             attempts,
             entity: Some(self.entity.clone()),
@@ -204,14 +207,14 @@ pub(super) struct Told<'a> {
 }
 
 impl Told<'_> {
-    pub(super) fn row(&self, now_ms: i64, entity: String) -> event::Model {
-        let mut row = log_row(now_ms, event::Kind::Report, self.event_id, self.subject.to_owned(), entity);
-        row.payload = self.payload.clone();
+    pub(super) fn row(&self, now_ms: i64, entity: String) -> event::New {
+        let mut row = event::New::new(now_ms, event::Kind::Report, self.event_id, self.subject.to_owned(), entity);
+        row.payload = self.payload.clone().into();
         row.generation = self.generation.unwrap_or(0);
         row.attempt = self.attempt.unwrap_or(0);
         row.controller_id = Some(self.controller_id.to_owned());
         row.causation_id = self.causation_id;
-        row.lane = Some(self.lane.as_str().into());
+        row.lane = Some(self.lane.as_str());
         row.stream_epoch = Some(self.source.epoch);
         row.stream_seq = Some(self.source.seq);
         row

@@ -185,8 +185,8 @@ impl Batch<'_> {
         let (seq, kind) = (slot.row.entity_seq, slot.row.kind.clone());
         let subject = format!("streamspace.decision.{what}");
         let mut row = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, job::Model::entity(id));
-        row.payload = json!({ "decision": what, "job_id": id, "kind": kind, "by": by });
-        row.changes = Some(changes);
+        row.payload = json!({ "decision": what, "job_id": id, "kind": kind, "by": by }).into();
+        row.changes = Some(changes.into());
         row.entity_seq = seq;
         row.traceparent = trace.map(str::to_owned);
         self.log.push(row);

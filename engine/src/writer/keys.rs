@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use super::{Done, Error, Job};
-use crate::store::bulk::{Insert, padded};
+use crate::store::bulk::{Insert, all_values, padded};
 use crate::store::idempotency_key::{Column, Entity, Model};
 
 /// How long an answer is kept, in milliseconds.
@@ -25,7 +25,7 @@ const SWEEP_MS: i64 = 3_600_000;
 /// Answers that one look forgets at most; where there are more, the next transaction looks again.
 const SWEEP: u64 = 500;
 
-static INSERT: LazyLock<Insert<Entity>> = LazyLock::new(|| Insert::new("idempotency_keys", &[]));
+static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::of::<Entity>("idempotency_keys", &[]));
 
 tokio::task_local! {
     static CURRENT: Key;
@@ -151,7 +151,8 @@ impl Keys {
         for (principal, key) in self.stale.drain(..) {
             Entity::delete_by_id((principal, key)).exec(tx).await?;
         }
-        INSERT.run(tx, std::mem::take(&mut self.fresh)).await.map(drop)
+        let rows = self.fresh.drain(..).map(all_values::<Entity, _>).collect();
+        INSERT.run(tx, rows).await.map(drop)
     }
 }
 

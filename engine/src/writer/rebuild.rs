@@ -17,7 +17,7 @@ impl Batch<'_> {
         let last = self.logs.get(ENTITY).ok_or_else(gap)?.last().unwrap_or(0);
         let subject = "streamspace.decision.streams_rebuilt".to_owned();
         let mut row = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, ENTITY.to_owned());
-        row.payload = json!({ "decision": "streams_rebuilt", "by": by, "reason": why });
+        row.payload = json!({ "decision": "streams_rebuilt", "by": by, "reason": why }).into();
         row.entity_seq = last + 1;
         row.traceparent = trace.map(str::to_owned);
         if let Some(folding) = self.logs.get_mut(ENTITY) {

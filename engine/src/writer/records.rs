@@ -63,7 +63,7 @@ impl Batch<'_> {
     fn pruned(&mut self, subject: &str, entity: String, last: i64, about: Option<Uuid>, mut told: Value) {
         told["decision"] = subject.rsplit('.').next().into();
         let mut row = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject.to_owned(), entity);
-        row.payload = told;
+        row.payload = told.into();
         row.entity_seq = last + 1;
         row.causation_id = about;
         self.log.push(row);

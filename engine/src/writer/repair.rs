@@ -4,6 +4,7 @@
 //! A repair folds the log again under the row's lock and says nothing that the log does not: its decision has the columns as they
 //! were folded, and tells who asked, and what stood there. A log with a gap, or without its row, is never touched.
 
+use sea_orm::ActiveValue::NotSet;
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ use super::batch::{Batch, Slot};
 use super::job::{LEASE_MS, missing, not_yours};
 use super::work::{Done, ScanStep};
 use crate::fold::{Folding, log};
+use crate::store::text::Body;
 use crate::store::{application, debt, event, session};
 use crate::verify::{Column, Kind, Scan, What, difference};
 
@@ -75,7 +77,7 @@ impl Batch<'_> {
     fn repair(&mut self, entity: &str, job: Uuid, by: &str, trace: Option<&str>) -> Result<(), Error> {
         let mut folding = self.logs.remove(entity).ok_or_else(|| unfit(entity, "its log has a gap"))?;
         for row in self.log.iter().filter(|row| row.entity == entity) {
-            let taken = folding.take(entity, row.entity_seq, &row.subject, row.changes.clone());
+            let taken = folding.take(entity, row.entity_seq, &row.subject, row.changes.clone().map(Body::into_tree));
             taken.map_err(|error| unfit(entity, &error.to_string()))?;
         }
         let last = folding.last().unwrap_or(0);
@@ -88,8 +90,8 @@ impl Batch<'_> {
         let subject = "streamspace.decision.repaired".to_owned();
         let mut row = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, entity.to_owned());
         row.payload = json!({ "decision": "repaired", "by": by, "job_id": job, "stood": stood,
-            "reason": "the row was not what the log says" });
-        row.changes = Some(Value::Object(changes));
+            "reason": "the row was not what the log says" }).into();
+        row.changes = Some(changes.into());
         row.entity_seq = last + 1;
         row.traceparent = trace.map(str::to_owned);
         self.log.push(row);
@@ -145,7 +147,8 @@ impl Batch<'_> {
     pub(super) async fn flush_repaired(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         for id in std::mem::take(&mut self.repaired) {
             if let Some(slot) = self.sessions.get(&id) {
-                let row = slot.row.clone().into_active_model().reset_all();
+                let mut row = slot.row.clone().into_active_model().reset_all();
+                row.template = NotSet; // no fact of it, and never changed
                 session::Entity::update(row).exec(tx).await?;
             }
         }

@@ -5,7 +5,6 @@ use machine::placement::Place;
 use machine::session::{Decision, Event, Observation, Session, create, decide};
 use sea_orm::{DatabaseTransaction, DbErr};
 use serde::Deserialize;
-use serde_json::Value;
 use streams::crash::{Moment, point};
 use streams::subject::Verb;
 use streams::wire::Resources;
@@ -15,8 +14,9 @@ use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told};
 use super::judged::Verdict;
-use super::session_row::{command_payload, first_notes, first_row, insert, update};
+use super::session_row::{command_payload, first_changes, first_row, insert, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
+use crate::store::text::Body;
 use crate::store::{event, session};
 
 /// The fence's columns: they move with every report, which alone is not worth a row of the log.
@@ -27,7 +27,7 @@ impl Batch<'_> {
         if let Some(slot) = self.sessions.get(&new.session_id) {
             return Ok(Done::Session(Box::new(slot.row.clone())));
         }
-        self.living_template(&new.template_id)?; // before anything is counted
+        let template = self.pinned(&new.template_id)?; // before anything is counted
         let place = self.choose_for(new.session_id, &new.platform, &new.selector);
         let owner = match &place {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
@@ -38,10 +38,9 @@ impl Batch<'_> {
         if let Some(owner) = &owner {
             self.load.give(owner);
         }
-        let row = first_row(new, &self.living_template(&new.template_id)?.manifest, &decision.session, self.now_ms);
+        let row = first_row(new, &template, &decision.session, self.now_ms);
         self.sessions.insert(new.session_id, Slot { row, state: State::New });
         self.record(new.session_id, None, decision, Vec::new(), trace)?;
-        self.note(first_notes(new));
         self.session(new.session_id)
     }
 
@@ -137,7 +136,7 @@ impl Batch<'_> {
         let usage = report.resource_usage.as_ref().and_then(|usage| Resources::deserialize(usage).ok());
         let (Some(usage), Some(slot)) = (usage, self.sessions.get(&report.session_id)) else { return false };
         let may_use = Resources::deserialize(&slot.row.resources).unwrap_or_default();
-        let percent = slot.row.template.manifest()["spec"]["useCpuPercent"]
+        let percent = slot.row.template.value()["spec"]["useCpuPercent"]
             .as_u64()
             .and_then(|percent| u8::try_from(percent).ok());
         streams::usage::is_use(&usage, &may_use, percent)
@@ -165,15 +164,21 @@ impl Batch<'_> {
         id: Uuid,
         before: Option<&Session>,
         decision: Decision,
-        rows: Vec<event::Model>,
+        rows: Vec<event::New>,
         trace: Option<&str>,
     ) -> Result<(), Error> {
         let Decision { session: after, effects } = decision;
-        let changes = before.map_or_else(|| after.hard(), |before| after.difference(before));
         let quiet = rows.iter().all(|row| row.causation_id.is_none()) && effects.is_empty();
-        if before.is_some() && quiet && changes.keys().all(|name| FENCE.contains(&name.as_str())) {
-            return self.keep_fence(id, before, after); // nothing but soft columns moved: no row of the log
-        }
+        let changes = match before {
+            None => first_changes(&self.slot(id)?.row, &after),
+            Some(before) => {
+                let changes = after.difference(before);
+                if quiet && changes.keys().all(|name| FENCE.contains(&name.as_str())) {
+                    return self.keep_fence(id, before, after); // nothing but soft columns moved: no row of the log
+                }
+                changes.into()
+            }
+        };
         let was = before.and_then(|before| before.controller_id.as_deref());
         let verb = after.command_verb.as_deref().and_then(Verb::from_name);
         self.follow(was, after.controller_id.as_deref(), verb, &effects);
@@ -195,15 +200,13 @@ impl Batch<'_> {
     }
 
     /// Soft columns are stored without a trace in the log; the fence then stays where the log has it.
-    fn keep_fence(&mut self, id: Uuid, before: Option<&Session>, mut after: Session) -> Result<(), Error> {
+    fn keep_fence(&mut self, id: Uuid, before: &Session, mut after: Session) -> Result<(), Error> {
         let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
-        if let Some(before) = before {
-            if *before == after {
-                return Ok(());
-            }
-            (after.seen_generation, after.seen_epoch, after.seen_seq) =
-                (before.seen_generation, before.seen_epoch, before.seen_seq);
+        if *before == after {
+            return Ok(());
         }
+        (after.seen_generation, after.seen_epoch, after.seen_seq) =
+            (before.seen_generation, before.seen_epoch, before.seen_seq);
         let updated_ms = slot.row.updated_ms;
         slot.row.assume(after, updated_ms);
         slot.touch();
@@ -245,7 +248,7 @@ pub(super) fn missing(id: Uuid) -> Error {
     Error::NotFound { what: "session", name: id.to_string() }
 }
 
-fn about<'a>(row: &'a session::Model, after: &'a Session, payload: &'a dyn Fn(Uuid, Verb, bool) -> Value) -> About<'a> {
+fn about<'a>(row: &'a session::Model, after: &'a Session, payload: &'a dyn Fn(Uuid, Verb, bool) -> Body) -> About<'a> {
     let verb = after.command_verb.as_deref().or(row.command_verb.as_deref());
     About {
         entity: session::Model::entity(row.session_id),

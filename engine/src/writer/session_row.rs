@@ -5,23 +5,23 @@ use std::sync::LazyLock;
 use machine::session::Session;
 use sea_orm::{DatabaseTransaction, DbErr, IdenStatic};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use streams::subject::Verb;
 use streams::wire::{Resources, SessionCommand, SessionCreate};
 use uuid::Uuid;
 
 use super::work::NewSession;
 use crate::store::bulk::{self, Insert, Update};
-use crate::store::pinned::Pinned;
+use crate::store::text::{Body, Text};
 use crate::store::session::{self, Column as C};
 
-pub(super) fn first_row(new: &NewSession, manifest: &Value, facts: &Session, now_ms: i64) -> session::Model {
+pub(super) fn first_row(new: &NewSession, template: &Pinned, facts: &Session, now_ms: i64) -> session::Model {
     let mut row = session::Model {
         session_id: new.session_id,
         user_id: new.user_id.clone(),
         template_id: new.template_id.clone(),
-        resources: json!(filled(&new.resources, manifest)),
-        template: Pinned::new(manifest),
+        resources: json!(filled(&new.resources, &template.defaults)),
+        template: template.manifest.clone(),
         platform: new.platform.clone(),
         selector: Value::Object(new.selector.clone()),
         persistent_home: new.persistent_home,
@@ -34,16 +34,30 @@ pub(super) fn first_row(new: &NewSession, manifest: &Value, facts: &Session, now
     row
 }
 
-/// What was asked for, and the template's defaults in the gaps.
-fn filled(asked: &Resources, manifest: &Value) -> Resources {
-    let defaults = Resources::deserialize(&manifest["spec"]["defaultResources"]).unwrap_or_default();
-    Resources { memory: asked.memory.clone().or(defaults.memory), cpu: asked.cpu.clone().or(defaults.cpu) }
+/// What sessions that are created take of their template.
+#[derive(Debug, Clone)]
+pub(super) struct Pinned {
+    manifest: Text,
+    defaults: Resources,
 }
 
-/// The first values of the columns that are folded though the machine knows nothing of them.
-pub(super) fn first_notes(new: &NewSession) -> Map<String, Value> {
-    let noted = [("tags", json!(new.tags)), ("metadata", json!(new.metadata)), ("amended_seq", json!(0))];
-    noted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+impl Pinned {
+    pub(super) fn of(manifest: &Value) -> Self {
+        let defaults = Resources::deserialize(&manifest["spec"]["defaultResources"]).unwrap_or_default();
+        Self { manifest: Text::new(manifest), defaults }
+    }
+}
+
+/// What was asked for, and the template's defaults in the gaps.
+fn filled(asked: &Resources, defaults: &Resources) -> Resources {
+    let or = |asked: &Option<String>, default: &Option<String>| asked.as_ref().or(default.as_ref()).cloned();
+    Resources { memory: or(&asked.memory, &defaults.memory), cpu: or(&asked.cpu, &defaults.cpu) }
+}
+
+/// What the log says of a new session: the machine's facts, and the columns that are folded though it knows nothing of them.
+pub(super) fn first_changes(row: &session::Model, facts: &Session) -> Body {
+    let (tags, metadata) = (row.tags.to_string(), row.metadata.to_string());
+    Body::object(&facts.hard_facts()).with("tags", &tags).with("metadata", &metadata).with("amended_seq", "0")
 }
 
 fn empty_row(session_id: Uuid) -> session::Model {
@@ -51,7 +65,7 @@ fn empty_row(session_id: Uuid) -> session::Model {
         session_id,
         user_id: String::new(),
         template_id: String::new(),
-        template: Pinned::new(&Value::Null),
+        template: Text::new(&()),
         platform: String::new(),
         controller_id: None,
         lane: None,
@@ -113,25 +127,18 @@ pub(super) fn command_payload(
     verb: Verb,
     force: bool,
     now_ms: i64,
-) -> Value {
+) -> Body {
     let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
     let (session_id, generation, attempt) = (row.session_id, after.generation, after.attempt);
     if !matches!(verb, Verb::SessionCreate | Verb::SessionWake) {
         let (user_id, platform) = (row.user_id.clone(), row.platform.clone());
         let force = (verb == Verb::SessionDelete).then_some(force);
-        return json!(SessionCommand {
-            event_id,
-            timestamp,
-            session_id,
-            user_id,
-            platform,
-            force,
-            generation,
-            attempt
-        });
+        let command =
+            SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt };
+        return Body::object(&command);
     }
     let idle = row.idle_timeout_s.and_then(|s| u64::try_from(s).ok()).map(std::time::Duration::from_secs);
-    let mut payload = json!(SessionCreate {
+    let command = SessionCreate {
         event_id,
         timestamp,
         session_id,
@@ -142,12 +149,11 @@ pub(super) fn command_payload(
         persistent_home: row.persistent_home,
         idle_timeout: idle.map(streams::duration::format),
         metadata: row.metadata.as_object().cloned().unwrap_or_default(),
-        template: None,
+        template: None, // it follows as the text that it is
         generation,
         attempt,
-    });
-    payload["template"] = row.template.manifest();
-    payload
+    };
+    Body::object(&command).with("template", row.template.as_str())
 }
 
 /// Every column that a decision may change, after the key.
@@ -196,7 +202,7 @@ const CHANGED: [C; 42] = [
     C::ResourceUsage,
 ];
 
-static INSERT: LazyLock<Insert<session::Entity>> = LazyLock::new(|| Insert::new("sessions", &[]));
+static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::of::<session::Entity>("sessions", &[]));
 
 static UPDATE: LazyLock<Update> = LazyLock::new(|| {
     let [key, set @ ..] = CHANGED;
@@ -204,6 +210,7 @@ static UPDATE: LazyLock<Update> = LazyLock::new(|| {
 });
 
 pub(super) async fn insert(tx: &DatabaseTransaction, rows: Vec<session::Model>) -> Result<(), DbErr> {
+    let rows = rows.into_iter().map(bulk::all_values::<session::Entity, _>).collect();
     INSERT.run(tx, rows).await.map(drop)
 }
 

@@ -1,5 +1,7 @@
 //! What happens when a template is written or deleted.
 
+use std::sync::Arc;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
+use super::session_row::Pinned;
 use super::work::{Done, TemplateWrite, Written, WrittenTemplate};
 use crate::store::{event, template};
 
@@ -26,6 +29,16 @@ impl Batch<'_> {
     pub(super) fn living_template(&self, name: &str) -> Result<&template::Model, Error> {
         let living = self.templates.get(name).map(|slot| &slot.row).filter(|row| !row.deleted);
         living.ok_or_else(|| missing(name))
+    }
+
+    /// What a session that is created now takes of its template.
+    pub(super) fn pinned(&mut self, name: &str) -> Result<Arc<Pinned>, Error> {
+        if let Some(pinned) = self.pinned.get(name) {
+            return Ok(pinned.clone());
+        }
+        let pinned = Arc::new(Pinned::of(&self.living_template(name)?.manifest));
+        self.pinned.insert(name.to_owned(), pinned.clone());
+        Ok(pinned)
     }
 
     /// Writes a template; `source` says who does. A new one gets the next number of the catalog, unless it has one already.
@@ -76,13 +89,14 @@ impl Batch<'_> {
         category_before: Option<String>,
         trace: Option<&str>,
     ) -> Result<WrittenTemplate, Error> {
+        self.pinned.remove(name);
         let slot = self.templates.get_mut(name).ok_or_else(|| missing(name))?;
         slot.row.entity_seq += 1;
         let row = slot.row.clone();
         let subject = format!("streamspace.decision.template_{}", what.as_str());
         let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, template::Model::entity(name));
-        log.payload = json!({ "decision": format!("template_{}", what.as_str()), "template_name": name });
-        log.changes = serde_json::to_value(&row).ok().map(without_seq);
+        log.payload = json!({ "decision": format!("template_{}", what.as_str()), "template_name": name }).into();
+        log.changes = serde_json::to_value(&row).ok().map(|row| without_seq(row).into());
         log.entity_seq = row.entity_seq;
         log.generation = row.generation;
         log.traceparent = trace.map(str::to_owned);

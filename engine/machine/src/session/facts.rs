@@ -1,6 +1,7 @@
 //! The facts of a session: what decisions are made on, and which of them the log remembers.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use streams::wire::SessionState;
 use uuid::Uuid;
@@ -139,6 +140,12 @@ macro_rules! hard {
                 [$((stringify!($field), json!(self.$field))),*].map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
             }
 
+            /// The same, to be written as JSON at once.
+            #[must_use]
+            pub fn hard_facts(&self) -> impl Serialize {
+                HardFacts(self)
+            }
+
             /// Those of them that are not as they were, with their new values. No more than these become JSON.
             #[must_use]
             pub fn difference(&self, before: &Self) -> Map<String, Value> {
@@ -149,8 +156,18 @@ macro_rules! hard {
                 changes
             }
         }
+
+        impl Serialize for HardFacts<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                $(map.serialize_entry(stringify!($field), &self.0.$field)?;)*
+                map.end()
+            }
+        }
     };
 }
+
+struct HardFacts<'a>(&'a Session);
 
 hard! {
     session_id status desired generation controller_id lane placement reason message phase url pod_name

@@ -19,6 +19,7 @@ use super::decided::{About, Rows, Told, difference};
 use super::judged::Verdict;
 use super::work::Done;
 use crate::store::application;
+use crate::store::text::Body;
 
 pub(super) use load::{Needs, Using};
 pub use work::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
@@ -135,7 +136,7 @@ impl Batch<'_> {
         before: Option<&Application>,
         decision: Decision,
         also: Map<String, Value>,
-        rows: Vec<crate::store::event::Model>,
+        rows: Vec<crate::store::event::New>,
         trace: Option<&str>,
     ) -> Result<Done, Error> {
         let Decision { application: mut after, effects } = decision;
@@ -160,7 +161,7 @@ impl Batch<'_> {
         let (letters, turns) = (&mut self.letters, &mut *self.turns);
         let mut made = Rows { now_ms, commands, outcome, letters, turns, rows };
         effects.iter().for_each(|effect| made.effect(&about, effect));
-        let made = made.sealed(&about, changes, &mut entity_seq, trace);
+        let made = made.sealed(&about, changes.into(), &mut entity_seq, trace);
         self.log.extend(made);
         let (was, is) = (before.map(|before| before.status), after.status);
         slot.row.entity_seq = entity_seq;
@@ -207,7 +208,7 @@ impl Batch<'_> {
 fn about<'a>(
     row: &'a application::Model,
     after: &'a Application,
-    payload: &'a dyn Fn(Uuid, Verb, bool) -> Value,
+    payload: &'a dyn Fn(Uuid, Verb, bool) -> Body,
 ) -> About<'a> {
     let verb = after.command_verb.as_deref().or(row.command_verb.as_deref());
     About {

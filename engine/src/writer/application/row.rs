@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::NewApplication;
 use crate::store::application;
+use crate::store::text::Body;
 
 pub(super) fn first(new: &NewApplication, catalog_id: i64, facts: &Application, now_ms: i64) -> application::Model {
     let mut row = application::Model {
@@ -59,14 +60,15 @@ pub(super) fn is_gone(row: &application::Model) -> bool {
 }
 
 /// The contract's payload of a command.
-pub(super) fn payload(row: &application::Model, after: &Application, event_id: Uuid, verb: Verb, now_ms: i64) -> Value {
+pub(super) fn payload(row: &application::Model, after: &Application, event_id: Uuid, verb: Verb, now_ms: i64) -> Body {
     let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
     let (install_id, template_name) = (row.install_id, row.template_name.clone());
     let (platform, generation, attempt) = (row.platform.clone(), after.generation, after.attempt);
     if verb == Verb::AppUninstall {
-        return json!(AppUninstall { event_id, timestamp, install_id, template_name, platform, generation, attempt });
+        let command = AppUninstall { event_id, timestamp, install_id, template_name, platform, generation, attempt };
+        return Body::object(&command);
     }
-    json!(AppInstall {
+    Body::object(&AppInstall {
         event_id,
         timestamp,
         install_id,

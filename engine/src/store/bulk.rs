@@ -1,8 +1,9 @@
 //! Statements that write many rows at once, on both databases.
 //!
-//! A statement for n rows is one text with n lists of parameters. It is run in pieces of 32, 16, 8, … rows, so that it has six
-//! texts in all, each prepared once by a connection. (Rows that travel as one JSON parameter cost more than the rest of a
-//! transaction: SQLite reads the whole text again for every column that it takes out of it.)
+//! A statement for n rows is one text with n lists of parameters, n being the next power of two: what is missing are rows of nulls,
+//! which have no key and so mean nothing. So it has few texts in all, each prepared once by a connection, and up to 128 rows are one
+//! trip to the database. (Rows that travel as one JSON parameter cost more than the rest of a transaction: SQLite reads the whole text
+//! again for every column that it takes out of it.)
 
 use std::sync::OnceLock;
 
@@ -14,8 +15,8 @@ use sea_orm::sea_query::ColumnType;
 
 /// Ids in one statement, at most.
 pub(crate) const MANY: usize = 5_000;
-/// Powers of two rows that a statement comes in, up to 32.
-const SIZES: usize = 6;
+/// Powers of two rows that a statement comes in, up to 128.
+const SIZES: usize = 8;
 
 /// The texts of a statement: one for each number of rows and each database, made when first needed.
 #[derive(Debug, Default)]
@@ -92,7 +93,7 @@ pub struct Insert {
 }
 
 impl Insert {
-    /// All columns of an entity but those that the database fills.
+    /// All columns of an entity but those that the database fills. The first of them is never null.
     #[must_use]
     pub fn of<E: EntityTrait>(table: &'static str, filled: &[&str]) -> Self {
         let columns: Vec<E::Column> = E::Column::iter().filter(|column| !filled.contains(&column.as_str())).collect();
@@ -124,8 +125,11 @@ impl Insert {
             (DbBackend::Postgres, false) => format!("${n}"),
             _ => "?".to_owned(),
         };
-        let lists = lists(rows, self.columns.len(), place);
-        format!("INSERT INTO {} ({}) VALUES {lists}", self.table, self.columns.join(", "))
+        let (table, columns) = (self.table, self.columns.join(", "));
+        let (lists, key) = (lists(rows, self.columns.len(), place), self.columns.first().copied().unwrap_or_default());
+        format!(
+            "WITH v({columns}) AS (VALUES {lists}) INSERT INTO {table} ({columns}) SELECT * FROM v WHERE {key} IS NOT NULL"
+        )
     }
 }
 
@@ -168,12 +172,28 @@ async fn run<'a>(
     let (backend, mut changed) = (db.get_database_backend(), 0);
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
-        let size = (rows.len().ilog2() as usize).min(SIZES - 1);
-        let values: Vec<Value> = rows.by_ref().take(1 << size).flatten().map(|value| flat(backend, value)).collect();
+        let size = (rows.len().next_power_of_two().ilog2() as usize).min(SIZES - 1);
+        let values = filled(backend, rows.by_ref().take(1 << size), 1 << size);
         let statement = Statement::from_sql_and_values(backend, text(size), values);
         changed += db.execute_raw(statement).await?.rows_affected();
     }
     Ok(changed)
+}
+
+/// The values of these rows, and nulls of the same types for those that are missing.
+fn filled(backend: DbBackend, rows: impl Iterator<Item = Vec<Value>>, wanted: usize) -> Vec<Value> {
+    let (mut values, mut width) = (Vec::new(), 0);
+    for row in rows {
+        if values.is_empty() {
+            width = row.len();
+            values.reserve_exact(width * wanted);
+        }
+        values.extend(row.into_iter().map(|value| flat(backend, value)));
+    }
+    let nothing: Vec<Value> = values.iter().take(width).map(Value::as_null).collect();
+    let missing = width * wanted - values.len();
+    values.extend(nothing.into_iter().cycle().take(missing));
+    values
 }
 
 /// JSON as the text that SQLite stores anyway: the ORM copies the values of a statement, and a text is copied at once.

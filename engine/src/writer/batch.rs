@@ -6,7 +6,7 @@ use std::sync::Arc;
 use machine::placement::{Place, choose};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::application::Using;
 use super::commands::Commands;
 use super::controller::Load;
 use super::keys::Keys;
+use super::known::Known;
 use super::needs::Needs;
 use super::prune::Prune;
 use super::records::Gone;
@@ -27,12 +28,13 @@ use crate::store::bulk::padded;
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
 /// A row in the making.
+#[derive(Debug)]
 pub(super) struct Slot<M> {
     pub(super) row: M,
     pub(super) state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Clean,
     Changed,
@@ -123,11 +125,13 @@ impl<'a> Batch<'a> {
         tx: &DatabaseTransaction,
         jobs: &[Job],
         now_ms: i64,
+        known: Known,
         load: &'a mut Load,
         turns: &'a mut Turns,
     ) -> Result<Self, DbErr> {
         let mut needs = Needs::of(jobs);
-        let mut batch = Self::empty(now_ms, load, turns);
+        let known = if needs.logs.is_empty() { known } else { Known::default() }; // a repair is about what others wrote
+        let mut batch = Self { templates: known.templates, ..Self::empty(now_ms, load, turns) };
         batch.keys = Keys::load(tx, jobs, now_ms).await?;
         if !needs.sessions.is_empty() {
             let rows = session::Entity::find()
@@ -142,10 +146,11 @@ impl<'a> Batch<'a> {
             needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
         }
         batch.load_debts(tx, jobs, needs.debts).await?;
-        batch.load_controllers(tx, needs.controllers, &needs.judged).await?;
+        batch.load_controllers(tx, known.controllers, needs.controllers, &needs.judged).await?;
+        needs.templates.retain(|name| !batch.templates.contains_key(name));
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
-            batch.templates = rows.into_iter().map(|row| (row.name.clone(), clean(row))).collect();
+            batch.templates.extend(rows.into_iter().map(|row| (row.name.clone(), clean(row))));
         }
         if needs.catalog {
             batch.next_catalog_id = next_catalog_id(tx).await?;
@@ -327,8 +332,8 @@ impl<'a> Batch<'a> {
         owner.and_then(|id| self.controllers.get(id)).is_some_and(|slot| slot.row.ready())
     }
 
-    /// Writes everything; the caller commits.
-    pub(super) async fn flush(mut self, tx: &DatabaseTransaction) -> Result<Outcome, DbErr> {
+    /// Writes everything; the caller commits. Says what the commit means, and what is known with it.
+    pub(super) async fn flush(mut self, tx: &DatabaseTransaction) -> Result<(Outcome, Known), DbErr> {
         self.outcome.witness = self.log.first().map(|row| (row.event_id, row.kind.direction()));
         self.keys.flush(tx).await?;
         self.flush_controllers(tx).await?;
@@ -347,7 +352,8 @@ impl<'a> Batch<'a> {
         self.flush_epochs(tx).await?;
         self.flush_gone(tx).await?;
         self.flush_prunes(tx).await?;
-        Ok(self.outcome)
+        let known = Known { controllers: Some(self.controllers), templates: self.templates };
+        Ok((self.outcome, known.kept(tx.get_database_backend())))
     }
 
     async fn flush_log(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {

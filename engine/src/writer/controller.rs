@@ -1,6 +1,6 @@
 //! What happens when a controller speaks, falls silent, fails or recovers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use machine::controller::{Event, decide, is_silent};
 use sea_orm::sea_query::OnConflict;
@@ -41,10 +41,15 @@ impl Batch<'_> {
     pub(super) async fn load_controllers(
         &mut self,
         tx: &DatabaseTransaction,
+        known: Option<BTreeMap<String, Slot<controller::Model>>>,
         mut meant: Vec<String>,
         judged: &[Uuid],
     ) -> Result<(), DbErr> {
         use controller::Column as C;
+        if let Some(known) = known {
+            self.controllers = known; // and nobody is to be kept away from them
+            return Ok(());
+        }
         let rows = controller::Entity::find().order_by_asc(C::ControllerId).all(tx).await?;
         let on_trial = rows.iter().filter(|row| !row.at_ease());
         meant.extend(on_trial.map(|row| row.controller_id.clone()));
@@ -163,8 +168,8 @@ impl Batch<'_> {
     }
 
     pub(super) async fn flush_controllers(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        let touched = std::mem::take(&mut self.controllers).into_values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
+        let touched = self.controllers.values().filter(|slot| slot.state != State::Clean);
+        let rows: Vec<_> = touched.map(|slot| slot.row.clone().into_active_model()).collect();
         if rows.is_empty() {
             return Ok(());
         }

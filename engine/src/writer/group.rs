@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Outcome};
+use super::known::Known;
 use super::turns::Turns;
 use super::{BATCH, Backlog, Done, Error, Job, Wakes, keys};
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ pub(super) struct Group {
     clock: Clock,
     wakes: Arc<Wakes>,
     metrics: Metrics,
+    /// What the last transaction knew, where that still holds.
+    known: Known,
     load: super::controller::Load,
     turns: Turns,
     backlog: Backlog,
@@ -65,8 +68,8 @@ impl Failed {
 impl Group {
     pub(super) fn new(database: Database, clock: Clock, wakes: Arc<Wakes>, metrics: Metrics, backlog: Backlog) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
-        let sweep = keys::Sweep::default();
-        Self { database, clock, wakes, metrics, load, turns, backlog, sweep }
+        let (known, sweep) = (Known::default(), keys::Sweep::default());
+        Self { database, clock, wakes, metrics, known, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -137,17 +140,19 @@ impl Group {
 
     async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
         let now_ms = self.clock.now_ms(&tx).await?;
-        let mut batch = Batch::load(&tx, jobs, now_ms, &mut self.load, &mut self.turns).await?;
+        let known = std::mem::take(&mut self.known);
+        let mut batch = Batch::load(&tx, jobs, now_ms, known, &mut self.load, &mut self.turns).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         let watched = self.wakes.watched.among(batch.changed_sessions());
         point("writer.commit", Moment::Before);
-        let outcome = batch.flush(&tx).await?;
+        let (outcome, known) = batch.flush(&tx).await?;
         self.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
         self.sweep.run(&tx, now_ms).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
             self.read_back(&outcome, error).await?;
         }
+        self.known = known;
         point("writer.commit", Moment::After);
         self.announce(&outcome);
         self.wakes.watched.tell(watched);

@@ -17,6 +17,7 @@ mod group;
 mod job;
 mod judged;
 mod keys;
+mod known;
 mod needs;
 mod outlook;
 mod prune;

@@ -105,8 +105,8 @@ impl Batch<'_> {
     }
 
     pub(super) async fn flush_templates(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        let touched = std::mem::take(&mut self.templates).into_values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
+        let touched = self.templates.values().filter(|slot| slot.state != State::Clean);
+        let rows: Vec<_> = touched.map(|slot| slot.row.clone().into_active_model()).collect();
         if rows.is_empty() {
             return Ok(());
         }

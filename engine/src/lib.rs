@@ -106,7 +106,7 @@ pub struct Engine {
     cancel: CancellationToken,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     writer_cancel: CancellationToken,
-    writer_task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    writer_tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Engine {
@@ -116,14 +116,14 @@ impl Engine {
     /// Where the streams cannot be declared, or the built-in templates cannot be written.
     pub async fn start(config: Config) -> Result<Arc<Self>, Error> {
         let metrics = metrics::Metrics::default();
-        let wakes = Arc::new(Wakes::default());
+        let (wakes, flight) = (Arc::new(Wakes::default()), Arc::<relay::Flight>::default());
         let (cancel, writer_cancel) = (CancellationToken::new(), CancellationToken::new());
         let (database, clock) = (config.database, config.clock);
-        let (writer, writer_task) =
-            Writer::start(database.clone(), clock.clone(), wakes.clone(), metrics.clone(), writer_cancel.clone());
+        let among = writer::Among { wakes: wakes.clone(), flight: flight.clone(), metrics: metrics.clone() };
+        let (writer, writer_tasks) = Writer::start(&database, &clock, &among, &writer_cancel);
         let since_ms = clock.now_ms(&database.reader).await?;
         let settings = streams::topology::Settings { since_ms, ..config.streams };
-        let parts = Parts { database, link: config.link, writer, clock, wakes, metrics };
+        let parts = Parts { database, link: config.link, writer, clock, wakes, flight, metrics };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
         let doctor = doctor::Doctor::new(parts.clone(), settings.clone(), config.outbox_limit);
         let courier = Courier {
@@ -153,7 +153,7 @@ impl Engine {
             cancel,
             tasks: tokio::sync::Mutex::new(tasks),
             writer_cancel,
-            writer_task: tokio::sync::Mutex::new(Some(writer_task)),
+            writer_tasks: tokio::sync::Mutex::new(writer_tasks),
         });
         engine.install_built_ins().await?;
         Ok(engine)
@@ -175,7 +175,7 @@ impl Engine {
             let _ = task.await; // a loop that panicked was logged by the runtime
         }
         self.writer_cancel.cancel();
-        if let Some(task) = self.writer_task.lock().await.take() {
+        for task in self.writer_tasks.lock().await.drain(..) {
             let _ = task.await;
         }
     }

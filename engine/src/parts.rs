@@ -7,6 +7,7 @@ use streams::connect::Link;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::relay::Flight;
 use crate::writer::{Wakes, Writer};
 
 /// The shared parts; cheap to clone.
@@ -17,5 +18,6 @@ pub(crate) struct Parts {
     pub(crate) writer: Writer,
     pub(crate) clock: Clock,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) flight: Arc<Flight>,
     pub(crate) metrics: Metrics,
 }

@@ -12,8 +12,9 @@ use sea_orm::{ColumnTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, Query
 use serde::Deserialize;
 use serde_json::Value;
 use streams::wire::Capacity;
+use uuid::Uuid;
 
-use super::Pending;
+use super::{HANDED_MS, Pending};
 use crate::parts::Parts;
 use crate::store::event;
 
@@ -39,6 +40,15 @@ struct Waiting {
     under_way: i64,
 }
 
+/// A command in its place in the outbox.
+#[derive(Debug, FromQueryResult)]
+struct Placed {
+    id: i64,
+    turn: i64,
+    #[sea_orm(nested)]
+    command: Pending,
+}
+
 /// How fast a controller ends commands, as this engine sees it.
 #[derive(Debug)]
 struct Pace {
@@ -49,12 +59,18 @@ struct Pace {
 
 /// What was learnt of each controller's pace.
 #[derive(Debug, Default)]
-pub(super) struct Windows(HashMap<String, Pace>);
+pub(super) struct Windows {
+    paces: HashMap<String, Pace>,
+    /// The outbox was looked at.
+    looked: bool,
+    /// Something in it was held by another engine.
+    held_elsewhere: bool,
+}
 
 impl Windows {
     /// Commands that a controller may have at a time: what it does soon, and enough to keep all its slots busy.
     fn of(&mut self, controller_id: &str, slots: u32, ended: u64, now: Instant) -> i64 {
-        let pace = self.0.entry(controller_id.to_owned()).or_insert(Pace { since: now, ended, per_second: 0.0 });
+        let pace = self.paces.entry(controller_id.to_owned()).or_insert(Pace { since: now, ended, per_second: 0.0 });
         let took = now.duration_since(pace.since);
         if took >= MEASURED {
             let per_second = ended.saturating_sub(pace.ended) as f64 / took.as_secs_f64();
@@ -62,6 +78,20 @@ impl Windows {
         }
         let soon = (pace.per_second * AHEAD.as_secs_f64()) as i64;
         soon.clamp(LEAST, MOST).max(2 * i64::from(slots))
+    }
+}
+
+impl Windows {
+    /// Whether the last look found what another engine holds, or one that is gone.
+    pub(super) const fn held_elsewhere(&self) -> bool {
+        self.held_elsewhere
+    }
+
+    /// Claims that end before this time hold nobody away. Those that a process before this one left in a SQLite file do not,
+    /// however long they were meant for.
+    fn free_ms(&mut self, backend: DbBackend, now_ms: i64) -> i64 {
+        let first = !std::mem::replace(&mut self.looked, true);
+        if first && backend == DbBackend::Sqlite { now_ms + HANDED_MS } else { now_ms }
     }
 }
 
@@ -80,22 +110,25 @@ pub(super) async fn claim(parts: &Parts, windows: &mut Windows, most: i64) -> Re
     let db = &parts.database.reader;
     let waiting = Waiting::find_by_statement(waiting(parts.database.backend)).all(db).await?;
     let now_ms = parts.clock.now_ms(db).await?;
+    let free_ms = windows.free_ms(parts.database.backend, now_ms);
+    windows.held_elsewhere = false;
     let (mut rows, mut full, mut more) = (Vec::new(), false, false);
     for Waiting { controller_id, capacity, under_way } in waiting {
         let slots = Capacity::deserialize(capacity).map_or(0, |capacity| capacity.slots);
         let window = windows.of(&controller_id, slots, parts.metrics.processed_by(&controller_id), Instant::now());
-        let room = (window - under_way).clamp(0, most);
-        if room > 0 {
-            let next = of_controller(parts, &controller_id, room, now_ms).await?;
-            more |= next.len() as i64 == room;
-            rows.extend(next);
-        } else {
-            full = true;
-        }
+        let unwritten = parts.flight.unwritten(&controller_id);
+        let room = window - under_way - unwritten;
+        let wanted = room.clamp(0, most);
+        let next = if wanted > 0 { of_controller(parts, &controller_id, wanted, free_ms).await? } else { Vec::new() };
+        let left = next.len() as i64 == wanted;
+        windows.held_elsewhere |= next.is_empty() && wanted > 0 && unwritten == 0;
+        (full, more) = (full || wanted == 0, more || wanted > 0 && left);
+        parts.flight.open(&controller_id, if left { 0 } else { room - next.len() as i64 });
+        rows.extend(next);
     }
     held_back.store(full || more, Ordering::SeqCst);
     rows.sort_unstable_by_key(|row| (row.turn, row.id));
-    Ok(Claimed { rows, more })
+    Ok(Claimed { rows: rows.into_iter().map(|row| row.command).collect(), more })
 }
 
 /// The controllers whose outbox is not empty. One row of each is looked at: of `EXISTS` PostgreSQL makes a join with all of them.
@@ -110,37 +143,36 @@ fn waiting(backend: DbBackend) -> Statement {
 
 /// Lets go of commands that were not published, so that they go first, in their order, once they are taken. What fails here
 /// passes with the claim.
-pub(super) async fn release(parts: &Parts, ids: Vec<i64>) {
-    if parts.database.backend != DbBackend::Postgres {
-        return; // nothing was claimed
-    }
+pub(super) async fn release(parts: &Parts, events: Vec<Uuid>) {
     let release = event::Entity::update_many()
         .col_expr(event::Column::ClaimedUntilMs, Expr::value(None::<i64>))
-        .filter(event::Column::Id.is_in(ids))
+        .filter(event::Column::EventId.is_in(events))
+        .filter(event::Column::Direction.eq(event::Kind::Command.direction()))
         .exec(&parts.database.writer);
     if let Err(error) = release.await {
         tracing::debug!(%error, "claims stay until they pass");
     }
 }
 
-async fn of_controller(parts: &Parts, controller_id: &str, room: i64, now_ms: i64) -> Result<Vec<Pending>, DbErr> {
-    let first = format!("controller_id = $1 AND {PENDING}");
-    if parts.database.backend != DbBackend::Postgres {
-        // one process owns a SQLite file, and this is its only relay: nobody to be kept away
+/// The next commands of a controller that nobody holds longer than `free_ms`. One process owns a SQLite file, and this is its only
+/// relay, which marks what it takes before it looks again: there nothing is claimed.
+async fn of_controller(parts: &Parts, controller_id: &str, room: i64, free_ms: i64) -> Result<Vec<Placed>, DbErr> {
+    let backend = parts.database.backend;
+    let free = format!("controller_id = $1 AND {PENDING} AND (claimed_until_ms IS NULL OR claimed_until_ms < $2)");
+    if backend != DbBackend::Postgres {
         let sql = format!(
-            "SELECT {COLUMNS} FROM event_log INDEXED BY idx_event_log_outbox WHERE {first} ORDER BY turn, id LIMIT $2"
+            "SELECT {COLUMNS} FROM event_log INDEXED BY idx_event_log_outbox WHERE {free} ORDER BY turn, id LIMIT $3"
         );
-        let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [controller_id.into(), room.into()]);
-        return Pending::find_by_statement(select).all(&parts.database.reader).await;
+        let values = [controller_id.into(), free_ms.into(), room.into()];
+        let select = Statement::from_sql_and_values(backend, sql, values);
+        return Placed::find_by_statement(select).all(&parts.database.reader).await;
     }
     let sql = format!(
-        "UPDATE event_log SET claimed_until_ms = $2 WHERE id IN (SELECT id FROM event_log WHERE {first} \
-         AND (claimed_until_ms IS NULL OR claimed_until_ms < $3) ORDER BY turn, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
-         RETURNING {COLUMNS}"
+        "UPDATE event_log SET claimed_until_ms = $4 WHERE id IN (SELECT id FROM event_log WHERE {free} \
+         ORDER BY turn, id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}"
     );
-    let values = [controller_id.into(), (now_ms + CLAIM_MS).into(), now_ms.into(), room.into()];
-    let claim = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    Pending::find_by_statement(claim).all(&parts.database.writer).await
+    let values = [controller_id.into(), free_ms.into(), room.into(), (free_ms + CLAIM_MS).into()];
+    Placed::find_by_statement(Statement::from_sql_and_values(backend, sql, values)).all(&parts.database.writer).await
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! What happens between a commit and the courier: committed commands are published, and marked once JetStream has them.
 //!
-//! The relay is woken by commits and by a slow poll. A row stays `pending` until its PubAck, so that a crash anywhere here
-//! only publishes again, under the same message id. `claim` says which commands go, and in which order, `patience` how long the
-//! relay waits where JetStream does not take them. Public copies of dead letters go their own way beside: their stream may be full
-//! while commands flow.
+//! A row stays `pending` until its PubAck, so that a crash anywhere here only publishes again, under the same message id. While a
+//! controller keeps up, its commands are handed over in memory (`flight`); all others are read from the outbox, which is looked at after
+//! commits and by a slow poll: `claim` says which of them go, and in which order, `patience` how long the relay waits where JetStream
+//! does not take them. Public copies of dead letters go their own way beside: their stream may be full while commands flow.
 
 mod claim;
+mod flight;
 mod patience;
 
 use std::pin::pin;
@@ -25,6 +26,8 @@ use uuid::Uuid;
 use claim::{Claimed, Windows};
 use patience::Patience;
 
+pub(crate) use flight::{Flight, HANDED_MS, Published};
+
 use crate::courier::Epoch;
 use crate::parts::Parts;
 use crate::store::text::Text;
@@ -34,19 +37,19 @@ use crate::writer::{Mark, Work};
 const BATCH: i64 = 512;
 /// The slow poll behind the wake-ups.
 const POLL: Duration = Duration::from_secs(5);
+/// The same while another engine, which may be gone, has claimed commands.
+const HELD: Duration = Duration::from_secs(1);
 
 /// A pending command.
-#[derive(Debug, FromQueryResult)]
-struct Pending {
-    id: i64,
-    turn: i64,
-    event_id: Uuid,
-    entity: String,
-    subject: String,
-    payload: Text,
-    attempt: i32,
-    lane: Option<String>,
-    traceparent: Option<String>,
+#[derive(Debug, Clone, FromQueryResult)]
+pub(crate) struct Pending {
+    pub(crate) event_id: Uuid,
+    pub(crate) entity: String,
+    pub(crate) subject: String,
+    pub(crate) payload: Text,
+    pub(crate) attempt: i32,
+    pub(crate) lane: Option<String>,
+    pub(crate) traceparent: Option<String>,
 }
 
 /// The outbox's publisher.
@@ -58,16 +61,73 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn run(self, cancel: CancellationToken) {
-        tokio::join!(self.send_commands(&cancel), self.send_copies(&cancel));
+        tokio::join!(
+            self.send_handed(&cancel),
+            self.send_commands(&cancel),
+            self.send_copies(&cancel),
+            self.write_down(&cancel)
+        );
+    }
+
+    /// Publishes commands that are handed over as they are committed. What JetStream does not take goes back to the outbox.
+    async fn send_handed(&self, cancel: &CancellationToken) {
+        let flight = &self.parts.flight;
+        while cancel.run_until_cancelled(flight.handed.notified()).await.is_some() {
+            loop {
+                let commands = flight.take(BATCH as usize);
+                if commands.is_empty() {
+                    break;
+                }
+                let sent = self.publish(commands).await;
+                flight.sent(sent.marks);
+                self.give_back(sent.left, sent.refused.as_deref()).await;
+            }
+        }
+        flight.close();
+        self.give_back(flight.take(usize::MAX).into_iter().map(|command| command.event_id).collect(), None).await;
+    }
+
+    /// From now on all commands go by the outbox, these first.
+    async fn give_back(&self, events: Vec<Uuid>, why: Option<&str>) {
+        if events.is_empty() {
+            return;
+        }
+        tracing::debug!(commands = events.len(), why, "not published when they were committed");
+        self.parts.flight.close();
+        self.parts.flight.written(events.iter());
+        claim::release(&self.parts, events).await;
+        self.parts.wakes.outbox.notify_one();
+    }
+
+    /// Has it written that commands were published, where nothing else is written soon.
+    async fn write_down(&self, cancel: &CancellationToken) {
+        let flight = &self.parts.flight;
+        while cancel.run_until_cancelled(flight.published.notified()).await.is_some() {
+            self.write_down_later().await;
+        }
+        self.write_down_later().await; // so that nobody publishes it again
+    }
+
+    async fn write_down_later(&self) {
+        tokio::time::sleep(flight::LATER).await;
+        if !self.parts.flight.is_due() {
+            return;
+        }
+        if let Err(error) = self.parts.writer.write_down().await {
+            tracing::debug!(%error, "what was published is written with the next change");
+            self.parts.flight.published.notify_one();
+        }
     }
 
     /// Publishes commands as they come.
     async fn send_commands(&self, cancel: &CancellationToken) {
         let (mut windows, mut patience) = (Windows::default(), Patience::new("commands"));
+        self.parts.wakes.outbox.notify_one(); // what was left by a process before this one
         loop {
+            let poll = if windows.held_elsewhere() { HELD } else { POLL };
             tokio::select! {
                 () = self.parts.wakes.outbox.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(poll) => {}
                 () = cancel.cancelled() => return,
             }
             while self.is_connected(cancel).await {
@@ -114,22 +174,26 @@ impl Relay {
         if rows.is_empty() {
             return Ok(false);
         }
-        let (core, durable): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.lane.as_deref() == Some("core"));
+        let sent = self.publish(rows).await;
+        let some = !sent.marks.is_empty();
+        if some {
+            let marked = self.parts.writer.enqueue(Work::Published(sent.marks), None).await;
+            marked.map_err(|error| Failed::nothing(format!("what was published cannot be marked: {error}")))?;
+        }
+        let Some(why) = sent.refused else { return Ok(more) };
+        self.parts.flight.close();
+        claim::release(&self.parts, sent.left).await;
+        Err(Failed { why, some })
+    }
+
+    async fn publish(&self, commands: Vec<Pending>) -> Sent {
+        let (core, durable): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|command| command.lane.as_deref() == Some("core"));
         point("relay.publish", Moment::Before);
         let mut sent = self.publish_durable(durable).await;
         sent.add(self.publish_core(core).await);
         point("relay.publish", Moment::After);
-        point("relay.mark", Moment::Before);
-        let some = !sent.marks.is_empty();
-        if some {
-            let marking = self.parts.writer.enqueue(Work::Published(sent.marks), None);
-            let marked = observed(marking, "relay.mark").await;
-            marked.map_err(|error| Failed::nothing(format!("what was published cannot be marked: {error}")))?;
-        }
-        point("relay.mark", Moment::After);
-        let Some(why) = sent.refused else { return Ok(more) };
-        claim::release(&self.parts, sent.left).await;
-        Err(Failed { why, some })
+        sent
     }
 
     async fn publish_durable(&self, rows: Vec<Pending>) -> Sent {
@@ -147,7 +211,7 @@ impl Relay {
                     let seq = i64::try_from(ack.sequence).ok();
                     sent.marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: Some(epoch), seq });
                 }
-                Err(error) => sent.keep(row.id, error),
+                Err(error) => sent.keep(row.event_id, error),
             }
         }
         sent
@@ -165,13 +229,16 @@ impl Relay {
                     self.parts.metrics.published(&row.subject);
                     sent.marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: None, seq: None });
                 }
-                Err(error) => sent.keep(row.id, error),
+                Err(error) => sent.keep(row.event_id, error),
             }
+        }
+        if rows.is_empty() {
+            return sent;
         }
         match self.parts.link.client.flush().await {
             Ok(()) => sent,
             Err(error) => {
-                let left = rows.iter().map(|row| row.id).collect();
+                let left = rows.iter().map(|row| row.event_id).collect();
                 Sent { marks: Vec::new(), left, refused: Some(error.to_string()) }
             }
         }
@@ -207,15 +274,15 @@ impl Relay {
 #[derive(Debug, Default)]
 struct Sent {
     marks: Vec<Mark>,
-    /// Rows that are still pending.
-    left: Vec<i64>,
+    /// Commands that are still pending.
+    left: Vec<Uuid>,
     /// Why.
     refused: Option<String>,
 }
 
 impl Sent {
-    fn keep(&mut self, row: i64, why: impl ToString) {
-        self.left.push(row);
+    fn keep(&mut self, command: Uuid, why: impl ToString) {
+        self.left.push(command);
         self.refused.get_or_insert_with(|| why.to_string());
     }
 

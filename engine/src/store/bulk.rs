@@ -7,11 +7,11 @@
 
 use std::sync::OnceLock;
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, IntoActiveModel, Iterable,
-    Statement, Value,
-};
 use sea_orm::sea_query::ColumnType;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, IntoActiveModel,
+    Iterable, Statement, Value,
+};
 
 /// Ids in one statement, at most.
 pub(crate) const MANY: usize = 5_000;
@@ -35,6 +35,8 @@ pub struct Update {
     table: &'static str,
     key: &'static str,
     set: Vec<&'static str>,
+    /// Those that are set only where something came for them.
+    kept: Vec<&'static str>,
     read: Vec<&'static str>,
     guard: &'static str,
     texts: Texts,
@@ -44,7 +46,13 @@ impl Update {
     /// Sets these columns of the row with this key.
     pub fn new(table: &'static str, key: &'static str, set: impl IntoIterator<Item = &'static str>) -> Self {
         let set = set.into_iter().collect();
-        Self { table, key, set, read: Vec::new(), guard: "true", texts: Texts::default() }
+        Self { table, key, set, kept: Vec::new(), read: Vec::new(), guard: "true", texts: Texts::default() }
+    }
+
+    /// And these, where what comes for them is not null.
+    #[must_use]
+    pub fn keeping(self, kept: &[&'static str]) -> Self {
+        Self { kept: kept.to_vec(), ..self }
     }
 
     /// The same, only where a condition holds, in SQL over the table's columns and those that came, as `v.<column>`. `read` are
@@ -54,7 +62,7 @@ impl Update {
         Self { guard, read: read.to_vec(), ..self }
     }
 
-    /// Runs it for rows of values in the order key, set, read; answers how many rows changed.
+    /// Runs it for rows of values in the order key, set, kept, read; answers how many rows changed.
     ///
     /// # Errors
     /// What the database says.
@@ -68,9 +76,9 @@ impl Update {
     #[must_use]
     pub fn text(&self, backend: DbBackend, rows: usize) -> String {
         let (table, key) = (self.table, self.key);
-        let came: Vec<&str> =
-            [key].into_iter().chain(self.set.iter().copied()).chain(self.read.iter().copied()).collect();
-        let sets: Vec<String> = self.set.iter().map(|name| format!("{name} = v.{name}")).collect();
+        let came: Vec<&str> = [&[key], &*self.set, &self.kept, &self.read].concat();
+        let kept = self.kept.iter().map(|name| format!("{name} = coalesce(v.{name}, {table}.{name})"));
+        let sets: Vec<String> = self.set.iter().map(|name| format!("{name} = v.{name}")).chain(kept).collect();
         format!(
             "WITH v({}) AS (VALUES {}) UPDATE {table} SET {} FROM v WHERE {table}.{key} = v.{key} \
              AND CASE WHEN {} THEN true ELSE false END",
@@ -97,7 +105,8 @@ impl Insert {
     #[must_use]
     pub fn of<E: EntityTrait>(table: &'static str, filled: &[&str]) -> Self {
         let columns: Vec<E::Column> = E::Column::iter().filter(|column| !filled.contains(&column.as_str())).collect();
-        let json = |column: &E::Column| matches!(column.def().get_column_type(), ColumnType::Json | ColumnType::JsonBinary);
+        let json =
+            |column: &E::Column| matches!(column.def().get_column_type(), ColumnType::Json | ColumnType::JsonBinary);
         let (json, columns) = (columns.iter().map(json).collect(), columns.iter().map(IdenStatic::as_str).collect());
         Self { table, columns, json, texts: Texts::default() }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::bulk::Insert;
 use super::text::Body;
+use crate::relay::{Flight, HANDED_MS, Pending};
 
 /// What a row is: asked of a controller, said by one, or decided here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl Model {
 
 /// A row that is about to be written; the database gives it its id.
 #[derive(Debug, Clone)]
-pub(crate) struct New {
+pub(crate) struct Row {
     pub(crate) event_id: Uuid,
     pub(crate) subject: String,
     pub(crate) payload: Body,
@@ -116,17 +117,17 @@ pub(crate) struct New {
     pub(crate) traceparent: Option<String>,
     pub(crate) stream_epoch: Option<i64>,
     pub(crate) stream_seq: Option<i64>,
+    pub(crate) claimed_until_ms: Option<i64>,
     pub(crate) ready: bool,
     pub(crate) turn: i64,
     pub(crate) created_ms: i64,
     pub(crate) processed_ms: Option<i64>,
 }
 
-/// The log gives each row its id, and nothing that is new is claimed.
-pub(crate) static INSERT: LazyLock<Insert> =
-    LazyLock::new(|| Insert::of::<Entity>("event_log", &["id", "claimed_until_ms"]));
+/// The log gives each row its id.
+pub(crate) static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::of::<Entity>("event_log", &["id"]));
 
-impl New {
+impl Row {
     /// Complete but for what the caller sets: a command is pending, all else is done with as it is written.
     pub(crate) fn new(now_ms: i64, kind: Kind, event_id: Uuid, subject: String, entity: String) -> Self {
         let command = kind == Kind::Command;
@@ -152,11 +153,32 @@ impl New {
             traceparent: None,
             stream_epoch: None,
             stream_seq: None,
+            claimed_until_ms: None,
             ready: true,
             turn: 0,
             created_ms: now_ms,
             processed_ms: (!command).then_some(now_ms),
         }
+    }
+
+    /// The same for the relay, with its controller, where it may go at once; nobody else takes it for a while then.
+    pub(crate) fn hand(&mut self, flight: &Flight, now_ms: i64) -> Option<(String, Pending)> {
+        let controller_id = self.controller_id.clone().filter(|_| self.ready && self.lane.is_some())?;
+        let payload = self.payload.text()?;
+        if !flight.admits(&controller_id) {
+            return None;
+        }
+        self.claimed_until_ms = Some(now_ms + HANDED_MS);
+        let command = Pending {
+            event_id: self.event_id,
+            entity: self.entity.clone(),
+            subject: self.subject.clone(),
+            payload,
+            attempt: self.attempt,
+            lane: self.lane.map(str::to_owned),
+            traceparent: self.traceparent.clone(),
+        };
+        Some((controller_id, command))
     }
 
     /// Its values, in the order of [`INSERT`]'s columns.
@@ -183,6 +205,7 @@ impl New {
             self.traceparent.into(),
             self.stream_epoch.into(),
             self.stream_seq.into(),
+            self.claimed_until_ms.into(),
             self.ready.into(),
             self.turn.into(),
             self.created_ms.into(),
@@ -197,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_new_row_has_a_value_for_each_column_that_the_database_does_not_fill() {
-        let row = New::new(0, Kind::Command, Uuid::nil(), "subject".into(), "entity".into());
+        let row = Row::new(0, Kind::Command, Uuid::nil(), "subject".into(), "entity".into());
         assert_eq!(row.values().len(), INSERT.columns().len());
         let [first, .., last] = INSERT.columns() else { panic!("columns") };
         assert_eq!((*first, *last), ("event_id", "processed_ms"));

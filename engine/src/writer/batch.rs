@@ -6,7 +6,8 @@ use std::sync::Arc;
 use machine::placement::{Place, choose};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -24,6 +25,7 @@ use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::fold::Folding;
+use crate::relay::{Flight, Pending};
 use crate::store::bulk::padded;
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
@@ -63,6 +65,12 @@ pub(crate) struct Outcome {
     pub(crate) timers: Option<i64>,
     pub(crate) placement: bool,
     pub(crate) jobs: bool,
+    /// Commands that go to the relay as they are, by their controllers.
+    pub(crate) handed: Vec<(String, Pending)>,
+    /// Commands of whose publication all is written.
+    pub(crate) told: Vec<Uuid>,
+    /// It was written of some commands that they were published.
+    pub(crate) marked: bool,
     /// A row by which the commit can be recognised.
     pub(crate) witness: Option<(Uuid, &'static str)>,
     /// Reports by controller.
@@ -78,6 +86,14 @@ impl Outcome {
     pub(super) fn wakes_at(&mut self, wake_ms: Option<i64>) {
         self.timers = self.timers.into_iter().chain(wake_ms).min();
     }
+}
+
+/// What the writer keeps from one transaction to the next.
+pub(super) struct Memory<'a> {
+    pub(super) load: &'a mut Load,
+    pub(super) turns: &'a mut Turns,
+    pub(super) flight: &'a Flight,
+    pub(super) shard: usize,
 }
 
 pub(super) struct Batch<'a> {
@@ -104,7 +120,7 @@ pub(super) struct Batch<'a> {
     pub(super) edits: Vec<(Uuid, serde_json::Value)>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
-    pub(super) log: Vec<event::New>,
+    pub(super) log: Vec<event::Row>,
     pub(super) commands: Commands,
     pub(super) next_catalog_id: i64,
     pub(super) prunes: Vec<Prune>,
@@ -112,6 +128,8 @@ pub(super) struct Batch<'a> {
     epochs: Vec<stream_epoch::Model>,
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
+    flight: &'a Flight,
+    shard: usize,
     pub(super) outcome: Outcome,
 }
 
@@ -126,12 +144,11 @@ impl<'a> Batch<'a> {
         jobs: &[Job],
         now_ms: i64,
         known: Known,
-        load: &'a mut Load,
-        turns: &'a mut Turns,
+        memory: Memory<'a>,
     ) -> Result<Self, DbErr> {
         let mut needs = Needs::of(jobs);
         let known = if needs.logs.is_empty() { known } else { Known::default() }; // a repair is about what others wrote
-        let mut batch = Self { templates: known.templates, ..Self::empty(now_ms, load, turns) };
+        let mut batch = Self { templates: known.templates, ..Self::empty(now_ms, memory) };
         batch.keys = Keys::load(tx, jobs, now_ms).await?;
         if !needs.sessions.is_empty() {
             let rows = session::Entity::find()
@@ -161,7 +178,8 @@ impl<'a> Batch<'a> {
         Ok(batch)
     }
 
-    fn empty(now_ms: i64, load: &'a mut Load, turns: &'a mut Turns) -> Self {
+    fn empty(now_ms: i64, memory: Memory<'a>) -> Self {
+        let Memory { load, turns, flight, shard } = memory;
         Self {
             now_ms,
             keys: Keys::default(),
@@ -190,6 +208,8 @@ impl<'a> Batch<'a> {
             epochs: Vec::new(),
             load,
             turns,
+            flight,
+            shard,
             outcome: Outcome::default(),
         }
     }
@@ -346,7 +366,8 @@ impl<'a> Batch<'a> {
         self.flush_log(tx).await?;
         self.outcome.ended = self.commands.any_ended();
         self.outcome.queued -= self.commands.marked();
-        self.outcome.outbox |= self.commands.flush(tx, self.now_ms).await?;
+        let due = self.flight.due(self.shard);
+        self.outcome.outbox |= self.commands.flush(tx, self.now_ms, (self.flight, due), &mut self.outcome).await?;
         self.flush_letters(tx).await?;
         self.flush_jobs(tx).await?;
         self.flush_epochs(tx).await?;
@@ -362,11 +383,14 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         self.commands.fold_into(&mut rows, self.now_ms);
-        let pending = rows.iter().filter(|row| row.status == "pending");
-        let ready: Vec<bool> = pending.map(|row| row.ready).collect();
-        self.outcome.outbox |= ready.contains(&true);
-        self.outcome.queued += ready.len() as i64;
-        event::INSERT.run(tx, rows.into_iter().map(event::New::values).collect()).await.map(drop)
+        for row in rows.iter_mut().filter(|row| row.status == "pending") {
+            self.outcome.queued += 1;
+            match row.hand(self.flight, self.now_ms) {
+                Some(handed) => self.outcome.handed.push(handed),
+                None => self.outcome.outbox |= row.ready,
+            }
+        }
+        event::INSERT.run(tx, rows.into_iter().map(event::Row::values).collect()).await.map(drop)
     }
 
     async fn flush_epochs(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
@@ -379,8 +403,8 @@ impl<'a> Batch<'a> {
     }
 
     /// A row of the log about `entity`, complete but for what the caller sets.
-    pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::New {
-        event::New::new(self.now_ms, kind, event_id, subject, entity)
+    pub(super) fn log_row(&self, kind: event::Kind, event_id: Uuid, subject: String, entity: String) -> event::Row {
+        event::Row::new(self.now_ms, kind, event_id, subject, entity)
     }
 }
 

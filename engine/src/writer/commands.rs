@@ -5,9 +5,12 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr, Value};
+use streams::crash::{Moment, point};
 use uuid::Uuid;
 
+use super::batch::Outcome;
 use super::work::Mark;
+use crate::relay::{Flight, Published};
 use crate::store::bulk::Update;
 use crate::store::event;
 
@@ -23,7 +26,8 @@ const OPEN: &str = "event_log.direction = 'out' AND event_log.status NOT IN ('co
 
 static ENDED: LazyLock<Update> = LazyLock::new(|| {
     let set = ["status", "processed_by", "error_message", "processed_ms", "processed_at"];
-    Update::new("event_log", "event_id", set).guarded(OPEN, &[])
+    let published = ["published_at", "stream_epoch", "stream_seq"];
+    Update::new("event_log", "event_id", set).keeping(&published).guarded(OPEN, &[])
 });
 
 static AGAIN: LazyLock<Update> = LazyLock::new(|| {
@@ -84,7 +88,7 @@ impl Commands {
     }
 
     pub(super) fn any_ended(&self) -> bool {
-        self.changes.values().any(|change| matches!(change.status, "completed" | "failed"))
+        self.changes.values().any(Change::ends)
     }
 
     /// How many were published.
@@ -93,14 +97,14 @@ impl Commands {
     }
 
     fn change(&mut self, event_id: Uuid, change: Change) {
-        let ended = self.changes.get(&event_id).is_some_and(|old| matches!(old.status, "completed" | "failed"));
+        let ended = self.changes.get(&event_id).is_some_and(Change::ends);
         if !ended {
             self.changes.insert(event_id, change);
         }
     }
 
     /// Takes over what this transaction decided about commands that it also inserts.
-    pub(super) fn fold_into(&mut self, rows: &mut [event::New], now_ms: i64) {
+    pub(super) fn fold_into(&mut self, rows: &mut [event::Row], now_ms: i64) {
         for row in rows.iter_mut().filter(|row| row.kind == event::Kind::Command) {
             if let Some(change) = self.changes.remove(&row.event_id) {
                 change.apply(row, now_ms);
@@ -108,36 +112,63 @@ impl Commands {
         }
     }
 
-    /// Writes it; says whether commands wait to be published.
-    pub(super) async fn flush(&mut self, tx: &DatabaseTransaction, now_ms: i64) -> Result<bool, DbErr> {
-        self.flush_marks(tx, now_ms).await?;
+    /// Writes it, and what is not yet written of publications; says whether commands wait to be published.
+    pub(super) async fn flush(
+        &mut self,
+        tx: &DatabaseTransaction,
+        now_ms: i64,
+        (flight, due): (&Flight, Vec<Published>),
+        outcome: &mut Outcome,
+    ) -> Result<bool, DbErr> {
         let changes = std::mem::take(&mut self.changes);
-        let (again, other): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, change)| change.again.is_some());
-        flush_ends(tx, now_ms, other).await?;
+        let mut published = flight.of(changes.keys());
+        let (ends, goes_on): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, change)| change.ends());
+        let (again, begun): (Vec<_>, Vec<_>) = goes_on.into_iter().partition(|(_, change)| change.again.is_some());
+        let due = due.into_iter().filter(|due| !published.contains_key(&due.mark.event_id));
+        let mut marks: Vec<Published> =
+            self.marks.drain(..).map(|mark| Published { mark, ago_ms: 0 }).chain(due).collect();
+        marks.extend(begun.iter().filter_map(|(id, _)| published.remove(id)));
+        outcome.told.extend(ends.iter().chain(&again).map(|(id, _)| *id));
+        outcome.told.extend(marks.iter().map(|due| due.mark.event_id));
+        outcome.marked = !(marks.is_empty() && published.is_empty());
+        if outcome.marked {
+            point("relay.mark", Moment::Before);
+        }
+        flush_marks(tx, now_ms, marks).await?;
+        let ends = ends.into_iter().map(|(id, change)| (id, change, published.remove(&id)));
+        let begun = begun.into_iter().map(|(id, change)| (id, change, None));
+        ENDED.run(tx, ends.chain(begun).map(|ended| ended_row(now_ms, ended)).collect()).await?;
+        if outcome.marked {
+            point("relay.mark", Moment::During);
+        }
         let any = !again.is_empty();
         flush_again(tx, again).await?;
         Ok(any)
     }
+}
 
-    async fn flush_marks(&mut self, tx: &DatabaseTransaction, now_ms: i64) -> Result<(), DbErr> {
-        let rows = std::mem::take(&mut self.marks).into_iter().map(|mark| {
-            let at = timestamp(now_ms);
-            let Mark { event_id, attempt, epoch, seq } = mark;
-            vec![event_id.into(), "published".into(), at.into(), epoch.into(), seq.into(), attempt.into()]
-        });
-        PUBLISHED.run(tx, rows.collect()).await.map(drop)
-    }
+async fn flush_marks(tx: &DatabaseTransaction, now_ms: i64, marks: Vec<Published>) -> Result<(), DbErr> {
+    let rows = marks.into_iter().map(|Published { mark, ago_ms }| {
+        let at = timestamp(now_ms - ago_ms);
+        let Mark { event_id, attempt, epoch, seq } = mark;
+        vec![event_id.into(), "published".into(), at.into(), epoch.into(), seq.into(), attempt.into()]
+    });
+    PUBLISHED.run(tx, rows.collect()).await.map(drop)
 }
 
 impl Change {
-    fn apply(self, row: &mut event::New, now_ms: i64) {
+    fn ends(&self) -> bool {
+        matches!(self.status, "completed" | "failed")
+    }
+
+    fn apply(self, row: &mut event::Row, now_ms: i64) {
         row.status = self.status;
-        row.error_message = self.error;
-        if matches!(self.status, "completed" | "failed") {
+        if self.ends() {
             row.processed_by = self.processed_by;
             row.processed_ms = Some(now_ms);
             row.processed_at = timestamp(now_ms);
         }
+        row.error_message = self.error;
         if let Some(again) = self.again {
             row.subject = again.subject;
             row.controller_id = again.controller_id;
@@ -152,20 +183,23 @@ fn timestamp(now_ms: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(now_ms)
 }
 
-async fn flush_ends(tx: &DatabaseTransaction, now_ms: i64, changes: Vec<(Uuid, Change)>) -> Result<(), DbErr> {
-    let row = |(event_id, change): (Uuid, Change)| -> Vec<Value> {
-        let ended = matches!(change.status, "completed" | "failed").then_some(now_ms);
-        let at = ended.and_then(timestamp);
-        vec![
-            event_id.into(),
-            change.status.into(),
-            change.processed_by.into(),
-            change.error.into(),
-            ended.into(),
-            at.into(),
-        ]
-    };
-    ENDED.run(tx, changes.into_iter().map(row).collect()).await.map(drop)
+/// What is written of a command that ended or began, with its publication, where that was not written before.
+fn ended_row(now_ms: i64, (event_id, change, published): (Uuid, Change, Option<Published>)) -> Vec<Value> {
+    let ended = change.ends().then_some(now_ms);
+    let at = ended.and_then(timestamp);
+    let published_at = published.as_ref().and_then(|published| timestamp(now_ms - published.ago_ms));
+    let mark = published.map(|published| published.mark);
+    vec![
+        event_id.into(),
+        change.status.into(),
+        change.processed_by.into(),
+        change.error.into(),
+        ended.into(),
+        at.into(),
+        published_at.into(),
+        mark.as_ref().and_then(|mark| mark.epoch).into(),
+        mark.and_then(|mark| mark.seq).into(),
+    ]
 }
 
 async fn flush_again(tx: &DatabaseTransaction, changes: Vec<(Uuid, Change)>) -> Result<(), DbErr> {

@@ -156,7 +156,8 @@ impl Batch<'_> {
         let subject = format!("streamspace.decision.{what}");
         let entity = controller::Model::entity(id);
         let mut log = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, entity);
-        log.payload = json!({ "decision": what, "status": row.status, "reason": row.reason, "breaker": row.breaker }).into();
+        log.payload =
+            json!({ "decision": what, "status": row.status, "reason": row.reason, "breaker": row.breaker }).into();
         if let Some(more) = told.as_object() {
             log.payload.change(|told| told.as_object_mut().into_iter().for_each(|told| told.extend(more.clone())));
         }

@@ -112,7 +112,8 @@ impl Batch<'_> {
         let mut log =
             self.log_row(event::Kind::Decision, Uuid::now_v7(), format!("streamspace.decision.{what}"), entity);
         log.payload =
-            json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note }).into();
+            json!({ "decision": what, "dead_letter_id": row.id, "about": row.entity, "by": by, "note": row.note })
+                .into();
         log.changes = Some(json!({ "status": row.status, "note": row.note, "settled_by": by }).into());
         log.entity_seq = row.entity_seq;
         log.causation_id = row.event_id;
@@ -123,8 +124,7 @@ impl Batch<'_> {
     /// Notes on the command that was just issued what it goes back to.
     fn caused_by(&mut self, command: Option<Uuid>, event_id: Option<Uuid>) {
         let mut issued = self.log.iter_mut().rev();
-        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command)
-        {
+        if let Some(row) = issued.find(|row| Some(row.event_id) == command && row.kind == event::Kind::Command) {
             row.causation_id = event_id;
         }
     }

@@ -129,7 +129,7 @@ impl Batch<'_> {
         &mut self,
         id: Uuid,
         decision: Decision,
-        rows: Vec<event::New>,
+        rows: Vec<event::Row>,
         trace: Option<&str>,
     ) -> Result<Done, Error> {
         let Decision { debt: after, effects } = decision;

@@ -42,7 +42,7 @@ pub(super) struct Rows<'a> {
     pub(super) letters: &'a mut Vec<NewDeadLetter>,
     pub(super) turns: &'a mut Turns,
     /// Rows of the log; the report, where there is one, is the first.
-    pub(super) rows: Vec<event::New>,
+    pub(super) rows: Vec<event::Row>,
 }
 
 impl Rows<'_> {
@@ -92,7 +92,7 @@ impl Rows<'_> {
     pub(super) fn decide(&mut self, about: &About<'_>, what: &str) {
         let subject = format!("streamspace.decision.{what}");
         let entity = about.entity.clone();
-        let mut row = event::New::new(self.now_ms, event::Kind::Decision, Uuid::now_v7(), subject, entity);
+        let mut row = event::Row::new(self.now_ms, event::Kind::Decision, Uuid::now_v7(), subject, entity);
         row.payload = json!({ "decision": what, "status": about.status, "reason": about.reason }).into();
         row.generation = about.generation;
         row.attempt = about.attempt;
@@ -108,7 +108,7 @@ impl Rows<'_> {
         changes: Body,
         entity_seq: &mut i64,
         trace: Option<&str>,
-    ) -> Vec<event::New> {
+    ) -> Vec<event::Row> {
         if self.rows.is_empty() {
             self.decide(about, "changed");
         }
@@ -129,9 +129,9 @@ impl Rows<'_> {
         Some((self.now_ms as f64 / 1e3 - seconds as f64 - f64::from(nanos) / 1e9).max(0.0))
     }
 
-    fn command_row(&mut self, about: &About<'_>, event_id: Uuid, verb: Verb, ready: bool, force: bool) -> event::New {
+    fn command_row(&mut self, about: &About<'_>, event_id: Uuid, verb: Verb, ready: bool, force: bool) -> event::Row {
         let (subject, entity) = (about.command_subject(verb), about.entity.clone());
-        let mut row = event::New::new(self.now_ms, event::Kind::Command, event_id, subject, entity);
+        let mut row = event::Row::new(self.now_ms, event::Kind::Command, event_id, subject, entity);
         row.payload = (about.payload)(event_id, verb, force);
         row.generation = about.generation;
         row.attempt = about.attempt;
@@ -207,8 +207,8 @@ pub(super) struct Told<'a> {
 }
 
 impl Told<'_> {
-    pub(super) fn row(&self, now_ms: i64, entity: String) -> event::New {
-        let mut row = event::New::new(now_ms, event::Kind::Report, self.event_id, self.subject.to_owned(), entity);
+    pub(super) fn row(&self, now_ms: i64, entity: String) -> event::Row {
+        let mut row = event::Row::new(now_ms, event::Kind::Report, self.event_id, self.subject.to_owned(), entity);
         row.payload = self.payload.clone().into();
         row.generation = self.generation.unwrap_or(0);
         row.attempt = self.attempt.unwrap_or(0);

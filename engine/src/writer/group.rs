@@ -1,6 +1,5 @@
 //! The group commit: from the queue to the answers.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use migrations::connect::Database;
@@ -12,12 +11,11 @@ use streams::crash::{Moment, point};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, Outcome};
+use super::batch::{Batch, Memory, Outcome};
 use super::known::Known;
 use super::turns::Turns;
-use super::{BATCH, Backlog, Done, Error, Job, Wakes, keys};
+use super::{Among, BATCH, Backlog, Done, Error, Job, keys};
 use crate::clock::Clock;
-use crate::metrics::Metrics;
 use crate::signal::Signal;
 use crate::store::event;
 
@@ -25,8 +23,9 @@ use crate::store::event;
 pub(super) struct Group {
     database: Database,
     clock: Clock,
-    wakes: Arc<Wakes>,
-    metrics: Metrics,
+    among: Among,
+    /// Which of those that write beside each other this is.
+    shard: usize,
     /// What the last transaction knew, where that still holds.
     known: Known,
     load: super::controller::Load,
@@ -66,10 +65,10 @@ impl Failed {
 }
 
 impl Group {
-    pub(super) fn new(database: Database, clock: Clock, wakes: Arc<Wakes>, metrics: Metrics, backlog: Backlog) -> Self {
+    pub(super) fn new(database: Database, clock: Clock, among: Among, backlog: Backlog, shard: usize) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
         let (known, sweep) = (Known::default(), keys::Sweep::default());
-        Self { database, clock, wakes, metrics, known, load, turns, backlog, sweep }
+        Self { database, clock, among, shard, known, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -99,7 +98,7 @@ impl Group {
             Err(Failed::Work(_)) if jobs.len() > 1 => self.write_each(jobs).await,
             Err(failed) => failed.answer(jobs.len()),
         };
-        self.metrics.batch(jobs.len(), begun.elapsed());
+        self.among.metrics.batch(jobs.len(), begun.elapsed());
         answers
     }
 
@@ -141,12 +140,14 @@ impl Group {
     async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
         let now_ms = self.clock.now_ms(&tx).await?;
         let known = std::mem::take(&mut self.known);
-        let mut batch = Batch::load(&tx, jobs, now_ms, known, &mut self.load, &mut self.turns).await?;
+        let (flight, shard) = (&*self.among.flight, self.shard);
+        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight, shard };
+        let mut batch = Batch::load(&tx, jobs, now_ms, known, memory).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
-        let watched = self.wakes.watched.among(batch.changed_sessions());
+        let watched = self.among.wakes.watched.among(batch.changed_sessions());
         point("writer.commit", Moment::Before);
-        let (outcome, known) = batch.flush(&tx).await?;
-        self.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
+        let (mut outcome, known) = batch.flush(&tx).await?;
+        self.among.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
         self.sweep.run(&tx, now_ms).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
@@ -154,8 +155,8 @@ impl Group {
         }
         self.known = known;
         point("writer.commit", Moment::After);
-        self.announce(&outcome);
-        self.wakes.watched.tell(watched);
+        self.announce(&mut outcome);
+        self.among.wakes.watched.tell(watched);
         Ok(answers)
     }
 
@@ -173,9 +174,14 @@ impl Group {
         if found.is_some() { Ok(()) } else { Err(error) }
     }
 
-    fn announce(&self, outcome: &Outcome) {
-        self.metrics.committed(outcome);
-        self.backlog.add(outcome.queued);
-        self.wakes.tell(Signal::of(outcome));
+    fn announce(&self, outcome: &mut Outcome) {
+        self.among.metrics.committed(outcome);
+        let flown = self.among.flight.written(outcome.told.iter());
+        self.backlog.add(outcome.queued - flown);
+        self.among.flight.hand(self.shard, std::mem::take(&mut outcome.handed));
+        if outcome.marked {
+            point("relay.mark", Moment::After);
+        }
+        self.among.wakes.tell(Signal::of(outcome));
     }
 }

@@ -90,7 +90,8 @@ impl Batch<'_> {
         let subject = "streamspace.decision.repaired".to_owned();
         let mut row = self.log_row(event::Kind::Decision, Uuid::now_v7(), subject, entity.to_owned());
         row.payload = json!({ "decision": "repaired", "by": by, "job_id": job, "stood": stood,
-            "reason": "the row was not what the log says" }).into();
+            "reason": "the row was not what the log says" })
+        .into();
         row.changes = Some(changes.into());
         row.entity_seq = last + 1;
         row.traceparent = trace.map(str::to_owned);

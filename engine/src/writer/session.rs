@@ -136,9 +136,8 @@ impl Batch<'_> {
         let usage = report.resource_usage.as_ref().and_then(|usage| Resources::deserialize(usage).ok());
         let (Some(usage), Some(slot)) = (usage, self.sessions.get(&report.session_id)) else { return false };
         let may_use = Resources::deserialize(&slot.row.resources).unwrap_or_default();
-        let percent = slot.row.template.value()["spec"]["useCpuPercent"]
-            .as_u64()
-            .and_then(|percent| u8::try_from(percent).ok());
+        let percent =
+            slot.row.template.value()["spec"]["useCpuPercent"].as_u64().and_then(|percent| u8::try_from(percent).ok());
         streams::usage::is_use(&usage, &may_use, percent)
     }
 
@@ -164,7 +163,7 @@ impl Batch<'_> {
         id: Uuid,
         before: Option<&Session>,
         decision: Decision,
-        rows: Vec<event::New>,
+        rows: Vec<event::Row>,
         trace: Option<&str>,
     ) -> Result<(), Error> {
         let Decision { session: after, effects } = decision;

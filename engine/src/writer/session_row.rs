@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::work::NewSession;
 use crate::store::bulk::{self, Insert, Update};
-use crate::store::text::{Body, Text};
 use crate::store::session::{self, Column as C};
+use crate::store::text::{Body, Text};
 
 pub(super) fn first_row(new: &NewSession, template: &Pinned, facts: &Session, now_ms: i64) -> session::Model {
     let mut row = session::Model {
@@ -133,8 +133,7 @@ pub(super) fn command_payload(
     if !matches!(verb, Verb::SessionCreate | Verb::SessionWake) {
         let (user_id, platform) = (row.user_id.clone(), row.platform.clone());
         let force = (verb == Verb::SessionDelete).then_some(force);
-        let command =
-            SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt };
+        let command = SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt };
         return Body::object(&command);
     }
     let idle = row.idle_timeout_s.and_then(|s| u64::try_from(s).ok()).map(std::time::Duration::from_secs);

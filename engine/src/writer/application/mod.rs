@@ -136,7 +136,7 @@ impl Batch<'_> {
         before: Option<&Application>,
         decision: Decision,
         also: Map<String, Value>,
-        rows: Vec<crate::store::event::New>,
+        rows: Vec<crate::store::event::Row>,
         trace: Option<&str>,
     ) -> Result<Done, Error> {
         let Decision { application: mut after, effects } = decision;

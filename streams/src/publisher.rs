@@ -1,6 +1,7 @@
 //! Publishing to a stream, with every acknowledgement awaited and every failure named.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
@@ -74,7 +75,7 @@ pub struct Acked {
 /// Publishes through one connection. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    link: Link,
+    link: Arc<Link>,
     metrics: Metrics,
     timeout: Duration,
 }
@@ -83,7 +84,7 @@ impl Publisher {
     /// A publisher on a connection.
     #[must_use]
     pub fn new(link: Link, metrics: Metrics) -> Self {
-        Self { link, metrics, timeout: ACK_TIMEOUT }
+        Self { link: Arc::new(link), metrics, timeout: ACK_TIMEOUT }
     }
 
     /// Waits for acknowledgements for so long instead.
@@ -95,7 +96,7 @@ impl Publisher {
 
     /// The connection that it publishes on.
     #[must_use]
-    pub const fn link(&self) -> &Link {
+    pub fn link(&self) -> &Link {
         &self.link
     }
 

@@ -87,7 +87,8 @@ impl Gate {
             None => None,
         };
         let deprecated = route.deprecated(request.method());
-        let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+        // in a box, because what waits for it holds it twice, and is itself moved by everything around
+        let answer = AssertUnwindSafe(next.call(request)).catch_unwind().boxed();
         let answer = match &key {
             Some(key) => key.scope(answer).await,
             None => answer.await,

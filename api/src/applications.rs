@@ -7,10 +7,9 @@ use engine::queries::{self, ApplicationFilter, Position};
 use engine::store::application;
 use engine::{Engine, InstallApplication};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -18,6 +17,7 @@ use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::events::Event;
+use crate::json::Json;
 use crate::problem::{Creation, Listing, Lookup, Problem, Refused, Removal, database};
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
@@ -51,7 +51,7 @@ impl Example for NewApplication {
 }
 
 /// An application on one platform.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(example)]
 struct Application {
     /// Identity.

@@ -7,19 +7,20 @@ use engine::{Engine, queries};
 use machine::Lane;
 use machine::budget::{BURST, Budget, INTERVAL_MS};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Listing, Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
 
 /// A controller as its heartbeats and its work show it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Controller {
     /// Identity.
     controller_id: String,
@@ -72,7 +73,7 @@ pub(crate) struct Controller {
 }
 
 /// How a controller came to be out of service.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Revocation {
     /// Who revoked it.
     by: String,
@@ -85,7 +86,7 @@ struct Revocation {
 }
 
 /// A circuit breaker: what it counts, where it stands, and who put it there.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Breaker {
     /// `closed`, `open` or `half_open`: then one command is let through, as a probe.
     state: String,
@@ -112,7 +113,7 @@ struct Breaker {
 }
 
 /// Failures since the last success.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct FailureKinds {
     /// The driver said that it could not.
     driver: i32,
@@ -123,7 +124,7 @@ struct FailureKinds {
 }
 
 /// How often a controller's sessions and applications are tried again, all together.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct RetryBudget {
     /// Retries that could go at once.
     left: i64,

@@ -60,7 +60,7 @@ impl ParseFromParameter for Limit {
 }
 
 /// One page of a list.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Page<T: Type + ParseFromJSON + ToJSON> {
     /// What is on this page.
     pub(crate) items: Vec<T>,

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine::doctor::{Check, Finding, Report};
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 
 use crate::auth::Caller;
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Listing, Refused};
 
 /// What an examination found.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Diagnosis {
     /// Whether nothing is wrong; warnings do not count.
     healthy: bool,
@@ -22,7 +23,7 @@ struct Diagnosis {
 }
 
 /// What one check found.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct DiagnosisCheck {
     /// What was looked at: `database`, `outbox`, `streams`, `consumers`, `dead letters`, `controllers`, `worlds` or `timers`.
     name: String,
@@ -39,7 +40,7 @@ struct DiagnosisCheck {
 }
 
 /// One thing that is not as it should be.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct DiagnosisFinding {
     /// `warning` or `wrong`.
     verdict: String,

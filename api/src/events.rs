@@ -9,20 +9,21 @@ use engine::events::EventFilter;
 use engine::store::{event, session};
 use engine::{Engine, queries};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Listing, Lookup, Problem, Refused, database};
 use crate::texts::Subject;
 use crate::timestamp::Timestamp;
 
 /// A row of the log.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Event {
     /// Identity of the event; a command and the decision about it may share one.
     event_id: Uuid,
@@ -92,9 +93,10 @@ impl From<event::Model> for Event {
 }
 
 /// An event, and what became of it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct EventStory {
     #[oai(flatten)]
+    #[serde(flatten)]
     event: Event,
     /// For a command: each attempt at it.
     attempts: Vec<EventAttempt>,
@@ -103,7 +105,7 @@ struct EventStory {
 }
 
 /// One attempt at a command.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct EventAttempt {
     /// Which, from 1.
     attempt: i64,

@@ -6,17 +6,18 @@ use engine::Engine;
 use engine::fate::{Fate, Hop};
 use engine::store::dead_letter;
 use poem_openapi::param::Path;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
 
 /// What became of an event.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct EventFate {
     /// The event.
     event_id: Uuid,
@@ -56,7 +57,7 @@ struct EventFate {
 }
 
 /// A step of an event.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct EventHop {
     /// When.
     at: Timestamp,
@@ -72,7 +73,7 @@ struct EventHop {
 }
 
 /// The dead letter that a command became.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct FateLetter {
     /// Which.
     id: Uuid,

@@ -59,7 +59,7 @@ impl Gate {
         let span = span(&request, name, id);
         let answer = self.answer(next, request, route).instrument(span.clone()).await;
         let mut response = answer.unwrap_or_else(|problem| problem.respond(Some(format!("urn:uuid:{id}"))));
-        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        if let Ok(id) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         let status = response.status().as_u16();
@@ -87,7 +87,8 @@ impl Gate {
             None => None,
         };
         let deprecated = route.deprecated(request.method());
-        let answer = AssertUnwindSafe(next.call(request)).catch_unwind();
+        // in a box, because what waits for it holds it twice, and is itself moved by everything around
+        let answer = AssertUnwindSafe(next.call(request)).catch_unwind().boxed();
         let answer = match &key {
             Some(key) => key.scope(answer).await,
             None => answer.await,
@@ -111,7 +112,8 @@ impl Gate {
     /// Who asks for a resource, and whether not too often.
     fn admit(&self, request: &mut Request) -> Result<Option<Principal>, Problem> {
         let path = request.uri().path();
-        if path != PREFIX && !path.starts_with(&format!("{PREFIX}/")) {
+        let inside = path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !inside {
             return Ok(None);
         }
         auth::unwrap_protocol(request);
@@ -159,6 +161,9 @@ fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Ro
 
 /// Whether something percent-encoded is text that both databases can compare with.
 fn is_text(encoded: &str) -> bool {
+    if !encoded.contains(['%', '\0']) {
+        return true;
+    }
     let mut parts = encoded.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

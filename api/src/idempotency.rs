@@ -35,7 +35,7 @@ pub(crate) async fn key(request: &mut Request, principal: &str, limits: Limits) 
         let rule = "must be given once, with 1 to 255 visible ASCII characters";
         Problem::parameter(HEADER, rule, "make a UUID for each request, and send it again only with the same request")
     })?;
-    let hash = hash(request, limits.body.max(limits.templates)).await?;
+    let hash = Box::pin(hash(request, limits.body.max(limits.templates))).await?; // few need it, and all would carry it
     Ok(Some(Key::new(principal.to_owned(), key, hash)))
 }
 

@@ -22,6 +22,7 @@ mod gate;
 mod idempotency;
 pub mod intake;
 mod jobs;
+mod json;
 mod manifests;
 mod operators;
 mod outside;

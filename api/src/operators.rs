@@ -5,7 +5,6 @@ use std::sync::Arc;
 use engine::Engine;
 use machine::breaker::Order;
 use poem_openapi::param::Path;
-use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
 use serde::Deserialize;
 
@@ -14,6 +13,7 @@ use crate::body::Body;
 use crate::controllers::Controller;
 use crate::document::Tag;
 use crate::jobs::Accepted;
+use crate::json::Json;
 use crate::problem::{Operation, Problem, Refused};
 
 /// What is to become of a breaker.

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use engine::request::PLATFORMS;
 use engine::{Engine, queries};
 use machine::placement::{Candidate, Place, choose};
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 
 use crate::auth::Caller;
 use crate::controllers::lane;
 use crate::cursor::Page;
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Listing, Refused, database};
 
 /// A platform as its controllers make it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Platform {
     /// What sessions name as `platform`.
     platform: String,

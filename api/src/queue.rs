@@ -5,18 +5,19 @@ use std::sync::Arc;
 use engine::Engine;
 use engine::queue::{self, Place, QueueFilter, Sum, Waiting};
 use poem_openapi::param::Query;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Listing, Refused, database};
 use crate::timestamp::Timestamp;
 
 /// A command that waits: accepted, and begun by no controller.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct QueueEntry {
     /// What it is about, as `session:<id>`.
     entity: String,
@@ -67,7 +68,7 @@ impl From<Waiting> for QueueEntry {
 }
 
 /// How much waits for one thing.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct QueueSum {
     /// On which platform.
     platform: String,

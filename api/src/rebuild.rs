@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::document::Tag;
+use crate::json::Json;
 use crate::operators::said;
 use crate::problem::{Creation, Refused};
 
@@ -23,7 +23,7 @@ struct RebuildOrder {
 }
 
 /// Streams that were made anew.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct RebuiltStreams {
     /// The epoch of the command stream from now on.
     epoch: i64,

@@ -91,9 +91,10 @@ impl Route {
         self.path.split('/').zip(path.split('/')).find(|(own, _)| is_it(own)).map(|(_, asked)| asked)
     }
 
-    fn matches(&self, asked: &[&str]) -> bool {
-        let fits = |(own, asked): (&String, &&str)| own == asked || own.starts_with('{') && !asked.is_empty();
-        self.segments.len() == asked.len() && self.segments.iter().zip(asked).all(fits)
+    /// Whether it fits a path of as many segments.
+    fn matches(&self, asked: &str) -> bool {
+        let fits = |(own, asked): (&String, &str)| own == asked || own.starts_with('{') && !asked.is_empty();
+        self.segments.iter().zip(asked.split('/')).all(fits)
     }
 
     /// How many of its segments are placeholders.
@@ -102,7 +103,7 @@ impl Route {
     }
 }
 
-/// All routes.
+/// All routes, those with fewer placeholders before those with more.
 #[derive(Debug)]
 pub(crate) struct Routes(Vec<Route>);
 
@@ -123,6 +124,7 @@ impl Routes {
                 None => routes.push(route),
             }
         }
+        routes.sort_by_key(Route::placeholders);
         Self(routes)
     }
 
@@ -133,8 +135,8 @@ impl Routes {
 
     /// The route of a path; one that names it wins over one that has a placeholder there.
     pub(crate) fn find(&self, path: &str) -> Option<&Route> {
-        let asked: Vec<&str> = path.split('/').collect();
-        self.0.iter().filter(|route| route.matches(&asked)).min_by_key(|route| route.placeholders())
+        let segments = path.split('/').count();
+        self.0.iter().find(|route| route.segments.len() == segments && route.matches(path))
     }
 }
 

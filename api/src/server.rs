@@ -93,7 +93,8 @@ where
         let (endpoint, pulse, cancel) = (endpoint.clone(), pulse.clone(), cancel.clone());
         let (local, remote) = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(remote)));
         let request = Request::from((request, local, remote, Scheme::HTTP));
-        async move {
+        // in a box, because hyper moves what it waits for
+        Box::pin(async move {
             pulse.beat(Instant::now());
             let first_version = request.version() < Version::HTTP_2; // HTTP/2 says goodbye in a frame of its own
             let mut response = http::Response::<_>::from(endpoint.get_response(request).await);
@@ -102,7 +103,7 @@ where
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);

@@ -7,20 +7,21 @@ use engine::store::template;
 use engine::writer::WrittenTemplate;
 use engine::{Engine, queries};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Serialize;
 use serde_json::Value;
 use streams::wire::Manifest;
 
 use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::manifests::Manifests;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
 
 /// A template: what sessions can be made of.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Template {
     /// What sessions name as `template_id`.
     name: String,
@@ -48,6 +49,7 @@ pub(crate) struct Template {
     updated_at: Timestamp,
     /// The whole manifest; not in lists.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<Value>,
 }
 
@@ -77,7 +79,7 @@ impl Template {
 }
 
 /// What came of one manifest.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Written {
     /// The template.
     name: String,
@@ -90,7 +92,7 @@ struct Written {
 }
 
 /// What came of a request's manifests, in their order.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct WrittenAll {
     items: Vec<Written>,
 }

@@ -7,6 +7,8 @@
 //! log (`log::log_enabled!`, as sqlx does for every statement) and each layer says no for itself, tracing-subscriber takes that for the
 //! answer to the thread's next event, too, and a line that was to be written, or a span of a trace, is lost.
 
+mod fields;
+
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{LogFormat, Role};
 use crate::failure::{Failure, Kind};
+use fields::Fields;
 
 /// What a service logs unless RUST_LOG says otherwise, and the spans that it makes: libraries only speak when something is wrong.
 const SERVICE_LOGS: &str = "info,async_nats=warn,h2=warn,hyper=warn,opentelemetry=warn,poem=warn,sea_orm=warn,\
@@ -52,7 +55,7 @@ pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, 
     // A line says all that people need to know; programs also get the span that it was written in.
     let logs = match text {
         true => logs.with_target(false).with_filter(filter_fn(|metadata| metadata.is_event())).boxed(),
-        false => logs.json().flatten_event(true).with_span_list(false).boxed(),
+        false => logs.json().flatten_event(true).with_span_list(false).fmt_fields(Fields).boxed(),
     };
     tracing_subscriber::registry().with(recorded(wanted(SERVICE_LOGS)?)?).with(logs).with(traces).init();
     Ok(Telemetry(Some(provider)))
@@ -125,7 +128,13 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("sound").clone()).expect("text")
+        }
+    }
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -146,7 +155,7 @@ mod tests {
         let recorded = recorded(targets(SERVICE_LOGS).expect("ours")).expect("ours");
         let subscriber = Registry::default().with(recorded).with(logs).with(tracing_opentelemetry::layer());
         tracing::subscriber::with_default(subscriber, doing);
-        String::from_utf8(lines.0.lock().expect("sound").clone()).expect("text")
+        lines.text()
     }
 
     #[test]

@@ -73,12 +73,12 @@ pub async fn verify(platform: &dyn Platform) -> Result<(), Broken> {
 /// One session under test.
 struct Subject {
     id: Uuid,
-    spec: Spec,
+    spec: Arc<Spec>,
 }
 
 impl Subject {
     fn new(platform: &dyn Platform) -> Self {
-        Self { id: Uuid::new_v4(), spec: platform.spec() }
+        Self { id: Uuid::new_v4(), spec: Arc::new(platform.spec()) }
     }
 
     fn desired(&self, goal: Goal, generation: i64) -> Desired {

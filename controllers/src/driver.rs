@@ -3,6 +3,8 @@
 //! The trait is level-triggered. Nobody tells a driver what to do next, only how the world should be; so a command that
 //! comes twice, late, or after a crash in the middle needs no case of its own.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use streams::wire::{AppInstall, Capacity, Failure, Manifest, Object, Resources, SessionState};
 use uuid::Uuid;
@@ -30,7 +32,8 @@ impl Goal {
     }
 }
 
-/// What a session is made of. Creating and waking carry it whole, so that a driver needs no memory of its own.
+/// What a session is made of. Creating and waking carry it whole, so that a driver needs no memory of its own. It is large and never
+/// changes: whoever keeps it or tells it shares it.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spec {
     /// Name of the template.
@@ -63,7 +66,7 @@ pub struct Desired {
     /// Skip what is gentle: kill at once.
     pub force: bool,
     /// What to run; commands that stop things carry none.
-    pub spec: Option<Spec>,
+    pub spec: Option<Arc<Spec>>,
     /// Tells the resources of two installations on one platform apart.
     pub installation: String,
 }
@@ -94,7 +97,7 @@ pub struct Observed {
     /// Why it is `failed`.
     pub failure: Option<Failure>,
     /// What it was made from, where the world remembers.
-    pub spec: Option<Spec>,
+    pub spec: Option<Arc<Spec>>,
 }
 
 impl Observed {

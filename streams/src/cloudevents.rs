@@ -5,6 +5,7 @@
 //!
 //! Source: CloudEvents specification 1.0.2, and its NATS protocol binding.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
@@ -43,33 +44,29 @@ pub fn event_type(subject: &str) -> String {
     format!("dev.streamspace.{}.v1", &said[..end])
 }
 
-/// Adds the attributes that a message on this subject does not carry yet.
-pub fn describe(headers: &mut HeaderMap, subject: &str, id: &str) {
-    add(headers, "ce-specversion", || "1.0".into());
-    add(headers, "ce-id", || if id.is_empty() { Uuid::now_v7().to_string() } else { id.to_owned() });
-    add(headers, SOURCE, || source(subject));
-    add(headers, "ce-type", || event_type(subject));
-    add(headers, "ce-time", || Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
-    if !subject.starts_with(DEAD_LETTER_PREFIX) {
-        add(headers, CONTENT_TYPE, || "application/json".into());
-    }
-}
-
-/// The headers of a message that goes out over core NATS, about an entity where there is one.
+/// The headers of a message on this subject, about an entity where there is one. What it carries already goes over them.
 #[must_use]
 pub fn headers(subject: &str, id: &str, about: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Some(about) = about {
-        add(&mut headers, SUBJECT, || about.to_owned());
+    let id = if id.is_empty() { Cow::Owned(Uuid::now_v7().to_string()) } else { Cow::Borrowed(id) };
+    add(&mut headers, "ce-specversion", "1.0");
+    add(&mut headers, "ce-id", &id);
+    add(&mut headers, SOURCE, &source(subject));
+    add(&mut headers, "ce-type", &event_type(subject));
+    add(&mut headers, "ce-time", &Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
+    if !subject.starts_with(DEAD_LETTER_PREFIX) {
+        add(&mut headers, CONTENT_TYPE, "application/json");
     }
-    describe(&mut headers, subject, id);
+    if let Some(about) = about {
+        add(&mut headers, SUBJECT, about);
+    }
     headers
 }
 
 /// Who speaks on a subject: reports are a controller's, all else is the engine's.
-fn source(subject: &str) -> String {
+fn source(subject: &str) -> Cow<'static, str> {
     match subject::parse_report(original(subject)) {
-        Some((_, Sender::Durable(platform, id))) => controller(&platform, &id),
+        Some((_, Sender::Durable(platform, id))) => controller(&platform, &id).into(),
         Some((_, Sender::Core)) => "/streamspace/controllers".into(),
         None => ENGINE.into(),
     }
@@ -80,11 +77,8 @@ fn original(subject: &str) -> &str {
 }
 
 /// What no header can carry is left out: the payload is the message.
-fn add(headers: &mut HeaderMap, name: &'static str, value: impl FnOnce() -> String) {
-    let Ok(name) = HeaderName::from_str(name) else { return };
-    if headers.get(name.clone()).is_none()
-        && let Ok(value) = HeaderValue::from_str(&value())
-    {
-        headers.insert(name, value);
+fn add(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
     }
 }

@@ -87,7 +87,7 @@ impl Parker {
         self.park_letter(Letter {
             subject: delivery.subject.clone(),
             payload: delivery.payload.clone(),
-            headers: delivery.headers.clone(),
+            headers: delivery.headers.to_vec(),
             traceparent: delivery.traceparent.clone(),
             // The time tells two epochs of one stream apart.
             message_id: format!("dlq:{}:{}:{published}", delivery.stream, delivery.stream_sequence),

@@ -1,11 +1,13 @@
 //! Publishing to a stream, with every acknowledgement awaited and every failure named.
 
-use std::str::FromStr;
+use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Subject};
 use bytes::Bytes;
 
 use crate::cloudevents;
@@ -73,7 +75,7 @@ pub struct Acked {
 /// Publishes through one connection. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    link: Link,
+    link: Arc<Link>,
     metrics: Metrics,
     timeout: Duration,
 }
@@ -82,7 +84,7 @@ impl Publisher {
     /// A publisher on a connection.
     #[must_use]
     pub fn new(link: Link, metrics: Metrics) -> Self {
-        Self { link, metrics, timeout: ACK_TIMEOUT }
+        Self { link: Arc::new(link), metrics, timeout: ACK_TIMEOUT }
     }
 
     /// Waits for acknowledgements for so long instead.
@@ -94,7 +96,7 @@ impl Publisher {
 
     /// The connection that it publishes on.
     #[must_use]
-    pub const fn link(&self) -> &Link {
+    pub fn link(&self) -> &Link {
         &self.link
     }
 
@@ -130,9 +132,9 @@ impl Publisher {
         if !self.link.is_connected() {
             return Err(Error::Disconnected);
         }
-        let subject = message.subject.clone();
         let headers = headers(&message);
-        let sending = self.link.jetstream.publish_with_headers(message.subject, headers, message.payload);
+        let subject = Subject::from(message.subject);
+        let sending = self.link.jetstream.publish_with_headers(subject.clone(), headers, message.payload);
         match tokio::time::timeout(self.timeout, sending).await {
             Ok(sent) => sent.map_err(|error| explain(&subject, error)),
             Err(_) => Err(Error::Ambiguous), // the client's queue is full: it may go out yet
@@ -147,26 +149,28 @@ impl Publisher {
     }
 }
 
-/// The message's own headers, its id and trace, and what it is as a CloudEvent.
+/// What the message is as a CloudEvent, its own headers over that, its id and its trace.
 fn headers(message: &Outgoing) -> HeaderMap {
-    let mut map = HeaderMap::new();
+    let mut map = cloudevents::headers(&message.subject, &message.message_id, None);
     for (name, value) in &message.headers {
-        put(&mut map, name, value);
+        // a name that no header can have is left out: headers are for people and tools, the payload is the message
+        if let Ok(name) = HeaderName::from_str(name) {
+            put(&mut map, name, value);
+        }
     }
     if let Some(traceparent) = &message.traceparent {
-        put(&mut map, trace::HEADER, traceparent);
+        put(&mut map, HeaderName::from_static(trace::HEADER), traceparent);
     }
     if !message.message_id.is_empty() {
-        put(&mut map, "Nats-Msg-Id", &message.message_id);
+        put(&mut map, NATS_MESSAGE_ID, &message.message_id);
     }
-    cloudevents::describe(&mut map, &message.subject, &message.message_id);
     map
 }
 
-/// A name or value that no header can carry is left out: headers are for people and tools, the payload is the message.
-fn put(map: &mut HeaderMap, name: &str, value: &str) {
-    let flat = value.replace(['\r', '\n'], " ");
-    if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_str(&flat)) {
+/// A header is one line.
+fn put(map: &mut HeaderMap, name: HeaderName, value: &str) {
+    let value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_str(&value.replace(['\r', '\n'], " ")));
+    if let Ok(value) = value {
         map.insert(name, value);
     }
 }

@@ -10,9 +10,10 @@ use async_nats::jetstream::consumer::PriorityPolicy;
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::connect::backoff;
+use crate::connect::{State, backoff};
 use crate::source::Source;
 use crate::topology::{GROUP, PullConsumer, StreamState};
 use crate::worker::{Delivery, Pulled};
@@ -46,6 +47,7 @@ impl Bound {
 
 pub(crate) struct Puller {
     source: Source,
+    link: watch::Receiver<State>,
     inbox: String,
     messages: Subscriber,
     bound: Option<Bound>,
@@ -67,9 +69,11 @@ impl Puller {
     pub(crate) async fn open(source: Source) -> Result<Self, async_nats::SubscribeError> {
         let inbox = source.link.client.new_inbox();
         let messages = source.link.client.subscribe(format!("{inbox}.*")).await?;
-        let connects = source.link.state.borrow().connects;
+        let link = source.link.state.clone();
+        let connects = link.borrow().connects;
         Ok(Self {
             source,
+            link,
             inbox,
             messages,
             bound: None,
@@ -87,8 +91,7 @@ impl Puller {
     /// The next message; the server is asked for more, up to `want`, when no more than `low` are on their way. May be
     /// dropped at any time without losing a message. `None` only when the connection was closed for good.
     pub(crate) async fn next(&mut self, want: usize, low: usize) -> Option<Pulled> {
-        let mut link = self.source.link.state.clone();
-        link.mark_unchanged();
+        self.link.mark_unchanged();
         loop {
             self.notice_reconnect();
             if let Some(wait) = self.ask(want, low).await {
@@ -103,7 +106,7 @@ impl Puller {
                         return Some(pulled);
                     }
                 }
-                _ = link.changed() => {}
+                _ = self.link.changed() => {}
                 () = tokio::time::sleep_until(self.heard + silence), if self.outstanding > 0 => self.lose("no heartbeat"),
             }
         }
@@ -136,7 +139,7 @@ impl Puller {
     }
 
     fn notice_reconnect(&mut self) {
-        let connects = self.source.link.state.borrow().connects;
+        let connects = self.link.borrow().connects;
         if connects != self.connects {
             self.connects = connects;
             self.lose("reconnected");

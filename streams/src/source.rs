@@ -16,7 +16,7 @@ type Bind = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topo
 /// A durable consumer, to be bound as often as need be.
 #[derive(Clone)]
 pub struct Source {
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
     pub(crate) metrics: Metrics,
     pub(crate) name: String,
     /// The stream whose epoch is put on what is delivered.
@@ -52,7 +52,7 @@ impl Source {
     where
         F: Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync + 'static,
     {
-        Self { link, metrics, name: name.into(), stamped: None, bind: Arc::new(bind) }
+        Self { link: Arc::new(link), metrics, name: name.into(), stamped: None, bind: Arc::new(bind) }
     }
 
     pub(crate) async fn bind(&self) -> Result<Option<PullConsumer>, topology::Error> {

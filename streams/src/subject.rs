@@ -204,9 +204,8 @@ pub enum Sender {
 /// Reads a report's subject; `None` where it is not one of the contract's.
 #[must_use]
 pub fn parse_report(subject: &str) -> Option<(Report, Sender)> {
-    let mut tokens = subject.strip_prefix("streamspace.")?.splitn(3, '.');
-    let (domain, action, rest) = (tokens.next()?, tokens.next()?, tokens.next());
-    let report = Report::from_name(&format!("{domain}.{action}"))?;
+    let (name, rest) = named(subject)?;
+    let report = Report::from_name(name)?;
     let Some(rest) = rest else { return Some((report, Sender::Core)) };
     let (platform, controller) = rest.split_once('.')?;
     Some((report, Sender::Durable(Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?)))
@@ -215,9 +214,15 @@ pub fn parse_report(subject: &str) -> Option<(Report, Sender)> {
 /// Reads a command's subject in the durable lane.
 #[must_use]
 pub fn parse_command(subject: &str) -> Option<(Verb, Platform, ControllerId)> {
-    let mut tokens = subject.strip_prefix("streamspace.")?.splitn(4, '.');
-    let (domain, action) = (tokens.next()?, tokens.next()?);
-    let verb = Verb::from_name(&format!("{domain}.{action}"))?;
-    let platform = Platform::try_new(tokens.next()?).ok()?;
-    Some((verb, platform, ControllerId::try_new(tokens.next()?).ok()?))
+    let (name, rest) = named(subject)?;
+    let verb = Verb::from_name(name)?;
+    let (platform, controller) = rest?.split_once('.')?;
+    Some((verb, Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?))
+}
+
+/// The `<domain>.<action>` of a subject, and what follows it.
+fn named(subject: &str) -> Option<(&str, Option<&str>)> {
+    let said = subject.strip_prefix("streamspace.")?;
+    let end = said.match_indices('.').nth(1).map(|(end, _)| end);
+    Some(end.map_or((said, None), |end| (&said[..end], Some(&said[end + 1..]))))
 }

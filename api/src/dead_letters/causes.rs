@@ -7,20 +7,21 @@ use engine::Engine;
 use engine::causes::{self, Cause as Row, Place};
 use engine::queries::LetterFilter;
 use poem_openapi::param::Query;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Status, search};
 use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Listing, Refused, database};
 use crate::texts::{Search, Subject};
 use crate::timestamp::Timestamp;
 
 /// What failed in the same way, on one platform and controller.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Cause {
     /// Stands for the reason, the kind of subject and the error without its numbers and ids.
     fingerprint: String,

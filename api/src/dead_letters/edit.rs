@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use engine::edit::NewEdit;
 use poem_openapi::Object;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::operators::said;
@@ -33,7 +33,7 @@ impl LetterEdit {
 }
 
 /// How a message was corrected.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(super) struct Edited {
     /// By whom.
     by: String,

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::store::dead_letter;
 use poem_openapi::Object;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::jobs::Outlook;
 use crate::timestamp::Timestamp;
 
 /// Something that could not be processed, with everything that is known of it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct DeadLetter {
     /// Identity.
     id: Uuid,
@@ -62,7 +63,7 @@ impl DeadLetter {
 }
 
 /// One attempt that failed.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Attempt {
     /// Which, from 1.
     attempt: i64,

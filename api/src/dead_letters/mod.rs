@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use engine::Engine;
 use engine::queries::{self, LetterFilter, Position};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Enum, OpenApi};
 use uuid::Uuid;
 
@@ -18,6 +17,7 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused, database};
 use crate::texts::{Reason, Search, Subject};
 

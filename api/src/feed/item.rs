@@ -2,14 +2,15 @@
 
 use engine::feed;
 use poem_openapi::Object;
-use poem_openapi::types::{Example, ToJSON};
+use poem_openapi::types::Example;
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
 /// A row of the log, as the live feed tells it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "FeedItem", example)]
 pub(super) struct FeedItem {
     /// Its place in the feed; give it as `after` to go on behind it. Opaque.
@@ -62,7 +63,7 @@ impl From<&feed::Item> for FeedItem {
 
 /// The JSON of an item, on one line; it is made once, however many watch.
 pub(super) fn text(item: &feed::Item) -> &str {
-    item.text(|item| FeedItem::from(item).to_json_string())
+    item.text(|item| serde_json::to_string(&FeedItem::from(item)).unwrap_or_default()) // plain data: it always can be written
 }
 
 impl Example for FeedItem {

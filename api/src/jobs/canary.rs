@@ -2,12 +2,13 @@
 
 use engine::store::canary::{Canary, Sent, Try};
 use poem_openapi::Object;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
 /// The items that go first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(super) struct JobCanary {
     /// How many.
     size: u64,
@@ -18,7 +19,7 @@ pub(super) struct JobCanary {
 }
 
 /// One that went first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct CanaryTry {
     /// The dead letter.
     letter_id: Uuid,

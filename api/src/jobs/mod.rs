@@ -11,7 +11,6 @@ use engine::Engine;
 use engine::queries::{self, Position};
 use engine::store::job;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde_json::Value;
 use uuid::Uuid;
@@ -20,6 +19,7 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
@@ -27,11 +27,12 @@ use canary::JobCanary;
 use outlook::JobOutlook;
 use request::{ReplayMany, SessionsBulk};
 use scan::{LogReport, VerifyLog};
+use serde::Serialize;
 
 pub(crate) use outlook::Outlook;
 
 /// An action on many things, and how far it has come.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Job {
     /// Identity.
     job_id: Uuid,
@@ -77,12 +78,13 @@ pub(crate) struct Job {
 }
 
 /// Why one item was refused.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct JobFailure {
     /// The item.
     id: String,
     /// The type of problem, as `illegal-transition`; `/problems/{type}` explains it.
     #[oai(rename = "type")]
+    #[serde(rename = "type")]
     kind: String,
     /// What happened.
     detail: String,

@@ -2,12 +2,12 @@
 
 use engine::writer::{Outlook as Found, Outlooks};
 use poem_openapi::Object;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 /// What would become of one thing.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(crate) struct Outlook {
     /// The session or the dead letter.
     id: Uuid,
@@ -21,7 +21,7 @@ pub(crate) struct Outlook {
 }
 
 /// How often one outcome was found.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct OutcomeCount {
     /// As in an outlook, or the type of problem that refuses it.
     outcome: String,
@@ -30,7 +30,7 @@ struct OutcomeCount {
 }
 
 /// What a dry run found out.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(super) struct JobOutlook {
     /// How often each outcome was found.
     counts: Vec<OutcomeCount>,

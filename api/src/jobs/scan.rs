@@ -3,7 +3,7 @@
 use engine::jobs::{Kind, LogScan, NewJob, Pace, What};
 use engine::verify::{self, Scan};
 use poem_openapi::Object;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A comparison of the log with the tables.
@@ -22,7 +22,7 @@ impl VerifyLog {
 }
 
 /// What a scan of the log has seen so far.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(super) struct LogReport {
     /// Entities whose logs were folded.
     entities: i64,
@@ -43,7 +43,7 @@ pub(super) struct LogReport {
 }
 
 /// An entity whose log and row do not agree.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Finding {
     /// Which, as `session:<id>`.
     entity: String,
@@ -60,7 +60,7 @@ struct Finding {
 }
 
 /// A column that is not what the log says.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct DifferingColumn {
     /// Its name.
     column: String,

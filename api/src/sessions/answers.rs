@@ -2,10 +2,10 @@
 
 use engine::store::session;
 use poem_openapi::ApiResponse;
-use poem_openapi::payload::Json;
 
 use super::etag::etag;
 use super::resource::Session;
+use crate::json::Json;
 use crate::routes::PREFIX;
 
 /// A session that was accepted.

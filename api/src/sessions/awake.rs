@@ -3,13 +3,13 @@
 use machine::session;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// Why a session is awake, and how long it stays so.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(super) struct Awake {
     /// What keeps it awake.
     reasons: Vec<AwakeReason>,
@@ -22,7 +22,7 @@ pub(super) struct Awake {
 }
 
 /// One reason why a session is awake.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct AwakeReason {
     /// `connections`, `activity`, `usage`, `started`, `extension`, `maximum_duration` or `no_idle_timeout`.
     kind: String,

@@ -15,7 +15,6 @@ use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::writer::Ask;
 use engine::{Engine, history};
 use poem_openapi::param::{Header, Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Enum, OpenApi};
 use uuid::Uuid;
 
@@ -23,6 +22,7 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
+use crate::json::Json;
 use crate::problem::{
     Amendment, Change, Conditional, Creation, Extending, History, Listing, Problem, Refused, database,
 };

@@ -1,12 +1,12 @@
 //! A session as it is asked for, and as it is shown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use engine::CreateSession;
 use engine::store::session;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use streams::wire;
 use uuid::Uuid;
@@ -17,15 +17,17 @@ use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// What a session may use, or uses, as Kubernetes quantities.
-#[derive(Debug, Clone, Default, Object, Deserialize)]
+#[derive(Debug, Clone, Default, Object, Deserialize, Serialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resources {
     /// Bytes of memory, as `512Mi` or `2Gi`.
     #[oai(validator(pattern = "^[0-9.]+([KMGTPE]i?|[mk])?$"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<String>,
     /// Cores, as `500m` or `2`.
     #[oai(validator(pattern = "^[0-9.]+([KMGTPE]i?|[mk])?$"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<String>,
 }
 
@@ -99,7 +101,7 @@ impl NewSession {
 }
 
 /// A session: what was asked for, and where it stands.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub(crate) struct Session {
     /// Identity.
@@ -136,7 +138,7 @@ pub(crate) struct Session {
     /// What it may use.
     resources: Resources,
     /// Labels that its controller must have.
-    selector: HashMap<String, String>,
+    selector: BTreeMap<String, String>,
     /// Whether its home outlives hibernation.
     persistent_home: bool,
     /// Idle time after which it is hibernated.
@@ -146,7 +148,7 @@ pub(crate) struct Session {
     /// For filters.
     tags: Vec<String>,
     /// What the caller attached.
-    metadata: HashMap<String, Value>,
+    metadata: BTreeMap<String, Value>,
     /// Which attempt of the open command is under way; 0 where none is.
     attempt: i32,
     /// When the next attempt is due.
@@ -239,12 +241,12 @@ impl Example for Session {
             url: Some("http://10.0.0.7:32801/".into()),
             pod_name: Some("streamspace-0198f3c2".into()),
             resources: Resources { memory: Some("2Gi".into()), cpu: Some("1000m".into()) },
-            selector: HashMap::from([("zone".into(), "eu-1".into())]),
+            selector: BTreeMap::from([("zone".into(), "eu-1".into())]),
             persistent_home: true,
             idle_timeout: Some("30m".into()),
             max_duration: Some("8h".into()),
             tags: vec!["course-7".into()],
-            metadata: HashMap::new(),
+            metadata: BTreeMap::new(),
             attempt: 0,
             next_attempt_at: None,
             connections: Some(1),

@@ -8,7 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -70,7 +70,7 @@ struct Entry {
     user_id: String,
     generation: i64,
     state: SessionState,
-    spec: Option<Spec>,
+    spec: Option<Arc<Spec>>,
 }
 
 /// One change of a world, as its journal has it.

@@ -1,5 +1,7 @@
 //! From a message to what is to be done.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use streams::{
     subject::Verb,
@@ -77,7 +79,7 @@ fn start(command: SessionCreate, announcement: SessionState, installation: &str)
         generation: command.generation,
         goal: Goal::Running,
         force: false,
-        spec: Some(spec),
+        spec: Some(Arc::new(spec)),
         installation: installation.to_owned(),
     };
     Order { event_id: command.event_id, attempt: command.attempt, announcement, desired }

@@ -43,8 +43,9 @@ impl Controller {
     async fn obey(&self, command: Command) -> Result<(), Stopped> {
         match command {
             Command::Session(order) => self.session(&order).await,
-            Command::Install(app) => self.install(&app).await,
-            Command::Uninstall(app) => self.uninstall(&app).await,
+            // in boxes, because they are rare and large, and a session's command would carry them
+            Command::Install(app) => Box::pin(self.install(&app)).await,
+            Command::Uninstall(app) => Box::pin(self.uninstall(&app)).await,
             Command::Withdraw(template) => {
                 if let Err(failure) = self.bounded(self.driver.uninstall(&template.template_name)).await {
                     tracing::warn!(template = %template.template_name, error = %failure.message, "a template is still there");

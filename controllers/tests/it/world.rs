@@ -1,6 +1,12 @@
 //! A local world in a temporary folder, looked at from the outside; it ends what a test left running.
 
-use std::{fs, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use controllers::{
     driver::{Desired, Goal, Spec},
@@ -121,5 +127,6 @@ pub(crate) fn program(code: &str, readiness: &str) -> Spec {
 
 pub(crate) fn desired(session_id: Uuid, goal: Goal, generation: i64, spec: Option<Spec>) -> Desired {
     let (user_id, installation) = ("user1".into(), "test".into());
+    let spec = spec.map(Arc::new);
     Desired { session_id, user_id, generation, goal, force: false, spec, installation }
 }

@@ -1,6 +1,10 @@
 //! A message as JetStream delivered it, and the answers that JetStream may get.
 
-use async_nats::jetstream;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use async_nats::header::{NATS_MESSAGE_ID, NATS_PIN_ID};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, jetstream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -15,7 +19,7 @@ pub struct Delivery {
     /// Its bytes.
     pub payload: Bytes,
     /// Its headers, one pair for each value.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
     /// The stream that it is in.
@@ -32,6 +36,16 @@ pub struct Delivery {
     pub message_id: Option<String>,
 }
 
+/// The headers of a message. They are written out once, for whoever looks: most messages are done with before anybody does.
+#[derive(Debug, Clone)]
+pub struct Headers(Arc<Came>);
+
+#[derive(Debug)]
+struct Came {
+    map: HeaderMap,
+    pairs: OnceLock<Vec<(String, String)>>,
+}
+
 /// A message as it came, with the way back.
 #[derive(Debug)]
 pub(crate) struct Pulled {
@@ -39,29 +53,25 @@ pub(crate) struct Pulled {
     pub(crate) pending: u64,
     pub(crate) pin: Option<String>,
     reply: async_nats::Subject,
-    link: Link,
+    link: Arc<Link>,
 }
 
 impl Pulled {
     /// Reads it; `None` where it is no message of a consumer.
-    pub(crate) fn read(link: &Link, message: async_nats::Message) -> Option<Self> {
+    pub(crate) fn read(link: &Arc<Link>, message: async_nats::Message) -> Option<Self> {
         let reply = message.reply.clone()?;
         let message = jetstream::Message { message, context: link.jetstream.clone() };
         let info = message.info().ok()?;
         let nanos = i64::try_from(info.published.unix_timestamp_nanos()).unwrap_or_default();
         let (stream, stream_sequence, delivered, pending) =
             (info.stream.to_owned(), info.stream_sequence, info.delivered, info.pending);
-        let mut headers = pairs(message.message.headers.as_ref());
-        // The server adds its pin last; it is no part of the message.
-        let pin = headers.iter().rposition(|(name, _)| name == "Nats-Pin-Id").map(|at| headers.swap_remove(at).1);
-        let header = |wanted: &str| {
-            headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
-        };
+        let headers = Headers::of(message.message.headers);
+        let pin = headers.0.map.get_last(NATS_PIN_ID).map(|pin| pin.as_str().to_owned());
         let delivery = Delivery {
             stream_epoch: 0,
-            subject: message.message.subject.to_string(),
-            traceparent: header(trace::HEADER),
-            message_id: header("Nats-Msg-Id"),
+            subject: message.message.subject.into_string(),
+            traceparent: headers.first(trace::HEADER),
+            message_id: headers.first(NATS_MESSAGE_ID.as_ref()),
             payload: message.message.payload,
             headers,
             stream,
@@ -99,8 +109,29 @@ impl Pulled {
     }
 }
 
-fn pairs(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
-    let Some(headers) = headers else { return Vec::new() };
-    let values = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-    values.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect()
+impl Headers {
+    fn of(came: Option<HeaderMap>) -> Self {
+        Self(Arc::new(Came { map: came.unwrap_or_default(), pairs: OnceLock::new() }))
+    }
+
+    /// The first value under a name, in whatever case it is written.
+    fn first(&self, wanted: &str) -> Option<String> {
+        let is_it = |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(wanted);
+        let values = self.0.map.iter().find(|(name, _)| is_it(name)).map(|(_, values)| values);
+        values.and_then(|values| values.first()).map(|value| value.as_str().to_owned())
+    }
+}
+
+impl Deref for Headers {
+    type Target = [(String, String)];
+
+    fn deref(&self) -> &Self::Target {
+        self.0.pairs.get_or_init(|| self.0.map.iter().flat_map(pairs).collect())
+    }
+}
+
+/// The server adds its pin last; it is no part of the message.
+fn pairs<'a>((name, values): (&'a HeaderName, &'a Vec<HeaderValue>)) -> impl Iterator<Item = (String, String)> + 'a {
+    let own = if *name == NATS_PIN_ID { values.len().saturating_sub(1) } else { values.len() };
+    values.iter().take(own).map(|value| (name.to_string(), value.as_str().to_owned()))
 }

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use batches::run_batches;
-pub use delivery::Delivery;
 pub(crate) use delivery::Pulled;
+pub use delivery::{Delivery, Headers};
 
 use crate::connect::{Link, backoff};
 use crate::crash::{Moment, point};
@@ -62,16 +62,19 @@ where
     let Some(mut puller) = open(source, &cancel).await else { return };
     let slots = slots.max(1);
     let mut running = JoinSet::new();
+    let work = Arc::new(Work { handler, parker, cancel: cancel.clone() });
+    let mut cancelled = std::pin::pin!(cancel.cancelled());
     loop {
         let free = slots.saturating_sub(running.len());
         tokio::select! {
             biased;
-            () = cancel.cancelled() => break,
+            () = cancelled.as_mut() => break,
             Some(_) = running.join_next(), if !running.is_empty() => {}
-            pulled = puller.next(free, free.saturating_sub(1)), if free > 0 => {
+            // half of it may be on its way before more is asked for, so that not every end of a message costs a request
+            pulled = puller.next(free, free / 2), if free > 0 => {
                 let Some(pulled) = pulled else { break };
                 point("worker.receive", Moment::Before);
-                running.spawn(one(pulled, handler.clone(), parker.clone(), cancel.clone()));
+                running.spawn(one(pulled, work.clone()));
             }
         }
     }
@@ -96,13 +99,20 @@ async fn open(source: Source, cancel: &CancellationToken) -> Option<Puller> {
     }
 }
 
-async fn one<H: Handler + ?Sized>(pulled: Pulled, handler: Arc<H>, parker: Parker, cancel: CancellationToken) {
+/// What every message of a worker needs.
+struct Work<H: ?Sized> {
+    handler: Arc<H>,
+    parker: Parker,
+    cancel: CancellationToken,
+}
+
+async fn one<H: Handler + ?Sized>(pulled: Pulled, work: Arc<Work<H>>) {
     let span = span(&pulled.delivery);
     async {
         point("worker.receive", Moment::During);
-        let verdict = with_progress(std::slice::from_ref(&pulled), caught(handler.handle(&pulled.delivery))).await;
+        let verdict = with_progress(std::slice::from_ref(&pulled), caught(work.handler.handle(&pulled.delivery))).await;
         point("worker.receive", Moment::After);
-        if answer(&pulled, verdict.unwrap_or(Verdict::Again), &parker, &cancel).await {
+        if answer(&pulled, verdict.unwrap_or(Verdict::Again), &work.parker, &work.cancel).await {
             point("worker.ack", Moment::Before);
             pulled.ack().await;
             point("worker.ack", Moment::During);

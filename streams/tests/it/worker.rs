@@ -39,6 +39,26 @@ async fn no_more_is_taken_than_can_be_started() {
 }
 
 #[tokio::test]
+async fn a_worker_with_free_slots_does_not_ask_for_every_message() {
+    let (nats, link) = start().await;
+    let publisher = nats.link().await.unwrap();
+    let probe = Probe::new(|_, _| Verdict::Done);
+    let (task, cancel) = work(&link, 16, &probe);
+    let sent = || link.client.statistics().out_messages.load(Ordering::SeqCst);
+    let mut before = 0;
+    for (handled, name) in names(0..81).enumerate() {
+        commands(&publisher, [name]).await;
+        eventually("it is handled", async || probe.seen() == handled + 1).await;
+        before = if handled == 0 { sent() } else { before };
+    }
+    empties(&publisher, SS_COMMANDS).await;
+    let sent = sent() - before;
+    assert!(sent < 80 + 80 / 4, "{sent} messages left for 80 acknowledgements and what was asked");
+    cancel.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_panicking_handler_loses_its_attempt_and_not_the_message() {
     let (_nats, link) = start().await;
     commands(&link, names(0..10)).await;

@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::Path,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -63,7 +64,7 @@ pub(super) struct State {
     #[serde(default)]
     pub(super) process: Option<Identity>,
     #[serde(default)]
-    pub(super) spec: Option<Spec>,
+    pub(super) spec: Option<Arc<Spec>>,
     #[serde(default)]
     pub(super) failure: Option<Failure>,
 }

@@ -83,7 +83,7 @@ async fn leave_revoked(parts: &Parts, controllers: &[controller::Model]) -> Resu
             .select_only()
             .column(session::Column::SessionId)
             .filter(session::Column::ControllerId.eq(&row.controller_id))
-            .filter(session::Column::Status.ne("deleted"))
+            .filter(session::Column::Status.is_in(queries::sessions::living()))
             .limit(BATCH)
             .into_tuple()
             .all(db)

@@ -1,33 +1,21 @@
 //! What can be asked of the tables. Everything here only reads, by an index.
 
+pub(crate) mod sessions;
+
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use sessions::{SessionFilter, SessionPosition, SessionSort, sessions};
 
 use crate::events::Pattern;
 use crate::store::{application, controller, dead_letter, debt, event, job, session, template};
 
 /// Where a page begins: after the row with this creation time and id.
 pub type Position = (i64, Uuid);
-
-/// What a list of sessions is narrowed by.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs)] // the fields are those of the API
-pub struct SessionFilter {
-    pub user_id: Option<String>,
-    /// States, or `all`; none of them: all but deleted.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub status: Vec<String>,
-    pub platform: Option<String>,
-    pub controller_id: Option<String>,
-    pub template_id: Option<String>,
-    pub tag: Option<String>,
-}
 
 /// What a list of dead letters is narrowed by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,91 +41,6 @@ pub struct LetterFilter {
 /// What the database says; so for all of these.
 pub async fn session(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<session::Model>, DbErr> {
     session::Entity::find_by_id(id).one(db).await
-}
-
-/// The order of a list of sessions: by what never changes, so that a page ends where the next begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct SessionSort {
-    /// By user and then by creation, rather than by creation alone.
-    pub by_user: bool,
-    /// The least first.
-    pub ascending: bool,
-}
-
-/// Where a page of sessions begins: after the row with this user (where they are the order), creation time and id.
-pub type SessionPosition = (Option<String>, i64, Uuid);
-
-impl SessionSort {
-    /// The place of a row in this order.
-    #[must_use]
-    pub fn position(self, row: &session::Model) -> SessionPosition {
-        (self.by_user.then(|| row.user_id.clone()), row.created_ms, row.session_id)
-    }
-}
-
-/// A page of sessions, stable while others are written.
-#[allow(clippy::missing_errors_doc)] // as above
-pub async fn sessions(
-    db: &impl ConnectionTrait,
-    filter: &SessionFilter,
-    sort: SessionSort,
-    after: Option<SessionPosition>,
-    limit: u64,
-) -> Result<Vec<session::Model>, DbErr> {
-    use session::Column as C;
-    let mut select = narrowed(db, filter);
-    if let Some(after) = after {
-        select = select.filter(beyond(sort, after));
-    }
-    let order = if sort.ascending { Order::Asc } else { Order::Desc };
-    if sort.by_user {
-        select = select.order_by(C::UserId, order.clone());
-    }
-    select.order_by(C::CreatedMs, order.clone()).order_by(C::SessionId, order).limit(limit).all(db).await
-}
-
-/// Those of the sessions that a filter means.
-pub(crate) fn narrowed(db: &impl ConnectionTrait, filter: &SessionFilter) -> Select<session::Entity> {
-    use session::Column as C;
-    let mut select = session::Entity::find();
-    let equal =
-        [(C::UserId, &filter.user_id), (C::Platform, &filter.platform), (C::ControllerId, &filter.controller_id)];
-    for (column, value) in equal.into_iter().chain([(C::TemplateId, &filter.template_id)]) {
-        if let Some(value) = value {
-            select = select.filter(column.eq(value));
-        }
-    }
-    select = match filter.status.as_slice() {
-        [] => select.filter(Expr::cust("status <> 'deleted'")), // literally as in the partial index
-        [one] if one == "all" => select,
-        states => select.filter(C::Status.is_in(states)),
-    };
-    match &filter.tag {
-        Some(tag) => with_tag(select, db, tag),
-        None => select,
-    }
-}
-
-/// Rows after a position, as a comparison of rows, which both databases answer from the index of the order.
-fn beyond(sort: SessionSort, (user_id, created_ms, id): SessionPosition) -> Expr {
-    use session::Column as C;
-    let mut columns: Vec<Expr> = vec![Expr::col(C::CreatedMs), Expr::col(C::SessionId)];
-    let mut values: Vec<Expr> = vec![created_ms.into(), id.into()];
-    if sort.by_user {
-        columns.insert(0, Expr::col(C::UserId));
-        values.insert(0, user_id.unwrap_or_default().into());
-    }
-    let (row, position) = (Expr::tuple(columns), Expr::tuple(values));
-    if sort.ascending { row.gt(position) } else { row.lt(position) }
-}
-
-fn with_tag(select: Select<session::Entity>, db: &impl ConnectionTrait, tag: &str) -> Select<session::Entity> {
-    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
-        let tags = serde_json::json!([tag]);
-        // the second half literally as in the partial index
-        return select.filter(Expr::cust_with_values("tags @> $1 AND tags <> '[]'::jsonb", [tags]));
-    }
-    select.filter(Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) AS t WHERE t.value = ?)", [tag]))
 }
 
 /// The log of one entity, in the order in which it is folded.
@@ -247,7 +150,7 @@ pub async fn in_use(
         .column(C::Platform)
         .column_as(C::SessionId.count(), "count")
         .filter(C::TemplateId.is_in(names))
-        .filter(Expr::cust("status <> 'deleted'")) // literally as in the partial index
+        .filter(C::Status.is_in(sessions::living()))
         .group_by(C::TemplateId)
         .group_by(C::Platform)
         .into_tuple()

@@ -29,6 +29,7 @@ mod m20260102_000013_placement;
 mod m20260102_000014_platform_status;
 mod m20260102_000015_records;
 mod m20260102_000016_living;
+mod m20260103_000001_lists;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Engine;
-use crate::queries::{self, LetterFilter, SessionFilter};
+use crate::queries::{self, LetterFilter, SessionFilter, sessions};
 use crate::store::canary::Canary;
 use crate::store::job;
 use crate::verify::{self, Scan};
@@ -147,12 +147,11 @@ impl Engine {
 
     pub(crate) async fn count(&self, what: &What) -> Result<i64, sea_orm::DbErr> {
         let db = self.reader();
-        let count = match what {
-            What::Sessions(filter) => queries::narrowed(db, filter).count(db).await?,
-            What::Letters(filter) => queries::letters(filter).count(db).await?,
-            What::Log(_) => return verify::about(db).await,
-        };
-        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+        match what {
+            What::Sessions(filter) => sessions::count(db, filter).await,
+            What::Letters(filter) => Ok(i64::try_from(queries::letters(filter).count(db).await?).unwrap_or(i64::MAX)),
+            What::Log(_) => verify::about(db).await,
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! The next items of a job: what its filter means, after its cursor, and no younger than the job.
 
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
-use uuid::Uuid;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::{Error, Kind, Runner, What};
-use crate::queries::{self, LetterFilter, Position, SessionFilter};
+use crate::queries::{self, LetterFilter, Position, SessionFilter, sessions};
 use crate::replay;
-use crate::store::{dead_letter, job, session};
+use crate::store::{dead_letter, job};
 use crate::writer::{Ask, Failure, Item};
 
 /// The items of one step, and where the job stands after them.
@@ -34,18 +33,14 @@ impl Runner {
     }
 
     async fn sessions(&self, job: &job::Model, filter: &SessionFilter, ask: Ask, most: u64) -> Result<Page, Error> {
-        use session::Column as C;
         let db = &self.parts.database.reader;
-        let select = walk(queries::narrowed(db, filter), job, C::CreatedMs, C::SessionId).limit(most);
-        let rows: Vec<Position> =
-            select.select_only().column(C::CreatedMs).column(C::SessionId).into_tuple().all(db).await?;
+        let rows = sessions::walked(db, filter, job.cursor(), job.created_ms, most).await?;
         let items = rows.iter().map(|(_, id)| Item::Session(*id, ask)).collect();
         Ok(Page { items, to: rows.last().copied() })
     }
 
     async fn letters(&self, job: &job::Model, filter: &LetterFilter, most: u64) -> Result<Page, Error> {
-        use dead_letter::Column as C;
-        let select = walk(queries::letters(filter), job, C::CreatedMs, C::Id).limit(most);
+        let select = walk(queries::letters(filter), job).limit(most);
         let rows = select.all(&self.parts.database.reader).await?;
         let to = rows.last().map(|row| (row.created_ms, row.id));
         let mut items = Vec::with_capacity(rows.len());
@@ -71,11 +66,12 @@ impl Runner {
 }
 
 /// Oldest first, after the job's cursor, up to its creation.
-fn walk<E: EntityTrait>(select: Select<E>, job: &job::Model, created: E::Column, id: E::Column) -> Select<E> {
-    let mut select = select.filter(created.lte(job.created_ms));
+fn walk(select: Select<dead_letter::Entity>, job: &job::Model) -> Select<dead_letter::Entity> {
+    use dead_letter::Column as C;
+    let mut select = select.filter(C::CreatedMs.lte(job.created_ms));
     if let Some((created_ms, last)) = job.cursor() {
-        let same = Condition::all().add(created.eq(created_ms)).add(id.gt::<Uuid>(last));
-        select = select.filter(Condition::any().add(created.gt(created_ms)).add(same));
+        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::Id.gt(last));
+        select = select.filter(Condition::any().add(C::CreatedMs.gt(created_ms)).add(same));
     }
-    select.order_by_asc(created).order_by_asc(id)
+    select.order_by_asc(C::CreatedMs).order_by_asc(C::Id)
 }

@@ -18,6 +18,7 @@ mod full;
 mod history;
 mod idleness;
 mod jobs;
+mod lists;
 mod parked;
 mod placement;
 mod plans;

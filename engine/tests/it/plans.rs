@@ -9,7 +9,7 @@ use migrations::testing::TestDatabase;
 use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement, TransactionTrait};
 use uuid::Uuid;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, eventually};
 
 /// Enough rows that have lived for a scan to cost more than an index.
 const LIVED: &str = "
@@ -37,6 +37,15 @@ async fn aged() -> [Rig; 2] {
     rigs
 }
 
+/// An engine on a database, and what it asks of it.
+async fn overheard(mut database: TestDatabase) -> (Rig, Arc<Mutex<Vec<Statement>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    let hear = move |info: &sea_orm::metric::Info<'_>| heard.lock().unwrap().push(info.statement.clone());
+    database.database.reader.set_metric_callback(hear);
+    (Rig::on(database).await, asked)
+}
+
 #[tokio::test]
 async fn timers_are_found_by_what_is_due() {
     for rig in aged().await {
@@ -45,6 +54,35 @@ async fn timers_are_found_by_what_is_due() {
             let plan = plan(db, question).await;
             assert!(plan.contains("idx_sessions_wake"), "{plan}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_place_or_its_controller_is_found_among_what_waits() {
+    let databases = [TestDatabase::sqlite().await, TestDatabase::postgres().await];
+    for database in databases.map(|database| database.expect("a database")) {
+        if database.backend() == DbBackend::Postgres {
+            database
+                .database
+                .writer
+                .execute_unprepared(&LIVED.replace("'deleted'", "'running'"))
+                .await
+                .expect("written");
+        }
+        let (rig, asked) = overheard(database).await;
+        rig.create().await; // for which there is no place yet
+        let _controller = rig.controller().await;
+        let looked = || async {
+            let asked = asked.lock().unwrap();
+            let of =
+                |what: &str| asked.iter().find(|one| one.sql.contains("FROM \"sessions\"") && one.sql.contains(what));
+            Some([of("controller_id IS NULL")?.clone(), of("\"controller_id\" =")?.clone()])
+        };
+        for question in eventually("placement looks", looked).await {
+            let plan = plan(rig.engine.reader(), question.clone()).await;
+            assert!(plan.contains("idx_sessions_open"), "{question}\n{plan}");
+        }
+        rig.engine.stop().await;
     }
 }
 
@@ -105,12 +143,8 @@ fn read_through(plan: &str) -> Vec<&str> {
 #[tokio::test]
 async fn the_doctor_asks_nothing_that_costs_what_exists() {
     let databases = [TestDatabase::sqlite().await, TestDatabase::postgres().await];
-    for mut database in databases.map(|database| database.expect("a database")) {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&asked);
-        let hear = move |info: &sea_orm::metric::Info<'_>| heard.lock().unwrap().push(info.statement.clone());
-        database.database.reader.set_metric_callback(hear);
-        let rig = Rig::on(database).await;
+    for database in databases.map(|database| database.expect("a database")) {
+        let (rig, asked) = overheard(database).await;
         let mut controller = rig.controller().await;
         rig.running(&mut controller).await;
         controller.publish("streamspace.session.status", "not a report".into()).await;

@@ -9,7 +9,7 @@ mod finding;
 mod log;
 mod rows;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement};
 use serde::{Deserialize, Serialize};
 
 use crate::store::snapshot::snapshot;
@@ -87,12 +87,24 @@ pub struct Page {
 /// What the database says.
 pub async fn page(db: &DatabaseConnection, at: &Position, size: usize) -> Result<Page, DbErr> {
     let tx = snapshot(db).await?;
+    by_key(&tx).await?;
     let page = match at {
         Position::Log { after } => log::page(&tx, after, size).await?,
         Position::Rows { of, after } => rows::page(&tx, of, after.as_deref(), ROWS).await?,
     };
     tx.commit().await?;
     Ok(page)
+}
+
+/// Everything on a page is found by key: PostgreSQL takes tables that it has not analysed yet for small ones, and would read them
+/// through for each page.
+async fn by_key(tx: &DatabaseTransaction) -> Result<(), DbErr> {
+    match tx.get_database_backend() {
+        backend @ DbBackend::Postgres => {
+            tx.execute_raw(Statement::from_string(backend, "SET LOCAL enable_seqscan = off")).await.map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// About how many rows the log has: never less.

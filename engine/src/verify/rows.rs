@@ -1,12 +1,12 @@
 //! The tables that logs tell of, and their rows by the names of their columns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
-    Select, TryGetable,
+    Select, Statement, TryGetable,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::finding::{Finding, Report, What};
 use super::{Page, Position};
 use crate::store::bulk::padded;
-use crate::store::{application, controller, dead_letter, debt, event, job, session, template};
+use crate::store::{application, controller, dead_letter, debt, job, session, template};
 
 /// Keys of one statement.
 const KEYS: usize = 512;
@@ -196,20 +196,18 @@ pub(super) async fn page(db: &impl ConnectionTrait, of: &str, after: Option<&str
     Ok(Page { report, next })
 }
 
-/// Which of these have a log.
-async fn told(
-    db: &impl ConnectionTrait,
-    kind: Kind,
-    keys: &[(String, i64)],
-) -> Result<std::collections::HashSet<String>, DbErr> {
-    let mut told = std::collections::HashSet::new();
-    for some in keys.chunks(KEYS) {
-        let entities = padded(some.iter().map(|(key, _)| format!("{}:{key}", kind.name())).collect());
-        let find = event::Entity::find().select_only().column(event::Column::Entity).distinct();
-        let found: Vec<String> = find.filter(event::Column::Entity.is_in(entities)).into_tuple().all(db).await?;
-        told.extend(found);
-    }
-    Ok(told)
+/// Which of these have a log: its index is looked into once for each, however long the log is.
+async fn told(db: &impl ConnectionTrait, kind: Kind, keys: &[(String, i64)]) -> Result<HashSet<String>, DbErr> {
+    let names: Vec<String> = keys.iter().map(|(key, _)| format!("{}:{key}", kind.name())).collect();
+    let backend = db.get_database_backend();
+    let each = match backend {
+        DbBackend::Postgres => "jsonb_array_elements_text($1::jsonb) AS asked(name)",
+        _ => "(SELECT value AS name FROM json_each($1)) AS asked",
+    };
+    let sql = format!("SELECT name FROM {each} WHERE EXISTS (SELECT 1 FROM event_log WHERE entity = name)");
+    let names = serde_json::to_string(&names).unwrap_or_default();
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, [names.into()])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// Sessions without their templates, which are no facts of theirs and bigger than the rest of them.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::store::bulk::Update;
+use engine::verify::{self, Position};
 use engine::{retention, timers};
 use migrations::testing::TestDatabase;
 use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement, TransactionTrait};
@@ -108,6 +109,36 @@ async fn what_is_written_is_found_by_key_while_the_tables_are_still_small() {
         let plan = plan(db, Statement::from_sql_and_values(backend, update.text(backend, 32), values)).await;
         assert!(plan.contains("idx_event_log_event"), "{plan}");
         assert!(!plan.contains("idx_event_log_status") && !plan.contains("Bitmap"), "{plan}");
+    }
+}
+
+/// Sessions, each with a log, that PostgreSQL has not analysed yet.
+const YOUNG: &str = "
+    ALTER TABLE sessions SET (autovacuum_enabled = off); ALTER TABLE event_log SET (autovacuum_enabled = off);
+    INSERT INTO sessions (session_id, user_id, template_id, template, platform, desired, status, created_ms, updated_ms)
+        SELECT gen_random_uuid(), 'ann', 'app', '{}', 'noop', 'deleted', 'deleted', n, n FROM generate_series(1, 5000) AS n;
+    INSERT INTO event_log (event_id, subject, payload, status, entity, entity_seq, kind, direction, created_ms)
+        SELECT session_id, 'test', '{}', 'completed', 'session:' || session_id, 1, 'report', 'in', created_ms FROM sessions;";
+
+#[tokio::test]
+async fn a_page_of_a_scan_is_found_by_key_while_the_tables_are_not_analysed() {
+    let (rig, asked) = overheard(TestDatabase::postgres().await.expect("a database")).await;
+    rig.engine.stop().await;
+    rig.database.database.writer.execute_unprepared(YOUNG).await.expect("written");
+    asked.lock().unwrap().clear();
+    for at in [Position::start(), Position::Rows { of: "session".into(), after: None }] {
+        verify::page(rig.engine.reader(), &at, verify::PAGE).await.expect("readable");
+    }
+    let asked = std::mem::take(&mut *asked.lock().unwrap());
+    assert!(asked.iter().any(|one| one.sql.contains("\"sessions\"")), "{asked:?}");
+    let tx = rig.engine.reader().begin().await.expect("begun");
+    for statement in asked {
+        if statement.sql.starts_with("SET ") {
+            tx.execute_raw(statement).await.expect("set");
+        } else {
+            let plan = plan(&tx, statement.clone()).await;
+            assert!(read_through(&plan).is_empty(), "{}\n{plan}", statement.sql);
+        }
     }
 }
 

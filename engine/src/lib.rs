@@ -141,6 +141,7 @@ impl Engine {
             tasks.push(tokio::spawn(retention::run(parts.clone(), settings, cancel.clone())));
         }
         tasks.push(tokio::spawn(signal::listen(parts.clone(), cancel.clone())));
+        tasks.push(tokio::spawn(signal::tell(parts.clone(), cancel.clone())));
         let engine = Arc::new(Self {
             parts,
             publisher,

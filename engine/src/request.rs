@@ -182,7 +182,7 @@ async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mu
         mistakes.add("platform", error.to_string(), "use a platform that GET /api/v1/platforms lists");
         return Ok(());
     }
-    if PLATFORMS.contains(&platform) || crate::queries::has_controller(db, platform).await? {
+    if PLATFORMS.contains(&platform) || Box::pin(crate::queries::has_controller(db, platform)).await? {
         return Ok(());
     }
     let rule = format!("{platform:?} is neither a platform of the contract nor one that a controller has reported");

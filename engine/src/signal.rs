@@ -1,14 +1,14 @@
 //! What a commit wakes: the loops of this engine at once, and those of other engines on the same PostgreSQL by NOTIFY.
 //!
-//! A signal carries no data: whoever is woken reads the store again, with a slow poll behind it. The notification is part of
-//! the writer's transaction, so PostgreSQL sends it if and only if it commits. While the listener was away, signals were
-//! missed; so it wakes everybody when it comes back.
+//! A signal carries no data: whoever is woken reads the store again, with a slow poll behind it. Other engines are told after a commit,
+//! of all commits since they were told last in one word: a notification inside the transaction would make every commit wait for one
+//! lock of the server. While the listener was away, signals were missed; so it wakes everybody when it comes back.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgListener;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, sqlx};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, sqlx};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -41,6 +41,10 @@ pub struct Wakes {
     pub jobs: Notify,
     /// The log has grown.
     pub(crate) log: Notify,
+    /// What other engines are to be told.
+    news: AtomicU8,
+    /// There is some.
+    untold: Notify,
     /// Counts commits of other engines.
     pub(crate) others: watch::Sender<u64>,
     /// Sessions that callers wait for.
@@ -60,6 +64,8 @@ impl Default for Wakes {
             placement: Notify::new(),
             jobs: Notify::new(),
             log: Notify::new(),
+            news: AtomicU8::new(0),
+            untold: Notify::new(),
             others: watch::Sender::new(0),
             watched: Watched::default(),
             engine: Uuid::new_v4(),
@@ -93,11 +99,13 @@ impl Signal {
         Self { log: true, outbox, copies: false, ended, timers: None, placement: false, jobs: false }
     }
 
-    fn for_others(self) -> &'static str {
+    /// What other engines are told, as a number: of two the greater one is all that both say. 0: nothing.
+    const fn for_others(self) -> u8 {
         match self {
-            Self { outbox: true, .. } => "outbox",
-            Self { ended: true, .. } => "ended",
-            _ => "log",
+            Self { outbox: true, .. } => 3,
+            Self { ended: true, .. } => 2,
+            Self { log: true, .. } => 1,
+            _ => 0,
         }
     }
 
@@ -129,15 +137,13 @@ impl Wakes {
         loops.into_iter().filter(|(woken, _)| *woken).for_each(|(_, waiting)| waiting.notify_one());
     }
 
-    /// Puts the notification of other engines into the transaction; one, and only where they have something to read.
-    pub(crate) async fn tell_others(&self, tx: &impl ConnectionTrait, signal: Signal) -> Result<(), DbErr> {
-        if tx.get_database_backend() != DbBackend::Postgres || !(signal.log || signal.outbox) {
-            return Ok(());
+    /// Other engines are to hear of this.
+    pub(crate) fn tell_others(&self, signal: Signal) {
+        let what = signal.for_others();
+        if what > 0 {
+            self.news.fetch_max(what, Ordering::SeqCst);
+            self.untold.notify_one();
         }
-        let payload = format!("{} {}", self.engine, signal.for_others());
-        let notify = "SELECT pg_notify($1, $2)";
-        let values = [CHANNEL.into(), payload.into()];
-        tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, notify, values)).await.map(drop)
     }
 
     fn told_by_others(&self, signal: Signal) {
@@ -149,6 +155,27 @@ impl Wakes {
         let (engine, what) = payload.split_once(' ').unwrap_or((payload, "outbox"));
         if engine != self.engine.to_string() {
             self.told_by_others(Signal::from_another(what));
+        }
+    }
+}
+
+/// Tells other engines of this one's commits until `cancel` fires. What cannot be told they find by their polls.
+pub(crate) async fn tell(parts: Parts, cancel: CancellationToken) {
+    if parts.database.backend != DbBackend::Postgres {
+        return;
+    }
+    while cancel.run_until_cancelled(parts.wakes.untold.notified()).await.is_some() {
+        let what = match parts.wakes.news.swap(0, Ordering::SeqCst) {
+            0 => continue,
+            1 => "log",
+            2 => "ended",
+            _ => "outbox",
+        };
+        let values = [CHANNEL.into(), format!("{} {what}", parts.wakes.engine).into()];
+        let notify = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", values);
+        if let Err(error) = parts.database.reader.execute_raw(notify).await {
+            tracing::debug!(%error, "other engines find what was committed by their polls");
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

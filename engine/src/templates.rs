@@ -30,7 +30,7 @@ impl Templates {
         if let Some(manifest) = self.0.get(name).await {
             return Ok(Some(manifest));
         }
-        let row = crate::queries::template(db, name).await?.filter(|row| !row.deleted);
+        let row = Box::pin(crate::queries::template(db, name)).await?.filter(|row| !row.deleted);
         let manifest = row.and_then(|row| serde_json::from_value::<Manifest>(row.manifest).ok()).map(Arc::new);
         if let Some(manifest) = &manifest {
             self.0.insert(name.to_owned(), manifest.clone()).await;

@@ -147,7 +147,6 @@ impl Group {
         let watched = self.among.wakes.watched.among(batch.changed_sessions());
         point("writer.commit", Moment::Before);
         let (mut outcome, known) = batch.flush(&tx).await?;
-        self.among.wakes.tell_others(&tx, Signal::of(&outcome)).await?;
         self.sweep.run(&tx, now_ms).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
@@ -183,5 +182,6 @@ impl Group {
             point("relay.mark", Moment::After);
         }
         self.among.wakes.tell(Signal::of(outcome));
+        self.among.wakes.tell_others(Signal::of(outcome));
     }
 }

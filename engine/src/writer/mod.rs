@@ -240,8 +240,11 @@ impl Writer {
     /// Why it was not prepared or not done.
     pub async fn once<E: From<Error>>(&self, prepare: impl Future<Output = Result<Work, E>>) -> Result<Done, E> {
         if Key::is_given() {
-            let now_ms = self.clock.now_ms(&self.reader).await.map_err(Error::from)?;
-            if let Some(done) = Key::answered(&self.reader, now_ms).await? {
+            let answered = async {
+                let now_ms = self.clock.now_ms(&self.reader).await?;
+                Key::answered(&self.reader, now_ms).await
+            };
+            if let Some(done) = Box::pin(answered).await.map_err(E::from)? {
                 return Ok(done);
             }
         }

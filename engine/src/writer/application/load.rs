@@ -10,6 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::ApplicationWork;
+use crate::queries::sessions;
 use crate::store::{application, session};
 use crate::writer::batch::{Batch, Slot, State};
 
@@ -97,7 +98,7 @@ impl Batch<'_> {
             let living = session::Entity::find()
                 .filter(session::Column::TemplateId.eq(&row.template_name))
                 .filter(session::Column::Platform.eq(&row.platform))
-                .filter(session::Column::Status.ne("deleted"));
+                .filter(session::Column::Status.is_in(sessions::living()));
             let count = living.clone().count(tx).await?;
             let first = living.select_only().column(session::Column::SessionId);
             let first = first.order_by_asc(session::Column::CreatedMs).limit(NAMED).into_tuple().all(tx).await?;

@@ -49,7 +49,9 @@ pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, 
     opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
     let provider = provider(name)?;
     opentelemetry::global::set_tracer_provider(provider.clone());
+    // What a span says of itself is what its maker gave it: places in the code, threads and idle time cost more than the rest of it.
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("streamspace"));
+    let traces = traces.with_location(false).with_threads(false).with_tracked_inactivity(false);
     let text = format.map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Text);
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // A line says all that people need to know; programs also get the span that it was written in.

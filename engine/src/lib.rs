@@ -106,7 +106,7 @@ pub struct Engine {
     cancel: CancellationToken,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     writer_cancel: CancellationToken,
-    writer_tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    writer_task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Engine {
@@ -120,7 +120,7 @@ impl Engine {
         let (cancel, writer_cancel) = (CancellationToken::new(), CancellationToken::new());
         let (database, clock) = (config.database, config.clock);
         let among = writer::Among { wakes: wakes.clone(), flight: flight.clone(), metrics: metrics.clone() };
-        let (writer, writer_tasks) = Writer::start(&database, &clock, &among, &writer_cancel);
+        let (writer, writer_task) = Writer::start(database.clone(), clock.clone(), among, writer_cancel.clone());
         let since_ms = clock.now_ms(&database.reader).await?;
         let settings = streams::topology::Settings { since_ms, ..config.streams };
         let parts = Parts { database, link: config.link, writer, clock, wakes, flight, metrics };
@@ -154,7 +154,7 @@ impl Engine {
             cancel,
             tasks: tokio::sync::Mutex::new(tasks),
             writer_cancel,
-            writer_tasks: tokio::sync::Mutex::new(writer_tasks),
+            writer_task: tokio::sync::Mutex::new(Some(writer_task)),
         });
         engine.install_built_ins().await?;
         Ok(engine)
@@ -176,7 +176,7 @@ impl Engine {
             let _ = task.await; // a loop that panicked was logged by the runtime
         }
         self.writer_cancel.cancel();
-        for task in self.writer_tasks.lock().await.drain(..) {
+        if let Some(task) = self.writer_task.lock().await.take() {
             let _ = task.await;
         }
     }

@@ -43,8 +43,6 @@ struct State {
 #[derive(Debug)]
 struct Unwritten {
     controller_id: String,
-    /// Who writes it down; two that did would wait for each other.
-    shard: usize,
     /// Set once JetStream has it.
     mark: Option<(Mark, Instant)>,
 }
@@ -68,14 +66,14 @@ impl Flight {
         room.map(|room| *room -= 1).is_some()
     }
 
-    /// They are committed, and claimed; by which of the writer's transactions.
-    pub(crate) fn hand(&self, shard: usize, commands: Vec<(String, Pending)>) {
+    /// They are committed, and claimed.
+    pub(crate) fn hand(&self, commands: Vec<(String, Pending)>) {
         if commands.is_empty() {
             return;
         }
         let mut state = self.state();
         for (controller_id, command) in commands {
-            state.unwritten.insert(command.event_id, Unwritten { controller_id, shard, mark: None });
+            state.unwritten.insert(command.event_id, Unwritten { controller_id, mark: None });
             state.handed.push_back(command);
         }
         drop(state);
@@ -109,10 +107,10 @@ impl Flight {
     }
 
     /// What has waited to be written for long enough.
-    pub(crate) fn due(&self, shard: usize) -> Vec<Published> {
+    pub(crate) fn due(&self) -> Vec<Published> {
         let (state, now) = (self.state(), Instant::now());
-        let mine = state.unwritten.values().filter(|unwritten| unwritten.shard == shard && unwritten.is_due(now));
-        mine.filter_map(|unwritten| unwritten.published(now)).collect()
+        let due = state.unwritten.values().filter(|unwritten| unwritten.is_due(now));
+        due.filter_map(|unwritten| unwritten.published(now)).collect()
     }
 
     /// Whether something has.
@@ -189,7 +187,7 @@ mod tests {
         let flight = Flight::default();
         let commands = [command(), command()];
         let ids: Vec<Uuid> = commands.iter().map(|(_, command)| command.event_id).collect();
-        flight.hand(0, commands.to_vec());
+        flight.hand(commands.to_vec());
         assert_eq!((flight.take(9).len(), flight.take(9).len(), flight.unwritten("a")), (2, 0, 2));
         assert!(flight.of(ids.iter()).is_empty(), "JetStream has not answered");
         flight.sent(vec![mark(ids[0])]);

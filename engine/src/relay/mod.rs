@@ -113,7 +113,7 @@ impl Relay {
         if !self.parts.flight.is_due() {
             return;
         }
-        if let Err(error) = self.parts.writer.write_down().await {
+        if let Err(error) = self.parts.writer.enqueue(Work::Published(Vec::new()), None).await {
             tracing::debug!(%error, "what was published is written with the next change");
             self.parts.flight.published.notify_one();
         }

@@ -93,7 +93,6 @@ pub(super) struct Memory<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     pub(super) flight: &'a Flight,
-    pub(super) shard: usize,
 }
 
 pub(super) struct Batch<'a> {
@@ -129,7 +128,6 @@ pub(super) struct Batch<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     flight: &'a Flight,
-    shard: usize,
     pub(super) outcome: Outcome,
 }
 
@@ -179,7 +177,7 @@ impl<'a> Batch<'a> {
     }
 
     fn empty(now_ms: i64, memory: Memory<'a>) -> Self {
-        let Memory { load, turns, flight, shard } = memory;
+        let Memory { load, turns, flight } = memory;
         Self {
             now_ms,
             keys: Keys::default(),
@@ -209,7 +207,6 @@ impl<'a> Batch<'a> {
             load,
             turns,
             flight,
-            shard,
             outcome: Outcome::default(),
         }
     }
@@ -366,8 +363,7 @@ impl<'a> Batch<'a> {
         self.flush_log(tx).await?;
         self.outcome.ended = self.commands.any_ended();
         self.outcome.queued -= self.commands.marked();
-        let due = self.flight.due(self.shard);
-        self.outcome.outbox |= self.commands.flush(tx, self.now_ms, (self.flight, due), &mut self.outcome).await?;
+        self.outcome.outbox |= self.commands.flush(tx, self.now_ms, self.flight, &mut self.outcome).await?;
         self.flush_letters(tx).await?;
         self.flush_jobs(tx).await?;
         self.flush_epochs(tx).await?;

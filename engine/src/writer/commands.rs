@@ -117,14 +117,14 @@ impl Commands {
         &mut self,
         tx: &DatabaseTransaction,
         now_ms: i64,
-        (flight, due): (&Flight, Vec<Published>),
+        flight: &Flight,
         outcome: &mut Outcome,
     ) -> Result<bool, DbErr> {
         let changes = std::mem::take(&mut self.changes);
         let mut published = flight.of(changes.keys());
         let (ends, goes_on): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, change)| change.ends());
         let (again, begun): (Vec<_>, Vec<_>) = goes_on.into_iter().partition(|(_, change)| change.again.is_some());
-        let due = due.into_iter().filter(|due| !published.contains_key(&due.mark.event_id));
+        let due = flight.due().into_iter().filter(|due| !published.contains_key(&due.mark.event_id));
         let mut marks: Vec<Published> =
             self.marks.drain(..).map(|mark| Published { mark, ago_ms: 0 }).chain(due).collect();
         marks.extend(begun.iter().filter_map(|(id, _)| published.remove(id)));

@@ -24,8 +24,6 @@ pub(super) struct Group {
     database: Database,
     clock: Clock,
     among: Among,
-    /// Which of those that write beside each other this is.
-    shard: usize,
     /// What the last transaction knew, where that still holds.
     known: Known,
     load: super::controller::Load,
@@ -40,6 +38,7 @@ const COMPANY: Duration = Duration::from_millis(4);
 const TRIES: usize = 3;
 
 type Answers = Vec<Result<Done, Error>>;
+type Begun = Result<DatabaseTransaction, Failed>;
 
 /// Unique violations, and what PostgreSQL says of deadlocks and serialization (SQLSTATE class 40).
 fn is_contention(error: &DbErr) -> bool {
@@ -65,10 +64,10 @@ impl Failed {
 }
 
 impl Group {
-    pub(super) fn new(database: Database, clock: Clock, among: Among, backlog: Backlog, shard: usize) -> Self {
+    pub(super) fn new(database: Database, clock: Clock, among: Among, backlog: Backlog) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
         let (known, sweep) = (Known::default(), keys::Sweep::default());
-        Self { database, clock, among, shard, known, load, turns, backlog, sweep }
+        Self { database, clock, among, known, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
@@ -83,7 +82,11 @@ impl Group {
                 // what comes within this time, or nothing: then it goes alone
                 let _ = tokio::time::timeout(COMPANY, queue.recv_many(&mut jobs, BATCH)).await;
             }
-            let answers = self.write(&jobs).await;
+            let begun = self.begin().await;
+            while let Some(job) = (jobs.len() < BATCH).then(|| queue.try_recv().ok()).flatten() {
+                jobs.push(job); // it came while the transaction began, which takes longest when most comes
+            }
+            let answers = self.write(begun, &jobs).await;
             for (job, answer) in jobs.drain(..).zip(answers) {
                 let _ = job.answer.send(answer); // a caller that went away does not change what was committed
             }
@@ -91,21 +94,22 @@ impl Group {
     }
 
     /// Writes all of them in one transaction; where that fails, each in its own, so that a bad one fails alone.
-    async fn write(&mut self, jobs: &[Job]) -> Answers {
-        let begun = Instant::now();
-        let answers = match self.persist(jobs).await {
+    async fn write(&mut self, begun: Begun, jobs: &[Job]) -> Answers {
+        let since = Instant::now();
+        let answers = match self.persist(begun, jobs).await {
             Ok(answers) => answers,
             Err(Failed::Work(_)) if jobs.len() > 1 => self.write_each(jobs).await,
             Err(failed) => failed.answer(jobs.len()),
         };
-        self.among.metrics.batch(jobs.len(), begun.elapsed());
+        self.among.metrics.batch(jobs.len(), since.elapsed());
         answers
     }
 
     async fn write_each(&mut self, jobs: &[Job]) -> Answers {
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match self.persist(std::slice::from_ref(job)).await {
+            let begun = self.begin().await;
+            match self.persist(begun, std::slice::from_ref(job)).await {
                 Ok(one) => answers.extend(one),
                 Err(failed @ Failed::Work(_)) => answers.extend(failed.answer(1)),
                 Err(away @ Failed::Begin(_)) => {
@@ -118,30 +122,28 @@ impl Group {
     }
 
     /// Two engines may make the same new row at once: whoever loses reads it and goes again.
-    async fn persist(&mut self, jobs: &[Job]) -> Result<Answers, Failed> {
+    async fn persist(&mut self, mut begun: Begun, jobs: &[Job]) -> Result<Answers, Failed> {
         for _ in 0..TRIES {
-            match self.transact(jobs).await {
-                Err(Failed::Work(error)) if is_contention(&error) => {}
-                done => return done,
+            match self.within(begun?, jobs).await {
+                Err(error) if is_contention(&error) => begun = self.begin().await,
+                done => return done.map_err(Failed::Work),
             }
         }
-        self.transact(jobs).await
+        self.within(begun?, jobs).await.map_err(Failed::Work)
     }
 
-    async fn transact(&mut self, jobs: &[Job]) -> Result<Answers, Failed> {
+    async fn begin(&self) -> Begun {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.database.writer.begin_with_options(options).await.map_err(Failed::Begin)?;
-        self.within(tx, jobs).await.map_err(Failed::Work)
+        self.database.writer.begin_with_options(options).await.map_err(Failed::Begin)
     }
 
     async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
         let now_ms = self.clock.now_ms(&tx).await?;
         let known = std::mem::take(&mut self.known);
-        let (flight, shard) = (&*self.among.flight, self.shard);
-        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight, shard };
+        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight: &self.among.flight };
         let mut batch = Batch::load(&tx, jobs, now_ms, known, memory).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         let watched = self.among.wakes.watched.among(batch.changed_sessions());
@@ -177,7 +179,7 @@ impl Group {
         self.among.metrics.committed(outcome);
         let flown = self.among.flight.written(outcome.told.iter());
         self.backlog.add(outcome.queued - flown);
-        self.among.flight.hand(self.shard, std::mem::take(&mut outcome.handed));
+        self.among.flight.hand(std::mem::take(&mut outcome.handed));
         if outcome.marked {
             point("relay.mark", Moment::After);
         }

@@ -35,7 +35,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use migrations::connect::Database;
-use sea_orm::DbBackend;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -58,10 +57,6 @@ pub use work::{
 pub const QUEUE: usize = 8_192;
 /// Pieces of work in one transaction at most.
 pub const BATCH: usize = 256;
-/// Transactions at a time on PostgreSQL, where one waits for the server while another one is decided. What is about one session goes
-/// into one of them after the other; else they are to each other as two engines are.
-const BESIDE: usize = 2;
-
 /// Why a piece of work was not done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -168,8 +163,7 @@ struct Job {
 /// The way to the writer; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    /// The queues of the transactions that may run at a time.
-    jobs: Vec<mpsc::Sender<Job>>,
+    jobs: mpsc::Sender<Job>,
     backlog: Backlog,
     reader: sea_orm::DatabaseConnection,
     clock: Clock,
@@ -200,13 +194,8 @@ impl std::fmt::Debug for Job {
     }
 }
 
-/// Which of so many queues has what is about a session. The end of a UUIDv7 is random.
-pub(crate) fn shard_of(session: uuid::Uuid, shards: usize) -> usize {
-    usize::from(session.as_bytes()[15]) % shards.max(1)
-}
-
 /// Whom a commit concerns.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Among {
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) flight: Arc<Flight>,
@@ -217,20 +206,17 @@ impl Writer {
     /// Starts the writer; it ends, after what it has begun, when `cancel` fires.
     #[must_use]
     pub(crate) fn start(
-        database: &Database,
-        clock: &Clock,
-        among: &Among,
-        cancel: &CancellationToken,
-    ) -> (Self, Vec<tokio::task::JoinHandle<()>>) {
-        let beside = if database.backend == DbBackend::Postgres { BESIDE } else { 1 };
+        database: Database,
+        clock: Clock,
+        among: Among,
+        cancel: CancellationToken,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (jobs, queue) = mpsc::channel(QUEUE);
         let backlog = Backlog::default();
-        let start = |shard: usize| {
-            let (jobs, queue) = mpsc::channel(QUEUE / beside);
-            let group = group::Group::new(database.clone(), clock.clone(), among.clone(), backlog.clone(), shard);
-            (jobs, tokio::spawn(group.run(queue, cancel.clone())))
-        };
-        let (jobs, tasks) = (0..beside).map(start).unzip();
-        (Self { jobs, backlog: backlog.clone(), reader: database.reader.clone(), clock: clock.clone() }, tasks)
+        let (reader, read_clock) = (database.reader.clone(), clock.clone());
+        let group = group::Group::new(database, clock, among, backlog.clone());
+        let task = tokio::spawn(group.run(queue, cancel));
+        (Self { jobs, backlog, reader, clock: read_clock }, task)
     }
 
     /// Hands in the work that a request becomes, unless the request was answered before: then that is the answer, and nothing
@@ -258,7 +244,7 @@ impl Writer {
     pub async fn submit(&self, work: Work) -> Result<Done, Error> {
         let (answer, receive) = oneshot::channel();
         let job = Job { work, traceparent: streams::trace::current_traceparent(), key: Key::take(), answer };
-        self.queue(&job.work).try_send(job).map_err(|_| Error::Busy)?;
+        self.jobs.try_send(job).map_err(|_| Error::Busy)?;
         receive.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
     }
 
@@ -269,30 +255,8 @@ impl Writer {
     pub async fn enqueue(&self, work: Work, traceparent: Option<String>) -> Result<Done, Error> {
         let (answer, receive) = oneshot::channel();
         let stopped = || Error::Unavailable("the writer has stopped".into());
-        let queue = self.queue(&work);
-        queue.send(Job { work, traceparent, key: None, answer }).await.map_err(|_| stopped())?;
+        self.jobs.send(Job { work, traceparent, key: None, answer }).await.map_err(|_| stopped())?;
         receive.await.map_err(|_| stopped())?
-    }
-
-    /// Where work waits: all that is about one session in one queue.
-    fn queue(&self, work: &Work) -> &mpsc::Sender<Job> {
-        let shard = work.session().map_or(0, |id| shard_of(id, self.jobs.len()));
-        &self.jobs[shard]
-    }
-
-    /// Has it written what was published, where nothing else is written.
-    ///
-    /// # Errors
-    /// Why it was not done.
-    pub(crate) async fn write_down(&self) -> Result<(), Error> {
-        let each = self.jobs.iter().map(|queue| async {
-            let (answer, receive) = oneshot::channel();
-            let stopped = || Error::Unavailable("the writer has stopped".into());
-            let job = Job { work: Work::Published(Vec::new()), traceparent: None, key: None, answer };
-            queue.send(job).await.map_err(|_| stopped())?;
-            receive.await.map_err(|_| stopped())?.map(drop)
-        });
-        futures::future::try_join_all(each).await.map(drop)
     }
 
     /// About how many commands wait to be published.
@@ -303,6 +267,6 @@ impl Writer {
     /// Part of the queue that is in use, from 0 to 1.
     #[must_use]
     pub fn fullness(&self) -> f64 {
-        self.jobs.iter().map(|jobs| 1.0 - jobs.capacity() as f64 / jobs.max_capacity() as f64).fold(0.0, f64::max)
+        1.0 - self.jobs.capacity() as f64 / QUEUE as f64
     }
 }

@@ -482,20 +482,6 @@ pub enum Work {
 }
 
 impl Work {
-    /// The one session that it is about.
-    pub(super) fn session(&self) -> Option<Uuid> {
-        match self {
-            Self::Create(new) => Some(new.session_id),
-            Self::Report(report) => Some(report.session_id),
-            Self::If { session: id, .. }
-            | Self::Ask(id, _)
-            | Self::Amend(id, _)
-            | Self::Place(id)
-            | Self::Happened(id, _) => Some(*id),
-            _ => None,
-        }
-    }
-
     /// Whether nobody waits for its end, so that it may look out for company: marks of what is on its way anyhow.
     pub(super) fn can_wait(&self) -> bool {
         matches!(self, Self::Published(_) | Self::Copied(_))

@@ -115,6 +115,7 @@ where
     let stopped = Instant::now();
     while Instant::now() < pulse.quiet_from(stopped) {
         tokio::select! {
+            biased; // on a busy machine a request may have come and not been read: it is, before its connection is taken for idle
             _ = connection.as_mut() => return,
             () = tokio::time::sleep_until(pulse.quiet_from(stopped)) => {}
         }

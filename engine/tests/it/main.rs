@@ -5,6 +5,7 @@
 mod applications;
 mod breaker;
 mod causes;
+mod clock;
 mod core_lane;
 mod courier;
 mod doctor;

@@ -95,7 +95,7 @@ struct Dialect {
 fn dialect(database: &Database) -> Dialect {
     match database.backend {
         DbBackend::Postgres => Dialect {
-            series: |name, first, last| format!("generate_series({first}, {last}) AS {name}"),
+            series: |name, first, last| format!("generate_series({first}::bigint, {last}::bigint) AS {name}"),
             id: |ms, number| {
                 format!("(lpad(to_hex({ms}), 12, '0') || '70008000' || lpad(to_hex({number}), 12, '0'))::uuid")
             },

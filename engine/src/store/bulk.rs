@@ -68,7 +68,10 @@ impl Update {
     /// What the database says.
     pub async fn run(&self, db: &impl ConnectionTrait, rows: Vec<Vec<Value>>) -> Result<u64, DbErr> {
         let backend = db.get_database_backend();
-        run(db, rows, |size| self.texts.get(backend, size, || self.text(backend, 1 << size))).await
+        run(db, rows, backend == DbBackend::Sqlite, |size| {
+            self.texts.get(backend, size, || self.text(backend, 1 << size))
+        })
+        .await
     }
 
     /// Its text for so many rows. The guard is looked at on the rows that their keys find: behind `CASE` it is no way to rows, or
@@ -123,8 +126,7 @@ impl Insert {
     /// What the database says.
     pub async fn run(&self, db: &impl ConnectionTrait, rows: Vec<Vec<Value>>) -> Result<u64, DbErr> {
         let backend = db.get_database_backend();
-        let rows = rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect();
-        run(db, rows, |size| self.texts.get(backend, size, || self.text(backend, 1 << size))).await
+        run(db, rows, true, |size| self.texts.get(backend, size, || self.text(backend, 1 << size))).await
     }
 
     /// JSON travels as text, which the ORM copies at once, and PostgreSQL is told what it is.
@@ -161,8 +163,7 @@ where
     A: ActiveModelTrait<Entity = E>,
     E::Model: IntoActiveModel<A>,
 {
-    let mut row = row.into_active_model();
-    E::Column::iter().map(|column| row.take(column).into_value().unwrap_or(Value::String(None))).collect()
+    values::<E, A>(row, &E::Column::iter().collect::<Vec<_>>())
 }
 
 /// The same values, the last of them repeated up to a power of two, so that a list of any length is one of few statements.
@@ -173,16 +174,18 @@ pub(crate) fn padded<V: Clone>(mut values: Vec<V>) -> Vec<V> {
     values
 }
 
+/// `as_text`: JSON travels as text.
 async fn run<'a>(
     db: &impl ConnectionTrait,
     rows: Vec<Vec<Value>>,
+    as_text: bool,
     text: impl Fn(usize) -> &'a str,
 ) -> Result<u64, DbErr> {
     let (backend, mut changed) = (db.get_database_backend(), 0);
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let size = (rows.len().next_power_of_two().ilog2() as usize).min(SIZES - 1);
-        let values = filled(backend, rows.by_ref().take(1 << size), 1 << size);
+        let values = filled(rows.by_ref().take(1 << size), as_text, 1 << size);
         let statement = Statement::from_sql_and_values(backend, text(size), values);
         changed += db.execute_raw(statement).await?.rows_affected();
     }
@@ -190,14 +193,14 @@ async fn run<'a>(
 }
 
 /// The values of these rows, and nulls of the same types for those that are missing.
-fn filled(backend: DbBackend, rows: impl Iterator<Item = Vec<Value>>, wanted: usize) -> Vec<Value> {
+fn filled(rows: impl Iterator<Item = Vec<Value>>, as_text: bool, wanted: usize) -> Vec<Value> {
     let (mut values, mut width) = (Vec::new(), 0);
     for row in rows {
         if values.is_empty() {
             width = row.len();
             values.reserve_exact(width * wanted);
         }
-        values.extend(row.into_iter().map(|value| flat(backend, value)));
+        values.extend(row.into_iter().map(|value| if as_text { flat(value) } else { value }));
     }
     let nothing: Vec<Value> = values.iter().take(width).map(Value::as_null).collect();
     let missing = width * wanted - values.len();
@@ -205,12 +208,8 @@ fn filled(backend: DbBackend, rows: impl Iterator<Item = Vec<Value>>, wanted: us
     values
 }
 
-/// JSON as the text that SQLite stores anyway: the ORM copies the values of a statement, and a text is copied at once.
-fn flat(backend: DbBackend, value: Value) -> Value {
-    if backend == DbBackend::Sqlite { text(value) } else { value }
-}
-
-fn text(value: Value) -> Value {
+/// JSON as text, which SQLite stores anyway: the ORM copies the values of a statement, and a text is copied at once.
+fn flat(value: Value) -> Value {
     match value {
         Value::Json(json) => Value::String(json.and_then(|json| serde_json::to_string(&json).ok())),
         other => other,

@@ -164,10 +164,10 @@ impl Row {
     /// The same for the relay, with its controller, where it may go at once; nobody else takes it for a while then.
     pub(crate) fn hand(&mut self, flight: &Flight, now_ms: i64) -> Option<(String, Pending)> {
         let controller_id = self.controller_id.clone().filter(|_| self.ready && self.lane.is_some())?;
-        let payload = self.payload.text()?;
         if !flight.admits(&controller_id) {
-            return None;
+            return None; // and nothing of it was copied: there may be many
         }
+        let payload = self.payload.text()?;
         self.claimed_until_ms = Some(now_ms + HANDED_MS);
         let command = Pending {
             event_id: self.event_id,

@@ -133,11 +133,7 @@ impl Body {
 
     /// The same text, to be shared.
     pub(crate) fn text(&self) -> Option<Text> {
-        let text = match self {
-            Self::Tree(tree) => tree.to_string(),
-            Self::Text(text) => text.clone(),
-        };
-        RawValue::from_string(text).map(|text| Text(text.into())).ok()
+        RawValue::from_string(self.clone().into_text()).map(|text| Text(text.into())).ok()
     }
 
     /// The text.

@@ -57,6 +57,7 @@ pub use work::{
 pub const QUEUE: usize = 8_192;
 /// Pieces of work in one transaction at most.
 pub const BATCH: usize = 256;
+
 /// Why a piece of work was not done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::store::session;
 use migrations::testing::TestDatabase;
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, TransactionTrait};
 use uuid::Uuid;
 
 /// Sessions in most states, of few and of many, created two at a time.
@@ -193,5 +193,25 @@ async fn a_page_costs_what_is_on_it() {
                 asked.statements.lock().unwrap().clear(); // the questions for plans
             }
         }
+    }
+}
+
+/// Planning takes as long as the rest, and PostgreSQL does it again for each request whose values it thinks rarer than others.
+#[tokio::test]
+async fn postgres_plans_a_list_once() {
+    let all = aged().await;
+    let (asked, _) = all.iter().find(|(asked, _)| asked.database.backend() == DbBackend::Postgres).expect("PostgreSQL");
+    let one = asked.database.database.reader.begin().await.expect("one connection");
+    for filter in filters() {
+        for _ in 0..8 {
+            queries::sessions(&one, &filter, SessionSort::default(), None, LIMIT).await.expect("a page");
+        }
+    }
+    let sql = "SELECT statement, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%FROM sessions%'";
+    let rows = one.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("readable");
+    assert!(!rows.is_empty(), "no list is prepared");
+    for row in rows {
+        let (text, reused): (String, i64) = (row.try_get("", "statement").unwrap(), row.try_get_by_index(1).unwrap());
+        assert!(reused > 0, "planned each time: {text}");
     }
 }

@@ -8,8 +8,10 @@ use streams::ids::Platform;
 use streams::wire::Manifest;
 use uuid::Uuid;
 
+use crate::Engine;
 use crate::request::{Error, FieldError, Invalid};
-use crate::writer::NewApplication;
+use crate::store::application;
+use crate::writer::{self, ApplicationWork, Done, NewApplication, Work};
 
 /// Bytes that a manifest may have.
 const MAX_MANIFEST: usize = 262_144;
@@ -22,6 +24,36 @@ pub struct InstallApplication {
     pub template_name: Option<String>,
     pub platform: Option<String>,
     pub installed_by: String,
+}
+
+impl Engine {
+    /// Installs an application, or upgrades the one of its name on its platform; answers once that is durable.
+    ///
+    /// # Errors
+    /// [`Error`]: invalid fields, or why it could not be written.
+    pub async fn install(&self, request: InstallApplication) -> Result<application::Model, Error> {
+        let new = async {
+            self.room()?;
+            let new = check(&self.parts.database.reader, &self.default_platform, request).await?;
+            Ok::<_, Error>(Work::Application(Box::new(ApplicationWork::Install(Box::new(new)))))
+        };
+        match self.parts.writer.once(new).await? {
+            Done::Application(row) => Ok(*row),
+            other => Err(Error::Unexpected(format!("{other:?}"))),
+        }
+    }
+
+    /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn uninstall(&self, id: Uuid, force: bool) -> Result<application::Model, writer::Error> {
+        let work = Work::Application(Box::new(ApplicationWork::Uninstall { id, force }));
+        match self.parts.writer.submit(work).await? {
+            Done::Application(row) => Ok(*row),
+            _ => Err(writer::Error::NotFound { what: "application", name: id.to_string() }),
+        }
+    }
 }
 
 /// Checks a request against the rules and against what exists.

@@ -12,13 +12,27 @@ use streams::subject::{self, DEAD_LETTER_PREFIX};
 use streams::worker::{Delivery, Verdict};
 use uuid::Uuid;
 
+use crate::Engine;
 use crate::parts::Parts;
 use crate::projector::verdict;
 use crate::store::dead_letter;
-use crate::writer::{NewDeadLetter, Work};
+use crate::writer::{self, Done, NewDeadLetter, Work};
 
 /// On a public copy: the id of the row that it copies.
 pub(crate) const COPY_HEADER: &str = "Streamspace-Dead-Letter";
+
+impl Engine {
+    /// Closes a dead letter for good, in the name of `by`, and says why.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn discard(&self, id: Uuid, why: String, by: String) -> Result<dead_letter::Model, writer::Error> {
+        match self.parts.writer.submit(Work::Discard { letter: id, why, by }).await? {
+            Done::DeadLetter(row) => Ok(*row),
+            _ => Err(writer::Error::NotFound { what: "dead letter", name: id.to_string() }),
+        }
+    }
+}
 
 /// Records what arrives in the dead-letter stream.
 pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verdict> {

@@ -9,6 +9,7 @@ use streams::parking::EDITED_LETTER;
 use streams::publisher::{Outgoing, Publisher};
 use uuid::Uuid;
 
+use crate::Engine;
 use crate::parts::Parts;
 use crate::projector::illegible;
 use crate::replay::{Error, open};
@@ -25,6 +26,24 @@ pub struct NewEdit {
     pub reason: String,
     /// By whom.
     pub by: String,
+}
+
+impl Engine {
+    /// Corrects a report that could not be read, and sends it; the dead letter keeps its bytes and the difference.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn edit_letter(&self, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
+        edit(&self.parts, &self.publisher, id, new).await
+    }
+
+    /// The same letter as the correction would leave it; nothing is written.
+    ///
+    /// # Errors
+    /// Why it would not be done.
+    pub async fn edit_outlook(&self, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
+        outlook(&self.parts, id, new).await
+    }
 }
 
 /// The letter as it would be, were the correction made.

@@ -33,6 +33,7 @@ mod relay;
 mod replay;
 pub mod request;
 pub mod retention;
+mod sessions;
 mod signal;
 pub mod store;
 mod templates;
@@ -60,7 +61,7 @@ use courier::{Courier, Epoch};
 use feed::Feed;
 use parts::Parts;
 use templates::Templates;
-use writer::{ApplicationWork, Done, Stands, TemplateWrite, Wakes, Work, Writer, WrittenTemplate};
+use writer::{TemplateWrite, Wakes, Work, Writer};
 
 pub use amendment::{AmendSession, Amendment};
 pub use applications::InstallApplication;
@@ -181,219 +182,10 @@ impl Engine {
         }
     }
 
-    /// Creates a session; answers once it is durable.
-    ///
-    /// # Errors
-    /// [`request::Error`]: invalid fields, or why it could not be written.
-    pub async fn create_session(&self, request: CreateSession) -> Result<store::session::Model, request::Error> {
-        self.create(request, |_| {}).await
-    }
-
-    /// The same for a caller who waits for what becomes of it: it is watched from before its commit, so that nothing is missed.
-    ///
-    /// # Errors
-    /// As for [`Engine::create_session`].
-    pub async fn create_and_watch(
-        &self,
-        request: CreateSession,
-    ) -> Result<(store::session::Model, Watch), request::Error> {
-        let mut watch = None;
-        let row = self.create(request, |id| watch = Some(self.watch_session(id))).await?;
-        let same = watch.filter(|watch| watch.session_id() == row.session_id);
-        let watch = same.unwrap_or_else(|| self.watch_session(row.session_id)); // an answer that was kept: of a session that was there
-        Ok((row, watch))
-    }
-
-    async fn create(
-        &self,
-        request: CreateSession,
-        coming: impl FnOnce(uuid::Uuid),
-    ) -> Result<store::session::Model, request::Error> {
-        let new = async {
-            self.room()?;
-            let db = &self.parts.database.reader;
-            let new = request::check(db, &self.templates, &self.default_platform, request).await?;
-            coming(new.session_id);
-            Ok::<_, request::Error>(Work::Create(Box::new(new)))
-        };
-        match self.parts.writer.once(new).await? {
-            Done::Session(row) => Ok(*row),
-            other => Err(request::Error::Unexpected(format!("{other:?}"))),
-        }
-    }
-
-    /// Asks something of a session; answers once it is durable.
-    ///
-    /// # Errors
-    /// Why it was refused or not written.
-    pub async fn ask(&self, id: uuid::Uuid, ask: writer::Ask) -> Result<store::session::Model, WriteError> {
-        self.change(id, None, Work::Ask(id, ask)).await
-    }
-
-    /// Asks something of a session where it stands as is believed.
-    ///
-    /// # Errors
-    /// [`WriteError::Moved`] where it does not, else as for [`Engine::ask`].
-    pub async fn ask_if(
-        &self,
-        id: uuid::Uuid,
-        stands: Option<Stands>,
-        ask: writer::Ask,
-    ) -> Result<store::session::Model, WriteError> {
-        self.change(id, stands, Work::Ask(id, ask)).await
-    }
-
-    /// Changes what is attached to a session, where it stands as is believed; answers once it is durable.
-    ///
-    /// # Errors
-    /// Why it was refused or not written.
-    pub async fn amend_session(
-        &self,
-        id: uuid::Uuid,
-        stands: Option<Stands>,
-        change: AmendSession,
-    ) -> Result<store::session::Model, WriteError> {
-        let change = amendment::check(change)?;
-        self.change(id, stands, Work::Amend(id, Box::new(change))).await
-    }
-
-    async fn change(
-        &self,
-        session: uuid::Uuid,
-        stands: Option<Stands>,
-        work: Work,
-    ) -> Result<store::session::Model, WriteError> {
-        let starts = matches!(&work, Work::Ask(_, writer::Ask::Wake));
-        let work = match stands {
-            Some(stands) => Work::If { session, stands, then: Box::new(work) },
-            None => work,
-        };
-        let prepared = async { if starts { self.room().map(|()| work) } else { Ok(work) } };
-        match self.parts.writer.once(prepared).await? {
-            Done::Session(row) => Ok(*row),
-            _ => Err(WriteError::NotFound { what: "session", name: session.to_string() }),
-        }
-    }
-
     /// Whether more may be started. What stops and deletes is always taken.
-    fn room(&self) -> Result<(), WriteError> {
+    pub(crate) fn room(&self) -> Result<(), WriteError> {
         let (waiting, limit) = (self.parts.writer.backlog().get(), self.outbox_limit);
         if waiting >= limit { Err(WriteError::Backlog { waiting, limit }) } else { Ok(()) }
-    }
-
-    /// Installs an application, or upgrades the one of its name on its platform; answers once that is durable.
-    ///
-    /// # Errors
-    /// [`request::Error`]: invalid fields, or why it could not be written.
-    pub async fn install(&self, request: InstallApplication) -> Result<store::application::Model, request::Error> {
-        let new = async {
-            self.room()?;
-            let new = applications::check(&self.parts.database.reader, &self.default_platform, request).await?;
-            Ok::<_, request::Error>(Work::Application(Box::new(ApplicationWork::Install(Box::new(new)))))
-        };
-        match self.parts.writer.once(new).await? {
-            Done::Application(row) => Ok(*row),
-            other => Err(request::Error::Unexpected(format!("{other:?}"))),
-        }
-    }
-
-    /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.
-    ///
-    /// # Errors
-    /// Why it was refused or not written.
-    pub async fn uninstall(&self, id: uuid::Uuid, force: bool) -> Result<store::application::Model, WriteError> {
-        let work = Work::Application(Box::new(ApplicationWork::Uninstall { id, force }));
-        match self.parts.writer.submit(work).await? {
-            Done::Application(row) => Ok(*row),
-            _ => Err(WriteError::NotFound { what: "application", name: id.to_string() }),
-        }
-    }
-
-    /// Creates or replaces templates that were checked: either all of them or none.
-    ///
-    /// # Errors
-    /// Why they were not written.
-    pub async fn put_templates(&self, manifests: Vec<Manifest>) -> Result<Vec<WrittenTemplate>, WriteError> {
-        let names: Vec<String> = manifests.iter().map(|manifest| manifest.metadata.name.clone()).collect();
-        let write = TemplateWrite::Put { manifests, built_in: false };
-        let written = self.parts.writer.submit(Work::Template(write)).await;
-        for name in &names {
-            self.templates.forget(name).await;
-        }
-        match written? {
-            Done::Templates(written) => Ok(written),
-            other => Err(WriteError::Conflict(format!("unexpected answer of the writer: {other:?}"))),
-        }
-    }
-
-    /// Deletes a template; sessions keep what they were created with.
-    ///
-    /// # Errors
-    /// Why it was not done.
-    pub async fn delete_template(&self, name: &str) -> Result<(), WriteError> {
-        let write = TemplateWrite::Delete { name: name.to_owned() };
-        let written = self.parts.writer.submit(Work::Template(write)).await;
-        self.templates.forget(name).await;
-        written.map(drop)
-    }
-
-    /// Replays a dead letter in the name of `by`; see [`ReplayError`] for when it cannot be.
-    ///
-    /// # Errors
-    /// Why it was not replayed.
-    pub async fn replay(&self, id: uuid::Uuid, by: String) -> Result<store::dead_letter::Model, ReplayError> {
-        replay::replay(&self.parts, &self.publisher, id, by).await
-    }
-
-    /// What a replay of a dead letter would do now; nothing is written.
-    ///
-    /// # Errors
-    /// Why it would not be replayed.
-    pub async fn replay_outlook(
-        &self,
-        id: uuid::Uuid,
-    ) -> Result<(store::dead_letter::Model, writer::Outlook), ReplayError> {
-        replay::outlook(&self.parts, id).await
-    }
-
-    /// Corrects a report that could not be read, and sends it; the dead letter keeps its bytes and the difference.
-    ///
-    /// # Errors
-    /// Why it was not done.
-    pub async fn edit_letter(
-        &self,
-        id: uuid::Uuid,
-        new: edit::NewEdit,
-    ) -> Result<store::dead_letter::Model, ReplayError> {
-        edit::edit(&self.parts, &self.publisher, id, new).await
-    }
-
-    /// The same letter as the correction would leave it; nothing is written.
-    ///
-    /// # Errors
-    /// Why it would not be done.
-    pub async fn edit_outlook(
-        &self,
-        id: uuid::Uuid,
-        new: edit::NewEdit,
-    ) -> Result<store::dead_letter::Model, ReplayError> {
-        edit::outlook(&self.parts, id, new).await
-    }
-
-    /// Closes a dead letter for good, in the name of `by`, and says why.
-    ///
-    /// # Errors
-    /// Why it was not done.
-    pub async fn discard(
-        &self,
-        id: uuid::Uuid,
-        why: String,
-        by: String,
-    ) -> Result<store::dead_letter::Model, WriteError> {
-        match self.parts.writer.submit(Work::Discard { letter: id, why, by }).await? {
-            Done::DeadLetter(row) => Ok(*row),
-            _ => Err(WriteError::NotFound { what: "dead letter", name: id.to_string() }),
-        }
     }
 
     /// Makes the streams of commands and reports anew and publishes every open command again, in the name of `by`, who says why.
@@ -423,12 +215,6 @@ impl Engine {
     #[must_use]
     pub fn feed(&self) -> &Feed {
         &self.feed
-    }
-
-    /// Waits for a session to change.
-    #[must_use]
-    pub fn watch_session(&self, id: uuid::Uuid) -> Watch {
-        Watch::of(id, self.parts.wakes.clone())
     }
 
     /// The connection to NATS.

@@ -8,6 +8,7 @@ use streams::publisher::{Acked, Outgoing, Publisher};
 use streams::subject;
 use uuid::Uuid;
 
+use crate::Engine;
 use crate::parts::Parts;
 use crate::projector::illegible;
 use crate::request::FieldError;
@@ -44,6 +45,24 @@ impl Error {
             Self::Writer(error) => error.problem(),
             Self::Publish(_) | Self::Database(_) => "unavailable",
         }
+    }
+}
+
+impl Engine {
+    /// Replays a dead letter in the name of `by`; see [`Error`] for when it cannot be.
+    ///
+    /// # Errors
+    /// Why it was not replayed.
+    pub async fn replay(&self, id: Uuid, by: String) -> Result<dead_letter::Model, Error> {
+        replay(&self.parts, &self.publisher, id, by).await
+    }
+
+    /// What a replay of a dead letter would do now; nothing is written.
+    ///
+    /// # Errors
+    /// Why it would not be replayed.
+    pub async fn replay_outlook(&self, id: Uuid) -> Result<(dead_letter::Model, Outlook), Error> {
+        outlook(&self.parts, id).await
     }
 }
 

@@ -1,6 +1,6 @@
-//! The templates that requests are checked against, kept in memory for a moment.
+//! How templates are written, and those that requests are checked against, kept in memory for a moment.
 //!
-//! This spares each request a read. It decides nothing: what a session gets is read again in the transaction that accepts it.
+//! The latter spares each request a read. It decides nothing: what a session gets is read again in the transaction that accepts it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,42 @@ use moka::future::Cache;
 use sea_orm::{ConnectionTrait, DbErr};
 use streams::wire::Manifest;
 
+use crate::Engine;
+use crate::writer::{self, Done, TemplateWrite, Work, WrittenTemplate};
+
 /// How long a change that another engine made may stay unseen here. What changes here is seen at once.
 const AGE: Duration = Duration::from_secs(1);
 const KEPT: u64 = 1_024;
+
+impl Engine {
+    /// Creates or replaces templates that were checked: either all of them or none.
+    ///
+    /// # Errors
+    /// Why they were not written.
+    pub async fn put_templates(&self, manifests: Vec<Manifest>) -> Result<Vec<WrittenTemplate>, writer::Error> {
+        let names: Vec<String> = manifests.iter().map(|manifest| manifest.metadata.name.clone()).collect();
+        let write = TemplateWrite::Put { manifests, built_in: false };
+        let written = self.parts.writer.submit(Work::Template(write)).await;
+        for name in &names {
+            self.templates.forget(name).await;
+        }
+        match written? {
+            Done::Templates(written) => Ok(written),
+            other => Err(writer::Error::Conflict(format!("unexpected answer of the writer: {other:?}"))),
+        }
+    }
+
+    /// Deletes a template; sessions keep what they were created with.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn delete_template(&self, name: &str) -> Result<(), writer::Error> {
+        let write = TemplateWrite::Delete { name: name.to_owned() };
+        let written = self.parts.writer.submit(Work::Template(write)).await;
+        self.templates.forget(name).await;
+        written.map(drop)
+    }
+}
 
 /// Manifests of templates that exist, by name. Those that do not exist are asked for each time.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ use super::controller::Load;
 use super::keys::Keys;
 use super::known::Known;
 use super::needs::Needs;
+use super::outcome::Outcome;
 use super::prune::Prune;
 use super::records::Gone;
 use super::session_row::Pinned;
@@ -25,7 +26,7 @@ use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::fold::Folding;
-use crate::relay::{Flight, Pending};
+use crate::relay::Flight;
 use crate::store::bulk::padded;
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
@@ -48,43 +49,6 @@ impl<M> Slot<M> {
         if self.state == State::Clean {
             self.state = State::Changed;
         }
-    }
-}
-
-/// What a commit means to the rest of the engine.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) outbox: bool,
-    /// Dead letters were recorded whose public copy is to be published.
-    pub(crate) copies: bool,
-    /// Commands ended, so that their controllers have room again.
-    pub(crate) ended: bool,
-    /// Commands that came to wait for the relay, less those that it published.
-    pub(crate) queued: i64,
-    /// The earliest time at which something that was written is to be looked at, in milliseconds.
-    pub(crate) timers: Option<i64>,
-    pub(crate) placement: bool,
-    pub(crate) jobs: bool,
-    /// Commands that go to the relay as they are, by their controllers.
-    pub(crate) handed: Vec<(String, Pending)>,
-    /// Commands of whose publication all is written.
-    pub(crate) told: Vec<Uuid>,
-    /// It was written of some commands that they were published.
-    pub(crate) marked: bool,
-    /// A row by which the commit can be recognised.
-    pub(crate) witness: Option<(Uuid, &'static str)>,
-    /// Reports by controller.
-    pub(crate) processed: HashMap<String, u64>,
-    /// Seconds from a command's creation to its end.
-    pub(crate) latencies: Vec<f64>,
-    /// Controllers and whether they take work.
-    pub(crate) health: Vec<(String, String, bool)>,
-}
-
-impl Outcome {
-    /// A row was written that has a timer.
-    pub(super) fn wakes_at(&mut self, wake_ms: Option<i64>) {
-        self.timers = self.timers.into_iter().chain(wake_ms).min();
     }
 }
 

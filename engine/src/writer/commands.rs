@@ -8,7 +8,7 @@ use sea_orm::{DatabaseTransaction, DbErr, Value};
 use streams::crash::{Moment, point};
 use uuid::Uuid;
 
-use super::batch::Outcome;
+use super::outcome::Outcome;
 use super::work::Mark;
 use crate::relay::{Flight, Published};
 use crate::store::bulk::Update;

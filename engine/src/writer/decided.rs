@@ -8,8 +8,9 @@ use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Verb};
 use uuid::Uuid;
 
-use super::batch::{Batch, Outcome};
+use super::batch::Batch;
 use super::commands::Commands;
+use super::outcome::Outcome;
 use super::turns::Turns;
 use super::{Error, NewDeadLetter};
 use crate::store::event;

@@ -11,8 +11,9 @@ use streams::crash::{Moment, point};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, Memory, Outcome};
+use super::batch::{Batch, Memory};
 use super::known::Known;
+use super::outcome::Outcome;
 use super::turns::Turns;
 use super::{Among, BATCH, Backlog, Done, Error, Job, keys};
 use crate::clock::Clock;

@@ -1,0 +1,95 @@
+//! What is asked of sessions: how a request becomes a piece of work, and the writer's answer the session.
+
+use uuid::Uuid;
+
+use crate::Engine;
+use crate::amendment::{self, AmendSession};
+use crate::request::{CreateSession, Error, check};
+use crate::store::session;
+use crate::watched::Watch;
+use crate::writer::{Ask, Done, Error as WriteError, Stands, Work};
+
+impl Engine {
+    /// Creates a session; answers once it is durable.
+    ///
+    /// # Errors
+    /// [`Error`]: invalid fields, or why it could not be written.
+    pub async fn create_session(&self, request: CreateSession) -> Result<session::Model, Error> {
+        self.create(request, |_| {}).await
+    }
+
+    /// The same for a caller who waits for what becomes of it: it is watched from before its commit, so that nothing is missed.
+    ///
+    /// # Errors
+    /// As for [`Engine::create_session`].
+    pub async fn create_and_watch(&self, request: CreateSession) -> Result<(session::Model, Watch), Error> {
+        let mut watch = None;
+        let row = self.create(request, |id| watch = Some(self.watch_session(id))).await?;
+        let same = watch.filter(|watch| watch.session_id() == row.session_id);
+        let watch = same.unwrap_or_else(|| self.watch_session(row.session_id)); // an answer that was kept: of a session that was there
+        Ok((row, watch))
+    }
+
+    async fn create(&self, request: CreateSession, coming: impl FnOnce(Uuid)) -> Result<session::Model, Error> {
+        let new = async {
+            self.room()?;
+            let db = &self.parts.database.reader;
+            let new = check(db, &self.templates, &self.default_platform, request).await?;
+            coming(new.session_id);
+            Ok::<_, Error>(Work::Create(Box::new(new)))
+        };
+        match self.parts.writer.once(new).await? {
+            Done::Session(row) => Ok(*row),
+            other => Err(Error::Unexpected(format!("{other:?}"))),
+        }
+    }
+
+    /// Asks something of a session; answers once it is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn ask(&self, id: Uuid, ask: Ask) -> Result<session::Model, WriteError> {
+        self.change(id, None, Work::Ask(id, ask)).await
+    }
+
+    /// Asks something of a session where it stands as is believed.
+    ///
+    /// # Errors
+    /// [`WriteError::Moved`] where it does not, else as for [`Engine::ask`].
+    pub async fn ask_if(&self, id: Uuid, stands: Option<Stands>, ask: Ask) -> Result<session::Model, WriteError> {
+        self.change(id, stands, Work::Ask(id, ask)).await
+    }
+
+    /// Changes what is attached to a session, where it stands as is believed; answers once it is durable.
+    ///
+    /// # Errors
+    /// Why it was refused or not written.
+    pub async fn amend_session(
+        &self,
+        id: Uuid,
+        stands: Option<Stands>,
+        change: AmendSession,
+    ) -> Result<session::Model, WriteError> {
+        let change = amendment::check(change)?;
+        self.change(id, stands, Work::Amend(id, Box::new(change))).await
+    }
+
+    async fn change(&self, session: Uuid, stands: Option<Stands>, work: Work) -> Result<session::Model, WriteError> {
+        let starts = matches!(&work, Work::Ask(_, Ask::Wake));
+        let work = match stands {
+            Some(stands) => Work::If { session, stands, then: Box::new(work) },
+            None => work,
+        };
+        let prepared = async { if starts { self.room().map(|()| work) } else { Ok(work) } };
+        match self.parts.writer.once(prepared).await? {
+            Done::Session(row) => Ok(*row),
+            _ => Err(WriteError::NotFound { what: "session", name: session.to_string() }),
+        }
+    }
+
+    /// Waits for a session to change.
+    #[must_use]
+    pub fn watch_session(&self, id: Uuid) -> Watch {
+        Watch::of(id, self.parts.wakes.clone())
+    }
+}

@@ -57,11 +57,13 @@ pub(super) async fn fill(url: &str, age: Age) -> Result<()> {
     for (name, definition) in &indexes {
         db.execute_unprepared(definition).await.with_context(|| name.clone())?;
     }
-    let settle = match database.backend {
-        DbBackend::Postgres => "VACUUM ANALYZE", // as autovacuum does in its time
-        _ => "PRAGMA wal_checkpoint(TRUNCATE)",
+    let settle: &[&str] = match database.backend {
+        DbBackend::Postgres => &["VACUUM ANALYZE", "CHECKPOINT"], // as both come in their time
+        _ => &["PRAGMA wal_checkpoint(TRUNCATE)"],
     };
-    db.execute_unprepared(settle).await?;
+    for one in settle {
+        db.execute_unprepared(one).await?;
+    }
     Ok(())
 }
 

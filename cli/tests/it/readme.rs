@@ -1,4 +1,4 @@
-//! The README's walk-through works, as it is written there.
+//! The README's walk-through works, as it is written there, and the documents name files that are there.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -38,6 +38,23 @@ fn the_readmes_walk_through_works() -> anyhow::Result<()> {
         let left: Value = serde_json::from_str(&dev.ask(&[list, "list", "-o", "json"])?.out)?;
         let gone = |item: &Value| item["install_status"] == "uninstalled";
         ensure!(left.as_array().is_some_and(|all| all.iter().all(gone)), "something is left of {list}: {left}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_documents_name_files_that_are_there() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let rooms =
+        ["engine/", "api/", "controllers/", "streams/", "migrations/", "compose/", "cli/", "bench/", "scripts/"];
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(root.join(document))?;
+        let named = text.split('`').skip(1).step_by(2).filter(|name| rooms.iter().any(|room| name.starts_with(room)));
+        let files: Vec<&str> = named.filter(|name| !name.contains(char::is_whitespace)).collect();
+        ensure!(!files.is_empty(), "{document} names no file");
+        for file in files {
+            ensure!(root.join(file).exists(), "{document} names {file}, which is not there");
+        }
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ impl Engine {
 }
 
 /// Checks a request against the rules and against what exists.
-pub(crate) async fn check(
+async fn check(
     db: &impl ConnectionTrait,
     default_platform: &str,
     request: InstallApplication,

@@ -21,14 +21,13 @@ impl Clock {
     /// # Errors
     /// What the database says.
     pub async fn now_ms(&self, db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-        let moved = self.moved_ms.load(Ordering::Relaxed);
         if db.get_database_backend() != DbBackend::Postgres {
-            return Ok(chrono::Utc::now().timestamp_millis() + moved);
+            return Ok(chrono::Utc::now().timestamp_millis() + self.moved_ms());
         }
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";
         let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("clock".into()))?;
-        Ok(row.try_get::<i64>("", "now_ms")? + moved)
+        Ok(row.try_get::<i64>("", "now_ms")? + self.moved_ms())
     }
 
     /// How far a test has moved it.

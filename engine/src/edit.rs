@@ -6,11 +6,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use streams::parking::EDITED_LETTER;
-use streams::publisher::{Outgoing, Publisher};
+use streams::publisher::Outgoing;
 use uuid::Uuid;
 
 use crate::Engine;
-use crate::parts::Parts;
 use crate::projector::illegible;
 use crate::replay::{Error, open};
 use crate::request::{FieldError, Invalid};
@@ -34,7 +33,17 @@ impl Engine {
     /// # Errors
     /// Why it was not done.
     pub async fn edit_letter(&self, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
-        edit(&self.parts, &self.publisher, id, new).await
+        let work = async {
+            let letter = open(&self.parts, id).await?;
+            let edit = checked(&letter, &new)?;
+            let ack = self.publisher.publish(outgoing(&letter, &new.payload, &edit)).await?;
+            let note = format!("edited, and published as sequence {} of {}", ack.sequence, ack.stream);
+            Ok::<_, Error>(Work::Edit { letter: id, edit: Box::new(Edit { note, ..edit }), by: new.by.clone() })
+        };
+        match self.parts.writer.once(work).await? {
+            Done::DeadLetter(row) => Ok(*row),
+            _ => Err(Error::NotFound(id)),
+        }
     }
 
     /// The same letter as the correction would leave it; nothing is written.
@@ -42,33 +51,9 @@ impl Engine {
     /// # Errors
     /// Why it would not be done.
     pub async fn edit_outlook(&self, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
-        outlook(&self.parts, id, new).await
-    }
-}
-
-/// The letter as it would be, were the correction made.
-pub(crate) async fn outlook(parts: &Parts, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
-    let letter = open(parts, id).await?;
-    let edit = checked(&letter, &new)?;
-    Ok(dead_letter::Model { edit: Some(edit.shown(&new.by, None)), ..letter })
-}
-
-pub(crate) async fn edit(
-    parts: &Parts,
-    publisher: &Publisher,
-    id: Uuid,
-    new: NewEdit,
-) -> Result<dead_letter::Model, Error> {
-    let work = async {
-        let letter = open(parts, id).await?;
+        let letter = open(&self.parts, id).await?;
         let edit = checked(&letter, &new)?;
-        let ack = publisher.publish(outgoing(&letter, &new.payload, &edit)).await?;
-        let note = format!("edited, and published as sequence {} of {}", ack.sequence, ack.stream);
-        Ok::<_, Error>(Work::Edit { letter: id, edit: Box::new(Edit { note, ..edit }), by: new.by.clone() })
-    };
-    match parts.writer.once(work).await? {
-        Done::DeadLetter(row) => Ok(*row),
-        _ => Err(Error::NotFound(id)),
+        Ok(dead_letter::Model { edit: Some(edit.shown(&new.by, None)), ..letter })
     }
 }
 

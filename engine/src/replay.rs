@@ -54,42 +54,28 @@ impl Engine {
     /// # Errors
     /// Why it was not replayed.
     pub async fn replay(&self, id: Uuid, by: String) -> Result<dead_letter::Model, Error> {
-        replay(&self.parts, &self.publisher, id, by).await
+        let work = async {
+            let letter = open(&self.parts, id).await?;
+            let how = prepare(&self.parts, Some(&self.publisher), &letter).await?;
+            Ok::<_, Error>(Work::Replay { letter: id, how, by })
+        };
+        match self.parts.writer.once(work).await? {
+            Done::DeadLetter(row) => Ok(*row),
+            _ => Err(Error::NotFound(id)),
+        }
     }
 
-    /// What a replay of a dead letter would do now; nothing is written.
+    /// What a replay of a dead letter would do now: the letter, and what would become of what it is about. Nothing is written.
     ///
     /// # Errors
     /// Why it would not be replayed.
     pub async fn replay_outlook(&self, id: Uuid) -> Result<(dead_letter::Model, Outlook), Error> {
-        outlook(&self.parts, id).await
-    }
-}
-
-pub(crate) async fn replay(
-    parts: &Parts,
-    publisher: &Publisher,
-    id: Uuid,
-    by: String,
-) -> Result<dead_letter::Model, Error> {
-    let work = async {
-        let letter = open(parts, id).await?;
-        let how = prepare(parts, Some(publisher), &letter).await?;
-        Ok::<_, Error>(Work::Replay { letter: id, how, by })
-    };
-    match parts.writer.once(work).await? {
-        Done::DeadLetter(row) => Ok(*row),
-        _ => Err(Error::NotFound(id)),
-    }
-}
-
-/// What a replay would do now: the letter, and what would become of what it is about.
-pub(crate) async fn outlook(parts: &Parts, id: Uuid) -> Result<(dead_letter::Model, Outlook), Error> {
-    let letter = open(parts, id).await?;
-    let how = prepare(parts, None, &letter).await?;
-    match parts.writer.submit(Work::TryReplay { letter: id, how }).await? {
-        Done::Outlook(outlook) => Ok((letter, *outlook)),
-        _ => Err(Error::NotFound(id)),
+        let letter = open(&self.parts, id).await?;
+        let how = prepare(&self.parts, None, &letter).await?;
+        match self.parts.writer.submit(Work::TryReplay { letter: id, how }).await? {
+            Done::Outlook(outlook) => Ok((letter, *outlook)),
+            _ => Err(Error::NotFound(id)),
+        }
     }
 }
 

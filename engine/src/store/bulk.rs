@@ -145,15 +145,15 @@ impl Insert {
 }
 
 /// The values of a row, in the order of the columns.
-pub fn values<E, A>(row: E::Model, columns: &[E::Column]) -> Vec<Value>
+pub fn values<E, A>(row: E::Model, columns: impl IntoIterator<Item = E::Column>) -> Vec<Value>
 where
     E: EntityTrait,
     A: ActiveModelTrait<Entity = E>,
     E::Model: IntoActiveModel<A>,
 {
     let mut row = row.into_active_model();
-    let value = |column: &E::Column| row.take(*column).into_value().unwrap_or(Value::String(None));
-    columns.iter().map(value).collect()
+    let value = |column| row.take(column).into_value().unwrap_or(Value::String(None));
+    columns.into_iter().map(value).collect()
 }
 
 /// The values of all columns of a row, as [`Insert::of`] the entity wants them where the database fills none.
@@ -163,7 +163,7 @@ where
     A: ActiveModelTrait<Entity = E>,
     E::Model: IntoActiveModel<A>,
 {
-    values::<E, A>(row, &E::Column::iter().collect::<Vec<_>>())
+    values::<E, A>(row, E::Column::iter())
 }
 
 /// The same values, the last of them repeated up to a power of two, so that a list of any length is one of few statements.

@@ -131,9 +131,12 @@ impl Body {
         }
     }
 
-    /// The same text, to be shared.
-    pub(crate) fn text(&self) -> Option<Text> {
-        RawValue::from_string(self.clone().into_text()).map(|text| Text(text.into())).ok()
+    /// Becomes text, and gives the same, to be shared.
+    pub(crate) fn text(&mut self) -> Option<Text> {
+        let text = std::mem::take(self).into_text();
+        let shared = RawValue::from_string(text.clone()).map(|text| Text(text.into())).ok();
+        *self = Self::Text(text);
+        shared
     }
 
     /// The text.

@@ -214,6 +214,6 @@ pub(super) async fn insert(tx: &DatabaseTransaction, rows: Vec<session::Model>) 
 }
 
 pub(super) async fn update(tx: &DatabaseTransaction, rows: Vec<session::Model>) -> Result<(), DbErr> {
-    let rows = rows.into_iter().map(|row| bulk::values::<session::Entity, _>(row, &CHANGED)).collect();
+    let rows = rows.into_iter().map(|row| bulk::values::<session::Entity, _>(row, CHANGED)).collect();
     UPDATE.run(tx, rows).await.map(drop)
 }

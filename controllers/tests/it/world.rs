@@ -5,12 +5,12 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::{Arc, LazyLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use controllers::{
     driver::{Desired, Goal, Spec},
-    drivers::local::{Config, Local},
+    drivers::local::{Config, Error, Local},
 };
 use streams::wire::{Manifest, Resources};
 use tempfile::TempDir;
@@ -36,8 +36,16 @@ impl World {
         Config { connections_interval, grace: Duration::from_secs(2), ..Config::new(self.folder.path()) }
     }
 
+    /// Another test of this process that starts one of its own has a copy of each lock from its fork until its exec, so that the lock
+    /// of a driver that was dropped is free only then.
     pub(crate) fn open(&self) -> Local {
-        Local::open(self.config()).unwrap()
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            match Local::open(self.config()) {
+                Err(Error::InUse(_)) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     pub(crate) fn session_folder(&self, session: Uuid) -> PathBuf {

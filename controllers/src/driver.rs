@@ -221,11 +221,11 @@ pub fn manifest(app: &AppInstall) -> Result<Manifest, Failure> {
 /// A failure that another attempt may get over.
 #[must_use]
 pub fn retryable(code: &str, message: impl Into<String>) -> Failure {
-    Failure { code: code.into(), message: message.into(), retryable: true, user_error: false }
+    Failure { code: code.into(), message: message.into(), retryable: true, user_error: false, scope: None }
 }
 
 /// A failure that only whoever asked can mend.
 #[must_use]
 pub fn user_error(code: &str, message: impl Into<String>) -> Failure {
-    Failure { code: code.into(), message: message.into(), retryable: false, user_error: true }
+    Failure { code: code.into(), message: message.into(), retryable: false, user_error: true, scope: None }
 }

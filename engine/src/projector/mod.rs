@@ -182,7 +182,7 @@ fn failure(error: Option<&Failure>, failed: bool, message: Option<&str>) -> Opti
         return error.cloned();
     }
     let message = message.unwrap_or("the controller reported failed").to_owned();
-    Some(Failure { code: "failed".into(), message, retryable: true, user_error: false })
+    Some(Failure { code: "failed".into(), message, retryable: true, user_error: false, scope: None })
 }
 
 /// PostgreSQL cannot store NUL in JSON; nothing that people read needs one.

@@ -13,7 +13,7 @@ pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, Tem
 pub use controller::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer, Span, Sync, World, WorldItem};
 pub use lines::line_of;
 pub use node::{NodeCommand, NodeState, NodeStatus};
-pub use session::{Failure, Resources, SessionCommand, SessionCreate, SessionState, SessionStatus};
+pub use session::{Failure, Resources, Scope, SessionCommand, SessionCreate, SessionState, SessionStatus};
 pub use template::{
     API_VERSION, EnvVar, Local, Manifest, ManifestError, ManifestMetadata, Port, Readiness, TemplateSpec, Vnc,
     VolumeMount, Webapp,

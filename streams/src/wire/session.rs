@@ -136,8 +136,48 @@ pub struct SessionCommand {
     pub attempt: i32,
 }
 
+/// What a failure says something about: how far to expect the same of other work on the same controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// This session alone: its home, its data, its process.
+    Session,
+    /// Every session of this template: its image, its command, its manifest.
+    Template,
+    /// Everything that this controller does: its host, its disk, its platform's API.
+    Platform,
+}
+
+impl Scope {
+    /// Every scope, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Session, Self::Template, Self::Platform];
+
+    /// The spelling on the wire and in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Template => "template",
+            Self::Platform => "platform",
+        }
+    }
+
+    /// The scope of a spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
+}
+
+/// A scope that only a newer peer knows counts as not said, so that its report can still be read.
+fn known_scope<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Scope>, D::Error> {
+    let name = Option::<std::borrow::Cow<'de, str>>::deserialize(from)?;
+    Ok(name.as_deref().and_then(Scope::from_name))
+}
+
 /// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// A stable word for machines: `image_not_found`, `no_capacity`, `timeout`, ...
@@ -149,6 +189,17 @@ pub struct Failure {
     /// Whether the one who asked is at fault (a bad image, a bad command); such a failure never opens a breaker.
     #[serde(default)]
     pub user_error: bool,
+    /// What it says something about; absent from controllers that do not know.
+    #[serde(default, deserialize_with = "known_scope", skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+}
+
+impl Failure {
+    /// The same failure with its scope.
+    #[must_use]
+    pub fn of(self, scope: Scope) -> Self {
+        Self { scope: Some(scope), ..self }
+    }
 }
 
 /// `session.status`: what a controller says about one session.
@@ -199,4 +250,33 @@ pub struct SessionStatus {
     /// Set where the attempt failed; `status` is then `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, Scope};
+
+    fn read(text: &str) -> Option<Failure> {
+        serde_json::from_str(text).ok()
+    }
+
+    #[test]
+    fn a_scope_is_spelled_as_in_the_contract() {
+        for scope in Scope::ALL {
+            let failure = Failure { code: "c".into(), ..Failure::default() }.of(scope);
+            let text = serde_json::to_string(&failure).unwrap_or_default();
+            assert!(text.contains(&format!(r#""scope":"{}""#, scope.as_str())), "{text}");
+            assert_eq!(read(&text), Some(failure));
+        }
+    }
+
+    #[test]
+    fn a_scope_that_is_absent_or_unknown_is_not_said() {
+        let plain = Failure { code: "c".into(), message: "m".into(), retryable: true, ..Failure::default() };
+        assert!(!serde_json::to_string(&plain).unwrap_or_default().contains("scope"));
+        for scope in ["", r#","scope":null"#, r#","scope":"galaxy""#] {
+            let text = format!(r#"{{"code":"c","message":"m","retryable":true{scope}}}"#);
+            assert_eq!(read(&text), Some(plain.clone()), "{text}");
+        }
+    }
 }

@@ -294,6 +294,7 @@ pub(crate) trait Commanded {
             message: "the controller took the command and never reported".into(),
             retryable: true,
             user_error: false,
+            scope: None,
         };
         self.attempt_failed(&failure, core);
     }

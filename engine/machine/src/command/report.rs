@@ -151,6 +151,7 @@ pub(crate) trait Listens: Commanded {
                 message: format!("{starts} runs of the controller began it and none came back"),
                 retryable: false,
                 user_error: false,
+                scope: None,
             };
             self.give_up("poison", &error);
         }
@@ -172,5 +173,6 @@ fn run_lost(lost: Uuid, next: Uuid) -> Failure {
         message: format!("run {lost} of the controller began it and did not come back; run {next} began it again"),
         retryable: true,
         user_error: false,
+        scope: None,
     }
 }

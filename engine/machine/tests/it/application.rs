@@ -28,7 +28,7 @@ fn seen(app: &Application, status: S, seq: i64) -> Observation {
 }
 
 fn failed(app: &Application, seq: i64, retryable: bool) -> Observation {
-    let error = Failure { code: "boom".into(), message: "boom".into(), retryable, user_error: false };
+    let error = Failure { code: "boom".into(), message: "boom".into(), retryable, user_error: false, scope: None };
     Observation { error: Some(error), ..seen(app, S::Failed, seq) }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn seen(session: &Session, status: SessionState, seq: i64) -> Observa
 }
 
 pub(crate) fn failed(session: &Session, seq: i64, retryable: bool) -> Observation {
-    let error = Failure { code: "boom".into(), message: "boom".into(), retryable, user_error: false };
+    let error = Failure { code: "boom".into(), message: "boom".into(), retryable, user_error: false, scope: None };
     Observation { error: Some(error), ..seen(session, SessionState::Failed, seq) }
 }
 

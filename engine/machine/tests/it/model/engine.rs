@@ -146,7 +146,8 @@ impl State {
 
     fn observation(&self, said: &Said, bug: Option<Bug>) -> Observation {
         let unfenced = bug == Some(Bug::DroppedFence);
-        let failure = || Failure { code: "boom".into(), message: "boom".into(), retryable: true, user_error: false };
+        let failure =
+            || Failure { code: "boom".into(), message: "boom".into(), retryable: true, user_error: false, scope: None };
         Observation {
             controller_id: OWNERS[said.by].into(),
             lane: Lane::Durable,

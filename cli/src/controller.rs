@@ -12,6 +12,7 @@ use streams::wire::Object;
 
 use crate::client;
 use crate::failure::{Failure, Kind};
+use crate::files;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
@@ -129,7 +130,13 @@ fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
         "local" => {
             let state_dir: String = settings.required("state_dir", "./data/local")?;
             let config = local::Config::new(state_dir);
-            Some(Drive::Local(local::Config { sessions_max: sessions_max.unwrap_or(config.sessions_max), ..config }))
+            Some(Drive::Local(local::Config {
+                sessions_max: sessions_max.unwrap_or(config.sessions_max),
+                own_users: own_users(settings),
+                processes_max: settings.optional("session_processes_max").unwrap_or(config.processes_max),
+                log_bytes: settings.optional("session_log_bytes").unwrap_or(config.log_bytes),
+                ..config
+            }))
         }
         "noop" => {
             let journal = settings.text("state_dir").map(|folder| PathBuf::from(folder).join("noop.journal"));
@@ -142,6 +149,18 @@ fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
                 "CONTROLLER_PLATFORM (or STREAMSPACE_DRIVER)={other}: this program drives local and noop"
             ));
             None
+        }
+    }
+}
+
+/// `STREAMSPACE_SESSION_USERS`: `own` (the default: users of their own where the controller is root) or `shared`.
+fn own_users(settings: &mut Settings) -> local::OwnUsers {
+    match settings.text("session_users").as_deref() {
+        None | Some("own") => local::OwnUsers::WherePossible,
+        Some("shared") => local::OwnUsers::Never,
+        Some(other) => {
+            settings.mistake(format!("STREAMSPACE_SESSION_USERS={other}: it is own or shared"));
+            local::OwnUsers::Never
         }
     }
 }
@@ -163,6 +182,7 @@ fn open(drive: Drive) -> Result<Arc<dyn Driver>, Failure> {
 
 async fn run(run: Run) -> Result<(), Failure> {
     let (config, drive) = load(run)?;
+    files::private();
     let driver = open(drive)?;
     let shutdown = Shutdown::listen()?;
     let working = runtime::run(config, driver, shutdown.asked.clone());

@@ -5,6 +5,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// From now on nobody else may read what this process, and those that it starts, write: a process that keeps people's files
+/// does not depend on the umask that it was started with.
+pub(crate) fn private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// Replaces a file. Only its owner can read it: what this crate keeps is secrets, and notes of people.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -33,6 +33,11 @@ use output::Screen;
 /// Runs one command; the exit codes are those of `failure::Kind`.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before there is a thread or an open file: this may be a process of a session, on its way to become its program.
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    if let Some(code) = controllers::drivers::local::helper(&arguments.take(3).collect::<Vec<_>>()) {
+        return code;
+    }
     // First of all: two parts of the process that chose a provider each would panic at the first connection.
     let chosen = rustls::crypto::ring::default_provider().install_default();
     drop(chosen); // it only fails where one is installed already

@@ -25,7 +25,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 26] = [
+const OURS: [&str; 29] = [
     "admin_token",
     "admin_token_file",
     "archive_dir",
@@ -50,6 +50,9 @@ const OURS: [&str; 26] = [
     "prune_unarchived",
     "reports_max_bytes",
     "reports_max_messages",
+    "session_log_bytes",
+    "session_processes_max",
+    "session_users",
     "sessions_max",
     "state_dir",
 ];

@@ -45,11 +45,12 @@ type Kept<'a> = BoxFuture<'a, Result<(), String>>;
 type Promise = for<'a> fn(&'a dyn Platform) -> Kept<'a>;
 
 /// Every promise, by its name.
-pub const PROMISES: [(&str, Promise); 11] = [
+pub const PROMISES: [(&str, Promise); 12] = [
     ("creating twice is creating once", |p| Box::pin(create_twice_is_once(p))),
     ("a newer generation takes over what runs", |p| Box::pin(newer_generation_adopts(p))),
     ("deleting the unknown is deleted", |p| Box::pin(delete_of_the_unknown(p))),
     ("hibernating keeps the home and waking restores it", |p| Box::pin(hibernate_and_wake(p))),
+    ("hibernating keeps a home that is not persistent", |p| Box::pin(hibernating_keeps_scratch(p))),
     ("a stale generation changes nothing", |p| Box::pin(stale_generation(p))),
     ("the list tells all", |p| Box::pin(list_tells_all(p))),
     ("deleting leaves nothing", |p| Box::pin(delete_leaves_nothing(p))),
@@ -84,7 +85,7 @@ impl Subject {
     fn desired(&self, goal: Goal, generation: i64) -> Desired {
         Desired {
             session_id: self.id,
-            user_id: "conformance".into(),
+            user_id: format!("conformance-{}", self.id), // a home is used by one session at a time
             generation,
             goal,
             force: false,
@@ -147,7 +148,16 @@ async fn delete_of_the_unknown(platform: &dyn Platform) -> Result<(), String> {
 }
 
 async fn hibernate_and_wake(platform: &dyn Platform) -> Result<(), String> {
-    let (driver, subject) = (platform.open().await, Subject::new(platform));
+    sleep_and_remember(platform, Subject::new(platform)).await
+}
+
+async fn hibernating_keeps_scratch(platform: &dyn Platform) -> Result<(), String> {
+    let spec = Spec { persistent_home: false, ..platform.spec() };
+    sleep_and_remember(platform, Subject { id: Uuid::new_v4(), spec: Arc::new(spec) }).await
+}
+
+async fn sleep_and_remember(platform: &dyn Platform, subject: Subject) -> Result<(), String> {
+    let driver = platform.open().await;
     subject.reach(&*driver, Goal::Running, 1).await?;
     platform.write(subject.id, "remember").await;
     let asleep = subject.reach(&*driver, Goal::Hibernated, 2).await?;

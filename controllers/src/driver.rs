@@ -14,9 +14,9 @@ use uuid::Uuid;
 pub enum Goal {
     /// It runs and can be reached.
     Running,
-    /// It uses nothing but storage; its home is kept where it is persistent.
+    /// It uses nothing but storage. All that its user wrote is kept, in a persistent home or not: hibernation never loses it.
     Hibernated,
-    /// Nothing of it is left.
+    /// Nothing of it is left. A persistent home is no part of it: that is the user's, and outlives the session.
     Deleted,
 }
 
@@ -44,7 +44,7 @@ pub struct Spec {
     /// What it may use.
     #[serde(default)]
     pub resources: Resources,
-    /// The home outlives hibernation.
+    /// The home is the user's and outlives the session; else it is scratch, and lives until the session is deleted.
     #[serde(default)]
     pub persistent_home: bool,
     /// What the caller attached.
@@ -149,7 +149,9 @@ impl Progress {
 ///
 /// Promises that every driver keeps (the `conformance` module tests them):
 /// - ensuring twice is ensuring once, also after the process died in between, at any step;
-/// - deleting the unknown answers `deleted`;
+/// - hibernating loses nothing that the session's user wrote (a driver that cannot keep it leaves `keeps-files` out of its
+///   [`Driver::capabilities`]);
+/// - deleting the unknown answers `deleted`, and a persistent home outlives every session;
 /// - a generation older than the world's is answered with the world as it is, without acting;
 /// - [`Driver::list`] names everything, running or not, that this driver ever made and did not delete;
 /// - dropping the future of [`Driver::ensure`] leaves a world that the next call can put right.
@@ -176,9 +178,10 @@ pub trait Driver: Send + Sync + 'static {
     /// The name of the platform in subjects, unless the configuration gives another.
     fn platform(&self) -> &str;
 
-    /// Which domains it serves: `sessions`, `applications`, `templates`, `nodes`.
+    /// Which domains it serves: `sessions`, `applications`, `templates`, `nodes`; and `keeps-files` where hibernation keeps what
+    /// sessions wrote. Of a controller in the core lane, which need not say so, that is unknown.
     fn capabilities(&self) -> Vec<String> {
-        vec!["sessions".into(), "applications".into(), "templates".into()]
+        vec!["sessions".into(), "applications".into(), "templates".into(), "keeps-files".into()]
     }
 
     /// The platform's own facts, for people.

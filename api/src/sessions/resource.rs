@@ -50,7 +50,8 @@ pub(super) struct NewSession {
     /// Labels that the controller which runs it must have, each by name and value of 1 to 64 characters; at most 16.
     #[oai(validator(max_properties = 16))]
     selector: Option<HashMap<String, String>>,
-    /// Whether its home outlives hibernation; no unless given.
+    /// Whether its home is the user's and outlives the session; no unless given. Any other home is scratch: it lives until the
+    /// session is deleted. Hibernation keeps either.
     persistent_home: Option<bool>,
     /// Idle time after which it is hibernated, as `30m`.
     #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
@@ -139,7 +140,7 @@ pub(crate) struct Session {
     resources: Resources,
     /// Labels that its controller must have.
     selector: BTreeMap<String, String>,
-    /// Whether its home outlives hibernation.
+    /// Whether its home is the user's and outlives the session. Hibernation keeps the home either way.
     persistent_home: bool,
     /// Idle time after which it is hibernated.
     idle_timeout: Option<String>,

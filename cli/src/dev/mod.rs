@@ -123,6 +123,7 @@ struct Run {
 /// Runs until it is asked to end.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(args)?;
+    crate::files::private();
     let folder = Folder::take(&config.data_dir)?;
     let claimed = Claimed::take(config.http_addr)?;
     let ledger = Arc::new(Ledger::open(folder.join("children.json"))?);

@@ -30,11 +30,11 @@ impl Platform for World {
     }
 
     async fn write(&self, session: Uuid, text: &str) {
-        fs::write(self.session_folder(session).join("home/note"), text).unwrap();
+        fs::write(self.home(session).join("note"), text).unwrap();
     }
 
     async fn read(&self, session: Uuid) -> Option<String> {
-        fs::read_to_string(self.session_folder(session).join("home/note")).ok()
+        fs::read_to_string(self.home(session).join("note")).ok()
     }
 }
 

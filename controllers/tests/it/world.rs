@@ -16,8 +16,12 @@ use streams::wire::{Manifest, Resources};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// The interpreter itself: a shim may want the home that a session does not have.
-static PYTHON: LazyLock<String> = LazyLock::new(|| {
+/// The interpreter itself: a shim may want the home that a session does not have. The system's own, where there is one: a user
+/// of the machine can reach that.
+pub(crate) static PYTHON: LazyLock<String> = LazyLock::new(|| {
+    if let Ok(system) = fs::canonicalize("/usr/bin/python3") {
+        return system.display().to_string();
+    }
     let out = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().expect("python3");
     String::from_utf8(out.stdout).expect("utf-8").trim().to_owned()
 });
@@ -33,15 +37,21 @@ impl World {
 
     pub(crate) fn config(&self) -> Config {
         let connections_interval = Duration::from_millis(100);
-        Config { connections_interval, grace: Duration::from_secs(2), ..Config::new(self.folder.path()) }
+        let executable = env!("CARGO_BIN_EXE_session-helper").into();
+        Config { connections_interval, executable, grace: Duration::from_secs(2), ..Config::new(self.folder.path()) }
     }
 
     /// Another test of this process that starts one of its own has a copy of each lock from its fork until its exec, so that the lock
     /// of a driver that was dropped is free only then.
     pub(crate) fn open(&self) -> Local {
+        self.open_as(self.config())
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn open_as(&self, config: Config) -> Local {
         let deadline = Instant::now() + Duration::from_secs(2);
         loop {
-            match Local::open(self.config()) {
+            match Local::open(config.clone()) {
                 Err(Error::InUse(_)) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
                 opened => return opened.unwrap(),
             }
@@ -54,6 +64,11 @@ impl World {
 
     pub(crate) fn state(&self, session: Uuid) -> serde_json::Value {
         serde_json::from_slice(&fs::read(self.session_folder(session).join("state.json")).unwrap()).unwrap()
+    }
+
+    /// Where a session's user finds what it wrote.
+    pub(crate) fn home(&self, session: Uuid) -> PathBuf {
+        self.state(session)["home"].as_str().unwrap().into()
     }
 
     pub(crate) fn pid(&self, session: Uuid) -> i32 {
@@ -110,6 +125,24 @@ pub(crate) fn template(command: &[&str], readiness: Option<&str>) -> Manifest {
         "apiVersion: stream.space/v1alpha1\nkind: Template\nmetadata: {{ name: test }}\nspec:\n  displayName: Test\n  env:\n    - {{ name: GREETING, value: hello }}\n  local:\n    command: {argv}\n{readiness}"
     );
     Manifest::parse_all(&yaml).unwrap().remove(0)
+}
+
+/// The same with more of the block `spec.local`, as a line of YAML.
+pub(crate) fn with(spec: Spec, local: &str) -> Spec {
+    let mut manifest = serde_json::to_value(spec.template.as_ref().unwrap()).unwrap();
+    let more: serde_json::Value = serde_json::from_str(local).unwrap();
+    manifest["spec"]["local"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Spec { template: Some(Manifest::parse_all(&manifest.to_string()).unwrap().remove(0)), ..spec }
+}
+
+/// Root is needed for what the name says. Without it a test fails, unless `WITHOUT=root` says that it is left out.
+pub(crate) fn root(what: &str) -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let without = std::env::var("WITHOUT").unwrap_or_default();
+    assert!(without.split(',').any(|one| one == "root"), "{what} needs root; WITHOUT=root leaves this test out");
+    false
 }
 
 pub(crate) fn spec(template: Manifest) -> Spec {

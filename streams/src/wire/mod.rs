@@ -5,6 +5,7 @@
 mod app;
 mod controller;
 mod lines;
+mod local;
 mod node;
 mod session;
 mod template;
@@ -12,6 +13,7 @@ mod template;
 pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, TemplateDelete};
 pub use controller::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer, Span, Sync, World, WorldItem};
 pub use lines::line_of;
+pub use local::{FAILURES_MAX, GRACE_MAX, HomeUse, Liveness, RESTARTS_MAX, Restart, RestartPolicy, Stop};
 pub use node::{NodeCommand, NodeState, NodeStatus};
 pub use session::{Failure, Resources, Scope, SessionCommand, SessionCreate, SessionState, SessionStatus};
 pub use template::{

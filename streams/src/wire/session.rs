@@ -91,7 +91,8 @@ pub struct SessionCreate {
     /// What it may use.
     #[serde(default)]
     pub resources: Resources,
-    /// The home outlives hibernation.
+    /// The home is the user's and outlives the session; else it is scratch, and lives until the session is deleted.
+    /// Hibernation keeps either.
     #[serde(default)]
     pub persistent_home: bool,
     /// Idle time after which the engine hibernates it, as a duration (`30m`).

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Object, Resources};
+use super::{
+    Object, Resources,
+    local::{self, HomeUse, Liveness, Restart, Stop},
+};
 use crate::{duration, quantity};
 
 /// The only `apiVersion` there is.
@@ -164,6 +167,18 @@ pub struct Local {
     /// Where it starts; its home unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
+    /// How it is asked to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    /// How it is checked while it runs; not at all unless given, or `webapp.healthCheck` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Liveness>,
+    /// Whether the controller starts it again when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// How its persistent home may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<HomeUse>,
 }
 
 /// A process is ready when its port answers; with a path, when that path answers below 500.
@@ -294,5 +309,5 @@ fn check_local(local: &Local) -> Result<(), ManifestError> {
     if let Some(timeout) = timeout {
         duration::parse(timeout).or_else(|e| refuse("spec.local.readiness.timeout", e.to_string()))?;
     }
-    Ok(())
+    local::check(local)
 }

@@ -30,7 +30,7 @@ pub(super) struct Create {
     /// The longest time that it may run without a break, such as 8h
     #[arg(long, value_name = "TIME")]
     max_duration: Option<String>,
-    /// Keep its home over hibernation
+    /// Use the user's own home, which outlives the session
     #[arg(long)]
     persistent_home: bool,
     /// For filters; can be said more than once

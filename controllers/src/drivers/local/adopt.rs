@@ -4,15 +4,18 @@
 //! world finds everything of its own again. A program that clears its environment and leaves its process group escapes
 //! this; only a container would hold it.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::Signal;
 use uuid::Uuid;
 
 use super::{
-    Shared,
-    plan::{SESSION_MARK, WORLD_MARK},
-    process,
+    Shared, members, policy, process, processes,
     session::Session,
     state::{Identity, Phase, State},
 };
@@ -23,14 +26,15 @@ const ROUNDS: usize = 50;
 /// Every session that has a folder, as far as its processes are concerned put in order.
 pub(super) fn sessions(shared: &Arc<Shared>) -> io::Result<Vec<Arc<Session>>> {
     let mut sessions = Vec::new();
-    let mut live = Vec::new();
+    let mut live = HashSet::new();
     for entry in fs::read_dir(shared.sessions_folder())? {
-        let Some(state) = load(&entry?.path()) else { continue };
+        let Some(state) = load(&entry?.path(), shared.world_id) else { continue };
         let (phase, identity) = (state.phase, state.process);
         let session = Session::new(state, shared.clone());
         let wanted = matches!(phase, Phase::Starting | Phase::Running);
         if wanted && identity.is_some_and(|identity| session.adopt(identity).is_some()) {
-            live.push(session.id);
+            live.insert(session.id);
+            resume(&session);
         }
         sessions.push((session, phase, identity));
     }
@@ -44,12 +48,53 @@ pub(super) fn sessions(shared: &Arc<Shared>) -> io::Result<Vec<Arc<Session>>> {
     Ok(sessions.into_iter().map(|(session, ..)| session).filter(|session| !session.gone()).collect())
 }
 
-/// A folder without a state was never promised to anybody: it is left alone, and said.
-fn load(folder: &Path) -> Option<State> {
-    let state = State::load(folder);
-    state
-        .inspect_err(|e| tracing::warn!(folder = %folder.display(), error = %e, "a session folder without a state"))
-        .ok()
+/// It uses its home, and is watched as before.
+fn resume(session: &Arc<Session>) {
+    let (home, process, ready) = {
+        let mut now = session.now();
+        now.settling = now.state.phase == Phase::Starting;
+        (now.state.home.clone(), now.state.process, !now.settling)
+    };
+    let shares = policy::shares_home(&session.spec());
+    let claimed = home.map(|home| session.shared.homes.claim(&home, session.id, shares));
+    if let Some(Err(e)) = claimed {
+        tracing::warn!(session.id = %session.id, error = %e.message, "two running sessions have one home");
+    }
+    if let Some(identity) = process.filter(|_| ready) {
+        session.check_liveness(identity);
+    }
+}
+
+/// What a folder says of its session. One that cannot be read ends nothing: its processes are asked instead. A folder without
+/// a state was never promised to anybody: it is left alone, and said.
+fn load(folder: &Path, world_id: Uuid) -> Option<State> {
+    let error = match State::load(folder) {
+        Ok(state) => return Some(state),
+        Err(error) => error,
+    };
+    let id = folder.file_name()?.to_str()?.parse::<Uuid>().ok();
+    let process = id.and_then(|id| first_process(id, world_id));
+    if process.is_none() && error.kind() == io::ErrorKind::NotFound {
+        tracing::warn!(folder = %folder.display(), %error, "a session folder without a state");
+        return None;
+    }
+    tracing::error!(folder = %folder.display(), %error, process.pid = process.map(|process| process.pid),
+        "the state of a session cannot be read; it is kept, and the next command for it writes it anew");
+    let environment = process.and_then(|process| fs::read(environ(process.pid)).ok()).unwrap_or_default();
+    Some(State::salvaged(id?, process, &environment))
+}
+
+fn environ(pid: i32) -> PathBuf {
+    format!("/proc/{pid}/environ").into()
+}
+
+/// The process of a session that leads its group: the one that the driver started. The oldest, should there be several.
+fn first_process(session: Uuid, world_id: Uuid) -> Option<Identity> {
+    let all = processes::all();
+    let leads = all.iter().filter(|(pid, process)| process.group == **pid && !process.ended);
+    let ours = leads.filter(|(pid, _)| members::marks(**pid) == Some((world_id, session)));
+    let oldest = ours.min_by_key(|(pid, process)| (process.started, **pid));
+    oldest.map(|(pid, process)| Identity { pid: *pid, started: process.started })
 }
 
 /// Goes on where the last run ended.
@@ -60,7 +105,10 @@ fn finish(session: &Session, phase: Phase) {
             Ok(())
         }
         Phase::Hibernating => session.finish_hibernation(),
-        Phase::Deleting => session.finish_deletion(),
+        Phase::Deleting => {
+            let user_id = session.now().state.user_id.clone();
+            session.finish_deletion(&user_id)
+        }
         Phase::Hibernated | Phase::Failed => Ok(()),
     };
     if let Err(e) = done {
@@ -69,7 +117,7 @@ fn finish(session: &Session, phase: Phase) {
 }
 
 /// Kills every process of this world whose session is one of `doomed`, until none is left.
-pub(super) fn end_marked(world_id: Uuid, doomed: impl Fn(Uuid) -> bool) {
+fn end_marked(world_id: Uuid, doomed: impl Fn(Uuid) -> bool) {
     for _ in 0..ROUNDS {
         let found = marked(world_id).into_iter().filter(|(session, _)| doomed(*session)).collect::<Vec<_>>();
         if found.is_empty() {
@@ -77,29 +125,20 @@ pub(super) fn end_marked(world_id: Uuid, doomed: impl Fn(Uuid) -> bool) {
         }
         for (session, identity) in found {
             tracing::info!(session.id = %session, process.pid = identity.pid, "ends a process that its session left");
-            if let Some(handle) = process::handle(identity) {
-                let _ = pidfd_send_signal(handle, Signal::KILL); // gone in between is what is wanted
-            }
+            members::send(identity, Signal::KILL);
         }
     }
 }
 
-/// The living processes of a world and their sessions.
+/// The living processes of a world and their sessions. The start time is from before the marks were read: if the number changes
+/// hands in between, the later comparison fails and nobody is hit.
 fn marked(world_id: Uuid) -> Vec<(Uuid, Identity)> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| pid.cast_unsigned() != std::process::id()).filter_map(|pid| mark(pid, world_id)).collect()
-}
-
-/// Start time first: if the number changes hands in between, the later comparison fails and nobody is hit.
-fn mark(pid: i32, world_id: Uuid) -> Option<(Uuid, Identity)> {
-    let started = process::started(pid)?;
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let value = |name: &str| {
-        let entries = environment.split(|byte| *byte == 0);
-        let value = entries.filter_map(|e| e.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next()?;
-        Uuid::try_parse_ascii(value).ok()
+    let all = processes::all();
+    let mark = |(pid, process): (&i32, &processes::Process)| {
+        let (world, session) = members::marks(*pid)?;
+        let identity = Identity { pid: *pid, started: process.started };
+        (world == world_id && !process.ended && pid.cast_unsigned() != std::process::id())
+            .then_some((session, identity))
     };
-    (value(WORLD_MARK)? == world_id).then_some(())?;
-    Some((value(SESSION_MARK)?, Identity { pid, started }))
+    all.iter().filter_map(mark).collect()
 }

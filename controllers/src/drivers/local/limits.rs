@@ -1,12 +1,12 @@
 //! What a session's process may use, and what is really enforced of it.
 //!
 //! Enforced by the kernel, on every process of the session for itself: address space (`RLIMIT_AS`, from
-//! `resources.memory`), open files (`RLIMIT_NOFILE`), no core dumps. Not enforced: the sum over several processes of one
-//! session, and CPU; both need a cgroup, which an ordinary user may not make. A program that reserves far more address
-//! space than it uses (Chromium, Java, Go with race detection) needs a generous `memory`, or a driver opened with
-//! `enforce_memory: false`.
+//! `resources.memory`), open files (`RLIMIT_NOFILE`), no core dumps. The number of processes is limited by the kernel where the
+//! user has a uid of its own (`RLIMIT_NPROC` counts all of a uid), else they are counted, and a session that has too many is
+//! ended. Not enforced: the sum of memory over several processes of one session, and CPU; both need a cgroup, which an
+//! ordinary user may not make. A program that reserves far more address space than it uses (Chromium, Java, Go with race
+//! detection) needs a generous `memory`, or a driver opened with `enforce_memory: false`.
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use streams::{
     quantity,
     wire::{Failure, Resources},
@@ -14,7 +14,8 @@ use streams::{
 
 use crate::driver::{Spec, user_error};
 
-const OPEN_FILES: u64 = 65_536;
+/// Files that each process may have open.
+pub(super) const OPEN_FILES: u64 = 65_536;
 
 /// The limits of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,18 +33,4 @@ impl Limits {
         let memory = asked.map(|text| quantity::bytes(&text)).transpose();
         Ok(Self { memory: memory.map_err(|e| user_error("bad_resources", e.to_string()))? })
     }
-
-    /// Puts them on a process that has not started its program yet; what it starts inherits them.
-    pub(super) fn apply(self, pid: Pid) -> rustix::io::Result<()> {
-        set(pid, Resource::Core, 0)?;
-        set(pid, Resource::Nofile, OPEN_FILES)?;
-        self.memory.map_or(Ok(()), |bytes| set(pid, Resource::As, bytes))
-    }
-}
-
-/// Raising a hard limit is a privilege, so ours is the most that is asked for.
-fn set(pid: Pid, resource: Resource, wanted: u64) -> rustix::io::Result<()> {
-    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    let limit = Some(wanted.min(most));
-    prlimit(Some(pid), resource, Rlimit { current: limit, maximum: limit }).map(drop)
 }

@@ -1,26 +1,42 @@
 //! The platform `local`: a session is a process on the controller's own machine, in a folder of its own.
 //!
-//! Processes outlive the controller and are adopted by the next one. See `limits` for what is enforced and what is not;
-//! there is no isolation beyond a process's own user, so this is for machines whose sessions trust each other.
+//! Processes outlive the controller and are adopted by the next one. See `limits` for what is enforced and what is not, and
+//! `isolation` for what keeps sessions apart: users of the machine, where the controller is root; elsewhere nothing, so that is
+//! for machines whose sessions trust each other.
 
 mod adopt;
 mod connections;
+mod helper;
+mod homes;
+mod isolation;
 mod limits;
+mod listener;
+mod members;
 mod plan;
+mod policy;
 mod port;
+mod probe;
 mod process;
+mod processes;
 mod readiness;
+mod restart;
 mod session;
 mod signs;
+mod sockets;
+mod start;
 mod state;
 mod usage;
+mod users;
 mod watch;
+
+pub use helper::helper;
 
 use std::{
     collections::HashMap,
     fs::{self, File, TryLockError},
     io,
     ops::Range,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -33,9 +49,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec};
+use connections::Probes;
+use homes::Homes;
+use isolation::Isolation;
 use port::Ports;
 use session::Session;
 use state::State;
+use users::Users;
 
 /// Why a state folder could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +81,7 @@ pub enum Error {
 pub struct Config {
     /// Where everything is kept. One controller at a time.
     pub state_dir: PathBuf,
-    /// What `${STREAMSPACE_BIN}` stands for.
+    /// What `${STREAMSPACE_BIN}` stands for, and what helps the driver: its `main` calls [`helper`] before anything else.
     pub executable: PathBuf,
     /// Sessions that it will hold.
     pub sessions_max: u32,
@@ -75,6 +95,23 @@ pub struct Config {
     pub usage_interval: Duration,
     /// Whether `resources.memory` limits the address space.
     pub enforce_memory: bool,
+    /// Whether each user gets a uid of its own.
+    pub own_users: OwnUsers,
+    /// Processes that a user (where it has a uid of its own) or a session (elsewhere) may have.
+    pub processes_max: u64,
+    /// How often a session's processes are counted.
+    pub processes_interval: Duration,
+    /// Bytes of each of the two files that a session's log is kept in.
+    pub log_bytes: u64,
+}
+
+/// Who a session's processes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnUsers {
+    /// Users of their own where the controller is root and the kernel permits it; else the controller's own user, with a warning.
+    WherePossible,
+    /// Always the controller's own user.
+    Never,
 }
 
 impl Config {
@@ -90,6 +127,10 @@ impl Config {
             connections_interval: Duration::from_secs(10),
             usage_interval: Duration::from_secs(30),
             enforce_memory: true,
+            own_users: OwnUsers::WherePossible,
+            processes_max: 1024,
+            processes_interval: Duration::from_secs(2),
+            log_bytes: helper::log::FILE_MAX,
         }
     }
 }
@@ -99,6 +140,10 @@ struct Shared {
     config: Config,
     world_id: Uuid,
     ports: Ports,
+    homes: Homes,
+    users: Users,
+    isolation: Isolation,
+    probes: Probes,
     changes: mpsc::UnboundedSender<Uuid>,
     /// Ends the watchers when the driver is dropped; the processes stay.
     closed: CancellationToken,
@@ -111,6 +156,11 @@ impl Shared {
 
     fn folder(&self, session: Uuid) -> PathBuf {
         self.sessions_folder().join(session.to_string())
+    }
+
+    /// The name of a user's folder, and the uid that its processes have, if not the controller's.
+    fn user(&self, user_id: &str) -> io::Result<(String, Option<u32>)> {
+        self.users.enter(user_id, self.isolation.own_users())
     }
 
     fn changed(&self, session: Uuid) {
@@ -137,14 +187,27 @@ impl Local {
     pub fn open(config: Config) -> Result<Self, Error> {
         let folder = config.state_dir.clone();
         let failed = |source| Error::Folder { path: folder.clone(), source };
-        fs::create_dir_all(folder.join("sessions")).map_err(failed)?;
+        fs::create_dir_all(&folder).map_err(failed)?;
         // Paths of programs and homes are used from other working folders.
-        let config = Config { state_dir: fs::canonicalize(&folder).map_err(failed)?, ..config };
+        let config = Config {
+            state_dir: fs::canonicalize(&folder).map_err(failed)?,
+            executable: fs::canonicalize(&config.executable).unwrap_or_else(|_| config.executable.clone()),
+            ..config
+        };
         let lock = lock(&config.state_dir)?;
+        let isolation = Isolation::find(&config);
+        for folder in ["", "sessions", "homes"] {
+            state::private_folder(&config.state_dir.join(folder), isolation.folder_mode()).map_err(failed)?;
+        }
         let world_id = world_id(&config.state_dir)?;
+        let users = Users::open(&config.state_dir, world_id).map_err(failed)?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let (closed, ports) = (CancellationToken::new(), Ports::new(config.ports.clone()));
-        let shared = Arc::new(Shared { config, world_id, ports, changes: sender, closed: closed.clone() });
+        let (homes, probes) = (Homes::new(&config.state_dir), Probes::default());
+        let closing = closed.clone();
+        let changes = sender;
+        let shared = Shared { config, world_id, ports, homes, users, isolation, probes, changes, closed: closing };
+        let shared = Arc::new(shared);
         let adopted = adopt::sessions(&shared).map_err(failed)?;
         let sessions = Arc::new(Sessions::new(adopted.into_iter().map(|session| (session.id, session)).collect()));
         tokio::spawn(signs::look(shared.clone(), Arc::downgrade(&sessions)));
@@ -239,7 +302,7 @@ impl Driver for Local {
 /// Held as long as the file is open, so also after a kill it is free again.
 fn lock(folder: &Path) -> Result<File, Error> {
     let failed = |source| Error::Folder { path: folder.into(), source };
-    let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(failed)?;
+    let file = File::options().create(true).append(true).mode(0o600).open(folder.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse(folder.into())),

@@ -3,17 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use streams::wire::{Failure, Local, Readiness, line_of};
+use streams::wire::{Failure, Local, line_of};
 use uuid::Uuid;
 
-use super::Config;
-use super::limits::Limits;
+use super::{
+    Config,
+    helper::Launch,
+    isolation::reachable,
+    limits::{Limits, OPEN_FILES},
+};
 use crate::driver::{Spec, user_error};
 
 /// Tells a session's processes by their environment.
 pub(super) const SESSION_MARK: &str = "STREAMSPACE_SESSION_ID";
 /// Tells the processes of one state folder from those of another.
 pub(super) const WORLD_MARK: &str = "STREAMSPACE_WORLD_ID";
+
+/// Whose session it is.
+pub(super) const USER_ID: &str = "STREAMSPACE_USER_ID";
 
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -26,16 +33,8 @@ pub(super) struct Place<'a> {
     pub(super) port: u16,
     pub(super) executable: &'a Path,
     pub(super) enforce_memory: bool,
-}
-
-/// What is executed.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) environment: Vec<(String, String)>,
-    pub(super) working_dir: PathBuf,
-    pub(super) limits: Limits,
+    /// It will run as a user of its own, who may be unable to reach what the controller can.
+    pub(super) own_user: bool,
 }
 
 /// The template's block for this platform.
@@ -55,12 +54,13 @@ pub(super) fn runnable(spec: &Spec, config: &Config, world_id: Uuid) -> Result<S
     let block = local(spec)?;
     let (home, executable) = (config.state_dir.as_path(), config.executable.as_path());
     let (session_id, enforce_memory) = (Uuid::nil(), config.enforce_memory);
-    let place = Place { session_id, user_id: "", world_id, home, port: 0, executable, enforce_memory };
+    let own_user = false; // known only where it is started
+    let place = Place { session_id, user_id: "", world_id, home, port: 0, executable, enforce_memory, own_user };
     let program = block.command.first().map(|program| expand(program, &place)).unwrap_or_default();
     let below_home =
         program.contains('/') && (!program.starts_with('/') || program.starts_with(&*home.to_string_lossy()));
     if !below_home {
-        find(&program, home, &environment(spec, &place))?;
+        find(&program, home, &environment(spec, &place), &place)?;
     }
     Limits::of(spec, enforce_memory)?;
     Ok(block.command.join(" "))
@@ -77,25 +77,20 @@ pub(super) fn in_manifest(failure: Failure, manifest: &str) -> Failure {
     Failure { message: format!("{line}{}", failure.message), ..failure }
 }
 
-/// How it is known to be ready.
-pub(super) fn readiness(spec: &Spec) -> Readiness {
-    let block = local(spec).ok().and_then(|block| block.readiness.clone());
-    block.unwrap_or(Readiness { path: None, timeout: None })
-}
-
-impl Plan {
-    pub(super) fn new(spec: &Spec, place: &Place<'_>) -> Result<Self, Failure> {
-        let block = local(spec)?;
-        let mut arguments = block.command.iter().map(|argument| expand(argument, place)).collect::<Vec<_>>();
-        let environment = environment(spec, place);
-        let working_dir =
-            place.home.join(block.working_dir.as_deref().map(|dir| expand(dir, place)).unwrap_or_default());
-        if working_dir != place.home && !working_dir.starts_with(place.home) && !working_dir.is_dir() {
-            return Err(user_error("no_working_dir", format!("{} is no folder", working_dir.display())));
-        }
-        let program = find(&arguments.remove(0), &working_dir, &environment)?;
-        Ok(Self { program, arguments, environment, working_dir, limits: Limits::of(spec, place.enforce_memory)? })
+/// Everything that is executed, but for whom.
+pub(super) fn launch(spec: &Spec, place: &Place<'_>) -> Result<Launch, Failure> {
+    let block = local(spec)?;
+    let mut arguments = block.command.iter().map(|argument| expand(argument, place)).collect::<Vec<_>>();
+    let environment = environment(spec, place);
+    let working_dir = place.home.join(block.working_dir.as_deref().map(|dir| expand(dir, place)).unwrap_or_default());
+    if working_dir != place.home && !working_dir.starts_with(place.home) && !working_dir.is_dir() {
+        return Err(user_error("no_working_dir", format!("{} is no folder", working_dir.display())));
     }
+    let program = find(&arguments.remove(0), &working_dir, &environment, place)?;
+    let memory = Limits::of(spec, place.enforce_memory)?.memory;
+    let (itself, home) = (program == place.executable, place.home.to_owned());
+    let (open_files, owner) = (OPEN_FILES, None);
+    Ok(Launch { program, itself, arguments, environment, working_dir, home, memory, open_files, owner })
 }
 
 /// Nothing of the controller's own environment but the search path: it may hold secrets.
@@ -104,7 +99,7 @@ fn environment(spec: &Spec, place: &Place<'_>) -> Vec<(String, String)> {
         ("HOME", place.home.display().to_string()),
         ("PORT", place.port.to_string()),
         (SESSION_MARK, place.session_id.to_string()),
-        ("STREAMSPACE_USER_ID", place.user_id.to_owned()),
+        (USER_ID, place.user_id.to_owned()),
         (WORLD_MARK, place.world_id.to_string()),
     ];
     let defaults = [
@@ -144,16 +139,38 @@ fn bare(text: &str, name: &str, value: &str) -> String {
 }
 
 /// Looked up here and not by the child, so that a missing program is told from one that failed.
-fn find(program: &str, working_dir: &Path, environment: &[(String, String)]) -> Result<PathBuf, Failure> {
-    let executable = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+fn find(
+    program: &str,
+    working_dir: &Path,
+    environment: &[(String, String)],
+    place: &Place<'_>,
+) -> Result<PathBuf, Failure> {
+    let executable = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+    // The driver's own program is executed through a handle, and a home is its user's.
+    let reached =
+        |path: &Path| !place.own_user || path == place.executable || path.starts_with(place.home) || reachable(path);
     let missing = |place: &str| user_error("program_not_found", format!("program {program:?} was not found{place}"));
+    let hidden = |path: &Path| {
+        let message = format!(
+            "program {} cannot be executed by the session's own user: it, or a folder above it, is closed to others",
+            path.display()
+        );
+        user_error("program_not_found", message)
+    };
     if program.contains('/') {
-        return Some(working_dir.join(program)).filter(executable).ok_or_else(|| missing(" or cannot be executed"));
+        let path = Some(working_dir.join(program)).filter(|path| executable(path));
+        let path = path.ok_or_else(|| missing(" or cannot be executed"))?;
+        return if reached(&path) { Ok(path) } else { Err(hidden(&path)) };
     }
     let path = environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
     let path = path.unwrap_or(DEFAULT_PATH);
-    let found = std::env::split_paths(path).map(|folder| folder.join(program)).find(executable);
-    found.ok_or_else(|| missing(&format!(" in {path}")))
+    let found = std::env::split_paths(path).map(|folder| folder.join(program)).filter(|path| executable(path));
+    let found = found.collect::<Vec<_>>();
+    match (found.iter().find(|path| reached(path)), found.first()) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Some(path)) => Err(hidden(path)),
+        (None, None) => Err(missing(&format!(" in {path}"))),
+    }
 }
 
 #[cfg(test)]

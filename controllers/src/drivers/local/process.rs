@@ -1,28 +1,25 @@
-//! One process and all that it starts: spawned behind a gate, watched through a pidfd, ended as a group.
+//! One process: spawned behind a gate, watched through a pidfd.
 //!
-//! The gate: the child is a shell that waits for a line before it becomes the program. So the program runs only after its
-//! pid is on disk and its limits are set, and if the controller dies before that, the pipe closes and the child ends. No
-//! kill can leave a process that nobody knows.
+//! The gate: the child is a helper that waits for its plan before it becomes the program. So the program runs only after its
+//! pid is on disk, and if the controller dies before that, the pipe closes and the child ends. No kill can leave a process
+//! that nobody knows.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs,
+    io::{self, PipeWriter, Write},
     os::fd::{AsFd, OwnedFd},
     os::unix::process::CommandExt,
+    path::Path,
     process::{ChildStdin, Command, Stdio},
-    time::Duration,
 };
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open, waitid,
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use tokio::{io::Interest, io::unix::AsyncFd, sync::watch};
+
+use super::{
+    helper::{self, Launch},
+    state::Identity,
 };
-use tokio::{io::Interest, io::unix::AsyncFd, sync::watch, time::timeout};
-
-use super::{plan::Plan, state::Identity};
-
-const GATE: &str = r#"read -r _ && exec "$@""#;
-/// A killed process goes when the kernel lets it; one that hangs in a device may not.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,30 +44,45 @@ impl std::fmt::Display for Exit {
 pub(super) struct Gate(ChildStdin);
 
 impl Gate {
-    /// Lets the program start. Its standard input is at its end from then on.
-    pub(super) fn open(mut self) -> io::Result<()> {
-        self.0.write_all(b"\n")
+    /// Lets the program start, as `launch` says.
+    pub(super) fn open(mut self, launch: &Launch) -> io::Result<()> {
+        let mut line = serde_json::to_vec(launch)?;
+        line.push(b'\n');
+        self.0.write_all(&line)
     }
 }
 
 /// Starts a child that waits at its gate, in a process group of its own so that it outlives this process.
-pub(super) fn spawn(plan: &Plan, log: File) -> io::Result<(Identity, Gate)> {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", GATE, "sh"])
-        .arg(&plan.program)
-        .args(&plan.arguments)
+pub(super) fn spawn(executable: &Path, log: PipeWriter) -> io::Result<(Identity, Gate)> {
+    let mut child = Command::new(executable)
+        .args([helper::WORD, helper::LAUNCH])
         .env_clear()
-        .envs(plan.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&plan.working_dir)
+        .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()?;
-    let pid = child.id() as i32;
     let gate = child.stdin.take().map(Gate).ok_or_else(|| io::Error::other("the child has no standard input"))?;
+    Ok((identity(child.id())?, gate))
+}
+
+/// Starts the process that keeps a session's log in `folder`, and answers the pipe that it reads. Has to be called inside of a
+/// tokio runtime, which reaps it.
+pub(super) fn spawn_log(executable: &Path, folder: &Path, file_max: u64) -> io::Result<(Identity, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    let mut command = tokio::process::Command::new(executable);
+    command.args([helper::WORD, helper::LOG, &file_max.to_string()]).env_clear().current_dir(folder).process_group(0);
+    let mut child = command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let identity = identity(child.id().unwrap_or_default())?;
+    tokio::spawn(async move { child.wait().await });
+    Ok((identity, writer))
+}
+
+fn identity(pid: u32) -> io::Result<Identity> {
+    let pid = pid.cast_signed();
     let started = started(pid).ok_or_else(|| io::Error::other("the child ended at once"))?;
-    Ok((Identity { pid, started }, gate))
+    Ok(Identity { pid, started })
 }
 
 /// When a living process started; `None` for the dead, and for those that only wait to be reaped.
@@ -83,7 +95,7 @@ pub(super) fn started(pid: i32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-pub(super) fn pid(identity: Identity) -> Option<Pid> {
+fn pid(identity: Identity) -> Option<Pid> {
     Pid::from_raw(identity.pid)
 }
 
@@ -101,17 +113,12 @@ pub(super) fn reap(identity: Identity) {
     }
 }
 
-/// Waits for the end, ends what is left of the group, and reaps.
-pub(super) async fn wait(identity: Identity, handle: OwnedFd) -> io::Result<Exit> {
+/// Waits for the end, and reaps.
+pub(super) async fn wait(handle: OwnedFd) -> io::Result<Exit> {
     #[allow(deprecated)] // its flaw is with types that may close their descriptor early; an `OwnedFd` does not
     let handle = AsyncFd::with_interest(handle, Interest::READABLE)?;
     handle.readable().await?.retain_ready();
     let fd = handle.get_ref().as_fd();
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // A child of ours is a zombie now and holds its group's number: nobody else can be hit. Others may be gone entirely.
-    if waitid(WaitId::PidFd(fd), look).is_ok() {
-        pid(identity).map(|pid| kill_process_group(pid, Signal::KILL));
-    }
     let status = waitid(WaitId::PidFd(fd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG).ok().flatten();
     let code = status.as_ref().and_then(|status| status.exit_status()).map(Exit::Code);
     let signal = || status.as_ref().and_then(|status| status.terminating_signal()).map(Exit::Signal);
@@ -135,25 +142,5 @@ impl Process {
         let mut exit = self.exit.clone();
         let ended = exit.wait_for(Option::is_some).await;
         ended.ok().and_then(|exit| *exit).unwrap_or(Exit::Unseen)
-    }
-
-    /// Ends the whole group: first by asking, after `grace` by killing. False where it would not go.
-    pub(super) async fn stop(&self, grace: Duration) -> bool {
-        if !grace.is_zero() {
-            self.signal(Signal::TERM);
-            if timeout(grace, self.exited()).await.is_ok() {
-                return true;
-            }
-        }
-        self.signal(Signal::KILL);
-        timeout(KILL_PATIENCE, self.exited()).await.is_ok()
-    }
-
-    fn signal(&self, signal: Signal) {
-        // As long as its end was not seen the number is still this process's own.
-        if let Some(pid) = pid(self.identity).filter(|_| self.alive()) {
-            let _ = kill_process_group(pid, signal); // an empty group is what is wanted
-            let _ = kill_process(pid, signal); // it may have left its group
-        }
     }
 }

@@ -4,46 +4,53 @@
 //! leaves a phase (`starting`, `hibernating`, `deleting`) from which the next call, or the next start, goes on.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use streams::{
-    crash::{Moment, point},
-    wire::Failure,
-};
-use tokio::sync::Mutex as Turn;
+use streams::wire::Failure;
+use tokio::sync::{Mutex as Turn, watch};
 use uuid::Uuid;
 
 use super::{
-    Shared, adopt,
-    plan::{self, Place, Plan},
+    Shared,
+    helper::log,
+    members::Scope,
+    policy,
     process::{self, Process},
-    readiness,
-    state::{Phase, State},
+    restart::Restarted,
+    state::{Identity, Phase, State},
     usage::Usage,
 };
-use crate::driver::{Desired, Goal, Observed, retryable};
+use crate::driver::{Desired, Goal, Observed, Spec, retryable};
+
+/// The log's writer ends with the last process that writes; what that left in the pipe takes it a moment.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+const LOG_LOOK: Duration = Duration::from_millis(2);
 
 /// What is known now: the state as it is on disk, and what only this run has.
 pub(super) struct Now {
     pub(super) state: State,
     pub(super) process: Option<Process>,
+    /// It was started, and was not seen to be ready yet.
+    pub(super) settling: bool,
+    pub(super) restarted: Restarted,
     connections: u32,
     usage: Option<Usage>,
     /// Deleted, and no longer in the table: whoever still holds it looks again.
-    gone: bool,
+    pub(super) gone: bool,
 }
 
 pub(super) struct Session {
     pub(super) id: Uuid,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) shared: Arc<Shared>,
     /// One step at a time; a step may wait for a process.
     pub(super) turn: Turn<()>,
+    /// The newest generation that was asked for: a step for an older one stops waiting for readiness.
+    pub(super) wanted: watch::Sender<i64>,
     now: Mutex<Now>,
 }
 
@@ -53,8 +60,10 @@ impl Session {
         if let Some(port) = state.port {
             shared.ports.hold(port, id);
         }
-        let now = Now { state, process: None, connections: 0, usage: None, gone: false };
-        Arc::new(Self { id, folder, shared, turn: Turn::new(()), now: Mutex::new(now) })
+        let wanted = watch::Sender::new(state.generation);
+        let (restarted, settling) = (Restarted::default(), false);
+        let now = Now { state, process: None, settling, restarted, connections: 0, usage: None, gone: false };
+        Arc::new(Self { id, folder, shared, turn: Turn::new(()), wanted, now: Mutex::new(now) })
     }
 
     pub(super) fn now(&self) -> MutexGuard<'_, Now> {
@@ -63,7 +72,15 @@ impl Session {
 
     pub(super) fn observed(&self) -> Observed {
         let now = self.now();
-        now.state.observed(now.connections, now.usage.map(Usage::shown))
+        let observed = now.state.observed(now.connections, now.usage.map(Usage::shown));
+        match now.restarted.message() {
+            Some(message) if now.state.phase == Phase::Running => {
+                let restarting = now.settling || now.process.is_none();
+                let phase = if restarting { Some("Restarting".to_owned()) } else { observed.phase };
+                Observed { message: Some(message.to_owned()), phase, ..observed }
+            }
+            _ => observed,
+        }
     }
 
     pub(super) fn gone(&self) -> bool {
@@ -88,10 +105,10 @@ impl Session {
         std::mem::replace(&mut now.connections, connections) != connections
     }
 
-    /// The first process of a session that runs.
-    pub(super) fn live_pid(&self) -> Option<i32> {
+    /// The first process of a session that has one.
+    pub(super) fn leader(&self) -> Option<Identity> {
         let now = self.now();
-        now.state.process.filter(|_| now.state.phase == Phase::Running).map(|process| process.pid)
+        now.state.process.filter(|_| matches!(now.state.phase, Phase::Starting | Phase::Running))
     }
 
     /// Notes what it uses; true where that is worth a report: it counts as use, or is another amount than was noted last.
@@ -110,6 +127,11 @@ impl Session {
 
     /// Makes it match; `None` where it was deleted while this call waited for its turn.
     pub(super) async fn ensure(self: &Arc<Self>, desired: &Desired) -> Option<Result<Observed, Failure>> {
+        self.wanted.send_if_modified(|newest| {
+            let newer = desired.generation > *newest;
+            *newest = desired.generation.max(*newest);
+            newer
+        });
         let _turn = self.turn.lock().await;
         if self.gone() {
             return None;
@@ -124,75 +146,6 @@ impl Session {
         })
     }
 
-    async fn run(self: &Arc<Self>, desired: &Desired) -> Result<Observed, Failure> {
-        let process = self.now().process.clone().filter(Process::alive);
-        let (phase, process) = match process {
-            Some(process) => {
-                self.change(|state| note(state, desired))?;
-                (self.now().state.phase, process)
-            }
-            None => (Phase::Starting, self.start(desired)?),
-        };
-        if phase != Phase::Running {
-            self.settle(&process).await?;
-        }
-        Ok(self.observed())
-    }
-
-    /// Everything from the decision to a process that runs its program. Nothing in here waits, so nothing in here can be
-    /// left half done by a caller that gives up.
-    fn start(self: &Arc<Self>, desired: &Desired) -> Result<Process, Failure> {
-        let spec = desired.spec.clone().or_else(|| self.now().state.spec.clone()).unwrap_or_default();
-        let (fresh, before) = (!self.folder.exists(), self.now().state.port);
-        let port = self.shared.ports.claim(self.id, before)?;
-        let home = self.home();
-        let place = Place {
-            session_id: self.id,
-            user_id: &desired.user_id,
-            world_id: self.shared.world_id,
-            home: &home,
-            port,
-            executable: &self.shared.config.executable,
-            enforce_memory: self.shared.config.enforce_memory,
-        };
-        let plan = Plan::new(&spec, &place).inspect_err(|_| {
-            if fresh {
-                self.forget();
-            }
-        })?;
-        self.change(|state| {
-            note(state, desired);
-            state.spec = Some(spec);
-            (state.phase, state.port, state.process, state.failure) = (Phase::Starting, Some(port), None, None);
-        })?;
-        self.launch(&plan).map_err(|e| retryable("spawn_failed", format!("{}: {e}", plan.program.display())))
-    }
-
-    fn launch(self: &Arc<Self>, plan: &Plan) -> Result<Process, io::Error> {
-        fs::create_dir_all(self.home())?;
-        fs::create_dir_all(&plan.working_dir)?;
-        let (identity, gate) = process::spawn(plan, self.new_log()?)?;
-        point("driver.ensure", Moment::During); // the worst one: there is a process, and nothing on disk says so
-        self.change(|state| state.process = Some(identity)).map_err(|e| io::Error::other(e.message))?;
-        let pid = process::pid(identity).ok_or(io::ErrorKind::InvalidData)?;
-        plan.limits.apply(pid)?;
-        let process = self.adopt(identity).ok_or_else(|| io::Error::other("the process is gone"))?;
-        gate.open()?;
-        Ok(process)
-    }
-
-    async fn settle(&self, process: &Process) -> Result<(), Failure> {
-        let (port, spec) = {
-            let now = self.now();
-            (now.state.port.unwrap_or_default(), now.state.spec.clone().unwrap_or_default())
-        };
-        let ready = readiness::wait(port, &plan::readiness(&spec), process, &self.log()).await;
-        let Err(failure) = ready else { return self.change(|state| state.phase = Phase::Running) };
-        self.end(Duration::ZERO).await?;
-        self.change(|state| (state.phase, state.failure) = (Phase::Failed, Some(failure.clone())))?;
-        Err(failure)
-    }
-
     async fn hibernate(&self, desired: &Desired) -> Result<Observed, Failure> {
         self.change(|state| {
             note(state, desired);
@@ -203,52 +156,80 @@ impl Session {
         Ok(self.observed())
     }
 
-    /// What is left to do once nothing runs any more.
+    /// What is left to do once nothing runs any more. Its home stays, persistent or not.
     pub(super) fn finish_hibernation(&self) -> Result<(), Failure> {
-        let persistent = self.now().state.spec.as_ref().is_some_and(|spec| spec.persistent_home);
-        if !persistent {
-            remove(&self.home())?;
-        }
         self.change(|state| (state.phase, state.failure) = (Phase::Hibernated, None))
     }
 
     async fn delete(&self, desired: &Desired) -> Result<Observed, Failure> {
-        self.change(|state| {
+        let noted = self.change(|state| {
             note(state, desired);
             state.phase = Phase::Deleting;
-        })?;
+        });
+        if let Err(e) = noted {
+            // A full disk must not keep a deletion from making room. Cut short, it comes again.
+            tracing::warn!(session.id = %self.id, error = %e.message, "deletes without having written it down");
+        }
         self.end(self.grace(desired)).await?;
-        self.finish_deletion()?;
+        self.finish_deletion(&desired.user_id)?;
         Ok(Observed::deleted(self.id, desired.generation))
     }
 
-    /// The home first and the state last, so that a kill in between is picked up again.
-    pub(super) fn finish_deletion(&self) -> Result<(), Failure> {
-        remove(&self.home())?;
+    /// The home first and the state last, so that a kill in between is picked up again. What was persistent is the user's: it is
+    /// not in the session's folder, or moves out of it.
+    pub(super) fn finish_deletion(&self, user_id: &str) -> Result<(), Failure> {
+        let inside = self.folder.join("home");
+        let scratch = self.now().state.spec.as_ref().is_some_and(|spec| !spec.persistent_home);
+        if !scratch && inside.exists() {
+            let (name, _) = self.shared.user(user_id).map_err(|e| retryable("state_folder", e.to_string()))?;
+            let kept = self.shared.homes.keep(&inside, &name, self.id);
+            kept.map_err(|e| retryable("state_folder", format!("{} cannot be kept: {e}", inside.display())))?;
+        }
+        remove(&inside)?;
         remove(&self.folder)?;
         self.forget();
         Ok(())
     }
 
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.shared.ports.release(self.id);
+        self.shared.homes.release(self.id);
         self.now().gone = true;
     }
 
-    /// Ends its process, and whatever carries its mark outside of the process's group.
-    async fn end(&self, grace: Duration) -> Result<(), Failure> {
-        let process = self.now().process.clone();
-        if let Some(process) = process
-            && !process.stop(grace).await
-        {
-            return Err(retryable("stop_timeout", format!("process {} does not end", process.identity.pid)));
+    pub(super) fn scope(&self) -> Scope {
+        let leader = self.now().state.process;
+        Scope { world_id: self.shared.world_id, session_id: self.id, leader }
+    }
+
+    /// Ends all its processes, and frees its home.
+    pub(super) async fn end(&self, grace: Duration) -> Result<(), Failure> {
+        if !self.scope().end(grace).await {
+            return Err(retryable("stop_timeout", format!("processes of session {} do not end", self.id)));
         }
-        adopt::end_marked(self.shared.world_id, |session| session == self.id);
+        let process = self.now().process.clone();
+        if let Some(process) = process {
+            process.exited().await; // it is gone; whoever watches it notes that, and reaps it
+        }
+        self.drain_log().await;
+        self.shared.homes.release(self.id);
         {
             let mut now = self.now();
-            (now.process, now.usage) = (None, None);
+            (now.process, now.usage, now.settling) = (None, None, false);
         }
-        self.change(|state| state.process = None)
+        self.change(|state| (state.process, state.log_writer) = (None, None))
+    }
+
+    /// Waits until what it wrote is in its log.
+    pub(super) async fn drain_log(&self) {
+        let writer = self.now().state.log_writer;
+        let writes = || writer.is_some_and(|writer| process::started(writer.pid) == Some(writer.started));
+        let drained = async {
+            while writes() {
+                tokio::time::sleep(LOG_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(LOG_PATIENCE, drained).await; // only a message would lack its end
     }
 
     /// Changes the state on disk, then here: what is answered is always what a restart would find.
@@ -258,7 +239,7 @@ impl Session {
         change(&mut state);
         if state != now.state {
             state
-                .save(&self.folder)
+                .save(&self.folder, self.shared.isolation.folder_mode())
                 .map_err(|e| retryable("state_folder", format!("{}: {e}", self.folder.display())))?;
             now.state = state;
         }
@@ -266,27 +247,23 @@ impl Session {
     }
 
     fn grace(&self, desired: &Desired) -> Duration {
-        if desired.force { Duration::ZERO } else { self.shared.config.grace }
+        if desired.force { Duration::ZERO } else { self.template_grace() }
     }
 
-    fn home(&self) -> PathBuf {
-        self.folder.join("home")
+    pub(super) fn template_grace(&self) -> Duration {
+        policy::grace(&self.spec(), self.shared.config.grace)
+    }
+
+    pub(super) fn spec(&self) -> Arc<Spec> {
+        self.now().state.spec.clone().unwrap_or_default()
     }
 
     pub(super) fn log(&self) -> PathBuf {
-        self.folder.join("output.log")
-    }
-
-    /// The log of one run; the one before it is kept beside it.
-    fn new_log(&self) -> io::Result<File> {
-        match fs::rename(self.log(), self.folder.join("output.log.1")) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => File::create(self.log()),
-        }
+        self.folder.join(log::CURRENT)
     }
 }
 
-fn note(state: &mut State, desired: &Desired) {
+pub(super) fn note(state: &mut State, desired: &Desired) {
     state.generation = desired.generation;
     state.user_id.clone_from(&desired.user_id);
 }

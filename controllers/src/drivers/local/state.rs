@@ -5,9 +5,10 @@
 //! caller could overtake a later one.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::Path,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use streams::wire::{Failure, Resources, SessionState};
 use uuid::Uuid;
 
+use super::{members::value, plan::USER_ID};
 use crate::driver::{Observed, Spec};
 
 const FILE: &str = "state.json";
@@ -45,7 +47,7 @@ impl Phase {
 }
 
 /// One process for as long as the machine is up: pids come again, a pid with its start time does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) pid: i32,
     /// Clock ticks since boot, field 22 of `/proc/<pid>/stat`.
@@ -67,6 +69,15 @@ pub(super) struct State {
     pub(super) spec: Option<Arc<Spec>>,
     #[serde(default)]
     pub(super) failure: Option<Failure>,
+    /// Where its home is, from its first start on.
+    #[serde(default)]
+    pub(super) home: Option<PathBuf>,
+    /// Who its processes are, where that is not the controller's own user.
+    #[serde(default)]
+    pub(super) uid: Option<u32>,
+    /// What writes its log.
+    #[serde(default)]
+    pub(super) log_writer: Option<Identity>,
 }
 
 impl State {
@@ -81,6 +92,24 @@ impl State {
             process: None,
             spec: None,
             failure: None,
+            home: None,
+            uid: None,
+            log_writer: None,
+        }
+    }
+
+    /// Of a session whose file cannot be read: what its process says of it. No report of it can be newer than one that the
+    /// engine has, and the next command brings the rest.
+    pub(super) fn salvaged(session_id: Uuid, process: Option<Identity>, environment: &[u8]) -> Self {
+        let text = |name| std::str::from_utf8(value(environment, name)?).ok();
+        Self {
+            user_id: text(USER_ID).unwrap_or_default().to_owned(),
+            generation: 0,
+            phase: if process.is_some() { Phase::Running } else { Phase::Hibernated },
+            port: text("PORT").and_then(|port| port.parse().ok()),
+            process,
+            home: text("HOME").map(PathBuf::from),
+            ..Self::new(session_id)
         }
     }
 
@@ -88,8 +117,8 @@ impl State {
         Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?)
     }
 
-    pub(super) fn save(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
+    pub(super) fn save(&self, folder: &Path, mode: u32) -> io::Result<()> {
+        private_folder(folder, mode)?;
         replace(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)
     }
 
@@ -111,12 +140,27 @@ impl State {
     }
 }
 
-/// Replaces a file so that it survives a loss of power, whole or not at all.
+/// Makes a folder with exactly these rights, whatever the umask; one that is there gets them.
+pub(super) fn private_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let now = fs::symlink_metadata(folder)?;
+    if now.permissions().mode() & 0o777 != mode {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// Replaces a file so that it survives a loss of power, whole or not at all. Nobody else may read it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("new");
-    let mut file = File::create(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
+    // Half a file would take room that a full disk does not have.
+    write(&aside, bytes).and_then(|()| fs::rename(&aside, path)).inspect_err(|_| drop(fs::remove_file(&aside)))?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?; // one that a kill left may have others
+    file.write_all(bytes)?;
+    file.sync_all()
 }

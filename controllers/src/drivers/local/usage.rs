@@ -1,16 +1,17 @@
 //! What each session uses, from one walk over the kernel's processes for all of them.
 //!
-//! A process is a session's where it is in the group of the session's first process, or descends from it. What left the group
-//! and lost its parent is not counted, only found when the session ends.
+//! A process is a session's where it is in the group of the session's first process, or descends from it. CPU of children
+//! that ended is counted too: a build is made of processes that live shorter than a look at them. What left the group, lost
+//! its parent and ended between two looks is not seen.
 
-use std::{collections::HashMap, fs};
+use std::collections::{HashMap, HashSet};
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use streams::wire::Resources;
 use tokio::time::Instant;
 
-/// Generations of processes that are followed up to a session.
-const DEPTH: usize = 64;
+use super::processes::{self, Process, Processes};
+
 /// Changes below these are not worth a report: thousandths of a core, and bytes.
 const SOME_CPU: u64 = 50;
 const SOME_MEMORY: u64 = 16 << 20;
@@ -39,91 +40,98 @@ impl Usage {
     }
 }
 
-/// One process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    parent: i32,
-    group: i32,
-    ticks: u64,
-    pages: u64,
-}
+/// One look: every process of a session, by its pid, with the session's first one.
+type Look = HashMap<i32, (i32, Process)>;
 
 /// Measures CPU between two looks.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    last: HashMap<i32, (u64, Instant)>,
+    last: Look,
+    sessions: HashSet<i32>,
+    at: Option<Instant>,
 }
 
 impl Meter {
     /// What the sessions with these first processes use; a session is in it from its second look on.
     pub(super) fn read(&mut self, sessions: impl Iterator<Item = i32>, now: Instant) -> HashMap<i32, Usage> {
-        let mut sums = sessions.map(|pid| (pid, (0, 0))).collect::<HashMap<_, (u64, u64)>>();
-        let processes = processes();
-        for (pid, process) in &processes {
-            if let Some(session) = owner(*pid, &processes, |pid| sums.contains_key(&pid))
-                && let Some((ticks, pages)) = sums.get_mut(&session)
-            {
-                (*ticks, *pages) = (*ticks + process.ticks, *pages + process.pages);
-            }
-        }
-        let last = std::mem::take(&mut self.last);
-        self.last = sums.iter().map(|(pid, (ticks, _))| (*pid, (*ticks, now))).collect();
-        let usage = |(pid, (ticks, pages)): (i32, (u64, u64))| {
-            let (before, then) = last.get(&pid)?;
-            let millis = u64::try_from((now - *then).as_millis()).ok().filter(|millis| *millis > 0)?;
-            // The time of a process that ended is gone from the sum.
-            let millicores = ticks.saturating_sub(*before) * 1_000_000 / clock_ticks_per_second() / millis;
-            Some((pid, Usage { millicores, memory: pages * page_size() as u64 }))
+        self.compare(sessions.collect(), &processes::all(), now)
+    }
+
+    fn compare(&mut self, sessions: HashSet<i32>, all: &Processes, now: Instant) -> HashMap<i32, Usage> {
+        let belongs = |(pid, process): (&i32, &Process)| {
+            processes::owner(*pid, all, |pid| sessions.contains(&pid)).map(|session| (*pid, (session, *process)))
         };
-        sums.into_iter().filter_map(usage).collect()
+        let look = all.iter().filter_map(belongs).collect::<Look>();
+        let used = used(&self.last, &look);
+        let millis = self.at.and_then(|then| u64::try_from((now - then).as_millis()).ok()).filter(|millis| *millis > 0);
+        let mut pages = HashMap::<i32, u64>::new();
+        look.values().for_each(|(session, process)| *pages.entry(*session).or_default() += process.pages);
+        let usage = |session: &i32| {
+            let ticks = used.get(session).copied().unwrap_or(0);
+            let millicores = ticks * 1_000_000 / clock_ticks_per_second() / millis?;
+            let memory = pages.get(session).copied().unwrap_or(0) * page_size() as u64;
+            Some((*session, Usage { millicores, memory }))
+        };
+        let usages = sessions.iter().filter(|session| self.sessions.contains(*session)).filter_map(usage).collect();
+        (self.last, self.sessions, self.at) = (look, sessions, Some(now));
+        usages
     }
 }
 
-/// The session that a process belongs to.
-fn owner(pid: i32, processes: &HashMap<i32, Process>, session: impl Fn(i32) -> bool) -> Option<i32> {
-    let mut pid = pid;
-    for _ in 0..DEPTH {
-        let process = processes.get(&pid)?;
-        if let Some(found) = [pid, process.group].into_iter().find(|id| session(*id)) {
-            return Some(found);
+/// Ticks of CPU between two looks, by session.
+///
+/// When a process is waited for, all that it ever used moves to its parent's account for children. What was counted there
+/// before is taken off again, but never more than the account grew by: a parent need not wait.
+fn used(before: &Look, after: &Look) -> HashMap<i32, u64> {
+    let same =
+        |pid: &i32, process: &Process| before.get(pid).map(|(_, old)| old).filter(|old| old.started == process.started);
+    let mut counted_before = HashMap::<i32, u64>::new();
+    for (pid, (_, gone)) in before {
+        if after.get(pid).is_none_or(|(_, now)| now.started != gone.started) {
+            *counted_before.entry(gone.parent).or_default() += gone.own + gone.children;
         }
-        pid = process.parent;
     }
-    None
-}
-
-fn processes() -> HashMap<i32, Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| Some((pid, process(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect()
-}
-
-/// A line of `/proc/<pid>/stat`. The name may hold spaces and brackets, so fields count from the last bracket.
-fn process(stat: &str) -> Option<Process> {
-    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect::<Vec<_>>();
-    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok(); // the first one here is field 3
-    let (parent, group) = (fields.get(1)?.parse().ok()?, fields.get(2)?.parse().ok()?);
-    Some(Process { parent, group, ticks: number(14)? + number(15)?, pages: number(24)? })
+    let mut sums = HashMap::new();
+    for (pid, (session, now)) in after {
+        let (own, children) = same(pid, now).map_or((0, 0), |old| (old.own, old.children));
+        let inherited = now.children.saturating_sub(children);
+        let inherited = inherited.saturating_sub(counted_before.get(pid).copied().unwrap_or(0));
+        *sums.entry(*session).or_default() += now.own.saturating_sub(own) + inherited;
+    }
+    sums
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_of_a_process_with_any_name_is_read() {
-        let stat =
-            "71 (a) b (c) S 70 69 1 0 -1 4194560 10 0 0 0 120 30 0 0 20 0 1 0 100 4096000 512 18446744073709551615";
-        assert_eq!(process(stat), Some(Process { parent: 70, group: 69, ticks: 150, pages: 512 }));
-        assert_eq!(process("garbage"), None);
+    const fn process(parent: i32, own: u64, children: u64) -> (i32, Process) {
+        (10, Process { parent, group: 10, started: 5, own, children, pages: 0, ended: false })
     }
 
     #[test]
-    fn children_in_another_group_are_counted_with_their_session() {
-        let one = |parent, group| Process { parent, group, ticks: 0, pages: 0 };
-        let all =
-            HashMap::from([(10, one(1, 10)), (11, one(10, 11)), (12, one(11, 11)), (13, one(1, 10)), (14, one(1, 14))]);
-        let owners = [10, 11, 12, 13, 14].map(|pid| owner(pid, &all, |pid| pid == 10));
-        assert_eq!(owners, [Some(10), Some(10), Some(10), Some(10), None]);
+    fn children_that_ended_between_two_looks_are_counted() {
+        let before = Look::from([(10, process(1, 4, 100))]);
+        let after = Look::from([(10, process(1, 5, 700))]);
+        assert_eq!(used(&before, &after), HashMap::from([(10, 601)]));
+    }
+
+    #[test]
+    fn a_child_is_not_counted_twice_when_it_ends() {
+        let before = Look::from([(10, process(1, 0, 0)), (11, process(10, 50, 0))]);
+        let after = Look::from([(10, process(1, 0, 60))]);
+        assert_eq!(used(&before, &after), HashMap::from([(10, 10)]));
+        let not_waited_for = Look::from([(10, process(1, 7, 0))]);
+        assert_eq!(used(&before, &not_waited_for), HashMap::from([(10, 7)]));
+    }
+
+    #[test]
+    fn a_session_is_measured_from_its_second_look_on() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        let all = |own| HashMap::from([(10, process(1, own, 0).1)]);
+        assert!(meter.compare(HashSet::from([10]), &all(0), start).is_empty());
+        let second = start + std::time::Duration::from_secs(1);
+        let usage = meter.compare(HashSet::from([10]), &all(clock_ticks_per_second()), second);
+        assert_eq!(usage.get(&10).map(|usage| usage.millicores), Some(1000));
     }
 }

@@ -1,17 +1,18 @@
 //! A session's process is watched from its start, or its adoption, to its end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 
 use super::{
-    adopt,
+    listener::{self, Listener},
+    policy, probe,
     process::{self, Exit, Process},
     readiness,
     session::Session,
     state::{Identity, Phase},
 };
-use crate::driver::retryable;
+use crate::driver::user_error;
 
 impl Session {
     /// Watches a process that is this session's; `None` where it is gone.
@@ -23,7 +24,7 @@ impl Session {
         let (cancelled, session) = (self.shared.closed.clone().cancelled_owned(), Arc::downgrade(self));
         tokio::spawn(async move {
             let exit = tokio::select! {
-                exit = process::wait(identity, handle) => exit.unwrap_or(Exit::Unseen),
+                exit = process::wait(handle) => exit.unwrap_or(Exit::Unseen),
                 () = cancelled => return,
             };
             ended.send_replace(Some(exit));
@@ -34,30 +35,70 @@ impl Session {
         Some(process)
     }
 
-    /// A process ended. Where a step is under way the step deals with it; what is left after it happened by itself.
-    async fn lost(&self, identity: Identity, exit: Exit) {
-        let _turn = self.turn.lock().await;
-        let ours = {
-            let state = &self.now().state;
-            state.process == Some(identity) && matches!(state.phase, Phase::Starting | Phase::Running)
-        };
-        if ours {
-            adopt::end_marked(self.shared.world_id, |session| session == self.id);
-            self.died(&format!("the process {exit}"));
+    /// Checks a process that is ready for as long as it lives, where its template asks for that.
+    pub(super) fn check_liveness(self: &Arc<Self>, identity: Identity) {
+        let Some(checks) = policy::checks(&self.spec()) else { return };
+        let (closed, session) = (self.shared.closed.clone(), Arc::downgrade(self));
+        tokio::spawn(async move {
+            let mut failed = 0;
+            while closed.run_until_cancelled(sleep(checks.interval)).await.is_some() {
+                let Some(session) = session.upgrade() else { return };
+                if !session.runs(identity) {
+                    return;
+                }
+                let Err(why) = session.check(&checks).await else {
+                    failed = 0;
+                    continue;
+                };
+                failed += 1;
+                if failed >= checks.failures {
+                    return session.unwell(identity, &format!("failed {failed} liveness checks: {why}")).await;
+                }
+            }
+        });
+    }
+
+    fn runs(&self, identity: Identity) -> bool {
+        let now = self.now();
+        now.state.process == Some(identity) && matches!(now.state.phase, Phase::Starting | Phase::Running)
+    }
+
+    async fn check(&self, checks: &policy::Checks) -> Result<(), String> {
+        let Some(port) = self.live_port() else { return Ok(()) };
+        let asked = probe::ask(&self.shared.probes, port, checks.path.as_deref(), checks.timeout).await;
+        asked.map_err(|e| e.to_string())?;
+        match listener::of(port, &self.scope().living()) {
+            Listener::Foreign => Err(readiness::taken(port).message),
+            Listener::Ours | Listener::Unknown => Ok(()),
         }
     }
 
-    /// Notes that its process ended by itself, and says so.
-    pub(super) fn died(&self, what: &str) {
-        let failure = retryable("process_exited", format!("{what}{}", readiness::tail(&self.log())));
-        self.now().process = None;
-        let saved = self.change(|state| {
-            (state.phase, state.process, state.failure) = (Phase::Failed, None, Some(failure));
-        });
-        if let Err(e) = saved {
-            tracing::error!(session.id = %self.id, error = %e.message, "the end of a process could not be written down");
+    async fn unwell(self: &Arc<Self>, identity: Identity, why: &str) {
+        let _turn = self.turn.lock().await;
+        if self.runs(identity) {
+            self.ended(format!("the process {why}"), None).await;
         }
-        self.connected(0);
-        self.shared.changed(self.id);
+    }
+
+    /// A process ended. Where a step is under way the step deals with it; what is left after it happened by itself.
+    async fn lost(self: &Arc<Self>, identity: Identity, exit: Exit) {
+        let _turn = self.turn.lock().await;
+        if self.runs(identity) {
+            self.ended(format!("the process {exit}"), Some(exit)).await;
+        }
+    }
+
+    /// It has more processes than it may have: all of them are ended.
+    pub(super) async fn overran(self: &Arc<Self>, identity: Identity, processes: u64) {
+        let _turn = self.turn.lock().await;
+        if !self.runs(identity) {
+            return;
+        }
+        let most = self.shared.config.processes_max;
+        if let Err(e) = self.end(Duration::ZERO).await {
+            tracing::error!(session.id = %self.id, error = %e.message, "a session with too many processes lives on");
+        }
+        let message = format!("it had {processes} processes, and may have {most}; all of them were ended");
+        self.fail(user_error("too_many_processes", message));
     }
 }

@@ -24,7 +24,7 @@ pub struct NewSession {
     pub resources: Resources,
     /// Labels that its controller must have.
     pub selector: Object,
-    /// Whether the home outlives hibernation.
+    /// Whether the home is the user's and outlives the session.
     pub persistent_home: bool,
     /// Seconds.
     pub idle_timeout_s: Option<i64>,

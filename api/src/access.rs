@@ -81,6 +81,7 @@ mod tests {
             (Method::DELETE, "/sessions"),
             (Method::POST, "/templates"),
             (Method::GET, "/admin/doctor"),
+            (Method::GET, "/admin/tasks"),
             (Method::GET, "/sessions/{id}s"),
             (Method::GET, "/tomorrow"),
         ] {

@@ -25,7 +25,7 @@ struct Diagnosis {
 /// What one check found.
 #[derive(Debug, Object, Serialize)]
 struct DiagnosisCheck {
-    /// What was looked at: `database`, `outbox`, `streams`, `consumers`, `dead letters`, `controllers`, `worlds` or `timers`.
+    /// What was looked at: `database`, `outbox`, `streams`, `consumers`, `dead letters`, `controllers`, `worlds`, `timers` or `tasks`.
     name: String,
     /// `ok`, `warning` (worth a look) or `wrong` (something does not work, or two that must agree do not).
     verdict: String,

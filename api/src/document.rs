@@ -28,6 +28,7 @@ use crate::queue::Queue;
 use crate::rebuild::Rebuild;
 use crate::routes::PREFIX;
 use crate::sessions::Sessions;
+use crate::tasks::TasksApi;
 use crate::templates::Templates;
 
 /// How operations are grouped.
@@ -64,6 +65,7 @@ pub(crate) type Apis = (
     Queue,
     Rebuild,
     Doctor,
+    TasksApi,
     DeadLetters,
     Causes,
     Jobs,
@@ -85,6 +87,7 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
         Queue(engine()),
         Rebuild(engine()),
         Doctor(engine()),
+        TasksApi(engine()),
         DeadLetters(engine()),
         Causes(engine()),
         Jobs(engine()),

@@ -35,6 +35,7 @@ mod routes;
 mod schema;
 mod server;
 mod sessions;
+mod tasks;
 mod templates;
 mod texts;
 mod timestamp;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 use engine::Engine;
 use poem::{Endpoint, EndpointExt, Response, Route};
+use streams::tasks::Role;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -113,13 +115,16 @@ pub async fn serve(
         return Err(Error::NoToken);
     }
     let live = feed::Live::new(engine.clone(), config.max_watchers, cancel.clone());
-    let client = engine.link().client.clone();
+    let (client, tasks) = (engine.link().client.clone(), engine.tasks().clone());
     let router = Arc::new(routed(config.clone(), engine, live.clone()));
     let ended = cancel.child_token();
-    let intake = tokio::spawn(intake::serve(router.clone(), config, client, ended.clone()));
+    let served = router.clone();
+    let intake = tasks.spawn("intake", Role::Supporting, &ended, move |task| {
+        intake::serve(served.clone(), config.clone(), client.clone(), task.cancel().clone())
+    });
     server::serve(listener, router, cancel).await;
     ended.cancel(); // also where HTTP ended by itself
-    let _ = intake.await; // a task that panicked was logged by the runtime
+    intake.cancelled().await;
     let _ = tokio::time::timeout(server::DRAIN, live.deserted()).await; // sockets outlive their requests
     Ok(())
 }

@@ -8,6 +8,7 @@ use poem::endpoint::make_sync;
 use poem::web::Path;
 use poem::{Endpoint, IntoResponse, Response, endpoint, handler};
 use serde_json::json;
+use streams::tasks::Role;
 
 use crate::problem::{Kind, Problem};
 
@@ -39,8 +40,18 @@ async fn readiness(engine: &Engine) -> Result<Response, Problem> {
     if !engine.courier_state().connected {
         miss("nats", "is not connected", "look at NATS_URL and at the NATS server itself");
     }
+    for down in engine.tasks().down(Role::Essential) {
+        let rule = format!("is being restarted: {}", down.error.unwrap_or_default());
+        miss(
+            &format!("tasks.{}", down.name),
+            &rule,
+            "it starts again by itself; look at /api/v1/admin/tasks if it does not",
+        );
+    }
     if missing.is_empty() {
-        let body = json!({ "status": "ready", "database": "ok", "nats": "ok" });
+        let degraded: Vec<_> = engine.tasks().down(Role::Supporting).iter().map(|task| task.name).collect();
+        let status = if degraded.is_empty() { "ready" } else { "degraded" };
+        let body = json!({ "status": status, "database": "ok", "nats": "ok", "tasks_down": degraded });
         return Ok(poem::web::Json(body).into_response());
     }
     let names: Vec<&str> = missing.iter().map(|error| error.field.as_str()).collect();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, IdenStatic, Statement};
-use tokio_util::sync::CancellationToken;
+use streams::tasks::Task;
 
 use crate::parts::Parts;
 use crate::store::commanded::{Commanded, each};
@@ -12,24 +12,24 @@ use crate::store::commanded::{Commanded, each};
 /// How often it is counted.
 const EVERY: Duration = Duration::from_secs(15);
 
-pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
+pub(crate) async fn run(parts: Parts, task: Task) {
     loop {
-        match unaccounted(&parts.database.reader).await {
-            Ok(count) => parts.metrics.unaccounted(count),
-            Err(error) => tracing::warn!(%error, "commands cannot be accounted for now"),
-        }
-        match waiting(&parts.database.reader).await {
-            Ok(count) => {
-                parts.writer.backlog().set(count);
-                parts.metrics.waiting(count);
-            }
-            Err(error) => tracing::warn!(%error, "the outbox cannot be counted now"),
+        if let Err(error) = task.round(count(&parts)).await {
+            tracing::warn!(%error, "commands cannot be counted now");
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = cancel.cancelled() => return,
+            () = task.cancel().cancelled() => return,
         }
     }
+}
+
+async fn count(parts: &Parts) -> Result<(), DbErr> {
+    parts.metrics.unaccounted(unaccounted(&parts.database.reader).await?);
+    let waiting = waiting(&parts.database.reader).await?;
+    parts.writer.backlog().set(waiting);
+    parts.metrics.waiting(waiting);
+    Ok(())
 }
 
 /// Commands that are accepted and not yet handed to NATS.

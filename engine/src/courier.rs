@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use streams::tasks::Task;
 use streams::topology::{self, SS_COMMANDS, SS_REPORTS, Settings, StreamState};
 use tokio::sync::{Mutex, Notify};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use older::Memory;
@@ -96,18 +96,18 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
-    pub(crate) async fn run(self, cancel: CancellationToken) {
+    pub(crate) async fn run(self, task: Task) {
         let mut state = self.parts.link.state.clone();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 changed = state.changed() => if changed.is_err() { return },
-                () = cancel.cancelled() => return,
+                () = task.cancel().cancelled() => return,
             }
             if !state.borrow_and_update().connected {
                 continue;
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = task.round(self.look()).await {
                 tracing::warn!(%error, "the streams cannot be looked after now");
             }
         }

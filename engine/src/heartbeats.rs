@@ -11,10 +11,10 @@ use streams::cloudevents;
 use streams::ids::{ControllerId, Platform};
 use streams::parking::{Letter, Parker};
 use streams::subject;
+use streams::tasks::Task;
 use streams::topology;
 use streams::wire::{Heartbeat, HeartbeatAnswer, Sync};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const ASK_AFTER: Duration = Duration::from_secs(10);
 
 /// Listens to controllers.
+#[derive(Clone)]
 pub(crate) struct Heartbeats {
     pub(crate) parts: Parts,
     pub(crate) parker: Parker,
@@ -43,7 +44,8 @@ struct Memory {
 }
 
 impl Heartbeats {
-    pub(crate) async fn run(self, cancel: CancellationToken) {
+    pub(crate) async fn run(self, task: Task) {
+        let cancel = task.cancel();
         let mut memory = Memory::default();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -56,10 +58,10 @@ impl Heartbeats {
             loop {
                 tokio::select! {
                     beat = beats.next() => match beat {
-                        Some(beat) => self.beat(&beat, &mut memory).await,
+                        Some(beat) => task.work(self.beat(&beat, &mut memory)).await,
                         None => break,
                     },
-                    _ = look.tick() => if let Err(error) = self.look_for_silence(&mut memory).await {
+                    _ = look.tick() => if let Err(error) = task.round(self.look_for_silence(&mut memory)).await {
                         tracing::warn!(%error, "controllers cannot be read");
                     },
                     () = self.renewed.notified() => {

@@ -22,6 +22,7 @@ pub mod fold;
 mod heartbeats;
 pub mod history;
 pub mod jobs;
+mod loops;
 pub mod metrics;
 mod open;
 mod parts;
@@ -47,11 +48,10 @@ use std::sync::Arc;
 
 use migrations::connect::Database;
 use streams::connect::{Link, State};
-use streams::parking::Parker;
 use streams::publisher::Publisher;
-use streams::source::Source;
+use streams::tasks::Supervisor;
+use streams::topology;
 use streams::wire::Manifest;
-use streams::{topology, worker};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +105,7 @@ pub struct Engine {
     outbox_limit: i64,
     doctor: doctor::Doctor,
     cancel: CancellationToken,
-    tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    tasks: Supervisor,
     writer_cancel: CancellationToken,
     writer_task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
@@ -124,7 +124,8 @@ impl Engine {
         let (writer, writer_task) = Writer::start(database.clone(), clock.clone(), among, writer_cancel.clone());
         let since_ms = clock.now_ms(&database.reader).await?;
         let settings = streams::topology::Settings { since_ms, ..config.streams };
-        let parts = Parts { database, link: config.link, writer, clock, wakes, flight, metrics };
+        let tasks = Supervisor::new(metrics.tasks.clone());
+        let parts = Parts { database, link: config.link, writer, clock, wakes, flight, metrics, tasks: tasks.clone() };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
         let doctor = doctor::Doctor::new(parts.clone(), settings.clone(), config.outbox_limit);
         let courier = Courier {
@@ -136,13 +137,15 @@ impl Engine {
         };
         courier.look().await?;
         let feed = Feed::new(parts.database.reader.clone(), parts.metrics.feed.clone());
-        let mut tasks = spawn(&parts, &publisher, courier.clone(), config.outbox_limit, &cancel);
-        tasks.push(tokio::spawn(feed.clone().run(parts.wakes.clone(), cancel.clone())));
-        if let Some(settings) = config.retention {
-            tasks.push(tokio::spawn(retention::run(parts.clone(), settings, cancel.clone())));
-        }
-        tasks.push(tokio::spawn(signal::listen(parts.clone(), cancel.clone())));
-        tasks.push(tokio::spawn(signal::tell(parts.clone(), cancel.clone())));
+        let loops = loops::Loops {
+            parts: parts.clone(),
+            publisher: publisher.clone(),
+            courier: courier.clone(),
+            feed: feed.clone(),
+            outbox_limit: config.outbox_limit,
+            retention: config.retention,
+        };
+        loops.spawn(&parts.tasks, &cancel);
         let engine = Arc::new(Self {
             parts,
             publisher,
@@ -153,7 +156,7 @@ impl Engine {
             outbox_limit: config.outbox_limit,
             doctor,
             cancel,
-            tasks: tokio::sync::Mutex::new(tasks),
+            tasks,
             writer_cancel,
             writer_task: tokio::sync::Mutex::new(Some(writer_task)),
         });
@@ -173,9 +176,7 @@ impl Engine {
     /// Ends every loop, after what each has begun; the writer last.
     pub async fn stop(&self) {
         self.cancel.cancel();
-        for task in self.tasks.lock().await.drain(..) {
-            let _ = task.await; // a loop that panicked was logged by the runtime
-        }
+        self.tasks.ended().await;
         self.writer_cancel.cancel();
         if let Some(task) = self.writer_task.lock().await.take() {
             let _ = task.await;
@@ -235,57 +236,15 @@ impl Engine {
         self.parts.writer.fullness()
     }
 
+    /// The loops that run in the background, and how each is.
+    #[must_use]
+    pub const fn tasks(&self) -> &Supervisor {
+        &self.tasks
+    }
+
     /// Everything that `/metrics` tells.
     #[must_use]
     pub fn metrics(&self) -> String {
         self.parts.metrics.text()
     }
-}
-
-fn spawn(
-    parts: &Parts,
-    publisher: &Publisher,
-    courier: Courier,
-    outbox_limit: i64,
-    cancel: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
-    let (epoch, renewed) = (courier.epoch.clone(), courier.renewed.clone());
-    let parker = Parker::new(publisher.clone());
-    let relay = relay::Relay { parts: parts.clone(), publisher: publisher.clone(), epoch };
-    let heartbeats = heartbeats::Heartbeats { parts: parts.clone(), parker: parker.clone(), renewed };
-    let projector = projector::Projector::new(parts.clone());
-    vec![
-        tokio::spawn(courier.run(cancel.clone())),
-        tokio::spawn(relay.run(cancel.clone())),
-        tokio::spawn(heartbeats.run(cancel.clone())),
-        tokio::spawn(timers::run(parts.clone(), cancel.clone())),
-        tokio::spawn(placement::run(parts.clone(), cancel.clone())),
-        tokio::spawn(account::run(parts.clone(), cancel.clone())),
-        tokio::spawn(jobs::run(parts.clone(), publisher.clone(), outbox_limit, cancel.clone())),
-        tokio::spawn(consume_reports(parts.clone(), parker.clone(), projector, cancel.clone())),
-        tokio::spawn(consume_dead_letters(parts.clone(), parker, cancel.clone())),
-    ]
-}
-
-async fn consume_reports(
-    parts: Parts,
-    parker: Parker,
-    projector: Arc<projector::Projector>,
-    cancel: CancellationToken,
-) {
-    let source = Source::engine(parts.link.clone(), topology::SS_REPORTS, parts.metrics.nats.clone());
-    let apply = move |deliveries| {
-        let projector = projector.clone();
-        async move { projector.apply(deliveries).await }
-    };
-    worker::run_batches(source, writer::BATCH, apply, parker, cancel).await;
-}
-
-async fn consume_dead_letters(parts: Parts, parker: Parker, cancel: CancellationToken) {
-    let source = Source::engine(parts.link.clone(), topology::SS_DLQ, parts.metrics.nats.clone());
-    let record = move |deliveries| {
-        let parts = parts.clone();
-        async move { dead_letters::record(&parts, deliveries).await }
-    };
-    worker::run_batches(source, 32, record, parker, cancel).await;
 }

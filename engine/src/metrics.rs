@@ -43,6 +43,7 @@ pub struct Metrics {
     /// Those of the JetStream parts.
     pub nats: streams::metrics::Metrics,
     pub(crate) feed: crate::feed::Metrics,
+    pub(crate) tasks: streams::tasks::Metrics,
     published: Family<Type, Counter>,
     processed: Family<Controller, Counter>,
     latency: Histogram,
@@ -59,10 +60,12 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let nats = streams::metrics::Metrics::register(&mut registry);
         let feed = crate::feed::Metrics::register(&mut registry);
+        let tasks = streams::tasks::Metrics::register(&mut registry);
         let metrics = Self {
             registry: Arc::new(Mutex::new(Registry::default())),
             nats,
             feed,
+            tasks,
             published: Family::default(),
             processed: Family::default(),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 18)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use migrations::connect::Database;
 use streams::connect::Link;
+use streams::tasks::Supervisor;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -20,4 +21,5 @@ pub(crate) struct Parts {
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) flight: Arc<Flight>,
     pub(crate) metrics: Metrics,
+    pub(crate) tasks: Supervisor,
 }

@@ -8,7 +8,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use streams::crash::{Moment, point};
-use tokio_util::sync::CancellationToken;
+use streams::tasks::Task;
 use uuid::Uuid;
 
 use crate::parts::Parts;
@@ -22,31 +22,27 @@ const BATCH: u64 = 500;
 /// The slow scan behind the wake-ups: room that became free is noticed by then.
 const POLL: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
+pub(crate) async fn run(parts: Parts, task: Task) {
     loop {
-        match controller::Entity::find().all(&parts.database.reader).await {
-            Ok(controllers) => look(&parts, &controllers).await,
-            Err(error) => tracing::warn!(%error, "controllers cannot be read"),
+        if let Err(error) = task.round(look(&parts)).await {
+            tracing::warn!(%error, "what waits cannot be read");
         }
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             () = parts.wakes.placement.notified() => {}
-            () = cancel.cancelled() => return,
+            () = task.cancel().cancelled() => return,
         }
     }
 }
 
 /// What was read of the controllers only says where to look: each piece of work is decided on their rows as they are by then.
-async fn look(parts: &Parts, controllers: &[controller::Model]) {
+async fn look(parts: &Parts) -> Result<(), DbErr> {
+    let controllers = &controller::Entity::find().all(&parts.database.reader).await?;
     // a debt waits for nobody
     let (sessions, applications) =
         tokio::join!(round::<session::Entity>(parts, controllers), round::<application::Entity>(parts, controllers));
-    if let Err(error) = sessions.and(applications) {
-        tracing::warn!(%error, "what waits cannot be read");
-    }
-    if let Err(error) = leave_revoked(parts, controllers).await {
-        tracing::warn!(%error, "sessions of revoked controllers cannot be read");
-    }
+    let revoked = leave_revoked(parts, controllers).await;
+    sessions.and(applications).and(revoked)
 }
 
 async fn round<E: Commanded>(parts: &Parts, controllers: &[controller::Model]) -> Result<(), DbErr> {

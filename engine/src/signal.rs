@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, sqlx};
+use streams::tasks::Task;
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
@@ -159,12 +159,9 @@ impl Wakes {
     }
 }
 
-/// Tells other engines of this one's commits until `cancel` fires. What cannot be told they find by their polls.
-pub(crate) async fn tell(parts: Parts, cancel: CancellationToken) {
-    if parts.database.backend != DbBackend::Postgres {
-        return;
-    }
-    while cancel.run_until_cancelled(parts.wakes.untold.notified()).await.is_some() {
+/// Tells other engines of this one's commits until the task is to end. What cannot be told they find by their polls.
+pub(crate) async fn tell(parts: Parts, task: Task) {
+    while task.cancel().run_until_cancelled(parts.wakes.untold.notified()).await.is_some() {
         let what = match parts.wakes.news.swap(0, Ordering::SeqCst) {
             0 => continue,
             1 => "log",
@@ -173,27 +170,24 @@ pub(crate) async fn tell(parts: Parts, cancel: CancellationToken) {
         };
         let values = [CHANNEL.into(), format!("{} {what}", parts.wakes.engine).into()];
         let notify = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", values);
-        if let Err(error) = parts.database.reader.execute_raw(notify).await {
+        if let Err(error) = task.round(parts.database.reader.execute_raw(notify)).await {
             tracing::debug!(%error, "other engines find what was committed by their polls");
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// Hears the commits of other engines until `cancel` fires. A SQLite file has one engine, and nobody to be heard.
-pub(crate) async fn listen(parts: Parts, cancel: CancellationToken) {
-    if parts.database.backend != DbBackend::Postgres {
-        return;
-    }
+/// Hears the commits of other engines until the task is to end. A SQLite file has one engine, and nobody to be heard.
+pub(crate) async fn listen(parts: Parts, task: Task) {
     let listening = async {
         loop {
-            if let Err(error) = hear(&parts).await {
+            if let Err(error) = task.round(hear(&parts)).await {
                 tracing::warn!(%error, "commits of other engines are not heard; polls find them meanwhile");
             }
             tokio::time::sleep(PAUSE).await;
         }
     };
-    cancel.run_until_cancelled(listening).await;
+    task.cancel().run_until_cancelled(listening).await;
 }
 
 async fn hear(parts: &Parts) -> Result<(), sqlx::Error> {

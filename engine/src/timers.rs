@@ -12,8 +12,8 @@ use sea_orm::{
     ColumnTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
 };
 use streams::crash::{Moment, point};
+use streams::tasks::Task;
 use streams::topology::SS_COMMANDS;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::parts::Parts;
@@ -34,11 +34,11 @@ struct Due {
     command_id: Option<Uuid>,
 }
 
-pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
+pub(crate) async fn run(parts: Parts, task: Task) {
     let asleep_until_ms = &parts.wakes.asleep_until_ms;
     loop {
         asleep_until_ms.store(i64::MAX, Ordering::SeqCst); // whatever is committed from here on is not missed
-        let pause = match look(&parts).await {
+        let pause = match task.round(look(&parts)).await {
             Ok((now_ms, pause)) => {
                 asleep_until_ms.store(now_ms + pause.as_millis() as i64, Ordering::SeqCst);
                 pause
@@ -51,7 +51,7 @@ pub(crate) async fn run(parts: Parts, cancel: CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = parts.wakes.timers.notified() => {}
-            () = cancel.cancelled() => return,
+            () = task.cancel().cancelled() => return,
         }
     }
 }

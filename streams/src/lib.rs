@@ -19,6 +19,7 @@ mod secret;
 pub mod server;
 pub mod source;
 pub mod subject;
+pub mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod topology;

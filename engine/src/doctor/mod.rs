@@ -12,6 +12,7 @@ mod due;
 mod letters;
 mod outbox;
 mod streams;
+mod tasks;
 mod worlds;
 
 use std::time::Duration;
@@ -79,9 +80,10 @@ impl Doctor {
             checked(controllers::NAME, controllers::check(self)),
             checked(worlds::NAME, worlds::check(self)),
             checked(due::NAME, due::check(self)),
+            checked(tasks::NAME, tasks::check(self)),
         );
-        let (database, outbox, streams, consumers, letters, controllers, worlds, due) = checks;
-        Report { checks: vec![database, outbox, streams, consumers, letters, controllers, worlds, due] }
+        let (database, outbox, streams, consumers, letters, controllers, worlds, due, tasks) = checks;
+        Report { checks: vec![database, outbox, streams, consumers, letters, controllers, worlds, due, tasks] }
     }
 
     async fn now_ms(&self) -> Result<i64, DbErr> {

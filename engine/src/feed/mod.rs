@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
+use streams::tasks::Task;
 use tokio::sync::{Mutex, broadcast};
-use tokio_util::sync::CancellationToken;
 
 pub use filter::{BadPattern, Filter, Pattern};
 pub(crate) use horizon::{last_of, raise as raise_horizon};
@@ -123,15 +123,15 @@ impl Feed {
     }
 
     /// Keeps the ring going until `cancel` fires.
-    pub(crate) async fn run(self, wakes: Arc<Wakes>, cancel: CancellationToken) {
+    pub(crate) async fn run(self, wakes: Arc<Wakes>, task: Task) {
         let mut pause = POLL;
         loop {
             tokio::select! {
                 () = wakes.log.notified() => {}
                 () = tokio::time::sleep(pause) => {}
-                () = cancel.cancelled() => break,
+                () = task.cancel().cancelled() => break,
             }
-            pause = match self.round().await {
+            pause = match task.round(self.round()).await {
                 Ok(None) => POLL,
                 Ok(Some(_)) if pause > HELD.1 => HELD.0,
                 Ok(Some(_)) => (pause * 2).min(HELD.1),

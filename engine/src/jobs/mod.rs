@@ -18,7 +18,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{EntityTrait, QueryFilter, QueryOrder};
 use streams::crash::{Moment, point};
 use streams::publisher::Publisher;
-use tokio_util::sync::CancellationToken;
+use streams::tasks::Task;
 use uuid::Uuid;
 
 use crate::parts::Parts;
@@ -67,12 +67,14 @@ enum Moved {
 }
 
 /// One run of an engine that walks jobs.
-struct Runner {
-    parts: Parts,
-    publisher: Publisher,
+#[derive(Clone)]
+pub(crate) struct Runner {
+    pub(crate) parts: Parts,
+    pub(crate) publisher: Publisher,
     /// Commands that may wait; while there are as many, no job starts more.
-    outbox_limit: i64,
-    me: Uuid,
+    pub(crate) outbox_limit: i64,
+    /// By which its claims are known.
+    pub(crate) me: Uuid,
 }
 
 /// Items of the next step: no more than its canary still wants, and of its rate no more than a quarter of a second's.
@@ -82,10 +84,9 @@ fn most(job: &job::Model, canary: Option<&Canary>) -> u64 {
     STEP.min(trying).min(paced)
 }
 
-pub(crate) async fn run(parts: Parts, publisher: Publisher, outbox_limit: i64, cancel: CancellationToken) {
-    let runner = Runner { parts, publisher, outbox_limit, me: Uuid::now_v7() };
+pub(crate) async fn run(runner: Runner, task: Task) {
     loop {
-        let pause = match runner.round().await {
+        let pause = match task.round(runner.round()).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::warn!(%error, "jobs cannot be read");
@@ -94,7 +95,7 @@ pub(crate) async fn run(parts: Parts, publisher: Publisher, outbox_limit: i64, c
         };
         tokio::select! {
             biased;
-            () = cancel.cancelled() => break,
+            () = task.cancel().cancelled() => break,
             () = runner.parts.wakes.jobs.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }

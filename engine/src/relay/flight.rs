@@ -7,7 +7,7 @@
 //! That a command was published is written down with its end, where that comes soon, or else after [`LATER`]. What is lost of that with
 //! the process is published again under the same message id.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,17 @@ impl Flight {
     /// A controller's outbox is empty, and it may have so many more; or it is not, and all its commands go by it.
     pub(super) fn open(&self, controller_id: &str, room: i64) {
         self.state().room.insert(controller_id.to_owned(), room);
+    }
+
+    /// The relay begins (again). What an earlier run of it took and never answered for goes by the outbox, as soon as its claim passes.
+    pub(super) fn resume(&self) {
+        let mut state = self.state();
+        let waiting: HashSet<Uuid> = state.handed.iter().map(|command| command.event_id).collect();
+        state.unwritten.retain(|id, unwritten| unwritten.mark.is_some() || waiting.contains(id));
+        state.room.clear();
+        drop(state);
+        self.handed.notify_one();
+        self.published.notify_one();
     }
 
     /// All commands go by the outbox.

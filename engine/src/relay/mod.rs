@@ -19,6 +19,7 @@ use serde::Deserialize;
 use streams::cloudevents;
 use streams::crash::{Moment, point};
 use streams::publisher::{Outgoing, Publisher};
+use streams::tasks::Task;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -53,6 +54,7 @@ pub(crate) struct Pending {
 }
 
 /// The outbox's publisher.
+#[derive(Clone)]
 pub(crate) struct Relay {
     pub(crate) parts: Parts,
     pub(crate) publisher: Publisher,
@@ -60,25 +62,26 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) async fn run(self, cancel: CancellationToken) {
+    pub(crate) async fn run(self, task: Task) {
+        self.parts.flight.resume();
         tokio::join!(
-            self.send_handed(&cancel),
-            self.send_commands(&cancel),
-            self.send_copies(&cancel),
-            self.write_down(&cancel)
+            self.send_handed(&task),
+            self.send_commands(&task),
+            self.send_copies(&task),
+            self.write_down(task.cancel())
         );
     }
 
     /// Publishes commands that are handed over as they are committed. What JetStream does not take goes back to the outbox.
-    async fn send_handed(&self, cancel: &CancellationToken) {
-        let flight = &self.parts.flight;
+    async fn send_handed(&self, task: &Task) {
+        let (flight, cancel) = (&self.parts.flight, task.cancel());
         while cancel.run_until_cancelled(flight.handed.notified()).await.is_some() {
             loop {
                 let commands = flight.take(BATCH as usize);
                 if commands.is_empty() {
                     break;
                 }
-                let sent = self.publish(commands).await;
+                let sent = task.work(self.publish(commands)).await;
                 flight.sent(sent.marks);
                 self.give_back(sent.left, sent.refused.as_deref()).await;
             }
@@ -120,7 +123,8 @@ impl Relay {
     }
 
     /// Publishes commands as they come.
-    async fn send_commands(&self, cancel: &CancellationToken) {
+    async fn send_commands(&self, task: &Task) {
+        let cancel = task.cancel();
         let (mut windows, mut patience) = (Windows::default(), Patience::new("commands"));
         self.parts.wakes.outbox.notify_one(); // what was left by a process before this one
         loop {
@@ -131,7 +135,7 @@ impl Relay {
                 () = cancel.cancelled() => return,
             }
             while self.is_connected(cancel).await {
-                match self.round(&mut windows, patience.most()).await {
+                match task.round(self.round(&mut windows, patience.most())).await {
                     Ok(more) if patience.taken(more) => {}
                     Ok(_) => break,
                     Err(failed) => patience.wait(&failed, cancel).await,
@@ -141,7 +145,8 @@ impl Relay {
     }
 
     /// Publishes the public copies of dead letters that were decided here.
-    async fn send_copies(&self, cancel: &CancellationToken) {
+    async fn send_copies(&self, task: &Task) {
+        let cancel = task.cancel();
         let mut patience = Patience::new("dead letters");
         loop {
             tokio::select! {
@@ -150,7 +155,7 @@ impl Relay {
                 () = cancel.cancelled() => return,
             }
             while self.is_connected(cancel).await {
-                match self.publish_copies(patience.most()).await {
+                match task.round(self.publish_copies(patience.most())).await {
                     Ok(more) if patience.taken(more) => {}
                     Ok(_) => break,
                     Err(failed) => patience.wait(&failed, cancel).await,
@@ -305,7 +310,8 @@ async fn observed<T>(step: impl Future<Output = T>, name: &'static str) -> T {
 }
 
 /// Something was not published; it stays pending.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
 struct Failed {
     why: String,
     /// Whether something else was.

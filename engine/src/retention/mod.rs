@@ -17,7 +17,7 @@ mod records;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use streams::tasks::Task;
 
 use crate::parts::Parts;
 use crate::writer;
@@ -67,10 +67,10 @@ struct Keeper {
     archive: Option<Archive>,
 }
 
-pub(crate) async fn run(parts: Parts, settings: Settings, cancel: CancellationToken) {
+pub(crate) async fn run(parts: Parts, settings: Settings, task: Task) {
     let mut keeper = Keeper { parts, archive: settings.archive.clone().map(Archive::new) };
     loop {
-        let pause = match keeper.round(&settings).await {
+        let pause = match task.round(keeper.round(&settings)).await {
             Ok(true) => BETWEEN,
             Ok(false) => settings.every,
             Err(error) => {
@@ -80,7 +80,7 @@ pub(crate) async fn run(parts: Parts, settings: Settings, cancel: CancellationTo
         };
         tokio::select! {
             biased;
-            () = cancel.cancelled() => return,
+            () = task.cancel().cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
     }

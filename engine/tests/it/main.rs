@@ -30,6 +30,7 @@ mod retention;
 mod revocation;
 mod rig;
 mod skew;
+mod tasks;
 mod turns;
 mod verify;
 mod waiting;

@@ -15,6 +15,7 @@ mod probe;
 mod publisher;
 mod server;
 mod subjects;
+mod tasks;
 mod topology;
 mod tracing_context;
 mod usage;

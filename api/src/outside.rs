@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::durability::Suspended;
 use engine::{Engine, FieldError};
 use poem::endpoint::make_sync;
 use poem::web::Path;
@@ -36,6 +37,8 @@ async fn readiness(engine: &Engine) -> Result<Response, Problem> {
     };
     if !matches!(tokio::time::timeout(PATIENCE, engine.reader().ping()).await, Ok(Ok(()))) {
         miss("database", "does not answer", "look at DATABASE_URL and at the database itself");
+    } else if let Err(why) = tokio::time::timeout(PATIENCE, engine.durable()).await.unwrap_or(Err(slow())) {
+        miss("database", &format!("does not keep changes: {why}"), "make room on its disk; it goes on by itself");
     }
     if !engine.courier_state().connected {
         miss("nats", "is not connected", "look at NATS_URL and at the NATS server itself");
@@ -56,6 +59,10 @@ async fn readiness(engine: &Engine) -> Result<Response, Problem> {
     }
     let names: Vec<&str> = missing.iter().map(|error| error.field.as_str()).collect();
     Err(Problem::new(Kind::Unavailable, format!("not ready: {}", names.join(", "))).naming(missing))
+}
+
+fn slow() -> Suspended {
+    Suspended::Unknown(format!("it took longer than {} s", PATIENCE.as_secs()).into())
 }
 
 /// The metrics of this process in the OpenMetrics text format.

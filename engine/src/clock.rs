@@ -30,6 +30,20 @@ impl Clock {
         Ok(row.try_get::<i64>("", "now_ms")? + self.moved_ms())
     }
 
+    /// The same inside a transaction, with the number by which PostgreSQL knows it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn transaction(&self, tx: &impl ConnectionTrait) -> Result<(i64, Option<String>), DbErr> {
+        if tx.get_database_backend() != DbBackend::Postgres {
+            return Ok((self.now_ms(tx).await?, None));
+        }
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms, pg_current_xact_id()::text AS number";
+        let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("clock".into()))?;
+        Ok((row.try_get::<i64>("", "now_ms")? + self.moved_ms(), Some(row.try_get("", "number")?)))
+    }
+
     /// How far a test has moved it.
     pub(crate) fn moved_ms(&self) -> i64 {
         self.moved_ms.load(Ordering::Relaxed)

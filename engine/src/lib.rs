@@ -13,6 +13,7 @@ mod controllers;
 mod courier;
 mod dead_letters;
 pub mod doctor;
+pub mod durability;
 pub mod edit;
 mod ends;
 pub mod events;

@@ -7,11 +7,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor};
 
+use crate::fault::{self, Extent};
+use crate::trust::Trust;
 use crate::{Error, schema};
 
 /// How long opening may take, and how long a caller waits for a connection of the pool.
@@ -43,6 +45,7 @@ pub struct Database {
     /// Which of the two it is.
     pub backend: DbBackend,
     pub(crate) target: String,
+    trust: Trust,
 }
 
 impl Database {
@@ -50,6 +53,33 @@ impl Database {
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// No connection that is open for writing now is used again: for errors after which nobody knows whether a transaction has ended.
+    /// On SQLite the first transaction that begins afterwards proves that it has.
+    pub fn distrust(&self) {
+        self.trust.end();
+    }
+
+    /// Passes on what became of a write, after [`Self::distrust`] where its error asks for that. For all that writes without the
+    /// engine's writer.
+    ///
+    /// # Errors
+    /// The error that came.
+    pub fn checked<T>(&self, written: Result<T, DbErr>) -> Result<T, DbErr> {
+        written.inspect_err(|error| {
+            if fault::extent(error) == Extent::Unknown {
+                self.distrust();
+            }
+        })
+    }
+
+    /// The same for a step of a migration: the error as people are shown it.
+    pub(crate) fn failed(&self, error: DbErr) -> Error {
+        if fault::extent(&error) == Extent::Unknown {
+            self.distrust();
+        }
+        Error::sort(&self.target, error)
     }
 
     /// Closes both sides after what runs has ended; SQLite then moves its WAL into the file.
@@ -129,14 +159,24 @@ async fn sqlite(url: &str) -> Result<Database, Error> {
         .pragma("journal_size_limit", "67108864"); // a long read lets the WAL grow; afterwards it shrinks again
     prove_writable(&writer).await.map_err(|e| Error::sort_driver(&target, e))?;
     let reader = options.create_if_missing(false).pragma("query_only", "ON");
-    let pool = || {
+    let trust = Trust::default();
+    let pool = |trust: Trust| {
         let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE).test_before_acquire(false);
-        pool.idle_timeout(None).max_lifetime(None) // a file does not go stale, and reopening costs its cache
+        let pool = pool.idle_timeout(None).max_lifetime(None); // a file does not go stale, and reopening costs its cache
+        let (released, acquired) = (trust.clone(), trust);
+        pool.after_release(move |connection, age| {
+            let trust = released.clone();
+            Box::pin(async move { trust.admits(connection, &age).await })
+        })
+        .before_acquire(move |connection, age| {
+            let trust = acquired.clone();
+            Box::pin(async move { trust.admits(connection, &age).await })
+        })
     };
-    let writer = pool().min_connections(1).max_connections(1).connect_with(writer);
+    let writer = pool(trust.clone()).min_connections(1).max_connections(1).connect_with(writer);
     let writer = writer.await.map_err(|e| Error::sort_driver(&target, e))?;
-    let reader = pool().max_connections(SQLITE_READERS).connect_lazy_with(reader);
-    Ok(Database { writer: writer.into(), reader: reader.into(), backend: DbBackend::Sqlite, target })
+    let reader = pool(Trust::default()).max_connections(SQLITE_READERS).connect_lazy_with(reader);
+    Ok(Database { writer: writer.into(), reader: reader.into(), backend: DbBackend::Sqlite, target, trust })
 }
 
 /// SQLite opens a file that it may only read without a word, and complains at the first write: so try one, and take it
@@ -163,8 +203,18 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
     let probe = async { PgConnection::connect_with(&options).await?.close().await };
     let probe = tokio::time::timeout(PATIENCE, probe).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     probe.map_err(|e| Error::sort_driver(&target, e))?;
+    let trust = Trust::default();
     let pool = |most, options| {
         let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
+        let (released, acquired) = (trust.clone(), trust.clone());
+        let pool = pool.after_release(move |connection, age| {
+            let trust = released.clone();
+            Box::pin(async move { trust.admits(connection, &age).await })
+        });
+        let pool = pool.before_acquire(move |connection, age| {
+            let trust = acquired.clone();
+            Box::pin(async move { trust.admits(connection, &age).await })
+        });
         DatabaseConnection::from(pool.max_lifetime(Duration::from_secs(1800)).connect_lazy_with(options))
     };
     let (writer, reader) = match role.connections() {
@@ -174,7 +224,7 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
         }
         (writers, Some(readers)) => (pool(writers, options.clone().options(BY_KEY)), pool(readers, options)),
     };
-    Ok(Database { reader, writer, backend: DbBackend::Postgres, target })
+    Ok(Database { reader, writer, backend: DbBackend::Postgres, target, trust })
 }
 
 /// The driver's words without the URL, which may hold a password.

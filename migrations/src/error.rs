@@ -7,6 +7,8 @@ use std::path::Path;
 
 use sea_orm::{DbErr, RuntimeErr};
 
+use crate::fault::{self, Code};
+
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -100,7 +102,7 @@ impl Error {
     /// Sorts what a driver said while it worked on `target`.
     pub(crate) fn sort(target: &str, source: DbErr) -> Self {
         let target = target.to_owned();
-        match cause(&source).map(kind) {
+        match fault::driver(&source).map(kind) {
             Some(Kind::Unreachable) => Self::Unreachable { target, source },
             Some(Kind::Credentials) => Self::Credentials { target, source },
             Some(Kind::Missing) => Self::Missing { target, source },
@@ -131,26 +133,13 @@ enum Kind {
     Other,
 }
 
-fn cause(error: &DbErr) -> Option<&sqlx::Error> {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(e))
-        | DbErr::Exec(RuntimeErr::SqlxError(e))
-        | DbErr::Query(RuntimeErr::SqlxError(e)) => Some(e),
-        _ => None,
-    }
-}
-
 fn kind(error: &sqlx::Error) -> Kind {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => Kind::Unreachable,
-        sqlx::Error::Database(e) => {
-            let code = e.code().unwrap_or_default();
-            if e.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-                sqlite(code.parse().unwrap_or_default())
-            } else {
-                postgres(&code)
-            }
-        }
+        sqlx::Error::Database(e) => match Code::reported(&**e) {
+            Code::Sqlite(code) => sqlite(code),
+            Code::Postgres(state) => postgres(&state),
+        },
         _ => Kind::Other,
     }
 }

@@ -1,11 +1,13 @@
 //! The schema of StreamSpace, one file a step, for SQLite and PostgreSQL alike, and the way to open either.
 //!
 //! - [`connect`] opens a database and says clearly why it could not;
+//! - [`fault`] says how far an error reaches, and what must not be used after it;
 //! - [`schema`] brings it up to date, down again, and tells where it stands;
 //! - the `m…` files are the steps, in order. A step that was released is never edited: a change is a new step.
 
 pub mod connect;
 mod error;
+pub mod fault;
 mod m20260101_000001_controllers;
 mod m20260101_000002_templates;
 mod m20260101_000003_sessions;
@@ -34,6 +36,7 @@ mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trust;
 
 pub use error::Error;
 pub use schema::{Applied, Step, down, migrate, status};

@@ -85,7 +85,7 @@ pub struct Step {
 /// # Errors
 /// [`Error::Newer`] before anything is touched, else what stopped it; then nothing has changed.
 pub async fn migrate(database: &Database) -> Result<Applied, Error> {
-    let sort = |e| Error::sort(&database.target, e);
+    let sort = |e| database.failed(e);
     let transaction = lock(database).await.map_err(sort)?;
     let steps: Vec<String> = known_steps(&transaction, &database.target)
         .await?
@@ -110,7 +110,7 @@ pub async fn migrate(database: &Database) -> Result<Applied, Error> {
 /// # Errors
 /// [`Error::Newer`], or what stopped it; then nothing has changed.
 pub async fn down(database: &Database, count: u32) -> Result<Vec<String>, Error> {
-    let sort = |e| Error::sort(&database.target, e);
+    let sort = |e| database.failed(e);
     let transaction = lock(database).await.map_err(sort)?;
     let steps = known_steps(&transaction, &database.target).await?;
     let undone = steps.into_iter().rev().filter(|s| s.applied).take(count as usize).map(|s| s.name).collect();

@@ -1,4 +1,4 @@
-//! Whether the database answers, has the schema of this version, and agrees with this process about the time.
+//! Whether the database answers, keeps what it is given, has the schema of this version, and agrees with this process about the time.
 
 use migrations::schema;
 
@@ -12,6 +12,8 @@ const APART_MS: i64 = 5_000;
 struct Facts {
     /// Why the schema is not that of this version.
     schema: Option<String>,
+    /// Why changes are not accepted, or not seen.
+    suspended: Option<String>,
     /// How far the database's clock is ahead of this process's.
     ahead_ms: i64,
 }
@@ -22,14 +24,22 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
     let after = chrono::Utc::now().timestamp_millis();
     let ahead_ms = theirs - i64::midpoint(before, after);
     let schema = schema::require_current(&doctor.parts.database).await.err().map(|error| error.to_string());
-    Ok(judge(Facts { schema, ahead_ms }))
+    let parts = &doctor.parts;
+    let suspended = parts.writer.durability().check(&parts.database.reader).await.err().map(|why| why.to_string());
+    Ok(judge(Facts { schema, suspended, ahead_ms }))
 }
 
 fn judge(facts: Facts) -> Check {
-    let mut check = Check::new(NAME, "it answers, with the schema of this version and the same time");
+    let mut check =
+        Check::new(NAME, "it answers and keeps what it is given, with the schema of this version and the same time");
     check.count("clock_ahead_ms", facts.ahead_ms);
     if let Some(why) = facts.schema {
         check.wrong(NAME, format!("its schema is not that of this version: {why}"), "run `streamspace migrate status`");
+    }
+    if let Some(why) = facts.suspended {
+        let way_out =
+            "make room on its disk, or see to the database; nothing accepted is lost, and the engine goes on by itself";
+        check.wrong(NAME, format!("nothing is accepted now: {why}"), way_out);
     }
     if facts.ahead_ms.abs() > APART_MS {
         let which = if facts.ahead_ms > 0 { "ahead of" } else { "behind" };
@@ -46,9 +56,11 @@ mod tests {
 
     #[test]
     fn clocks_may_differ_by_a_little() {
-        let verdict = |ahead_ms| judge(Facts { schema: None, ahead_ms }).verdict();
+        let verdict = |ahead_ms| judge(Facts { schema: None, suspended: None, ahead_ms }).verdict();
         assert_eq!([verdict(900), verdict(-6_000), verdict(6_000)], [Verdict::Ok, Verdict::Warning, Verdict::Warning]);
-        let newer = Facts { schema: Some("behind by 2 steps".into()), ahead_ms: 0 };
+        let newer = Facts { schema: Some("behind by 2 steps".into()), suspended: None, ahead_ms: 0 };
         assert_eq!(judge(newer).verdict(), Verdict::Wrong);
+        let full = Facts { schema: None, suspended: Some("database or disk is full".into()), ahead_ms: 0 };
+        assert_eq!(judge(full).verdict(), Verdict::Wrong);
     }
 }

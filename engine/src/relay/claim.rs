@@ -149,7 +149,7 @@ pub(super) async fn release(parts: &Parts, events: Vec<Uuid>) {
         .filter(event::Column::EventId.is_in(events))
         .filter(event::Column::Direction.eq(event::Kind::Command.direction()))
         .exec(&parts.database.writer);
-    if let Err(error) = release.await {
+    if let Err(error) = parts.database.checked(release.await) {
         tracing::debug!(%error, "claims stay until they pass");
     }
 }
@@ -172,7 +172,8 @@ async fn of_controller(parts: &Parts, controller_id: &str, room: i64, free_ms: i
          ORDER BY turn, id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}"
     );
     let values = [controller_id.into(), free_ms.into(), room.into(), (free_ms + CLAIM_MS).into()];
-    Placed::find_by_statement(Statement::from_sql_and_values(backend, sql, values)).all(&parts.database.writer).await
+    let claimed = Placed::find_by_statement(Statement::from_sql_and_values(backend, sql, values));
+    parts.database.checked(claimed.all(&parts.database.writer).await)
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! The group commit: from the queue to the answers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use migrations::connect::Database;
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use migrations::fault::{self, Extent};
+use sea_orm::{DatabaseTransaction, DbErr, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use streams::crash::{Moment, point};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,14 +14,16 @@ use super::batch::{Batch, Memory};
 use super::known::Known;
 use super::outcome::Outcome;
 use super::turns::Turns;
-use super::{Among, BATCH, Backlog, Done, Error, Job, keys};
+use super::{Among, BATCH, Backlog, Done, Error, Job, keys, settle};
 use crate::clock::Clock;
+use crate::durability::{self, Durability};
 use crate::signal::Signal;
-use crate::store::event;
 
 /// The writer's loop and what it needs.
 pub(super) struct Group {
-    database: Database,
+    pub(super) database: Database,
+    pub(super) durability: Arc<Durability>,
+    pub(super) cancel: CancellationToken,
     clock: Clock,
     among: Among,
     /// What the last transaction knew, where that still holds.
@@ -49,35 +50,54 @@ fn is_contention(error: &DbErr) -> bool {
 }
 
 /// How far a transaction came.
-enum Failed {
-    /// The database is away: no work is to blame, and none is worth another try now.
-    Begin(DbErr),
+pub(super) enum Failed {
+    /// The database is away, its disk is full, or the like: no work is to blame, and none is worth another try now.
+    Database(DbErr),
     /// Some of the work may be to blame.
     Work(DbErr),
 }
 
 impl Failed {
     fn answer(self, count: usize) -> Answers {
-        let (Self::Begin(error) | Self::Work(error)) = self;
+        let error = self.into_error();
         tracing::warn!(%error, changes = count, "not written");
         vec![Err(error.into()); count]
+    }
+
+    pub(super) fn into_error(self) -> DbErr {
+        let (Self::Database(error) | Self::Work(error)) = self;
+        error
     }
 }
 
 impl Group {
-    pub(super) fn new(database: Database, clock: Clock, among: Among, backlog: Backlog) -> Self {
+    pub(super) fn new(
+        database: Database,
+        clock: Clock,
+        among: Among,
+        backlog: Backlog,
+        durability: Arc<Durability>,
+        cancel: CancellationToken,
+    ) -> Self {
         let (load, turns) = (super::controller::Load::default(), Turns::default());
         let (known, sweep) = (Known::default(), keys::Sweep::default());
-        Self { database, clock, among, known, load, turns, backlog, sweep }
+        Self { database, durability, cancel, clock, among, known, load, turns, backlog, sweep }
     }
 
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, cancel: CancellationToken) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut jobs = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 biased;
                 count = queue.recv_many(&mut jobs, BATCH) => if count == 0 { return },
-                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(durability::PAUSE), if self.durability.suspended().is_some() => {}
+                () = self.cancel.cancelled() => return,
+            }
+            if !self.accepts().await {
+                self.refuse(&mut jobs);
+            }
+            if jobs.is_empty() {
+                continue;
             }
             if jobs.iter().all(|job| job.work.can_wait()) {
                 // what comes within this time, or nothing: then it goes alone
@@ -91,6 +111,15 @@ impl Group {
             for (job, answer) in jobs.drain(..).zip(answers) {
                 let _ = job.answer.send(answer); // a caller that went away does not change what was committed
             }
+        }
+    }
+
+    /// They are told why nothing is written now.
+    fn refuse(&self, jobs: &mut Vec<Job>) {
+        let why = self.durability.suspended().map_or_else(String::new, |suspended| suspended.to_string());
+        let why = Error::Unavailable(why.into());
+        for job in jobs.drain(..) {
+            let _ = job.answer.send(Err(why.clone())); // a caller that went away does not need it
         }
     }
 
@@ -113,7 +142,7 @@ impl Group {
             match self.persist(begun, std::slice::from_ref(job)).await {
                 Ok(one) => answers.extend(one),
                 Err(failed @ Failed::Work(_)) => answers.extend(failed.answer(1)),
-                Err(away @ Failed::Begin(_)) => {
+                Err(away @ Failed::Database(_)) => {
                     answers.extend(away.answer(jobs.len() - answers.len()));
                     return answers;
                 }
@@ -127,22 +156,41 @@ impl Group {
         for _ in 0..TRIES {
             match self.within(begun?, jobs).await {
                 Err(error) if is_contention(&error) => begun = self.begin().await,
-                done => return done.map_err(Failed::Work),
+                Err(error) => return Err(self.failed(error).await),
+                Ok(answers) => return Ok(answers),
             }
         }
-        self.within(begun?, jobs).await.map_err(Failed::Work)
+        match self.within(begun?, jobs).await {
+            Err(error) => Err(self.failed(error).await),
+            Ok(answers) => Ok(answers),
+        }
     }
 
-    async fn begin(&self) -> Begun {
+    /// Whom an error is to be blamed on. Where it is the database, its transaction has ended when this answers.
+    async fn failed(&self, error: DbErr) -> Failed {
+        match fault::extent(&error) {
+            Extent::Known => Failed::Work(error),
+            Extent::Unknown => {
+                self.suspend(&error);
+                self.ended().await;
+                Failed::Database(error)
+            }
+        }
+    }
+
+    pub(super) async fn begin(&self) -> Begun {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.database.writer.begin_with_options(options).await.map_err(Failed::Begin)
+        self.database.writer.begin_with_options(options).await.map_err(|error| {
+            self.suspend(&error);
+            Failed::Database(error)
+        })
     }
 
     async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
-        let now_ms = self.clock.now_ms(&tx).await?;
+        let (now_ms, number) = self.clock.transaction(&tx).await?;
         let known = std::mem::take(&mut self.known);
         let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight: &self.among.flight };
         let mut batch = Batch::load(&tx, jobs, now_ms, known, memory).await?;
@@ -151,29 +199,17 @@ impl Group {
         point("writer.commit", Moment::Before);
         let (mut outcome, known) = batch.flush(&tx).await?;
         self.sweep.run(&tx, now_ms).await?;
+        let sample = self.durability.sample(&tx, outcome.witness).await?;
         point("writer.commit", Moment::During);
         if let Err(error) = tx.commit().await {
-            self.read_back(&outcome, error).await?;
+            self.settle(number.as_deref(), &outcome, error).await?;
         }
+        self.durability.compare(&self.database.reader, sample).await.map_err(|unseen| settle::unseen(&unseen))?;
         self.known = known;
         point("writer.commit", Moment::After);
         self.announce(&mut outcome);
         self.among.wakes.watched.tell(watched);
         Ok(answers)
-    }
-
-    /// The answer to a commit was an error, which may have come after the commit itself: look whether the log has it.
-    async fn read_back(&self, outcome: &Outcome, error: DbErr) -> Result<(), DbErr> {
-        let Some(witness) = outcome.witness else { return Err(error) };
-        let found = event::Entity::find()
-            .select_only()
-            .column(event::Column::Id)
-            .filter(event::Column::EventId.eq(witness.0))
-            .filter(event::Column::Direction.eq(witness.1))
-            .into_tuple::<i64>()
-            .one(&self.database.writer)
-            .await?;
-        if found.is_some() { Ok(()) } else { Err(error) }
     }
 
     fn announce(&self, outcome: &mut Outcome) {

@@ -28,6 +28,7 @@ mod repair;
 mod revocation;
 mod session;
 mod session_row;
+mod settle;
 mod template;
 mod turns;
 mod work;
@@ -40,6 +41,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::durability::Durability;
 use crate::metrics::Metrics;
 use crate::relay::Flight;
 pub use crate::signal::Wakes;
@@ -169,6 +171,7 @@ pub struct Writer {
     backlog: Backlog,
     reader: sea_orm::DatabaseConnection,
     clock: Clock,
+    durability: Arc<Durability>,
 }
 
 /// About how many commands are accepted and not yet handed to NATS: counted along with each commit of this engine, and counted
@@ -216,9 +219,10 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let backlog = Backlog::default();
         let (reader, read_clock) = (database.reader.clone(), clock.clone());
-        let group = group::Group::new(database, clock, among, backlog.clone());
-        let task = tokio::spawn(group.run(queue, cancel));
-        (Self { jobs, backlog, reader, clock: read_clock }, task)
+        let durability = Arc::<Durability>::default();
+        let group = group::Group::new(database, clock, among, backlog.clone(), durability.clone(), cancel);
+        let task = tokio::spawn(group.run(queue));
+        (Self { jobs, backlog, reader, clock: read_clock, durability }, task)
     }
 
     /// Hands in the work that a request becomes, unless the request was answered before: then that is the answer, and nothing
@@ -242,8 +246,12 @@ impl Writer {
     /// Hands in one piece of work and waits until it is committed. It takes the key of the request that it is part of.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once where the queue is full; else why it was not done.
+    /// [`Error::Busy`] at once where the queue is full, [`Error::Unavailable`] at once while the database does not keep what it is given;
+    /// else why it was not done.
     pub async fn submit(&self, work: Work) -> Result<Done, Error> {
+        if let Some(suspended) = self.durability.suspended() {
+            return Err(Error::Unavailable(suspended.to_string().into()));
+        }
         let (answer, receive) = oneshot::channel();
         let job = Job { work, traceparent: streams::trace::current_traceparent(), key: Key::take(), answer };
         self.jobs.try_send(job).map_err(|_| Error::Busy)?;
@@ -259,6 +267,11 @@ impl Writer {
         let stopped = || Error::Unavailable("the writer has stopped".into());
         self.jobs.send(Job { work, traceparent, key: None, answer }).await.map_err(|_| stopped())?;
         receive.await.map_err(|_| stopped())?
+    }
+
+    /// Whether what is written is kept.
+    pub(crate) fn durability(&self) -> &Durability {
+        &self.durability
     }
 
     /// About how many commands wait to be published.

@@ -1,5 +1,6 @@
 //! Opening: durable settings, and errors that say what to do.
 
+use std::collections::HashSet;
 use std::error::Error as _;
 
 use migrations::connect::{Role, open};
@@ -108,6 +109,63 @@ async fn a_full_disk_stops_the_migration_and_leaves_nothing_behind() -> anyhow::
         "after room was made it goes on as if nothing had been"
     );
     Ok(())
+}
+
+/// Lets the file grow to so many pages, on this connection and on those that are opened from here on.
+async fn limit(db: &DatabaseConnection, pages: u32) -> anyhow::Result<()> {
+    let pool = db.get_sqlite_connection_pool();
+    let options = (*pool.connect_options()).clone().pragma("max_page_count", pages.to_string());
+    pool.set_connect_options(options);
+    db.execute_unprepared(&format!("PRAGMA max_page_count = {pages}")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_committed_after_the_disk_was_full_is_there_for_everybody() -> anyhow::Result<()> {
+    use sea_orm::TransactionTrait;
+    let test = TestDatabase::sqlite().await?;
+    let (writer, reader) = (&test.database.writer, &test.database.reader);
+    let used: u32 = pragma(writer, "page_count").await?.parse()?;
+    limit(writer, used + 2).await?;
+    for _ in 0..2 {
+        let tx = writer.begin().await?;
+        let huge = format!("INSERT INTO meta (key, value) VALUES ('huge', '{}')", "x".repeat(100_000));
+        tx.execute_unprepared(&huge).await.expect_err("there is no room");
+        drop(tx); // SQLite has rolled back already, and the rollback that is sent now fails
+    }
+    limit(writer, 1_073_741_823).await?;
+    let tx = writer.begin().await?;
+    tx.execute_unprepared("INSERT INTO meta (key, value) VALUES ('kept', '1')").await?;
+    tx.commit().await?;
+    let kept = Statement::from_string(test.backend(), "SELECT value FROM meta WHERE key = 'kept'");
+    assert_eq!(reader.query_all_raw(kept).await?.len(), 1, "what was committed is seen by a reader");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_is_distrusted_is_not_used_again_on_either_database() -> anyhow::Result<()> {
+    TestDatabase::each(async |test| {
+        let writer = &test.database.writer;
+        let postgres = test.backend() == sea_orm::DbBackend::Postgres;
+        let who = if postgres {
+            "SELECT pg_backend_pid()::bigint AS who"
+        } else {
+            writer.execute_unprepared("PRAGMA cache_size = 77").await?;
+            "SELECT cache_size AS who FROM pragma_cache_size"
+        };
+        let mut before = HashSet::new();
+        for round in 0..20 {
+            if round == 10 {
+                test.database.distrust();
+            }
+            let row = writer.query_one_raw(Statement::from_string(test.backend(), who)).await?.expect("one row");
+            let who: i64 = row.try_get("", "who")?;
+            assert!(round < 10 || !before.contains(&who), "{who} is used again");
+            before.extend((round < 10).then_some(who));
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

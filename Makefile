@@ -14,8 +14,8 @@ run: tools build ## Everything in one place; the address and the token are print
 build:
 	cargo build --locked --workspace --profile $(PROFILE)
 
-test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL
-	scripts/with-postgres.sh cargo test --locked --workspace --all-features
+test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL; WITHOUT=small-disk where a tmpfs cannot be mounted
+	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-postgres.sh cargo test --locked --workspace --all-features
 	$(MAKE) clients SEED=$(or $(SEED),2026)
 
 clients: tools ## Generated TypeScript and Python clients, and schemathesis, against a running server; SEED=1 repeats

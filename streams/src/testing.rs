@@ -1,5 +1,7 @@
 //! A real, private nats-server for one test: its own folder, its own port, gone with the test.
 
+pub mod disk;
+
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -32,9 +34,24 @@ impl Nats {
     async fn start() -> Result<Self, Error> {
         let binary = find(None).await?.path;
         let folder = tempfile::tempdir().map_err(|source| Error::Io { what: "making a folder".into(), source })?;
+        let store_dir = folder.path().join("nats");
+        Self::start_in(folder, binary, store_dir).await
+    }
+
+    /// A server that stores elsewhere than in its own folder.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn stored_in(store_dir: PathBuf) -> Result<Self, Error> {
+        let binary = find(None).await?.path;
+        let folder = tempfile::tempdir().map_err(|source| Error::Io { what: "making a folder".into(), source })?;
+        Self::start_in(folder, binary, store_dir).await
+    }
+
+    async fn start_in(folder: TempDir, binary: PathBuf, store_dir: PathBuf) -> Result<Self, Error> {
         let options = ServerOptions {
             binary,
-            store_dir: folder.path().join("nats"),
+            store_dir,
             port: 0,
             user: "test".into(),
             password: Secret::new("test-password"),

@@ -7,6 +7,7 @@
 mod banner;
 pub(crate) mod folder;
 mod nats;
+mod room;
 mod supervisor;
 
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ use streams::server::{Error, Server, ServerOptions, find};
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{Folder, Secrets};
+use super::room::Room;
 use crate::children::{Child, Ledger};
 use crate::failure::{Failure, Kind};
 
@@ -68,14 +69,21 @@ pub(super) async fn keep(
     cancel: CancellationToken,
     hurry: CancellationToken,
 ) {
+    let mut room = Room::of(options.store_dir.clone());
     loop {
         let child = note(&server, &ledger);
         let ended = tokio::select! {
             ended = server.wait() => ended,
+            () = room.returned() => server.stop().await, // its streams refuse everything from the first failed write on
             () = cancel.cancelled() => break stop(server, child.as_ref(), &ledger, &hurry).await,
         };
         let how = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
-        tracing::warn!(child.name = "nats-server", child.pid = server.pid(), how, "ended by itself; starting it again");
+        tracing::warn!(
+            child.name = "nats-server",
+            child.pid = server.pid(),
+            how,
+            "ended, or its disk had been full; starting it again"
+        );
         forget(child.as_ref(), &ledger);
         match cancel.run_until_cancelled(again(&options)).await {
             Some(fresh) => server = fresh,

@@ -50,6 +50,15 @@ impl Dev {
         self.process.as_mut().context("dev is not started")
     }
 
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.process()?.kill()
+    }
+
+    /// Runs a command, however it ends.
+    pub(crate) fn tell(&self, arguments: &[&str]) -> anyhow::Result<Said> {
+        run(self.folder.path(), arguments)
+    }
+
     pub(crate) fn ask(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         run(self.folder.path(), arguments)?.done()
     }

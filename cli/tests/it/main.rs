@@ -5,6 +5,7 @@ mod arguments;
 mod children;
 mod contexts;
 mod dev;
+mod disk;
 mod exits;
 mod fake;
 mod help;

@@ -8,6 +8,7 @@ mod connection;
 mod contract;
 #[cfg(feature = "crash-points")]
 mod crash;
+mod disk;
 mod full;
 mod parking;
 mod points;

@@ -1,0 +1,36 @@
+//! The local driver's state folder on a full disk: nothing that was known is lost, what cannot be noted is tried again later.
+
+use controllers::{
+    Driver,
+    driver::Goal,
+    drivers::local::{Config, Local},
+};
+use streams::{testing::disk::SmallDisk, wire::SessionState};
+use uuid::Uuid;
+
+use crate::world::{alive, desired, processes, server};
+
+#[tokio::test]
+async fn a_full_state_folder_fails_what_can_be_tried_again_and_keeps_what_is_known() {
+    let Some(disk) = SmallDisk::mount(16).unwrap() else { return };
+    let (kept, refused) = (Uuid::new_v4(), Uuid::new_v4());
+    let driver = Local::open(Config::new(disk.path())).unwrap();
+    driver.ensure(&desired(kept, Goal::Running, 1, Some(server()))).await.unwrap();
+    disk.fill().unwrap();
+    let failure = driver.ensure(&desired(refused, Goal::Running, 1, Some(server()))).await.unwrap_err();
+    assert!(failure.retryable && !failure.user_error, "{failure:?}");
+    assert!(processes(&refused.to_string()).is_empty(), "nothing runs that nothing knows of");
+    let state = disk.path().join(format!("sessions/{kept}/state.json"));
+    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
+    let pid: i32 = state["process"]["pid"].as_i64().unwrap().try_into().unwrap();
+    drop(driver);
+    let driver = Local::open(Config::new(disk.path())).unwrap();
+    assert!(alive(pid) && driver.observe(kept).await.unwrap().unwrap().state == SessionState::Running);
+    disk.free().unwrap();
+    driver.ensure(&desired(refused, Goal::Running, 1, Some(server()))).await.unwrap();
+    assert_eq!(driver.observe(refused).await.unwrap().unwrap().state, SessionState::Running);
+    for id in [kept, refused] {
+        driver.ensure(&desired(id, Goal::Deleted, i64::MAX, None)).await.unwrap();
+        assert!(processes(&id.to_string()).is_empty());
+    }
+}

@@ -14,6 +14,8 @@ const EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(parts: Parts, task: Task) {
     loop {
+        let passed_over = parts.stuck.all().iter().filter(|item| item.until_ms > 0).count();
+        parts.metrics.repeats(parts.link.reconnects.count(), passed_over);
         if let Err(error) = task.round(count(&parts)).await {
             tracing::warn!(%error, "commands cannot be counted now");
         }

@@ -27,7 +27,7 @@ use crate::ends;
 use crate::parts::Parts;
 use crate::store::commanded::{Commanded, Word, each};
 use crate::store::stream_epoch;
-use crate::writer::Work;
+use crate::writer::{Hope, Work};
 
 /// How often the streams are looked at while nothing seems wrong.
 const LOOK: Duration = Duration::from_secs(5);
@@ -177,6 +177,7 @@ impl Courier {
         let states = topology::declare(&self.parts.link.jetstream, &self.settings, next).await?;
         for state in states.iter().filter(|state| state.name == SS_COMMANDS) {
             self.epoch.0.store(state.epoch, Ordering::Release);
+            self.parts.sizes.learn(state.max_message_bytes, self.parts.link.client.max_payload());
         }
         states.iter().for_each(|state| self.parts.metrics.fullness(state));
         Ok(Survey { epochs, ends, states })
@@ -230,9 +231,13 @@ impl Courier {
                 .await?;
             let Some(last) = page.last().copied() else { return Ok(count) };
             count += page.len();
-            let lost = page.into_iter().map(|id| self.parts.writer.enqueue(E::work(id, Word::Lost), None));
-            for written in join_all(lost).await {
-                written?;
+            let lost = page.iter().map(|id| self.parts.writer.enqueue(E::work(*id, Word::Lost), None));
+            for (id, written) in page.iter().zip(join_all(lost).await) {
+                match written {
+                    // its deadline deals with it; the others do not wait for it
+                    Err(error) if error.hope() != Hope::Passes => drop(self.parts.stuck.failed(&E::entity(*id), error)),
+                    written => drop(written?),
+                }
             }
             after = last;
         }

@@ -1,12 +1,15 @@
 //! What happens to what was parked: it is recorded, shown, copied to the public stream, and replayed or discarded by an
 //! operator.
 
+use futures::future::join_all;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 use streams::cloudevents;
+use streams::connect::Link;
 use streams::crash::{Moment, point};
-use streams::parking::{ATTEMPTS, ERROR, REASON};
+use streams::ids::{ControllerId, Platform};
+use streams::parking::{self, ATTEMPTS, ERROR, ORIGINAL_SUBJECT, PAYLOAD_CUT, REASON};
 use streams::publisher::Outgoing;
 use streams::subject::{self, DEAD_LETTER_PREFIX};
 use streams::worker::{Delivery, Verdict};
@@ -16,7 +19,7 @@ use crate::Engine;
 use crate::parts::Parts;
 use crate::projector::verdict;
 use crate::store::dead_letter;
-use crate::writer::{self, Done, NewDeadLetter, Work};
+use crate::writer::{self, Done, Hope, NewDeadLetter, Work, bounded_source};
 
 /// On a public copy: the id of the row that it copies.
 pub(crate) const COPY_HEADER: &str = "Streamspace-Dead-Letter";
@@ -34,26 +37,35 @@ impl Engine {
     }
 }
 
-/// Records what arrives in the dead-letter stream.
+/// Records what arrives in the dead-letter stream; each letter for itself.
 pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verdict> {
-    let mut verdicts = Vec::with_capacity(deliveries.len());
-    for delivery in &deliveries {
-        if header(delivery, COPY_HEADER).is_some() {
-            verdicts.push(Verdict::Done);
-            continue;
-        }
-        let work = Work::Park(Box::new(letter(delivery)));
-        let answer = parts.writer.enqueue(work, delivery.traceparent.clone()).await;
-        point("deadletter.record", Moment::After);
-        verdicts.push(match verdict(answer) {
-            Verdict::Park(why) => {
-                tracing::error!(why, subject = %delivery.subject, "a dead letter cannot be recorded; it stays in its stream");
-                Verdict::Done
-            }
-            other => other,
-        });
+    join_all(deliveries.iter().map(|delivery| record_one(parts, delivery))).await
+}
+
+async fn record_one(parts: &Parts, delivery: &Delivery) -> Verdict {
+    if header(delivery, COPY_HEADER).is_some() {
+        return Verdict::Done;
     }
-    verdicts
+    let mut letter = letter(delivery);
+    let mut answer = write(parts, delivery, &letter).await;
+    if answer.as_ref().is_err_and(|error| error.hope() == Hope::None) {
+        // the bytes are what must not be lost; what was told beside them is in the stream
+        tracing::error!(subject = %delivery.subject, "a dead letter is recorded without its headers and attempts");
+        (letter.headers, letter.attempts) = (json!([]), json!([]));
+        answer = write(parts, delivery, &letter).await;
+    }
+    point("deadletter.record", Moment::After);
+    match verdict(&parts.stuck, delivery, answer) {
+        Verdict::Park(why) => {
+            tracing::error!(why, subject = %delivery.subject, "a dead letter cannot be recorded; it stays in its stream");
+            Verdict::Done
+        }
+        other => other,
+    }
+}
+
+async fn write(parts: &Parts, delivery: &Delivery, letter: &NewDeadLetter) -> Result<Done, writer::Error> {
+    parts.writer.enqueue(Work::Park(Box::new(letter.clone())), delivery.traceparent.clone()).await
 }
 
 fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
@@ -61,24 +73,22 @@ fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
 }
 
 fn letter(delivery: &Delivery) -> NewDeadLetter {
-    let original = delivery.subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(&delivery.subject).to_owned();
-    let clean = |name: &str| header(delivery, name).unwrap_or("parked").replace('\0', "");
-    let (reason, error) = (clean(REASON), clean(ERROR));
-    let attempts = header(delivery, ATTEMPTS).and_then(|text| serde_json::from_str(text).ok());
+    let original = original(delivery);
+    let said = |name: &str| header(delivery, name).unwrap_or("parked").to_owned();
+    let attempts = header(delivery, ATTEMPTS).map(parking::attempts).unwrap_or_default();
     let body: Value = serde_json::from_slice(&delivery.payload).unwrap_or(Value::Null);
     let id = |name: &str| body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<Uuid>().ok());
-    let headers: Vec<Value> =
-        delivery.headers.iter().map(|(name, value)| json!([name.replace('\0', ""), value.replace('\0', "")])).collect();
+    let headers = delivery.headers.iter().map(|(name, value)| json!([name, value])).collect();
     let (platform, controller_id) = party(&original);
     NewDeadLetter {
         source: source(delivery.message_id.as_deref(), delivery.stream_sequence),
         event_id: id("event_id"),
-        subject: original.chars().take(255).collect(),
-        reason: reason.chars().take(60).collect(),
-        error,
+        subject: original,
+        reason: said(REASON),
+        error: cut(said(ERROR), header(delivery, PAYLOAD_CUT), delivery.payload.len()),
         payload: delivery.payload.to_vec(),
         headers: Value::Array(headers),
-        attempts: attempts.unwrap_or_else(|| json!([])),
+        attempts: json!(attempts),
         entity: id("session_id")
             .map(|id| format!("session:{id}"))
             .or_else(|| id("install_id").map(|id| format!("application:{id}"))),
@@ -88,34 +98,53 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
     }
 }
 
+/// The subject that it was parked from: the whole of it is beside, where what it was parked under is only the beginning.
+fn original(delivery: &Delivery) -> String {
+    let told = header(delivery, ORIGINAL_SUBJECT).filter(|told| subject::dead_letter(told) == delivery.subject);
+    let parked = delivery.subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(&delivery.subject);
+    told.unwrap_or(parked).to_owned()
+}
+
+/// The error, and that not all of the payload could be kept.
+fn cut(error: String, bytes: Option<&str>, kept: usize) -> String {
+    match bytes.and_then(|bytes| bytes.parse::<u64>().ok()) {
+        Some(bytes) => format!(
+            "{error} (its payload had {bytes} bytes, of which NATS could carry the first {kept} with the headers)"
+        ),
+        None => error,
+    }
+}
+
 /// What a message of the dead-letter stream is called in the table: its id, or where it has none its place.
 pub(crate) fn source(message_id: Option<&str>, sequence: u64) -> String {
-    let name = message_id.map_or_else(|| format!("dlq:{sequence}"), |id| id.replace('\0', ""));
-    name.chars().take(255).collect()
+    message_id.map_or_else(|| format!("dlq:{sequence}"), bounded_source)
 }
 
 /// Platform and controller, where a subject of the durable lane names them.
 fn party(original: &str) -> (Option<String>, Option<String>) {
-    let tokens: Vec<&str> = original.split('.').collect();
-    match tokens.as_slice() {
-        [_, _, _, platform, controller] => (Some((*platform).to_owned()), Some((*controller).to_owned())),
-        [_, _, _, platform] => (Some((*platform).to_owned()), None),
+    let mut tokens = original.split('.').skip(3);
+    let platform = tokens.next().and_then(|name| Platform::try_new(name).ok());
+    let controller = tokens.next().and_then(|name| ControllerId::try_new(name).ok());
+    match (platform, controller, tokens.next()) {
+        (platform @ Some(_), controller, None) => {
+            (platform.map(|name| name.to_string()), controller.map(|id| id.to_string()))
+        }
         _ => (None, None),
     }
 }
 
 /// Dead letters that the public stream does not have yet.
-pub(crate) async fn uncopied(db: &DatabaseConnection, limit: u64) -> Result<Vec<(Uuid, Outgoing)>, DbErr> {
+pub(crate) async fn uncopied(db: &DatabaseConnection, link: &Link, limit: u64) -> Result<Vec<(Uuid, Outgoing)>, DbErr> {
     let rows = dead_letter::Entity::find()
         .filter(Expr::cust("NOT copied")) // literally as in the partial index, so that SQLite uses it
         .order_by_asc(dead_letter::Column::CreatedMs)
         .limit(limit)
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.id, copy(row))).collect())
+    Ok(rows.into_iter().map(|row| (row.id, copy(row, link))).collect())
 }
 
-fn copy(row: dead_letter::Model) -> Outgoing {
+fn copy(row: dead_letter::Model, link: &Link) -> Outgoing {
     let about = row.entity.map(|entity| (cloudevents::SUBJECT.to_owned(), entity));
     let headers = [
         (COPY_HEADER.to_owned(), row.id.to_string()),
@@ -124,13 +153,7 @@ fn copy(row: dead_letter::Model) -> Outgoing {
         (ATTEMPTS.to_owned(), row.attempts.to_string()),
     ];
     let headers = headers.into_iter().chain(about).collect();
-    Outgoing {
-        subject: subject::dead_letter(&row.subject),
-        message_id: format!("copy:{}", row.id),
-        traceparent: None,
-        headers,
-        payload: row.payload.into(),
-    }
+    parking::copy(&row.subject, format!("copy:{}", row.id), headers, row.payload.into(), link)
 }
 
 /// One dead letter.

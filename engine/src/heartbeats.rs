@@ -87,6 +87,7 @@ impl Heartbeats {
         match taken {
             Ok(Done::Controller(row)) if row.protocol >= 2 => self.welcome(&row, memory).await,
             Ok(_) => {}
+            Err(error @ Error::Unstorable(_)) => self.park(message, "unstorable", error.to_string()).await,
             Err(error) => tracing::warn!(%error, "a heartbeat was not taken"),
         }
     }
@@ -98,10 +99,11 @@ impl Heartbeats {
         let answer = match taken {
             Ok(_) => HeartbeatAnswer { accepted: true, reason: None },
             Err(Error::Conflict(reason)) => HeartbeatAnswer { accepted: false, reason: Some(reason.clone()) },
+            Err(error @ Error::Unstorable(_)) => HeartbeatAnswer { accepted: false, reason: Some(error.to_string()) },
             Err(_) => return,
         };
         let Ok(payload) = serde_json::to_vec(&answer) else { return };
-        if let Err(error) = self.parts.link.client.publish(reply, payload.into()).await {
+        if let Err(error) = streams::reply::send(&self.parts.link.client, reply, None, payload.into()).await {
             tracing::warn!(%error, "a heartbeat could not be answered");
         }
     }

@@ -37,7 +37,9 @@ pub mod request;
 pub mod retention;
 mod sessions;
 mod signal;
+mod sizes;
 pub mod store;
+mod stuck;
 mod templates;
 pub mod timers;
 pub mod verify;
@@ -121,12 +123,16 @@ impl Engine {
         let (wakes, flight) = (Arc::new(Wakes::default()), Arc::<relay::Flight>::default());
         let (cancel, writer_cancel) = (CancellationToken::new(), CancellationToken::new());
         let (database, clock) = (config.database, config.clock);
-        let among = writer::Among { wakes: wakes.clone(), flight: flight.clone(), metrics: metrics.clone() };
+        let sizes = sizes::Sizes::default();
+        let (wakes_of, flight_of, metrics_of, sizes_of) =
+            (wakes.clone(), flight.clone(), metrics.clone(), sizes.clone());
+        let among = writer::Among { wakes: wakes_of, flight: flight_of, metrics: metrics_of, sizes: sizes_of };
         let (writer, writer_task) = Writer::start(database.clone(), clock.clone(), among, writer_cancel.clone());
         let since_ms = clock.now_ms(&database.reader).await?;
         let settings = streams::topology::Settings { since_ms, ..config.streams };
         let tasks = Supervisor::new(metrics.tasks.clone());
-        let parts = Parts { database, link: config.link, writer, clock, wakes, flight, metrics, tasks: tasks.clone() };
+        let (stuck, link, all) = (Arc::default(), config.link, tasks.clone());
+        let parts = Parts { database, link, writer, clock, wakes, flight, stuck, sizes, metrics, tasks: all };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
         let doctor = doctor::Doctor::new(parts.clone(), settings.clone(), config.outbox_limit);
         let courier = Courier {

@@ -50,6 +50,8 @@ pub struct Metrics {
     health: Family<ControllerOnPlatform, Gauge>,
     unaccounted: Gauge,
     waiting: Gauge,
+    reconnects: Gauge,
+    passed_over: Gauge,
     fullness: Family<Stream, Gauge<f64, AtomicU64>>,
     batch_size: Histogram,
     batch_seconds: Histogram,
@@ -72,6 +74,8 @@ impl Default for Metrics {
             health: Family::default(),
             unaccounted: Gauge::default(),
             waiting: Gauge::default(),
+            reconnects: Gauge::default(),
+            passed_over: Gauge::default(),
             fullness: Family::default(),
             batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
@@ -95,6 +99,10 @@ impl Metrics {
         registry.register("streamspace_events_unaccounted", help, self.unaccounted.clone());
         let help = "Commands that are accepted and not yet handed to NATS";
         registry.register("streamspace_outbox_waiting", help, self.waiting.clone());
+        let help = "Times that the connection to NATS was made again since the start";
+        registry.register("nats_reconnects", help, self.reconnects.clone());
+        let help = "Pieces of the engine's own work that fail and are passed over for a while";
+        registry.register("streamspace_work_passed_over", help, self.passed_over.clone());
         let help = "How full a stream is, from 0 to 1, by bytes or messages, whichever is fuller";
         registry.register("streamspace_stream_fullness", help, self.fullness.clone());
         let help = "Pieces of work in one transaction";
@@ -130,6 +138,11 @@ impl Metrics {
 
     pub(crate) fn waiting(&self, commands: i64) {
         self.waiting.set(commands);
+    }
+
+    pub(crate) fn repeats(&self, reconnects: u64, passed_over: usize) {
+        self.reconnects.set(i64::try_from(reconnects).unwrap_or(i64::MAX));
+        self.passed_over.set(i64::try_from(passed_over).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn fullness(&self, stream: &StreamState) {

@@ -9,6 +9,8 @@ use streams::tasks::Supervisor;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::relay::Flight;
+use crate::sizes::Sizes;
+use crate::stuck::Stuck;
 use crate::writer::{Wakes, Writer};
 
 /// The shared parts; cheap to clone.
@@ -20,6 +22,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) flight: Arc<Flight>,
+    pub(crate) stuck: Arc<Stuck>,
+    pub(crate) sizes: Sizes,
     pub(crate) metrics: Metrics,
     pub(crate) tasks: Supervisor,
 }

@@ -65,14 +65,15 @@ async fn look(parts: &Parts) -> Result<(i64, Duration), DbErr> {
 }
 
 async fn round<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Duration, DbErr> {
-    let next: Option<i64> = next::<E>().into_tuple().one(&parts.database.reader).await?;
+    let next = parts.stuck.without(next::<E>(), now_ms);
+    let next: Option<i64> = next.into_tuple().one(&parts.database.reader).await?;
     let wait_ms = next.map_or(i64::MAX, |at| at - now_ms);
     if wait_ms > 0 {
         return Ok(MAX_SLEEP.min(Duration::from_millis(wait_ms.unsigned_abs())));
     }
     let due = due::<E>(parts, now_ms).await?;
     point("timer.fire", Moment::Before);
-    let results = join_all(due.into_iter().map(|due| fire::<E>(parts, due))).await;
+    let results = join_all(due.into_iter().map(|due| fire::<E>(parts, due, now_ms))).await;
     point("timer.fire", Moment::After);
     let stuck = results.iter().all(|fired| !fired);
     Ok(if stuck { PAUSE } else { Duration::ZERO })
@@ -99,7 +100,7 @@ pub fn questions(backend: DbBackend, now_ms: i64) -> [Statement; 2] {
 
 async fn due<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr> {
     let rows: Vec<(Uuid, Option<i64>, Option<Uuid>)> =
-        whose::<E>(now_ms).into_tuple().all(&parts.database.reader).await?;
+        parts.stuck.without(whose::<E>(now_ms), now_ms).into_tuple().all(&parts.database.reader).await?;
     let due = |(id, deadline_ms, command_id): (Uuid, Option<i64>, Option<Uuid>)| Due {
         id,
         deadline: deadline_ms.is_some_and(|at| at <= now_ms),
@@ -108,8 +109,8 @@ async fn due<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr
     Ok(rows.into_iter().map(due).collect())
 }
 
-/// Tells the machine; says whether it was written.
-async fn fire<E: Commanded>(parts: &Parts, due: Due) -> bool {
+/// Tells the machine; says whether it is dealt with: written, or passed over because it can never be.
+async fn fire<E: Commanded>(parts: &Parts, due: Due, now_ms: i64) -> bool {
     let word = match (due.deadline, due.command_id) {
         (true, Some(command)) => match held(parts, command).await {
             Some(held) => Word::Deadline { held },
@@ -118,7 +119,8 @@ async fn fire<E: Commanded>(parts: &Parts, due: Due) -> bool {
         _ => Word::Tick,
     };
     point("timer.fire", Moment::During);
-    parts.writer.enqueue(E::work(due.id, word), None).await.is_ok()
+    let written = parts.writer.enqueue(E::work(due.id, word), None).await;
+    parts.stuck.settled(|| E::entity(due.id), written, now_ms)
 }
 
 /// Whether a command is still on its way: in the outbox, or in the stream. `None` where that cannot be known now.

@@ -9,16 +9,18 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::join_all;
 use machine::session::Source;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use serde_json::json;
 use streams::subject::Sender;
 use streams::wire::{SessionState, SessionStatus, Span, World};
-use streams::worker::Verdict;
+use streams::worker::{Delivery, Verdict};
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::projector::report_in;
+use crate::projector::{has_nul, report_in};
 use crate::queries;
 use crate::store::session;
-use crate::writer::{Error, Work};
+use crate::stuck::TRIES;
+use crate::writer::{Error, Hope, NewDeadLetter, Work};
 
 /// States in which the owner has something of the session. Whatever is under way is no word of a world: it may have been told
 /// before the owner began, and what was asked ends with its own answer.
@@ -47,7 +49,8 @@ impl Worlds {
     }
 
     /// Takes one part, and what it shows to be absent.
-    pub(crate) async fn part(&self, subject: &str, world: World, sender: &Sender, source: Source) -> Verdict {
+    pub(crate) async fn part(&self, delivery: &Delivery, world: World, sender: &Sender, source: Source) -> Verdict {
+        let subject = delivery.subject.as_str();
         match self.is_of_another(&world).await {
             Ok(None) => {}
             Ok(Some(why)) => return Verdict::Park(why),
@@ -92,17 +95,54 @@ impl Worlds {
         complete.then(|| all.remove(&world.controller_id).map(|(_, telling)| telling.sessions).unwrap_or_default())
     }
 
-    /// Says whether it was written; what is refused or unknown is parked by its own report, not by a world.
+    /// Says whether it is dealt with. What is refused or unknown is quarantined; what can never be stored is parked by itself, so that
+    /// the rest of the world counts.
     async fn report(&self, subject: &str, status: &SessionStatus, sender: &Sender, source: Source) -> bool {
         let payload = serde_json::to_value(status).unwrap_or_default();
+        if has_nul(&payload) {
+            return self.park(subject, status, "undecodable", "a string holds a NUL character").await;
+        }
         let report = report_in(subject, payload, status, sender, source);
-        match self.parts.writer.enqueue(Work::Report(Box::new(report)), None).await {
-            Err(Error::Busy | Error::Unavailable(_)) => false,
-            Err(error) => {
+        let error = match self.parts.writer.enqueue(Work::Report(Box::new(report)), None).await {
+            Ok(_) => return true,
+            Err(error) => error,
+        };
+        let about = || format!("report:{}", status.event_id);
+        match (error.hope(), &error) {
+            (Hope::Passes, _) => false,
+            (Hope::Unknown, _) if self.parts.stuck.failed(&about(), &error) < TRIES => false,
+            (Hope::Unknown, _) => {
+                self.parts.stuck.done(about);
+                self.park(subject, status, "unexplained", &error.to_string()).await
+            }
+            (Hope::None, Error::Unstorable(_)) => self.park(subject, status, "unstorable", &error.to_string()).await,
+            (Hope::None, _) => {
                 tracing::warn!(session.id = %status.session_id, %error, "quarantined: a controller has what the log does not know");
                 true
             }
+        }
+    }
+
+    /// Parks what a world says of one session; says whether that was done.
+    async fn park(&self, subject: &str, status: &SessionStatus, reason: &str, why: &str) -> bool {
+        tracing::warn!(session.id = %status.session_id, reason, why, "parked what a controller says of a session");
+        let letter = NewDeadLetter {
+            source: format!("world:{}", status.event_id),
+            event_id: Some(status.event_id),
+            subject: subject.to_owned(),
+            reason: reason.to_owned(),
+            error: why.to_owned(),
+            payload: serde_json::to_vec(status).unwrap_or_default(),
+            headers: json!([]),
+            attempts: json!([]),
+            entity: Some(session::Model::entity(status.session_id)),
+            controller_id: status.controller_id.clone(),
+            platform: None,
+            copied: false,
+        };
+        match self.parts.writer.enqueue(Work::Park(Box::new(letter)), None).await {
             Ok(_) => true,
+            Err(error) => error.hope() != Hope::Passes, // its bytes are in the log of this process, and it is told again
         }
     }
 

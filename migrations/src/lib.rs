@@ -5,6 +5,7 @@
 //! - [`schema`] brings it up to date, down again, and tells where it stands;
 //! - the `m…` files are the steps, in order. A step that was released is never edited: a change is a new step.
 
+mod class;
 pub mod connect;
 mod error;
 pub mod fault;
@@ -38,5 +39,6 @@ pub mod schema;
 pub mod testing;
 mod trust;
 
+pub use class::{Class, class};
 pub use error::Error;
 pub use schema::{Applied, Step, down, migrate, status};

@@ -7,6 +7,7 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::reconnects::Reconnects;
 pub use crate::secret::Secret;
 use crate::version::{MINIMUM, Version};
 
@@ -139,6 +140,8 @@ pub struct Link {
     pub jetstream: jetstream::Context,
     /// Follows the connection.
     pub state: watch::Receiver<State>,
+    /// When it was made again.
+    pub reconnects: Reconnects,
 }
 
 impl Link {
@@ -156,7 +159,11 @@ impl Link {
 pub async fn connect(config: &Config) -> Result<Link, Error> {
     let (sender, mut state) = watch::channel(State { connected: false, since: Instant::now(), connects: 0 });
     let servers = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect::<Vec<_>>();
-    let client = options(config, sender).connect(servers).await.map_err(|source| refused(&config.url, source))?;
+    let reconnects = Reconnects::default();
+    let client = options(config, sender, reconnects.clone())
+        .connect(servers)
+        .await
+        .map_err(|source| refused(&config.url, source))?;
     // The event of the first connection arrives through a channel: wait for it, so that `state` tells the truth.
     let _ = tokio::time::timeout(CONNECT_TIMEOUT, state.wait_for(|state| state.connected)).await;
     check_version(&config.url, &client.server_info().version)?;
@@ -167,7 +174,7 @@ pub async fn connect(config: &Config) -> Result<Link, Error> {
         .build(client.clone());
     let no_jetstream = |source| Error::NoJetStream { url: config.url.clone(), source };
     jetstream.query_account().await.map_err(no_jetstream)?;
-    Ok(Link { client, jetstream, state })
+    Ok(Link { client, jetstream, state, reconnects })
 }
 
 /// Connects, trying again as long as the server may yet come up.
@@ -206,7 +213,7 @@ pub fn backoff(attempt: usize) -> Duration {
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
 
-fn options(config: &Config, state: watch::Sender<State>) -> ConnectOptions {
+fn options(config: &Config, state: watch::Sender<State>, reconnects: Reconnects) -> ConnectOptions {
     let options = ConnectOptions::new()
         .name(&config.name)
         .require_tls(config.tls)
@@ -216,7 +223,7 @@ fn options(config: &Config, state: watch::Sender<State>) -> ConnectOptions {
         .max_reconnects(None)
         .reconnect_delay_callback(backoff)
         .event_callback(move |event| {
-            noticed(&state, &event);
+            noticed(&state, &reconnects, &event);
             std::future::ready(())
         });
     match (&config.user, &config.password) {
@@ -228,10 +235,13 @@ fn options(config: &Config, state: watch::Sender<State>) -> ConnectOptions {
     }
 }
 
-fn noticed(state: &watch::Sender<State>, event: &Event) {
+fn noticed(state: &watch::Sender<State>, reconnects: &Reconnects, event: &Event) {
     match event {
         Event::Connected => {
             let again = state.borrow().connects > 0;
+            if again {
+                reconnects.again();
+            }
             state.send_modify(|s| *s = State { connected: true, since: Instant::now(), connects: s.connects + 1 });
             tracing::info!(nats.reconnected = again, "connected to NATS");
         }
@@ -254,7 +264,11 @@ fn noticed(state: &watch::Sender<State>, event: &Event) {
         Event::LameDuckMode | Event::Draining => {
             tracing::info!(event = %event, "NATS is about to close the connection")
         }
-        Event::ServerError(_) | Event::ClientError(_) => tracing::debug!(event = %event, "NATS"),
+        Event::ServerError(error) => {
+            reconnects.said(error.to_string());
+            tracing::warn!(%error, "NATS refused something");
+        }
+        Event::ClientError(_) => tracing::debug!(event = %event, "NATS"),
     }
 }
 

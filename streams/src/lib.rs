@@ -15,6 +15,8 @@ pub mod parking;
 pub mod publisher;
 mod puller;
 pub mod quantity;
+pub mod reconnects;
+pub mod reply;
 mod secret;
 pub mod server;
 pub mod source;

@@ -1,7 +1,9 @@
 //! What goes over JetStream, counted where it goes: publisher and worker hold one [`Metrics`].
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -27,7 +29,30 @@ struct Families {
     received: Family<BySubject, Counter>,
     published: Family<BySubject, Counter>,
     pending: Family<ByConsumer, Gauge<i64, AtomicI64>>,
+    redelivered: Family<ByConsumer, Counter>,
+    unparked: Counter,
+    again: Mutex<HashMap<(String, u64), (Redelivered, Instant)>>,
 }
+
+/// A message that was delivered more than once of late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redelivered {
+    /// Whose delivery it is: a stream's name for the engine's consumers.
+    pub consumer: String,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// What it was published on, or the beginning of that.
+    pub subject: String,
+    /// How often it was delivered.
+    pub delivered: i64,
+}
+
+/// Redelivered messages that are remembered one by one.
+const AGAIN: usize = 256;
+/// How long a message counts as one that comes again: longer than any pause between two deliveries.
+const RECENT: Duration = Duration::from_secs(60);
+/// Bytes of its subject that are kept.
+const LONGEST_SUBJECT: usize = 200;
 
 /// Counters of messages. Clones count together. [`Metrics::default`] counts where nobody looks.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +66,10 @@ impl Metrics {
         registry.register("nats_msgs_received", "Messages taken from JetStream", families.received.clone());
         registry.register("nats_msgs_published", "Messages acknowledged by JetStream", families.published.clone());
         registry.register("nats_pending_msgs", "Messages not yet delivered to a consumer", families.pending.clone());
+        let redelivered = families.redelivered.clone();
+        registry.register("nats_msgs_redelivered", "Messages that were delivered before, by consumer", redelivered);
+        let help = "Times that a message could not be parked, and stayed where it was";
+        registry.register("nats_msgs_unparked", help, families.unparked.clone());
         Self(Arc::new(families))
     }
 
@@ -52,6 +81,42 @@ impl Metrics {
     /// One message was acknowledged by its stream.
     pub fn published(&self, subject: &str) {
         self.0.published.get_or_create(&BySubject { subject: family(subject).into() }).inc();
+    }
+
+    /// One message came that had come before.
+    pub fn redelivered(&self, consumer: &str, sequence: u64, subject: &str, delivered: i64) {
+        self.0.redelivered.get_or_create(&ByConsumer { consumer: consumer.into() }).inc();
+        let mut again = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (consumer.to_owned(), sequence);
+        if again.len() >= AGAIN && !again.contains_key(&key) {
+            again.retain(|_, (_, at)| at.elapsed() < RECENT);
+            if again.len() >= AGAIN {
+                return;
+            }
+        }
+        let subject = crate::parking::shortened(subject, LONGEST_SUBJECT);
+        again.insert(key, (Redelivered { consumer: consumer.into(), sequence, subject, delivered }, Instant::now()));
+    }
+
+    /// Messages that come again and again, those that came most often first; 256 at most.
+    #[must_use]
+    pub fn redelivered_now(&self) -> Vec<Redelivered> {
+        let mut again = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
+        again.retain(|_, (_, at)| at.elapsed() < RECENT);
+        let mut all: Vec<Redelivered> = again.values().map(|(message, _)| message.clone()).collect();
+        all.sort_unstable_by(|a, b| (b.delivered, a.sequence).cmp(&(a.delivered, b.sequence)));
+        all
+    }
+
+    /// A message is done with.
+    pub(crate) fn done(&self, consumer: &str, sequence: u64) {
+        let mut again = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
+        again.remove(&(consumer.to_owned(), sequence));
+    }
+
+    /// A message could not be parked.
+    pub fn unparked(&self) {
+        self.0.unparked.inc();
     }
 
     /// What a consumer has still to deliver.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::connect::Link;
 use crate::crash::{Moment, point};
 use crate::publisher::{Acked, Error, Outgoing, Publisher};
 use crate::subject;
@@ -28,7 +29,19 @@ pub const EDITED_LETTER: &str = "Streamspace-Edited-Letter";
 /// Prefix of the original's `Nats-*` headers: as they stood they would give the server orders.
 pub const ORIGINAL_PREFIX: &str = "Streamspace-Original-";
 
+/// Header: how many bytes the payload had, where not all of them fit.
+pub const PAYLOAD_CUT: &str = "Streamspace-Payload-Bytes";
+/// Header: how many headers were left out, where not all of them fit.
+pub const HEADERS_CUT: &str = "Streamspace-Headers-Left-Out";
+
+/// Bytes of a message's own headers that are kept. JetStream takes 64 KiB of headers, and the rest is for those that parking adds.
+const MOST_HEADERS: usize = 32 << 10;
+/// What `cloudevents`, the trace and the server add to headers, and their lines take, in bytes at most.
+const ADDED: usize = 4 << 10;
+const LONGEST_REASON: usize = 60;
 const LONGEST_ERROR: usize = 2048;
+/// Longest header of a public copy, in bytes.
+const LONGEST_COPIED: usize = 8 << 10;
 const MOST_ATTEMPTS: usize = 20;
 const LONGEST_ATTEMPT: usize = 200;
 
@@ -105,7 +118,7 @@ impl Parker {
     /// As [`Publisher::publish`].
     pub async fn park_letter(&self, letter: Letter) -> Result<Acked, Error> {
         point("deadletter.park", Moment::Before);
-        let outgoing = outgoing(letter);
+        let outgoing = outgoing(letter, self.0.link().client.max_payload());
         let (subject, id) = (outgoing.subject.clone(), outgoing.message_id.clone());
         let mut publishing = pin!(self.0.publish(outgoing));
         let sent = futures::poll!(publishing.as_mut());
@@ -113,7 +126,8 @@ impl Parker {
         let acked = match sent {
             Poll::Ready(acked) => acked,
             Poll::Pending => publishing.await,
-        }?;
+        };
+        let acked = acked.inspect_err(|_| self.0.metrics().unparked())?;
         point("deadletter.park", Moment::After);
         tracing::warn!(dlq.subject = %subject, dlq.id = %id, dlq.sequence = acked.sequence, "parked a message");
         Ok(acked)
@@ -129,13 +143,10 @@ fn split(why: &str) -> (&str, &str) {
     }
 }
 
-fn outgoing(letter: Letter) -> Outgoing {
-    let mut headers = Vec::with_capacity(letter.headers.len() + 5);
-    for (name, value) in letter.headers {
-        let is_order = name.to_ascii_lowercase().starts_with("nats-");
-        headers.push(if is_order { (format!("{ORIGINAL_PREFIX}{name}"), value) } else { (name, value) });
-    }
-    headers.push((REASON.into(), letter.reason));
+/// The message that a letter becomes; it fits the server's limits whatever is in the letter.
+fn outgoing(letter: Letter, max_payload: usize) -> Outgoing {
+    let (mut headers, left_out) = kept(letter.headers);
+    headers.push((REASON.into(), shortened(&letter.reason, LONGEST_REASON)));
     headers.push((ERROR.into(), shortened(&letter.error, LONGEST_ERROR)));
     headers.push((ORIGINAL_SUBJECT.into(), letter.subject.clone()));
     if let Some(sequence) = letter.stream_sequence {
@@ -144,24 +155,89 @@ fn outgoing(letter: Letter) -> Outgoing {
     if !letter.attempts.is_empty() {
         headers.push((ATTEMPTS.into(), history(letter.attempts)));
     }
-    Outgoing {
+    if left_out > 0 {
+        headers.push((HEADERS_CUT.into(), left_out.to_string()));
+    }
+    let outgoing = Outgoing {
         subject: subject::dead_letter(&letter.subject),
         message_id: letter.message_id,
         traceparent: letter.traceparent,
         headers,
         payload: letter.payload,
+    };
+    fitted(outgoing, max_payload)
+}
+
+/// The headers of the original that are kept, and how many are not. Orders to the server are only quoted.
+fn kept(all: Vec<(String, String)>) -> (Vec<(String, String)>, usize) {
+    let (mut kept, mut left_out, mut bytes) = (Vec::with_capacity(all.len() + 7), 0, 0);
+    for (name, value) in all {
+        let is_order = name.to_ascii_lowercase().starts_with("nats-");
+        let name = if is_order { format!("{ORIGINAL_PREFIX}{name}") } else { name };
+        let takes = line(&name, &value);
+        if bytes + takes > MOST_HEADERS {
+            left_out += 1;
+            continue;
+        }
+        bytes += takes;
+        kept.push((name, value));
     }
+    (kept, left_out)
+}
+
+/// A message for the dead-letter stream that the server takes: what does not fit of the payload is cut off, and that is said.
+fn fitted(mut outgoing: Outgoing, max_payload: usize) -> Outgoing {
+    let headers: usize = outgoing.headers.iter().map(|(name, value)| line(name, value)).sum();
+    let room = max_payload.saturating_sub(headers + ADDED);
+    let bytes = outgoing.payload.len();
+    if bytes > room {
+        outgoing.payload.truncate(room);
+        outgoing.headers.push((PAYLOAD_CUT.into(), bytes.to_string()));
+        tracing::warn!(dlq.subject = %outgoing.subject, bytes, kept = room, "a parked message is too large to be kept whole");
+    }
+    outgoing
+}
+
+/// What a header takes.
+const fn line(name: &str, value: &str) -> usize {
+    name.len() + value.len() + ": \r\n".len()
+}
+
+/// The public copy of what was recorded elsewhere: `headers` say what it is.
+#[must_use]
+pub fn copy(
+    subject: &str,
+    message_id: String,
+    headers: Vec<(String, String)>,
+    payload: Bytes,
+    link: &Link,
+) -> Outgoing {
+    let short = |(name, value): (String, String)| (name, shortened(&value, LONGEST_COPIED));
+    let headers = headers.into_iter().map(short).collect();
+    let outgoing = Outgoing { subject: subject::dead_letter(subject), message_id, traceparent: None, headers, payload };
+    fitted(outgoing, link.client.max_payload())
+}
+
+/// What was tried, as [`ATTEMPTS`] says it; nothing where that cannot be read.
+#[must_use]
+pub fn attempts(text: &str) -> Vec<Attempt> {
+    let all: Vec<Attempt> = serde_json::from_str(text).unwrap_or_default();
+    latest(all)
 }
 
 /// The latest attempts, each short enough that all of them fit a header.
 fn history(attempts: Vec<Attempt>) -> String {
-    let skip = attempts.len().saturating_sub(MOST_ATTEMPTS);
-    let short = |a: Attempt| Attempt { error: shortened(&a.error, LONGEST_ATTEMPT), ..a };
-    let latest = attempts.into_iter().skip(skip).map(short).collect::<Vec<_>>();
-    serde_json::to_string(&latest).unwrap_or_default() // plain strings and numbers always serialise
+    serde_json::to_string(&latest(attempts)).unwrap_or_default() // plain strings and numbers always serialise
 }
 
-fn shortened(text: &str, longest: usize) -> String {
+fn latest(attempts: Vec<Attempt>) -> Vec<Attempt> {
+    let skip = attempts.len().saturating_sub(MOST_ATTEMPTS);
+    let short = |a: Attempt| Attempt { error: shortened(&a.error, LONGEST_ATTEMPT), ..a };
+    attempts.into_iter().skip(skip).map(short).collect()
+}
+
+/// A text of at most so many bytes, with a mark where it was longer.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.into();
     }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::cloudevents;
 use crate::connect::{ACK_TIMEOUT, Link};
 use crate::metrics::Metrics;
+use crate::subject::LONGEST;
 use crate::topology::is_out_of_room;
 use crate::trace;
 
@@ -44,6 +45,14 @@ pub enum Error {
     /// Anything else that the server or the client says.
     #[error("publishing failed: {0}")]
     Other(#[source] PublishError),
+}
+
+impl Error {
+    /// Whether it is the message's own fault, and will be so each time: others can be sent, and this one cannot.
+    #[must_use]
+    pub const fn is_of_message(&self) -> bool {
+        matches!(self, Self::TooLarge(_))
+    }
 }
 
 /// A message on its way.
@@ -100,6 +109,12 @@ impl Publisher {
         &self.link
     }
 
+    /// Where it counts.
+    #[must_use]
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Publishes one message and waits for its acknowledgement.
     ///
     /// # Errors
@@ -131,6 +146,10 @@ impl Publisher {
     async fn send(&self, message: Outgoing) -> Result<PublishAckFuture, Error> {
         if !self.link.is_connected() {
             return Err(Error::Disconnected);
+        }
+        if message.subject.len() > LONGEST {
+            let length = message.subject.len();
+            return Err(Error::TooLarge(format!("the subject has {length} bytes, and {LONGEST} is the most")));
         }
         let headers = headers(&message);
         let subject = Subject::from(message.subject);
@@ -188,7 +207,9 @@ fn by_server(error: PublishError) -> Error {
     let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<jetstream::Error>());
     let Some(said) = source else { return Error::Other(error) };
     match said.error_code() {
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Error::TooLarge(said.to_string()),
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
+            Error::TooLarge(said.to_string())
+        }
         code if is_out_of_room(code) => Error::Full(said.to_string()),
         _ => Error::Other(error),
     }

@@ -233,6 +233,10 @@ impl Puller {
             self.pin.clone_from(&pulled.pin);
         }
         self.source.metrics.received(&pulled.delivery.subject);
+        if pulled.delivery.delivered > 1 {
+            let Delivery { stream_sequence, subject, delivered, .. } = &pulled.delivery;
+            self.source.metrics.redelivered(&self.source.name, *stream_sequence, subject, *delivered);
+        }
         self.source.metrics.pending(&self.source.name, pulled.pending);
         Some(pulled)
     }

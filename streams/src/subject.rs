@@ -3,14 +3,25 @@
 //! `streamspace.<domain>.<action>[.<platform>[.<controller_id>]]`: five tokens are the durable lane, four the core lane,
 //! three the contract's bare subjects.
 
+use sha2::{Digest, Sha256};
+
 use crate::ids::{ControllerId, Platform, User};
 
 /// What controllers send their heartbeats on (core NATS, no stream).
 pub const HEARTBEAT: &str = "streamspace.controller.heartbeat";
 /// Prefix of parked messages; the whole original subject follows.
 pub const DEAD_LETTER_PREFIX: &str = "streamspace.dlq.";
+/// The longest subject that anything of ours is published on, in bytes. Those of the contract are far shorter. nats-server reads
+/// lines of at most 4,096 bytes (`max_control_line`) and cuts the connection of whoever sends a longer one; a line holds the
+/// subject, the reply subject and two numbers.
+pub const LONGEST: usize = 1_024;
+/// What a token begins with that stands for the rest of a subject too long, or not fit, to be parked under; a digest follows.
+pub const CUT: &str = "cut-";
 /// Every request of NATS-native clients (core NATS, in no stream).
 pub const INTAKE: &str = "streamspace.intake.>";
+
+/// The longest token that is kept of a subject that is cut, in bytes.
+const LONGEST_KEPT: usize = 64;
 
 /// A command from the engine to controllers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,10 +170,27 @@ pub fn action(subject: &str) -> &str {
     family(subject).split_once('.').map_or("", |(_, rest)| rest)
 }
 
-/// Where a message that nobody can process is parked.
+/// Where a message that nobody can process is parked: under its whole subject, or, where that is too long or cannot be published
+/// on, under the beginning of it and a digest of the whole, `streamspace.dlq.streamspace.session.status.cut-0f3a...`. It always fits.
 #[must_use]
 pub fn dead_letter(original: &str) -> String {
-    format!("{DEAD_LETTER_PREFIX}{original}")
+    let whole = format!("{DEAD_LETTER_PREFIX}{original}");
+    if whole.len() <= LONGEST && original.split('.').all(is_token) {
+        return whole;
+    }
+    let mut cut = DEAD_LETTER_PREFIX.to_owned();
+    for token in original.split('.').take(3).take_while(|token| is_token(token) && token.len() <= LONGEST_KEPT) {
+        cut.push_str(token);
+        cut.push('.');
+    }
+    cut.push_str(CUT);
+    cut.extend(Sha256::digest(original).iter().take(8).map(|byte| format!("{byte:02x}")));
+    cut
+}
+
+/// Whether a part of a subject can be published on: no wildcard, nothing that ends a line or a word.
+fn is_token(token: &str) -> bool {
+    !token.is_empty() && token != "*" && token != ">" && !token.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// The durable pull consumer of one controller on the command stream.

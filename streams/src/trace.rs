@@ -8,6 +8,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// Header that carries it on NATS, and column name in SQL.
 pub const HEADER: &str = "traceparent";
 
+/// Bytes of one at most: version 00 has 55, and later ones may add to it.
+const LONGEST: usize = 64;
+
 /// The current span as a `traceparent`; `None` where nothing is traced.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
@@ -29,6 +32,12 @@ pub fn set_parent(span: &tracing::Span, traceparent: &str) {
 pub fn trace_id(traceparent: &str) -> Option<&str> {
     let id = traceparent.split('-').nth(1)?;
     parse(traceparent).map(|_| id)
+}
+
+/// A `traceparent` that came from outside, where it is one: whatever else stands there is no trace, and fits no column.
+#[must_use]
+pub fn valid(traceparent: String) -> Option<String> {
+    (traceparent.len() <= LONGEST && parse(&traceparent).is_some()).then_some(traceparent)
 }
 
 fn parse(traceparent: &str) -> Option<SpanContext> {

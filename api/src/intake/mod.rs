@@ -140,7 +140,7 @@ impl<E: Endpoint<Output = Response> + 'static> Desk<E> {
     async fn send(&self, to: Subject, response: Response) {
         let limit = self.client.server_info().max_payload.saturating_sub(HEADROOM);
         let reply = reply(response, limit).await;
-        if let Err(error) = self.client.publish_with_headers(to, reply.headers, reply.body).await {
+        if let Err(error) = streams::reply::send(&self.client, to, Some(reply.headers), reply.body).await {
             tracing::warn!(%error, "an answer could not be sent");
         }
     }

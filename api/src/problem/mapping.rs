@@ -40,6 +40,20 @@ impl From<WriteError> for Problem {
             WriteError::KeyReused(_) => Self::new(Kind::IdempotencyKeyReused, error.to_string()),
             WriteError::Busy => Self::new(Kind::Unavailable, error.to_string()),
             WriteError::Unavailable(_) => database(error),
+            WriteError::Unstorable(_) => {
+                tracing::warn!(%error, "a request cannot be stored");
+                Self::new(
+                    Kind::InvalidFields,
+                    format!("{error}; nothing was changed, and the same request will fail again"),
+                )
+            }
+            WriteError::Unexplained(_) => {
+                tracing::error!(%error, "a request was not stored");
+                Self::new(
+                    Kind::Unavailable,
+                    "the database did not take this request, and the server's log has its reason; nothing was changed",
+                )
+            }
             WriteError::Unreadable(_) => internal(&error),
         }
     }

@@ -10,7 +10,7 @@ use streams::subject::Verb;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
 
-use crate::command::{Attempt, Commanded, Effect, Error, Listens as _, Open, Worth, open, word};
+use crate::command::{Attempt, Commanded, Effect, Error, FailedAttempt, Listens as _, Open, Worth, open, word};
 use crate::session::Observation;
 use crate::{Context, Lane};
 
@@ -106,6 +106,8 @@ pub enum Event {
     },
     /// JetStream lost the command (its store is gone).
     Lost,
+    /// An attempt came to nothing, and no report says so.
+    AttemptFailed(Box<FailedAttempt>),
 }
 
 /// New facts and what is to be done.
@@ -160,6 +162,7 @@ pub fn decide(debt: &Debt, event: &Event, context: &Context) -> Result<Decision,
         Event::Tick => step.retry_if_due(),
         Event::Deadline { held } => step.deadline(*held),
         Event::Lost => step.lost(),
+        Event::AttemptFailed(failed) => step.came_to_nothing(failed),
     }
     Ok(Decision { debt: step.debt, effects: step.effects })
 }

@@ -90,6 +90,7 @@ mod tests {
             max_messages: 0,
             bytes: 0,
             max_bytes: 0,
+            max_message_bytes: -1,
             created_at: chrono::DateTime::UNIX_EPOCH,
         };
         let epochs = HashMap::from([(SS_REPORTS.to_owned(), table.0)]);

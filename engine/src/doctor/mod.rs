@@ -4,6 +4,7 @@
 //! A file a check: what is read for it, and, without asking anybody, what that means. A check costs what is wrong and what is
 //! on its way, never what exists. What cannot be read, or not in time, is wrong in its own check; the others are still told.
 
+mod again;
 mod check;
 mod consumers;
 mod controllers;
@@ -81,9 +82,11 @@ impl Doctor {
             checked(worlds::NAME, worlds::check(self)),
             checked(due::NAME, due::check(self)),
             checked(tasks::NAME, tasks::check(self)),
+            checked(again::NAME, again::check(self)),
         );
-        let (database, outbox, streams, consumers, letters, controllers, worlds, due, tasks) = checks;
-        Report { checks: vec![database, outbox, streams, consumers, letters, controllers, worlds, due, tasks] }
+        let (database, outbox, streams, consumers, letters, controllers, worlds, due, tasks, again) = checks;
+        let checks = vec![database, outbox, streams, consumers, letters, controllers, worlds, due, tasks, again];
+        Report { checks }
     }
 
     async fn now_ms(&self) -> Result<i64, DbErr> {

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::parts::Parts;
 use crate::store::canary::{Canary, Stage};
 use crate::store::job;
-use crate::writer::{self, Done, JobStep, JobWrite, Work};
+use crate::writer::{self, Done, Hope, JobStep, JobWrite, Work};
 
 pub(crate) use request::first_row;
 pub use request::{Kind, LogScan, NewJob, Pace, What};
@@ -120,7 +120,14 @@ impl Runner {
         let now_ms = self.parts.clock.now_ms(&self.parts.database.reader).await?;
         let mut wait = Some(MAX_WAIT);
         for job in running {
+            let about = job::Model::entity(job.job_id);
+            if self.parts.stuck.is_passed_over(&about, now_ms) {
+                continue;
+            }
             match self.advance(&job, now_ms).await {
+                Err(Error::Writer(error)) if error.hope() != Hope::Passes => {
+                    self.parts.stuck.pass_over(&about, error, now_ms);
+                }
                 Ok(Moved::On) => wait = None,
                 Ok(Moved::Wait(ms)) => wait = wait.map(|wait| wait.min(Duration::from_millis(ms.unsigned_abs()))),
                 Err(error) => {

@@ -1,13 +1,16 @@
 //! What happens when a controller reports: the report is read, handed to the writer, and acknowledged once it is committed.
 //!
-//! What cannot be read or is refused is parked with its bytes. What could not be written now is left to redelivery.
+//! What cannot be read, is refused, or can never be stored is parked with its bytes, and an attempt that it was to answer counts as
+//! failed. What could not be written now is left to redelivery. Each report has its own verdict: none delays the others.
 
 mod legible;
+mod parked;
 mod reports;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use machine::Lane;
 use machine::session::{Observation, Source};
@@ -19,13 +22,11 @@ use streams::worker::{Delivery, Verdict};
 use tracing::Instrument;
 
 use crate::parts::Parts;
+use crate::stuck::{Stuck, TRIES};
 use crate::worlds::Worlds;
-use crate::writer::{ApplicationWork, Error, ReportIn, Work};
+use crate::writer::{ApplicationWork, Error, Hope, ReportIn, Work};
 
 pub(crate) use legible::illegible;
-
-/// The pause before what could not be written is asked for again.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Applies reports.
 pub(crate) struct Projector {
@@ -41,12 +42,28 @@ impl Projector {
     /// Applies a batch; a verdict for each delivery.
     pub(crate) async fn apply(&self, deliveries: Vec<Delivery>) -> Vec<Verdict> {
         point("projector.apply", Moment::Before);
-        let verdicts = join_all(deliveries.iter().map(|delivery| self.one(delivery))).await;
+        let verdicts = join_all(deliveries.iter().map(|delivery| self.apply_one(delivery))).await;
         point("projector.apply", Moment::After);
-        if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Again)) {
-            tokio::time::sleep(PAUSE).await;
-        }
         verdicts
+    }
+
+    /// A defect that one report brings out is that report's affair.
+    async fn apply_one(&self, delivery: &Delivery) -> Verdict {
+        let Ok(verdict) = AssertUnwindSafe(self.one(delivery)).catch_unwind().await else {
+            return unsure(&self.parts.stuck, delivery, "panicked: this version has a defect; its log has the reason");
+        };
+        let Verdict::Park(why) = &verdict else { return verdict };
+        let Some((report, sender)) = subject::parse_report(&delivery.subject) else { return verdict };
+        let Some(lost) = parked::attempt(delivery, report, &sender, why) else { return verdict };
+        let failed = self.parts.writer.enqueue(Work::AttemptFailed(Box::new(lost)), delivery.traceparent.clone()).await;
+        match failed {
+            Err(error) if error.hope() == Hope::Passes => Verdict::Again,
+            Err(error) => {
+                tracing::warn!(%error, subject = %delivery.subject, "a report is parked, and its attempt could not be ended");
+                verdict
+            }
+            Ok(_) => verdict,
+        }
     }
 
     async fn one(&self, delivery: &Delivery) -> Verdict {
@@ -88,7 +105,7 @@ impl Projector {
         let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
         let answer = self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await;
         point("projector.apply", Moment::During);
-        verdict(answer)
+        verdict(&self.parts.stuck, delivery, answer)
     }
 
     /// What is about an application or its template.
@@ -109,7 +126,7 @@ impl Projector {
             Err(why) => return Verdict::Park(format!("undecodable: {why}")),
         };
         let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
-        verdict(self.parts.writer.enqueue(work, traceparent).await)
+        verdict(&self.parts.stuck, delivery, self.parts.writer.enqueue(work, traceparent).await)
     }
 
     async fn world(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {
@@ -123,18 +140,40 @@ impl Projector {
         if world.controller_id != controller.as_str() || world.platform != platform.as_str() {
             return Verdict::Park("illegal: a world told under another controller's subject".into());
         }
-        self.worlds.part(&delivery.subject, world, sender, source).await
+        self.worlds.part(delivery, world, sender, source).await
     }
 }
 
 /// What the writer's answer means to the delivery.
-pub(crate) fn verdict<T>(answer: Result<T, Error>) -> Verdict {
-    match answer {
-        Ok(_) => Verdict::Done,
-        Err(Error::Busy | Error::Unavailable(_)) => Verdict::Again,
-        Err(error @ Error::NotFound { .. }) => Verdict::Park(format!("unknown: {error}")),
-        Err(error) => Verdict::Park(format!("illegal: {error}")),
+pub(crate) fn verdict<T>(stuck: &Stuck, delivery: &Delivery, answer: Result<T, Error>) -> Verdict {
+    let error = match answer {
+        Ok(_) => {
+            stuck.done(|| place(delivery));
+            return Verdict::Done;
+        }
+        Err(error) => error,
+    };
+    match (error.hope(), &error) {
+        (Hope::Passes, _) => Verdict::Again,
+        (Hope::Unknown, _) => unsure(stuck, delivery, &format!("unexplained: {error}")),
+        (Hope::None, Error::NotFound { .. }) => Verdict::Park(format!("unknown: {error}")),
+        (Hope::None, Error::Unstorable(_)) => Verdict::Park(format!("unstorable: {error}")),
+        (Hope::None, _) => Verdict::Park(format!("illegal: {error}")),
     }
+}
+
+/// It is tried again, but not without end.
+fn unsure(stuck: &Stuck, delivery: &Delivery, why: &str) -> Verdict {
+    if stuck.failed(&place(delivery), why) < TRIES {
+        return Verdict::Again;
+    }
+    stuck.done(|| place(delivery));
+    Verdict::Park(why.to_owned())
+}
+
+/// Where a delivery lies, for people.
+fn place(delivery: &Delivery) -> String {
+    format!("stream:{}/{}", delivery.stream, delivery.stream_sequence)
 }
 
 /// What a status says, in the machine's terms.

@@ -8,11 +8,13 @@
 mod claim;
 mod flight;
 mod patience;
+mod unfit;
 
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use async_nats::client::PublishErrorKind;
 use bytes::Bytes;
 use sea_orm::FromQueryResult;
 use serde::Deserialize;
@@ -36,6 +38,8 @@ use crate::writer::{Mark, Work};
 
 /// Commands of one controller that are claimed and published together at most.
 const BATCH: i64 = 512;
+/// Public copies that are published together at most: a letter may have a megabyte.
+const COPIES: u64 = 64;
 /// The slow poll behind the wake-ups.
 const POLL: Duration = Duration::from_secs(5);
 /// The same while another engine, which may be gone, has claimed commands.
@@ -82,6 +86,7 @@ impl Relay {
                     break;
                 }
                 let sent = task.work(self.publish(commands)).await;
+                self.end_unfit(sent.unfit).await;
                 flight.sent(sent.marks);
                 self.give_back(sent.left, sent.refused.as_deref()).await;
             }
@@ -180,6 +185,7 @@ impl Relay {
             return Ok(false);
         }
         let sent = self.publish(rows).await;
+        self.end_unfit(sent.unfit).await;
         let some = !sent.marks.is_empty();
         if some {
             let marked = self.parts.writer.enqueue(Work::Published(sent.marks), None).await;
@@ -198,6 +204,7 @@ impl Relay {
         let mut sent = self.publish_durable(durable).await;
         sent.add(self.publish_core(core).await);
         point("relay.publish", Moment::After);
+        self.weed_out(&mut sent);
         sent
     }
 
@@ -216,7 +223,13 @@ impl Relay {
                     let seq = i64::try_from(ack.sequence).ok();
                     sent.marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: Some(epoch), seq });
                 }
-                Err(error) => sent.keep(row.event_id, error),
+                Err(error) if error.is_of_message() => sent.unfit.push((row.clone(), error.to_string())),
+                Err(error) => {
+                    if matches!(error, streams::publisher::Error::Other(_)) {
+                        sent.unsure.push((row.clone(), error.to_string()));
+                    }
+                    sent.keep(row.event_id, error);
+                }
             }
         }
         sent
@@ -234,6 +247,9 @@ impl Relay {
                     self.parts.metrics.published(&row.subject);
                     sent.marks.push(Mark { event_id: row.event_id, attempt: row.attempt, epoch: None, seq: None });
                 }
+                Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    sent.unfit.push((row.clone(), error.to_string()));
+                }
                 Err(error) => sent.keep(row.event_id, error),
             }
         }
@@ -244,25 +260,30 @@ impl Relay {
             Ok(()) => sent,
             Err(error) => {
                 let left = rows.iter().map(|row| row.event_id).collect();
-                Sent { marks: Vec::new(), left, refused: Some(error.to_string()) }
+                Sent { left, refused: Some(error.to_string()), ..Sent::default() }
             }
         }
     }
 
     /// One batch of public copies, `most` of them; answers whether more may wait behind it.
     async fn publish_copies(&self, most: i64) -> Result<bool, Failed> {
-        let read = crate::dead_letters::uncopied(&self.parts.database.reader, most.unsigned_abs()).await;
+        let most = most.unsigned_abs().min(COPIES);
+        let read = crate::dead_letters::uncopied(&self.parts.database.reader, &self.parts.link, most).await;
         let copies = read.map_err(|error| Failed::nothing(format!("the dead letters cannot be read: {error}")))?;
         if copies.is_empty() {
             return Ok(false);
         }
-        let more = copies.len() as u64 == most.unsigned_abs();
+        let more = copies.len() as u64 == most;
         let (ids, outgoing): (Vec<Uuid>, Vec<Outgoing>) = copies.into_iter().unzip();
         let acks = self.publisher.publish_all(outgoing).instrument(tracing::info_span!("publish dead letters")).await;
         let (mut done, mut refused) = (Vec::with_capacity(ids.len()), None);
         for (id, ack) in ids.into_iter().zip(acks) {
             match ack {
                 Ok(_) => done.push(id),
+                Err(error) if error.is_of_message() => {
+                    tracing::error!(dead_letter.id = %id, %error, "the dead-letter stream can never take this copy; the table has the letter");
+                    done.push(id);
+                }
                 Err(error) => refused = Some(error.to_string()),
             }
         }
@@ -283,6 +304,10 @@ struct Sent {
     left: Vec<Uuid>,
     /// Why.
     refused: Option<String>,
+    /// Commands that can never be sent, and why.
+    unfit: Vec<(Pending, String)>,
+    /// Of those that are still pending, those that may never be sent.
+    unsure: Vec<(Pending, String)>,
 }
 
 impl Sent {
@@ -294,6 +319,8 @@ impl Sent {
     fn add(&mut self, other: Self) {
         self.marks.extend(other.marks);
         self.left.extend(other.left);
+        self.unfit.extend(other.unfit);
+        self.unsure.extend(other.unsure);
         self.refused = self.refused.take().or(other.refused);
     }
 }

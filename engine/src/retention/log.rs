@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use super::cut::{Limits, Reach, reach};
 use super::{Error, Keeper, due};
 use crate::store::event;
-use crate::writer::{Cut, Prune, Work};
+use crate::stuck::TRIES;
+use crate::writer::{self, Cut, Hope, Prune, Work};
 
 /// Rows that one round looks at.
 const PAGE: u64 = 200;
@@ -22,6 +23,10 @@ impl Keeper {
     pub(super) async fn events(&mut self, now_ms: i64, before_ms: i64) -> Result<bool, Error> {
         let db = &self.parts.database.reader;
         let from = due::mark(db).await?;
+        let about = format!("log:{from}");
+        if self.parts.stuck.is_passed_over(&about, now_ms) {
+            return Ok(false);
+        }
         if due::first(db, from).await?.is_none_or(|row| row.created_ms > before_ms) {
             return Ok(false);
         }
@@ -38,9 +43,36 @@ impl Keeper {
             archive.append(now_ms, "event_log", reached.iter().flat_map(|reach| reach.rows)).await?;
         }
         let rows: usize = reached.iter().map(|reach| reach.rows.len()).sum();
-        let cuts = reached.into_iter().filter_map(cut).collect();
-        self.parts.writer.enqueue(Work::Prune(Box::new(Prune { from, to, cuts })), None).await?;
+        let cuts: Vec<Cut> = reached.into_iter().filter_map(cut).collect();
+        let entities: Vec<String> = cuts.iter().map(|cut| cut.entity.clone()).collect();
+        match self.parts.writer.enqueue(Work::Prune(Box::new(Prune { from, to, cuts })), None).await {
+            Err(error) if error.hope() != Hope::Passes => {
+                return self.held_up(&about, &entities, error, (from, to), now_ms).await;
+            }
+            written => drop(written?),
+        }
+        self.parts.stuck.done(|| about);
         tracing::debug!(log.rows = rows, log.id = to, "the log was looked through");
+        Ok(true)
+    }
+
+    /// Rows that cannot be taken away are tried again after a pause, and then left until a later row of theirs is due, so that what
+    /// comes after them goes.
+    async fn held_up(
+        &self,
+        about: &str,
+        entities: &[String],
+        error: writer::Error,
+        (from, to): (i64, i64),
+        now_ms: i64,
+    ) -> Result<bool, Error> {
+        if self.parts.stuck.pass_over(about, &error, now_ms) < TRIES {
+            return Ok(false);
+        }
+        entities.iter().for_each(|entity| _ = self.parts.stuck.failed(&format!("log of {entity}"), &error));
+        let none = Prune { from, to, cuts: Vec::new() };
+        self.parts.writer.enqueue(Work::Prune(Box::new(none)), None).await?;
+        self.parts.stuck.done(|| about.to_owned());
         Ok(true)
     }
 

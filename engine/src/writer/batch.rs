@@ -27,6 +27,7 @@ use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
 use crate::fold::Folding;
 use crate::relay::Flight;
+use crate::sizes::Sizes;
 use crate::store::bulk::padded;
 use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
 
@@ -57,6 +58,7 @@ pub(super) struct Memory<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     pub(super) flight: &'a Flight,
+    pub(super) sizes: &'a Sizes,
 }
 
 pub(super) struct Batch<'a> {
@@ -92,6 +94,7 @@ pub(super) struct Batch<'a> {
     pub(super) load: &'a mut Load,
     pub(super) turns: &'a mut Turns,
     flight: &'a Flight,
+    pub(super) sizes: &'a Sizes,
     pub(super) outcome: Outcome,
 }
 
@@ -141,7 +144,7 @@ impl<'a> Batch<'a> {
     }
 
     fn empty(now_ms: i64, memory: Memory<'a>) -> Self {
-        let Memory { load, turns, flight } = memory;
+        let Memory { load, turns, flight, sizes } = memory;
         Self {
             now_ms,
             keys: Keys::default(),
@@ -171,6 +174,7 @@ impl<'a> Batch<'a> {
             load,
             turns,
             flight,
+            sizes,
             outcome: Outcome::default(),
         }
     }
@@ -236,6 +240,7 @@ impl<'a> Batch<'a> {
             Work::Report(report) => self.report(report, trace),
             Work::Place(id) => self.place_again(*id, trace),
             Work::Happened(id, event) => self.happened(*id, event, trace),
+            Work::AttemptFailed(lost) => self.attempt_failed(lost, trace),
             Work::Application(work) => self.application(work, trace),
             Work::Template(write) => self.template(write, trace),
             Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),

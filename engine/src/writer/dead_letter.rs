@@ -191,6 +191,7 @@ impl Batch<'_> {
 }
 
 fn row_of(new: NewDeadLetter, now_ms: i64) -> dead_letter::Model {
+    let new = new.bounded();
     let fingerprint = fingerprint(&new);
     dead_letter::Model {
         id: Uuid::now_v7(),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, difference};
-use super::work::{Ask, Done, Item, JobWrite, ReportIn, Work};
+use super::work::{Ask, Commanded, Done, Item, JobWrite, ReportIn, Work};
 use super::{Error, Job};
 use crate::store::text::Body;
 use crate::store::{debt, event, session};
@@ -47,6 +47,10 @@ impl Batch<'_> {
             Work::If { then, .. } => self.owing(then),
             Work::Place(id) | Work::Ask(id, Ask::Wake | Ask::Move) => vec![*id],
             Work::Report(report) if self.is_foreign(report) => vec![report.session_id],
+            Work::AttemptFailed(lost) => match lost.of {
+                Commanded::Session(id) if lost.by.is_some() => vec![id],
+                _ => Vec::new(),
+            },
             Work::Job(JobWrite::Step(step)) => {
                 let ids = step.items.iter().filter_map(|item| match item {
                     Item::Session(id, Ask::Wake | Ask::Move) => Some(*id),

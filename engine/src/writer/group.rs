@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use migrations::connect::Database;
 use migrations::fault::{self, Extent};
-use sea_orm::{DatabaseTransaction, DbErr, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use migrations::{Class, class};
+use sea_orm::{DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use streams::crash::{Moment, point};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -42,13 +43,6 @@ const TRIES: usize = 3;
 type Answers = Vec<Result<Done, Error>>;
 type Begun = Result<DatabaseTransaction, Failed>;
 
-/// Unique violations, and what PostgreSQL says of deadlocks and serialization (SQLSTATE class 40).
-fn is_contention(error: &DbErr) -> bool {
-    let text = || error.to_string();
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
-        || ["deadlock detected", "could not serialize"].iter().any(|sign| text().contains(sign))
-}
-
 /// How far a transaction came.
 pub(super) enum Failed {
     /// The database is away, its disk is full, or the like: no work is to blame, and none is worth another try now.
@@ -59,9 +53,16 @@ pub(super) enum Failed {
 
 impl Failed {
     fn answer(self, count: usize) -> Answers {
+        let blamed = count == 1 && matches!(self, Self::Work(_));
         let error = self.into_error();
         tracing::warn!(%error, changes = count, "not written");
-        vec![Err(error.into()); count]
+        let answer = if blamed { Error::alone(&error) } else { error.into() };
+        vec![Err(answer); count]
+    }
+
+    /// Whether some of the work may be to blame, and the rest of it could be written without that.
+    fn is_divisible(&self) -> bool {
+        matches!(self, Self::Work(error) if class(error) != Class::Passing)
     }
 
     pub(super) fn into_error(self) -> DbErr {
@@ -123,31 +124,31 @@ impl Group {
         }
     }
 
-    /// Writes all of them in one transaction; where that fails, each in its own, so that a bad one fails alone.
+    /// Writes all of them in one transaction; where that fails, in halves and their halves, so that a bad one fails alone and costs
+    /// the others a few transactions.
     async fn write(&mut self, begun: Begun, jobs: &[Job]) -> Answers {
         let since = Instant::now();
-        let answers = match self.persist(begun, jobs).await {
-            Ok(answers) => answers,
-            Err(Failed::Work(_)) if jobs.len() > 1 => self.write_each(jobs).await,
-            Err(failed) => failed.answer(jobs.len()),
-        };
-        self.among.metrics.batch(jobs.len(), since.elapsed());
-        answers
-    }
-
-    async fn write_each(&mut self, jobs: &[Job]) -> Answers {
         let mut answers = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let begun = self.begin().await;
-            match self.persist(begun, std::slice::from_ref(job)).await {
-                Ok(one) => answers.extend(one),
-                Err(failed @ Failed::Work(_)) => answers.extend(failed.answer(1)),
+        let (mut begun, mut parts) = (Some(begun), vec![jobs]);
+        while let Some(part) = parts.pop() {
+            let begun = match begun.take() {
+                Some(begun) => begun,
+                None => self.begin().await,
+            };
+            match self.persist(begun, part).await {
+                Ok(written) => answers.extend(written),
+                Err(failed) if part.len() > 1 && failed.is_divisible() => {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
+                }
                 Err(away @ Failed::Database(_)) => {
                     answers.extend(away.answer(jobs.len() - answers.len()));
-                    return answers;
+                    break;
                 }
+                Err(failed) => answers.extend(failed.answer(part.len())),
             }
         }
+        self.among.metrics.batch(jobs.len(), since.elapsed());
         answers
     }
 
@@ -155,7 +156,7 @@ impl Group {
     async fn persist(&mut self, mut begun: Begun, jobs: &[Job]) -> Result<Answers, Failed> {
         for _ in 0..TRIES {
             match self.within(begun?, jobs).await {
-                Err(error) if is_contention(&error) => begun = self.begin().await,
+                Err(error) if class(&error) == Class::Contention => begun = self.begin().await,
                 Err(error) => return Err(self.failed(error).await),
                 Ok(answers) => return Ok(answers),
             }
@@ -192,7 +193,8 @@ impl Group {
     async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
         let (now_ms, number) = self.clock.transaction(&tx).await?;
         let known = std::mem::take(&mut self.known);
-        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight: &self.among.flight };
+        let Among { flight, sizes, .. } = &self.among;
+        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight, sizes };
         let mut batch = Batch::load(&tx, jobs, now_ms, known, memory).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         let watched = self.among.wakes.watched.among(batch.changed_sessions());

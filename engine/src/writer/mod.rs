@@ -6,6 +6,7 @@
 
 mod amend;
 mod application;
+mod attempt;
 mod batch;
 mod canary;
 mod commands;
@@ -36,6 +37,7 @@ mod work;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use migrations::Class;
 use migrations::connect::Database;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -45,15 +47,17 @@ use crate::durability::Durability;
 use crate::metrics::Metrics;
 use crate::relay::Flight;
 pub use crate::signal::Wakes;
+use crate::sizes::Sizes;
 pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
 pub use keys::{KEPT_MS, Key};
 pub(crate) use outcome::Outcome;
 pub use outlook::{Outlook, Outlooks};
 pub use prune::{Cut, Prune};
 pub use records::Records;
+pub(crate) use work::bounded_source;
 pub use work::{
-    Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, Mark, NewDeadLetter, NewSession, Replay,
-    ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,
+    Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, LostAttempt, Mark, NewDeadLetter, NewSession,
+    Replay, ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.
@@ -122,15 +126,33 @@ pub enum Error {
     /// The database does not take it now.
     #[error("the database does not accept changes now: {0}")]
     Unavailable(Arc<str>),
+    /// The tables can never hold it: it was alone in its transaction, and broke a rule of theirs.
+    #[error("the database cannot store this: {0}")]
+    Unstorable(Arc<str>),
+    /// It was alone in its transaction, and failed for a reason that nobody knows to be passing.
+    #[error("the database did not take this, for a reason that may not pass: {0}")]
+    Unexplained(Arc<str>),
     /// A row holds what this version does not know.
     #[error("{0}")]
     Unreadable(Arc<str>),
+}
+
+/// Whether work that was not done may be done if it is handed in again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hope {
+    /// It was not its fault: sooner or later it is done.
+    Passes,
+    /// Nobody knows: it may be tried a bounded number of times.
+    Unknown,
+    /// Never.
+    None,
 }
 
 fn list(ids: &[uuid::Uuid]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// Of what was read, or written together with other things, so that nothing in particular is to blame.
 impl From<sea_orm::DbErr> for Error {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Unavailable(error.to_string().into())
@@ -148,10 +170,30 @@ impl Error {
             Self::InUse { .. } => "in-use",
             Self::Superseded(_) => "superseded",
             Self::Moved { .. } => "precondition-failed",
-            Self::Invalid(_) => "invalid-fields",
+            Self::Invalid(_) | Self::Unstorable(_) => "invalid-fields",
             Self::KeyReused(_) => "idempotency-key-reused",
-            Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) => "unavailable",
+            Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) | Self::Unexplained(_) => "unavailable",
             Self::Unreadable(_) => "internal",
+        }
+    }
+
+    /// Of a change that was alone in its transaction.
+    fn alone(error: &sea_orm::DbErr) -> Self {
+        let said = error.to_string().into();
+        match migrations::class(error) {
+            Class::Permanent => Self::Unstorable(said),
+            Class::Unknown => Self::Unexplained(said),
+            Class::Passing | Class::Contention => Self::Unavailable(said),
+        }
+    }
+
+    /// What is to become of the work.
+    #[must_use]
+    pub const fn hope(&self) -> Hope {
+        match self {
+            Self::Busy | Self::Backlog { .. } | Self::Unavailable(_) => Hope::Passes,
+            Self::Unexplained(_) => Hope::Unknown,
+            _ => Hope::None,
         }
     }
 }
@@ -205,6 +247,7 @@ pub(crate) struct Among {
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) flight: Arc<Flight>,
     pub(crate) metrics: Metrics,
+    pub(crate) sizes: Sizes,
 }
 
 impl Writer {

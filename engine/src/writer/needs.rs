@@ -47,6 +47,11 @@ impl Needs {
                 self.sessions.push(*id);
                 self.judged.push(*id);
             }
+            Work::AttemptFailed(lost) => match lost.of {
+                Commanded::Session(id) => self.sessions.push(id),
+                Commanded::Application(id) => self.applications.one(id),
+                Commanded::Debt(id) => self.debts.push(id),
+            },
             Work::Debt(id, _) => {
                 self.debts.push(*id);
                 self.judged.push(*id);

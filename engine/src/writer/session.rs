@@ -28,6 +28,7 @@ impl Batch<'_> {
             return Ok(Done::Session(Box::new(slot.row.clone())));
         }
         let template = self.pinned(&new.template_id)?; // before anything is counted
+        self.sizes.check_session(&new.template_id, template.text())?;
         let place = self.choose_for(new.session_id, &new.platform, &new.selector);
         let owner = match &place {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),

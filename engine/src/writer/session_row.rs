@@ -46,6 +46,11 @@ impl Pinned {
         let defaults = Resources::deserialize(&manifest["spec"]["defaultResources"]).unwrap_or_default();
         Self { manifest: Text::new(manifest), defaults }
     }
+
+    /// The template, as its sessions' commands carry it.
+    pub(super) fn text(&self) -> &str {
+        self.manifest.as_str()
+    }
 }
 
 /// What was asked for, and the template's defaults in the gaps.

@@ -19,6 +19,9 @@ impl Batch<'_> {
         match write {
             TemplateWrite::Put { manifests, built_in } => {
                 let source = if *built_in { "built_in" } else { "operator" };
+                for manifest in manifests {
+                    self.sizes.check_template(manifest)?; // all of them before any is written
+                }
                 let each = manifests.iter().map(|manifest| self.put_template(manifest, source, None, trace));
                 each.collect::<Result<_, _>>().map(Done::Templates)
             }
@@ -49,6 +52,7 @@ impl Batch<'_> {
         catalog_id: Option<i64>,
         trace: Option<&str>,
     ) -> Result<WrittenTemplate, Error> {
+        self.sizes.check_template(manifest)?;
         let name = manifest.metadata.name.clone();
         let now_ms = self.now_ms;
         let Some(slot) = self.templates.get_mut(&name) else {

@@ -125,6 +125,8 @@ pub struct StreamState {
     pub bytes: u64,
     /// Bytes that it may hold; below 1: any number.
     pub max_bytes: i64,
+    /// Bytes that one message may have, its headers counted; below 1: as many as the server takes.
+    pub max_message_bytes: i64,
     /// When it was made, by the server's clock.
     pub created_at: DateTime<Utc>,
 }
@@ -352,7 +354,7 @@ pub(crate) fn subjects(stream: &str) -> Vec<String> {
     match stream {
         SS_COMMANDS => subject::command_stream_subjects(),
         SS_REPORTS => subject::report_stream_subjects(),
-        _ => vec![subject::dead_letter(">")],
+        _ => vec![format!("{}>", subject::DEAD_LETTER_PREFIX)],
     }
 }
 
@@ -368,6 +370,7 @@ fn state(name: &'static str, info: &Info, created: bool) -> StreamState {
         max_messages: info.config.max_messages,
         bytes: info.state.bytes,
         max_bytes: info.config.max_bytes,
+        max_message_bytes: i64::from(info.config.max_message_size),
         created_at: DateTime::from_timestamp_nanos(nanos),
     }
 }

@@ -52,6 +52,7 @@ mod tests {
             max_messages: 100,
             bytes: 0,
             max_bytes: 0,
+            max_message_bytes: -1,
             created_at: chrono::DateTime::UNIX_EPOCH,
         };
         assert_eq!(goes_before(&state(1), 100), Some(51));

@@ -1,15 +1,22 @@
 //! The loop for whoever handles messages in batches: one transaction for all that has come by now.
 //!
 //! A single message is handed over at once, and what comes meanwhile makes the next batch: load alone makes batches large.
+//!
+//! What has to be parked, or comes again after a pause, is put aside: its pause is its own, and the next batch does not wait for it.
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Delivery, Pulled, Verdict, answer, caught, flush, open, with_progress};
 use crate::crash::{Moment, point};
+use crate::metrics::Metrics;
 use crate::parking::Parker;
 use crate::puller::Puller;
 use crate::source::Source;
 use crate::topology::SS_REPORTS;
+
+/// Messages that may be aside at a time: beyond it nearly everything fails, and what waits in the stream may as well wait there.
+const ASIDE: usize = 1_024;
 
 /// Hands what `source` delivers to `apply`, at most `max` at a time and in the order of the stream, until cancelled. `apply`
 /// answers with one verdict for each message, in their order; a missing verdict, or a panic, means [`Verdict::Again`].
@@ -20,9 +27,12 @@ where
 {
     let link = source.link.clone();
     let reports = source.name == SS_REPORTS;
+    let again = (source.metrics.clone(), source.name.clone());
     let Some(mut puller) = open(source, &cancel).await else { return };
     let max = max.max(1);
+    let mut aside = JoinSet::new();
     loop {
+        while aside.try_join_next().is_some() || aside.len() >= ASIDE && aside.join_next().await.is_some() {}
         let batch = tokio::select! {
             biased;
             () = cancel.cancelled() => break,
@@ -34,13 +44,14 @@ where
         mark(reports, "projector.receive", Moment::During);
         let verdicts = with_progress(&batch, caught(apply(deliveries))).await.unwrap_or_default();
         mark(reports, "projector.ack", Moment::Before);
-        settle(&batch, verdicts, &parker, &cancel).await;
+        settle(batch, verdicts, &mut aside, &Settling { again: &again, parker: &parker, cancel: &cancel }).await;
         mark(reports, "projector.ack", Moment::During);
         if cfg!(feature = "crash-points") {
             flush(&link).await; // so that the next point is truly after
         }
         mark(reports, "projector.ack", Moment::After);
     }
+    while aside.join_next().await.is_some() {}
     puller.close().await;
     flush(&link).await;
 }
@@ -56,21 +67,36 @@ async fn gather(puller: &mut Puller, max: usize, reports: bool) -> Option<Vec<Pu
     Some(batch)
 }
 
-async fn settle(batch: &[Pulled], verdicts: Vec<Verdict>, parker: &Parker, cancel: &CancellationToken) {
+/// What settling needs besides the messages.
+struct Settling<'a> {
+    /// Where messages that came again are noted, and under which name.
+    again: &'a (Metrics, String),
+    parker: &'a Parker,
+    cancel: &'a CancellationToken,
+}
+
+async fn settle(batch: Vec<Pulled>, verdicts: Vec<Verdict>, aside: &mut JoinSet<()>, with: &Settling<'_>) {
     let missing = std::iter::repeat(Verdict::Again);
-    let mut later = Vec::new();
-    for (pulled, verdict) in batch.iter().zip(verdicts.into_iter().chain(missing)) {
+    for (pulled, verdict) in batch.into_iter().zip(verdicts.into_iter().chain(missing)) {
         if verdict == Verdict::Done {
-            pulled.ack().await;
-        } else {
-            later.push(async move {
-                if answer(pulled, verdict, parker, cancel).await {
-                    pulled.ack().await;
-                }
-            });
+            done(&pulled, with.again).await;
+            continue;
         }
+        let (parker, cancel, again) = (with.parker.clone(), with.cancel.clone(), with.again.clone());
+        aside.spawn(async move {
+            let answered = answer(&pulled, verdict, &parker, &cancel);
+            if with_progress(std::slice::from_ref(&pulled), answered).await {
+                done(&pulled, &again).await;
+            }
+        });
     }
-    futures::future::join_all(later).await;
+}
+
+async fn done(pulled: &Pulled, (metrics, name): &(Metrics, String)) {
+    pulled.ack().await;
+    if pulled.delivery.delivered > 1 {
+        metrics.done(name, pulled.delivery.stream_sequence);
+    }
 }
 
 /// The crash points are those of the projector; dead letters come through here too, and have points of their own.

@@ -70,7 +70,7 @@ impl Pulled {
         let delivery = Delivery {
             stream_epoch: 0,
             subject: message.message.subject.into_string(),
-            traceparent: headers.first(trace::HEADER),
+            traceparent: headers.first(trace::HEADER).and_then(trace::valid),
             message_id: headers.first(NATS_MESSAGE_ID.as_ref()),
             payload: message.message.payload,
             headers,

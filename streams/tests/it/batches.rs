@@ -105,3 +105,32 @@ async fn a_report_brings_the_epoch_of_its_own_stream_with_it() {
     task.await.unwrap();
     assert_eq!(*told.lock().unwrap(), [(1, 1), (1, 2), (2, 1)]);
 }
+
+#[tokio::test]
+async fn a_message_that_comes_again_waits_alone() {
+    let nats = nats().await;
+    let link = nats.declared().await.unwrap();
+    let metrics = Metrics::default();
+    let apply = |batch: Vec<Delivery>| async move {
+        let stuck = |d: &Delivery| d.stream_sequence == 1 && d.delivered < 12;
+        batch.iter().map(|d| if stuck(d) { Verdict::Again } else { Verdict::Done }).collect()
+    };
+    let source = Source::engine(link.clone(), SS_REPORTS, metrics.clone());
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(run_batches(source, 16, apply, parker(&link), cancel.clone()));
+    publish(&link, "streamspace.session.status", names(0..1)).await;
+    eventually("it came often enough to be waited for", async || {
+        metrics.redelivered_now().first().is_some_and(|message| message.delivered >= 6)
+    })
+    .await;
+    let begun = std::time::Instant::now();
+    for n in 1..20 {
+        publish(&link, "streamspace.session.status", names(n..n + 1)).await;
+        eventually("the one behind it is done with", async || left(&link, SS_REPORTS).await <= 1).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4), "the others took {:?}", begun.elapsed());
+    empties(&link, SS_REPORTS).await;
+    eventually("nothing comes again", async || metrics.redelivered_now().is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap();
+}

@@ -53,3 +53,26 @@ fn metric_labels_do_not_name_platforms_or_controllers() {
     assert_eq!(family("streamspace.session.status"), "streamspace.session.status");
     assert_eq!(family("x"), "x");
 }
+
+#[test]
+fn a_letter_is_parked_under_a_subject_that_fits_and_can_be_published_on() {
+    use streams::subject::{LONGEST, dead_letter};
+    let plain = "streamspace.session.status.docker.host-1";
+    assert_eq!(dead_letter(plain), format!("streamspace.dlq.{plain}"));
+    let long = |name: &str| format!("streamspace.session.status.{}.{name}", "a".repeat(4_045));
+    let odd = ["a b", "a..b", "", ".", "streamspace.*.>", "x.\t", "é\u{85}"].map(str::to_owned);
+    let cut: std::collections::HashSet<String> = [long("b"), long("c"), "z".repeat(5_000)]
+        .into_iter()
+        .chain(odd)
+        .map(|original| dead_letter(&original))
+        .collect();
+    assert_eq!(cut.len(), 10, "each keeps its own: {cut:?}");
+    for subject in &cut {
+        assert!(subject.len() <= LONGEST && subject.starts_with("streamspace.dlq."), "{subject}");
+        assert!(
+            subject.split('.').all(|token| !token.is_empty() && !token.contains([' ', '*', '>', '\t'])),
+            "{subject}"
+        );
+    }
+    assert!(dead_letter(&long("b")).starts_with("streamspace.dlq.streamspace.session.status.cut-"));
+}

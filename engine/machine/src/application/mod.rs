@@ -15,7 +15,7 @@ use crate::Context;
 use crate::command::{Commanded, Open, open};
 use crate::placement::Place;
 
-pub use crate::command::{Attempt, Effect, Error, Source};
+pub use crate::command::{Attempt, Effect, Error, FailedAttempt, Source};
 pub use facts::{Application, Desired, SOFT};
 pub use report::Observation;
 
@@ -48,6 +48,8 @@ pub enum Event {
     },
     /// JetStream lost the command (its store is gone).
     Lost,
+    /// An attempt came to nothing, and no report says so.
+    AttemptFailed(Box<FailedAttempt>),
 }
 
 /// New facts and what is to be done.
@@ -84,6 +86,7 @@ pub fn decide(application: &Application, event: &Event, context: &Context) -> Re
         Event::Tick => step.retry_if_due(),
         Event::Deadline { held } => step.deadline(*held),
         Event::Lost => step.lost(),
+        Event::AttemptFailed(failed) => step.came_to_nothing(failed),
     }
     if step.app.reason.is_none() {
         step.explain_wait();

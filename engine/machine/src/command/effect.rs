@@ -18,6 +18,17 @@ pub struct Attempt {
     pub error: Failure,
 }
 
+/// An attempt that came to nothing though its owner did not say so: its report could not be stored, or the command not be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// The command; `None`: whichever is open, where its owner never names one.
+    pub command: Option<Uuid>,
+    /// Which attempt, counted from 1; `None` or 0: the one that is under way.
+    pub attempt: Option<i32>,
+    /// Why.
+    pub error: Failure,
+}
+
 /// What is to be done, in order, in the transaction that stores the new facts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {

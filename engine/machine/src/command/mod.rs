@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::placement::Place;
 use crate::{Context, Lane, retry};
 
-pub use effect::{Attempt, Effect, Error};
+pub use effect::{Attempt, Effect, Error, FailedAttempt};
 pub use report::Source;
 pub(crate) use report::{Listens, word};
 pub(crate) use report::{Word, Worth};
@@ -297,6 +297,16 @@ pub(crate) trait Commanded {
             scope: None,
         };
         self.attempt_failed(&failure, core);
+    }
+
+    /// An attempt came to nothing, and no report says so: where it is the one that is under way, it counts as failed.
+    fn came_to_nothing(&mut self, failed: &FailedAttempt) {
+        let open = self.open();
+        let command = failed.command.or(*open.command_id);
+        let is_under_way = open.command_id.is_some() && *open.command_id == command && open.deadline_ms.is_some();
+        if is_under_way && failed.attempt.is_none_or(|attempt| attempt == 0 || attempt == *open.attempt) {
+            self.attempt_failed(&failed.error, false);
+        }
     }
 
     /// The stream's store is gone: what was under way there is sent again at once, without blame.

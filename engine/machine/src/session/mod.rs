@@ -17,7 +17,7 @@ use streams::wire::SessionState;
 use crate::command::{Commanded, Open, open};
 use crate::{Context, placement::Place};
 
-pub use crate::command::{Attempt, Effect, Error, Source};
+pub use crate::command::{Attempt, Effect, Error, FailedAttempt, Source};
 pub use facts::{Desired, SOFT, Session};
 pub use idleness::{
     Awake, Limit, MAX_EXTENSIONS_S, MAX_LEAD_MS, MIN_EXTENSIONS_S, Reason, Sign, Stop, Warning, awake, due, next_stop,
@@ -70,6 +70,8 @@ pub enum Event {
     },
     /// JetStream lost the command (its store is gone).
     Lost,
+    /// An attempt came to nothing, and no report says so.
+    AttemptFailed(Box<FailedAttempt>),
 }
 
 /// New facts and what is to be done.
@@ -102,6 +104,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
         Event::Tick => step.tick(),
         Event::Deadline { held } => step.deadline(*held),
         Event::Lost => step.lost(),
+        Event::AttemptFailed(failed) => step.came_to_nothing(failed),
     }
     if step.session.reason.is_none() {
         step.explain_wait();

@@ -115,6 +115,27 @@ fn reports_of_strangers_are_refused() {
 }
 
 #[test]
+fn an_attempt_that_came_to_nothing_counts_once_and_only_where_it_is_the_one_under_way() {
+    use machine::session::FailedAttempt;
+    use streams::wire::Failure;
+    let first = created();
+    let lost = |command, attempt, retryable| {
+        let error = Failure { code: "report_parked".into(), message: "no".into(), retryable, ..Failure::default() };
+        Event::AttemptFailed(Box::new(FailedAttempt { command, attempt, error }))
+    };
+    let armed = after(&first, lost(first.command_id, Some(1), true), &at(1_000, 500)).session;
+    assert_eq!((armed.failures.len(), armed.next_attempt_ms.is_some(), armed.deadline_ms), (1, true, None));
+    let twice = after(&armed, lost(first.command_id, Some(1), true), &at(1_001, 501));
+    assert_eq!((twice.session, twice.effects), (armed, vec![]), "told twice, it counts once");
+    for other in [lost(Some(id(77)), Some(1), true), lost(first.command_id, Some(2), true)] {
+        let decision = after(&first, other, &at(1_000, 500));
+        assert_eq!((decision.session, decision.effects), (first.clone(), vec![]));
+    }
+    let failed = after(&first, lost(first.command_id, Some(1), false), &at(1_000, 500));
+    assert_eq!((failed.session.status, failed.session.command_id), (S::Failed, None));
+}
+
+#[test]
 fn ten_retries_with_growing_delays_and_then_a_dead_letter() {
     let mut session = created();
     let mut now = 0;

@@ -43,6 +43,7 @@ impl Batch<'_> {
     /// The application of this name on this platform is answered as it is where its manifest is the same, and upgraded where
     /// it is another one; where there is none it is new.
     fn install(&mut self, new: &NewApplication, trace: Option<&str>) -> Result<Done, Error> {
+        self.sizes.check_application(&new.text, &new.manifest)?;
         let name = &new.manifest.metadata.name;
         let same = |row: &application::Model| row.template_name == *name && row.platform == new.platform;
         let living = self.applications.values().map(|slot| &slot.row).find(|row| same(row) && !row::is_gone(row));
@@ -90,7 +91,7 @@ impl Batch<'_> {
         self.application_event(id, &Event::Uninstall, trace)
     }
 
-    fn application_event(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
+    pub(super) fn application_event(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
         let before = self.application_facts(id)?;
         let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
         let decision = decide(&before, event, &context)?;

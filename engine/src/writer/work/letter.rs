@@ -1,6 +1,7 @@
 //! What is parked, and how an operator deals with it.
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Commanded;
@@ -33,6 +34,65 @@ pub struct NewDeadLetter {
     pub platform: Option<String>,
     /// Whether the dead-letter stream has it already.
     pub copied: bool,
+}
+
+impl NewDeadLetter {
+    /// As the table can hold it, whatever is in it: texts are cut with a mark where its columns end, and NUL is left out.
+    #[must_use]
+    pub(in crate::writer) fn bounded(self) -> Self {
+        let optional = |text: Option<String>, most| text.map(|text| bounded(&text, most));
+        Self {
+            source: bounded_source(&self.source),
+            subject: bounded(&self.subject, SUBJECT),
+            reason: bounded(&self.reason, REASON),
+            error: bounded(&self.error, ERROR),
+            headers: without_nul(self.headers),
+            attempts: without_nul(self.attempts),
+            entity: optional(self.entity, ENTITY),
+            controller_id: optional(self.controller_id, NAME),
+            platform: optional(self.platform, PLATFORM),
+            ..self
+        }
+    }
+}
+
+/// Characters of each column of the table; errors have no bound there, and this one here.
+const SUBJECT: usize = 255;
+const REASON: usize = 60;
+const ERROR: usize = 8_192;
+const ENTITY: usize = 160;
+const NAME: usize = 255;
+const PLATFORM: usize = 50;
+const SOURCE: usize = 255;
+
+fn bounded(text: &str, most: usize) -> String {
+    let text = text.replace('\0', "");
+    if text.chars().count() <= most {
+        return text;
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The name of a cause, as the table can hold it: of two long ones that differ anywhere each is its own.
+#[must_use]
+pub(crate) fn bounded_source(source: &str) -> String {
+    let plain = source.replace('\0', "");
+    if plain.chars().count() <= SOURCE {
+        return plain;
+    }
+    let digest: String = Sha256::digest(source).iter().map(|byte| format!("{byte:02x}")).collect();
+    plain.chars().take(SOURCE - digest.len() - 1).chain(['~']).chain(digest.chars()).collect()
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "")),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nul).collect()),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name.replace('\0', ""), without_nul(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// How a dead letter is replayed.

@@ -5,7 +5,8 @@ mod letter;
 mod session;
 mod template;
 
-use machine::session::Event;
+use machine::Lane;
+use machine::session::{Event, FailedAttempt};
 use serde::{Deserialize, Serialize};
 use streams::wire::Heartbeat;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use crate::amendment::Amendment;
 use crate::store;
 
 pub use job::{Failure, Item, JobStep, JobWrite, Judged, ScanStep};
+pub(crate) use letter::bounded_source;
 pub use letter::{Edit, NewDeadLetter, Replay};
 pub use session::{Ask, NewSession, ReportIn, Stands};
 pub use template::{TemplateWrite, Written, WrittenTemplate};
@@ -61,6 +63,17 @@ impl Commanded {
     }
 }
 
+/// An attempt that came to nothing.
+#[derive(Debug, Clone)]
+pub struct LostAttempt {
+    /// What the command is about; a former owner's report on a session may be about its debt.
+    pub of: Commanded,
+    /// Which attempt, and why.
+    pub failed: FailedAttempt,
+    /// Whose report was parked, and how it came: it counts only where it is the owner's. `None`: the engine itself says so.
+    pub by: Option<(String, Lane)>,
+}
+
 /// An operator takes a controller out of service.
 #[derive(Debug, Clone)]
 pub struct Revocation {
@@ -98,6 +111,8 @@ pub enum Work {
     Place(Uuid),
     /// Time, a ready owner, or a lost stream.
     Happened(Uuid, Event),
+    /// An attempt of a command came to nothing, and no report says so.
+    AttemptFailed(Box<LostAttempt>),
     /// An application, or what a controller says of a template.
     Application(Box<ApplicationWork>),
     /// A template.

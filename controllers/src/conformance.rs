@@ -4,6 +4,7 @@
 //! last one's finding.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -45,7 +46,7 @@ type Kept<'a> = BoxFuture<'a, Result<(), String>>;
 type Promise = for<'a> fn(&'a dyn Platform) -> Kept<'a>;
 
 /// Every promise, by its name.
-pub const PROMISES: [(&str, Promise); 12] = [
+pub const PROMISES: [(&str, Promise); 13] = [
     ("creating twice is creating once", |p| Box::pin(create_twice_is_once(p))),
     ("a newer generation takes over what runs", |p| Box::pin(newer_generation_adopts(p))),
     ("deleting the unknown is deleted", |p| Box::pin(delete_of_the_unknown(p))),
@@ -58,6 +59,7 @@ pub const PROMISES: [(&str, Promise); 12] = [
     ("installing twice is installing once, and so is uninstalling", |p| Box::pin(install_and_uninstall(p))),
     ("a manifest that is none is its author's mistake, and says where", |p| Box::pin(bad_manifest(p))),
     ("an abandoned call is put right by the next", |p| Box::pin(abandoned_call(p))),
+    ("a call that is cut at any await is gone on from by any other", |p| Box::pin(cut_anywhere(p))),
 ];
 
 /// Holds a platform to every promise.
@@ -251,6 +253,63 @@ async fn abandoned_call(platform: &dyn Platform) -> Result<(), String> {
     subject.reach(&*driver, Goal::Running, 1).await?;
     same(&platform.traces(subject.id).await, &once, "what exists")?;
     subject.delete(&*driver).await
+}
+
+/// As a newer command does to a start, and a forced delete to everything.
+async fn cut_anywhere(platform: &dyn Platform) -> Result<(), String> {
+    const GOALS: [Goal; 3] = [Goal::Running, Goal::Hibernated, Goal::Deleted];
+    let driver = platform.open().await;
+    for cut in GOALS {
+        let driver = &*driver;
+        let all = GOALS.map(|then| async move {
+            let mut at = 1;
+            while cut_and_go_on(platform, driver, cut, then, at).await.map_err(|why| {
+                format!("{cut:?} was cut at its await number {at}, and then {then:?} was asked for: {why}")
+            })? {
+                at += at.div_ceil(4); // the later ones are mostly one and the same, waited at again
+            }
+            Ok::<_, String>(())
+        });
+        futures::future::try_join_all(all).await?;
+    }
+    Ok(())
+}
+
+/// False where the call was done before it could be cut.
+async fn cut_and_go_on(
+    platform: &dyn Platform,
+    driver: &dyn Driver,
+    cut: Goal,
+    then: Goal,
+    at: usize,
+) -> Result<bool, String> {
+    let subject = Subject::new(platform);
+    if cut != Goal::Running {
+        subject.reach(driver, Goal::Running, 1).await?;
+    }
+    let was_cut = cut_at(driver.ensure(&subject.desired(cut, 2)), at).await;
+    let first = subject.reach(driver, then, 3).await?;
+    let traces = platform.traces(subject.id).await;
+    let second = subject.reach(driver, then, 3).await?;
+    same(&(second.url, second.resource_name), &(first.url, first.resource_name), "what runs it")?;
+    same(&platform.traces(subject.id).await, &traces, "what exists")?;
+    same(&subject.listed(driver).await?.len(), &usize::from(then != Goal::Deleted), "its entries in the list")?;
+    subject.delete(driver).await?;
+    same(&platform.traces(subject.id).await, &Vec::new(), "what exists after its deletion")?;
+    Ok(was_cut)
+}
+
+/// Drops something when it waits for the time with this number; says whether it came to that.
+async fn cut_at<T>(work: impl Future<Output = T>, at: usize) -> bool {
+    let (mut work, mut waits) = (std::pin::pin!(work), 0);
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending => {
+            waits += 1;
+            if waits == at { Poll::Ready(true) } else { Poll::Pending }
+        }
+    })
+    .await
 }
 
 /// An application of the platform's own template; JSON is YAML.

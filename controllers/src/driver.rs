@@ -3,10 +3,11 @@
 //! The trait is level-triggered. Nobody tells a driver what to do next, only how the world should be; so a command that
 //! comes twice, late, or after a crash in the middle needs no case of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use streams::wire::{AppInstall, Capacity, Failure, Manifest, Object, Resources, SessionState};
+use streams::wire::{AppInstall, Capacity, Failure, Manifest, Object, Resources, Scope, SessionState};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 /// What a session should be.
@@ -127,6 +128,33 @@ impl Observed {
     }
 }
 
+/// How far a start has come, told by the driver to whoever asked for it.
+///
+/// A start makes things (pulls, boots, spawns), and then waits until what it made answers. Making takes one of the
+/// controller's slots; waiting takes none, so a thousand sessions that boot slowly keep nobody else away.
+#[derive(Debug)]
+pub struct Stage {
+    /// Given up when only readiness is waited for.
+    slot: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Stage {
+    /// A start that nobody follows.
+    #[must_use]
+    pub const fn unobserved() -> Self {
+        Self { slot: Mutex::new(None) }
+    }
+
+    pub(crate) const fn holding(slot: OwnedSemaphorePermit) -> Self {
+        Self { slot: Mutex::new(Some(slot)) }
+    }
+
+    /// All is made: from here on only readiness is waited for.
+    pub fn waits_for_readiness(&self) {
+        drop(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// Says how far something is, while it is under way. Nobody has to listen.
 #[derive(Debug, Clone)]
 pub struct Progress(tokio::sync::mpsc::UnboundedSender<String>);
@@ -154,11 +182,19 @@ impl Progress {
 /// - deleting the unknown answers `deleted`, and a persistent home outlives every session;
 /// - a generation older than the world's is answered with the world as it is, without acting;
 /// - [`Driver::list`] names everything, running or not, that this driver ever made and did not delete;
-/// - dropping the future of [`Driver::ensure`] leaves a world that the next call can put right.
+/// - dropping the future of [`Driver::ensure`] at any point, as happens when a newer command takes the session over, leaves a
+///   world that the next call can put right, whatever its goal.
 #[async_trait]
 pub trait Driver: Send + Sync + 'static {
     /// Makes one session match, and answers how it is then.
     async fn ensure(&self, desired: &Desired) -> Result<Observed, Failure>;
+
+    /// The same as [`Driver::ensure`], telling `stage` when a start has made everything and only waits for readiness. A driver
+    /// that never tells holds one of its controller's slots until the session is ready.
+    async fn ensure_staged(&self, desired: &Desired, stage: &Stage) -> Result<Observed, Failure> {
+        let _ = stage;
+        self.ensure(desired).await
+    }
 
     /// Everything in this driver's world.
     async fn list(&self) -> Result<Vec<Observed>, Failure>;
@@ -221,14 +257,15 @@ pub fn manifest(app: &AppInstall) -> Result<Manifest, Failure> {
     if all.is_empty() { Err(user_error("bad_manifest", "it holds no template")) } else { Ok(all.swap_remove(0)) }
 }
 
-/// A failure that another attempt may get over.
+/// A failure that another attempt may get over; [`Failure::of`] says what it is about, where that is known.
 #[must_use]
 pub fn retryable(code: &str, message: impl Into<String>) -> Failure {
     Failure { code: code.into(), message: message.into(), retryable: true, user_error: false, scope: None }
 }
 
-/// A failure that only whoever asked can mend.
+/// A failure that only the template's author, or whoever chose the template, can mend.
 #[must_use]
 pub fn user_error(code: &str, message: impl Into<String>) -> Failure {
-    Failure { code: code.into(), message: message.into(), retryable: false, user_error: true, scope: None }
+    let (code, message, scope) = (code.into(), message.into(), Some(Scope::Template));
+    Failure { code, message, retryable: false, user_error: true, scope }
 }

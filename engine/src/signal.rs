@@ -79,7 +79,7 @@ pub(crate) struct Signal {
     log: bool,
     outbox: bool,
     copies: bool,
-    /// Commands have ended, which matters while some are held back.
+    /// Commands have ended or were begun, which matters while some are held back.
     ended: bool,
     /// The earliest timer that was set.
     timers: Option<i64>,

@@ -33,6 +33,7 @@ mod m20260102_000014_platform_status;
 mod m20260102_000015_records;
 mod m20260102_000016_living;
 mod m20260103_000001_lists;
+mod m20261130_000015_unfinished;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]

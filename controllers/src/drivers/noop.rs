@@ -17,12 +17,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use streams::{
     crash::{Moment, point},
-    wire::{Capacity, Failure, Resources, SessionState},
+    wire::{Capacity, Failure, Resources, Scope, SessionState},
 };
 use tokio::sync::{Mutex as Turn, mpsc};
 use uuid::Uuid;
 
-use crate::driver::{Desired, Driver, Goal, Observed, Spec, retryable};
+use crate::driver::{Desired, Driver, Goal, Observed, Spec, Stage, retryable};
 
 /// Why the journal could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,8 @@ pub struct Error {
 pub struct Knobs {
     /// How long each piece of work takes.
     pub delay: Duration,
+    /// How long a start waits for readiness after that.
+    pub readiness: Duration,
     /// Share of work that fails, retryable, from 0 to 1.
     pub failure_rate: f64,
     /// Sessions that it says it will hold.
@@ -47,7 +49,13 @@ pub struct Knobs {
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { delay: Duration::ZERO, failure_rate: 0.0, sessions_max: 1_000_000, journal: None }
+        Self {
+            delay: Duration::ZERO,
+            readiness: Duration::ZERO,
+            failure_rate: 0.0,
+            sessions_max: 1_000_000,
+            journal: None,
+        }
     }
 }
 
@@ -135,7 +143,7 @@ impl World {
 
     fn note(&mut self, change: Change) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        append(journal, change).map_err(|e| retryable("journal", e.to_string()))
+        append(journal, change).map_err(|e| retryable("journal", e.to_string()).of(Scope::Platform))
     }
 }
 
@@ -201,11 +209,19 @@ impl Noop {
 #[async_trait]
 impl Driver for Noop {
     async fn ensure(&self, desired: &Desired) -> Result<Observed, Failure> {
+        self.ensure_staged(desired, &Stage::unobserved()).await
+    }
+
+    async fn ensure_staged(&self, desired: &Desired, stage: &Stage) -> Result<Observed, Failure> {
         if !self.knobs.delay.is_zero() {
             tokio::time::sleep(self.knobs.delay).await;
         }
         if self.knobs.failure_rate > 0.0 && rand::random::<f64>() < self.knobs.failure_rate {
-            return Err(retryable("injected", "this driver was told to fail sometimes"));
+            return Err(retryable("injected", "this driver was told to fail sometimes").of(Scope::Session));
+        }
+        if desired.goal == Goal::Running && !self.knobs.readiness.is_zero() {
+            stage.waits_for_readiness();
+            tokio::time::sleep(self.knobs.readiness).await;
         }
         self.apply(desired)
     }
@@ -241,7 +257,7 @@ impl Driver for Noop {
     }
 
     fn announces(&self) -> bool {
-        !self.knobs.delay.is_zero()
+        !(self.knobs.delay.is_zero() && self.knobs.readiness.is_zero())
     }
 }
 

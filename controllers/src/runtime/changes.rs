@@ -23,7 +23,7 @@ impl Controller {
     }
 
     async fn look(&self, session: Uuid) {
-        let _turn = self.turns.take(session).await;
+        let _turn = self.steps.lock(session).await;
         let observed = match self.driver.observe(session).await {
             Ok(Some(observed)) => observed,
             Ok(None) => match self.vanished(session) {

@@ -9,6 +9,7 @@ use streams::{
 };
 use uuid::Uuid;
 
+use super::{lanes::Lane, steps::Asked};
 use crate::driver::{Desired, Goal, Spec};
 
 /// Why a message can never be carried out here, however often it comes.
@@ -30,6 +31,21 @@ pub(super) struct Order {
     /// What is reported while it is under way.
     pub(super) announcement: SessionState,
     pub(super) desired: Desired,
+}
+
+impl Order {
+    pub(super) const fn lane(&self) -> Lane {
+        match self.desired.goal {
+            Goal::Running => Lane::Starts,
+            Goal::Hibernated => Lane::Stops,
+            Goal::Deleted => Lane::Deletes,
+        }
+    }
+
+    pub(super) const fn asked(&self) -> Asked {
+        let Desired { generation, goal, force, .. } = self.desired;
+        Asked { generation, starts: matches!(goal, Goal::Running), force: force && matches!(goal, Goal::Deleted) }
+    }
 }
 
 #[derive(Debug)]

@@ -21,7 +21,8 @@ pub struct Config {
     pub nats: connect::Config,
     /// Between two heartbeats; each is up to a tenth early or late.
     pub heartbeat_interval: Duration,
-    /// Commands that are carried out at the same time.
+    /// Starts that are made at the same time. One that only waits for readiness does not count, nor does what stops or deletes:
+    /// each of these has four times as many places, and 64 at least.
     pub slots: usize,
     /// Tells the resources of two installations on one platform apart.
     pub installation: String,

@@ -114,6 +114,11 @@ impl Controller {
         headers
     }
 
+    async fn capacity(&self) -> Capacity {
+        let slots = u32::try_from(self.config.slots).unwrap_or(u32::MAX);
+        Capacity { slots, ends_pass: true, ..self.driver.capacity().await }
+    }
+
     async fn heartbeat(&self, status: ControllerHealth) -> Vec<u8> {
         let heartbeat = Heartbeat {
             controller_id: self.config.controller_id.to_string(),
@@ -126,7 +131,7 @@ impl Controller {
             protocol: Some(PROTOCOL),
             instance_id: Some(self.reporter.instance_id),
             world_id: Some(self.driver.world_id()),
-            capacity: Some(Capacity { slots: self.config.slots as u32, ..self.driver.capacity().await }),
+            capacity: Some(self.capacity().await),
             interval_seconds: Some(self.config.heartbeat_interval.as_secs().max(1) as u32),
             labels: self.config.labels.clone(),
             sealing_key: None,

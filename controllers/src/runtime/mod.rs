@@ -10,9 +10,10 @@ mod command;
 mod config;
 mod handler;
 mod heartbeat;
+mod lanes;
 mod report;
 mod seen;
-mod turns;
+mod steps;
 mod world;
 
 use std::{
@@ -28,7 +29,7 @@ use streams::{
     publisher::Publisher,
     source::Source,
     subject, topology,
-    worker::{self, Delivery, Verdict},
+    worker::{self, Delivery, Held, Verdict},
 };
 use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
@@ -37,14 +38,18 @@ use uuid::Uuid;
 use crate::driver::{Driver, Observed};
 use command::Order;
 use heartbeat::Heard;
+use lanes::Lanes;
 use report::Reporter;
 use seen::Seen;
-use turns::Turns;
+use steps::Steps;
 
 pub use config::Config;
 
 /// Between two looks for a consumer that the engine has not made yet.
 const BIND_PAUSE: Duration = Duration::from_millis(500);
+/// Commands that are held and have not begun. It is more than an engine ever has under way for one controller, so that a
+/// delete is seen behind all the starts that came before it.
+const AHEAD: usize = 8_192;
 
 /// Why a controller could not run. What goes wrong while it runs is waited out.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +75,8 @@ struct Controller {
     config: Config,
     driver: Arc<dyn Driver>,
     reporter: Reporter,
-    turns: Turns,
+    steps: Steps,
+    lanes: Lanes,
     seen: Seen,
     /// What became of the newest heartbeat.
     heard: watch::Sender<Heard>,
@@ -85,7 +91,7 @@ struct Controller {
 pub async fn run(config: Config, driver: Arc<dyn Driver>, cancel: CancellationToken) -> Result<(), Error> {
     let Some(link) = connected(&config, &cancel).await? else { return Ok(()) };
     let publisher = Publisher::new(link.clone(), config.metrics.clone());
-    let controller = Arc::new(Controller::new(config, driver, publisher.clone()));
+    let controller = Arc::new(Controller::new(config, driver, publisher.clone(), cancel.clone()));
     let heart = tokio::spawn({
         let (controller, link, cancel) = (controller.clone(), link.clone(), cancel.clone());
         async move { controller.beat(&link, cancel).await }
@@ -105,8 +111,8 @@ struct Commands(Arc<Controller>);
 
 #[async_trait]
 impl worker::Handler for Commands {
-    async fn handle(&self, delivery: &Delivery) -> Verdict {
-        self.0.carry_out(delivery).await
+    async fn handle(&self, delivery: &Delivery, held: Held) -> Verdict {
+        self.0.carry_out(delivery, held).await
     }
 }
 
@@ -119,7 +125,7 @@ async fn connected(config: &Config, cancel: &CancellationToken) -> Result<Option
     }
 }
 
-/// A stop waits for reports only so long.
+/// A stop waits for starts and for reports only so long.
 async fn abandon_after(cancel: CancellationToken, controller: Arc<Controller>) {
     cancel.cancelled().await;
     tokio::time::sleep(controller.config.stop_patience).await;
@@ -127,7 +133,7 @@ async fn abandon_after(cancel: CancellationToken, controller: Arc<Controller>) {
 }
 
 impl Controller {
-    fn new(config: Config, driver: Arc<dyn Driver>, publisher: Publisher) -> Self {
+    fn new(config: Config, driver: Arc<dyn Driver>, publisher: Publisher, stopping: CancellationToken) -> Self {
         let reporter = Reporter {
             publisher,
             controller_id: config.controller_id.clone(),
@@ -137,8 +143,9 @@ impl Controller {
             abandon: CancellationToken::new(),
             told: Mutex::default(),
         };
-        let (turns, seen, heard) = (Turns::default(), Seen::default(), watch::Sender::new(Heard::Nothing));
-        Self { config, driver, reporter, turns, seen, heard, making: Mutex::default() }
+        let (steps, lanes) = (Steps::default(), Lanes::new(config.slots, stopping));
+        let (seen, heard) = (Seen::default(), watch::Sender::new(Heard::Nothing));
+        Self { config, driver, reporter, steps, lanes, seen, heard, making: Mutex::default() }
     }
 
     /// From the first heartbeat to the last report.
@@ -153,12 +160,12 @@ impl Controller {
         }
         tracing::info!(controller.id = %self.config.controller_id, platform = %self.config.platform,
             world.id = %self.driver.world_id(), slots = self.config.slots, "works");
-        let Config { platform, controller_id, metrics, slots, .. } = self.config.clone();
+        let Config { platform, controller_id, metrics, .. } = self.config.clone();
         let source = Source::controller(link.clone(), platform, controller_id, metrics);
         let handler = Arc::new(Commands(self.clone()));
         let working = async {
             tokio::join!(
-                worker::run(source, slots, handler, parker, cancel.clone()),
+                worker::run(source, AHEAD, handler, parker, cancel.clone()),
                 self.answer_syncs(requests, cancel.clone()),
                 self.clone().follow_changes(cancel.clone()),
             );

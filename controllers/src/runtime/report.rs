@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two times that it is told that reports are not taken.
 const TELL: Duration = Duration::from_secs(30);
 
-/// The controller is stopping, and NATS was not there to take the report.
+/// The controller is stopping before a command was carried out, or before NATS took its report.
 #[derive(Debug, thiserror::Error)]
 #[error("given up because the controller is stopping")]
 pub(super) struct Stopped;

@@ -1,6 +1,6 @@
 //! Every driver of this crate keeps every promise.
 
-use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, sync::Mutex};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use controllers::{
@@ -48,7 +48,9 @@ struct Table {
 #[async_trait]
 impl Platform for Table {
     async fn open(&self) -> Arc<dyn Driver> {
-        Arc::new(Noop::open(Knobs { journal: Some(self.journal.clone()), ..Knobs::default() }).unwrap())
+        let (delay, readiness) = (Duration::from_millis(1), Duration::from_millis(2));
+        let knobs = Knobs { delay, readiness, journal: Some(self.journal.clone()), ..Knobs::default() };
+        Arc::new(Noop::open(knobs).unwrap())
     }
 
     fn spec(&self) -> Spec {

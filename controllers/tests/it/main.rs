@@ -4,6 +4,7 @@
 mod conformance;
 mod disk;
 mod homes;
+mod lanes;
 mod lives;
 mod local;
 mod logs;

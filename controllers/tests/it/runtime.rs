@@ -32,22 +32,22 @@ use uuid::Uuid;
 
 use crate::world::{self, server, until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, a controller on it, and what the engine would see.
-struct Stage {
+pub(crate) struct Stage {
     nats: Nats,
     client: async_nats::Client,
-    jetstream: async_nats::jetstream::Context,
-    platform: Platform,
-    id: ControllerId,
-    reports: async_nats::Subscriber,
+    pub(crate) jetstream: async_nats::jetstream::Context,
+    pub(crate) platform: Platform,
+    pub(crate) id: ControllerId,
+    pub(crate) reports: async_nats::Subscriber,
     cancel: CancellationToken,
     running: Option<JoinHandle<Result<(), controllers::Error>>>,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let nats = nats().await;
         let Link { client, jetstream, .. } = nats.declared().await.unwrap();
         let reports = client.subscribe("streamspace.>").await.unwrap();
@@ -56,19 +56,19 @@ impl Stage {
         Self { nats, client, jetstream, platform, id, reports, cancel: CancellationToken::new(), running: None }
     }
 
-    fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let nats = self.nats.config("controller");
         let heartbeat_interval = Duration::from_millis(500);
         Config { heartbeat_interval, ..Config::new(self.id.clone(), self.platform.clone(), nats) }
     }
 
-    fn start(&mut self, config: Config, driver: Arc<dyn Driver>) {
+    pub(crate) fn start(&mut self, config: Config, driver: Arc<dyn Driver>) {
         self.cancel = CancellationToken::new();
         self.running = Some(tokio::spawn(controllers::run(config, driver, self.cancel.clone())));
     }
 
     /// Plays the engine's part after the first heartbeat.
-    async fn begin(&mut self, driver: Arc<dyn Driver>) -> (Heartbeat, World) {
+    pub(crate) async fn begin(&mut self, driver: Arc<dyn Driver>) -> (Heartbeat, World) {
         self.start(self.config(), driver);
         let heartbeat = self.next::<Heartbeat>(subject::HEARTBEAT).await;
         topology::declare_controller_consumer(&self.jetstream, &self.platform, &self.id).await.unwrap();
@@ -76,13 +76,13 @@ impl Stage {
         (heartbeat, world)
     }
 
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.cancel.cancel();
         timeout(PATIENCE, self.running.take().unwrap()).await.unwrap().unwrap().unwrap();
     }
 
     /// The next message on a subject; those on others are passed over.
-    async fn next<T: serde::de::DeserializeOwned>(&mut self, subject: &str) -> T {
+    pub(crate) async fn next<T: serde::de::DeserializeOwned>(&mut self, subject: &str) -> T {
         loop {
             let message = timeout(PATIENCE, self.reports.next()).await.expect(subject).unwrap();
             if message.subject.as_str() == subject {
@@ -91,21 +91,21 @@ impl Stage {
         }
     }
 
-    async fn status(&mut self) -> SessionStatus {
+    pub(crate) async fn status(&mut self) -> SessionStatus {
         self.next("streamspace.session.status.test.host-1").await
     }
 
-    async fn send(&self, verb: Verb, payload: &Value) {
+    pub(crate) async fn send(&self, verb: Verb, payload: &Value) {
         let subject = subject::command(verb, &self.platform, &self.id);
         self.jetstream.publish(subject, payload.to_string().into()).await.unwrap().await.unwrap();
     }
 
     /// Commands that are not acknowledged yet.
-    async fn open_commands(&self) -> u64 {
+    pub(crate) async fn open_commands(&self) -> u64 {
         self.jetstream.get_stream("SS_COMMANDS").await.unwrap().get_info().await.unwrap().state.messages
     }
 
-    async fn all_acknowledged(&self) {
+    pub(crate) async fn all_acknowledged(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while self.open_commands().await > 0 {
             assert!(tokio::time::Instant::now() < deadline, "a command stays unacknowledged");
@@ -114,7 +114,7 @@ impl Stage {
     }
 }
 
-fn create(session: Uuid, generation: i64) -> SessionCreate {
+pub(crate) fn create(session: Uuid, generation: i64) -> SessionCreate {
     let spec = server();
     SessionCreate {
         event_id: Uuid::now_v7(),
@@ -133,12 +133,12 @@ fn create(session: Uuid, generation: i64) -> SessionCreate {
     }
 }
 
-fn command(session: Uuid, generation: i64) -> Value {
+pub(crate) fn command(session: Uuid, generation: i64) -> Value {
     json!({ "event_id": Uuid::now_v7(), "timestamp": Utc::now(), "session_id": session, "user_id": "user1",
         "platform": "test", "generation": generation, "attempt": 1 })
 }
 
-fn noop(journal: Option<&Path>) -> Arc<dyn Driver> {
+pub(crate) fn noop(journal: Option<&Path>) -> Arc<dyn Driver> {
     Arc::new(Noop::open(Knobs { journal: journal.map(Into::into), ..Knobs::default() }).unwrap())
 }
 

@@ -5,14 +5,14 @@
 //! day, and another user's one is before nearly all of them. Who is alone waits for nobody: turns order commands, they do not
 //! delay them. (Zhang, "VirtualClock: a new traffic control algorithm for packet switching networks", 1990.)
 //!
-//! What deletes comes before what creates: it gives back what others wait for.
+//! What ends something (deletes, hibernates) comes before what starts something: it gives back what others wait for.
 
 /// Between two turns of one user, in milliseconds. It is longer than a platform takes for a command, so that order does not
 /// depend on how fast a platform is.
 pub const SPACING_MS: i64 = 10_000;
 /// The farthest turn, in milliseconds from now: whoever had more than that is served in order of arrival.
 pub const HORIZON_MS: i64 = 86_400_000;
-/// How far ahead of everything else a delete is, in milliseconds: a year.
+/// How far ahead of everything else an end is, in milliseconds: a year.
 pub const URGENT_MS: i64 = 31_536_000_000;
 
 /// The turn of a user's next command, in milliseconds since the epoch; `last` is the turn that the user got before.
@@ -21,10 +21,16 @@ pub fn next(last: Option<i64>, now_ms: i64) -> i64 {
     last.map_or(now_ms, |last| (last + SPACING_MS).clamp(now_ms, now_ms + HORIZON_MS))
 }
 
-/// The turn of a delete.
+/// The turn of an end.
 #[must_use]
 pub const fn urgent(now_ms: i64) -> i64 {
     now_ms - URGENT_MS
+}
+
+/// The turns below this are those of ends.
+#[must_use]
+pub const fn urgent_below(now_ms: i64) -> i64 {
+    now_ms - URGENT_MS / 2
 }
 
 #[cfg(test)]
@@ -42,6 +48,7 @@ mod tests {
         let after_a_minute = next(None, 60_000);
         assert_eq!(crowd.iter().filter(|turn| **turn < after_a_minute).count(), 6);
         assert!(urgent(60_000) < crowd[0], "a delete is before all of them");
+        assert!(urgent(60_000) < urgent_below(60_000) && urgent_below(60_000) < crowd[0]);
     }
 
     #[test]

@@ -59,11 +59,14 @@ impl Flight {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // every change of it is whole
     }
 
-    /// Takes a place for a command that is about to be committed; false: it goes by the outbox.
-    pub(crate) fn admits(&self, controller_id: &str) -> bool {
+    /// Takes a place for a command that is about to be committed; false: it goes by the outbox. What ends something needs no
+    /// room.
+    pub(crate) fn admits(&self, controller_id: &str, ends: bool) -> bool {
         let mut state = self.state();
-        let room = state.room.get_mut(controller_id).filter(|room| **room > 0);
-        room.map(|room| *room -= 1).is_some()
+        let Some(room) = state.room.get_mut(controller_id) else { return false };
+        let admitted = ends || *room > 0;
+        *room -= i64::from(admitted && !ends);
+        admitted
     }
 
     /// They are committed, and claimed.
@@ -184,13 +187,17 @@ mod tests {
     #[test]
     fn a_controller_is_handed_no_more_than_it_may_have_until_its_outbox_was_looked_at() {
         let flight = Flight::default();
-        assert!(!flight.admits("a"), "nobody has looked");
+        assert!(!flight.admits("a", false), "nobody has looked");
         flight.open("a", 2);
-        assert_eq!([(); 3].map(|()| flight.admits("a")), [true, true, false]);
-        assert!(!flight.admits("b"));
+        assert_eq!([(); 3].map(|()| flight.admits("a", false)), [true, true, false]);
+        assert!(!flight.admits("b", false));
+        assert!(
+            flight.admits("a", true) && !flight.admits("b", true),
+            "an end needs no room, but an outbox that was looked at"
+        );
         flight.open("a", 1);
         flight.close();
-        assert!(!flight.admits("a"));
+        assert!(!flight.admits("a", false));
     }
 
     #[test]

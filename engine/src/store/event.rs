@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use machine::turn;
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
 
@@ -164,7 +165,8 @@ impl Row {
     /// The same for the relay, with its controller, where it may go at once; nobody else takes it for a while then.
     pub(crate) fn hand(&mut self, flight: &Flight, now_ms: i64) -> Option<(String, Pending)> {
         let controller_id = self.controller_id.clone().filter(|_| self.ready && self.lane.is_some())?;
-        if !flight.admits(&controller_id) {
+        let ends = self.turn < turn::urgent_below(now_ms);
+        if !flight.admits(&controller_id, ends) {
             return None; // and nothing of it was copied: there may be many
         }
         let payload = self.payload.text()?;

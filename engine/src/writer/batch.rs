@@ -330,7 +330,7 @@ impl<'a> Batch<'a> {
         self.flush_applications(tx).await?;
         self.flush_debts(tx).await?;
         self.flush_log(tx).await?;
-        self.outcome.ended = self.commands.any_ended();
+        self.outcome.ended = self.commands.make_room();
         self.outcome.queued -= self.commands.marked();
         self.outcome.outbox |= self.commands.flush(tx, self.now_ms, self.flight, &mut self.outcome).await?;
         self.flush_letters(tx).await?;

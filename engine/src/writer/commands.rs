@@ -21,6 +21,8 @@ static PUBLISHED: LazyLock<Update> = LazyLock::new(|| {
     Update::new("event_log", "event_id", set).guarded(pending, &["attempt"])
 });
 
+/// The status of a command that its controller has begun.
+const BEGUN: &str = "processing";
 /// An end is final.
 const OPEN: &str = "event_log.direction = 'out' AND event_log.status NOT IN ('completed', 'failed')";
 
@@ -67,7 +69,7 @@ impl Commands {
     }
 
     pub(super) fn started(&mut self, event_id: Uuid) {
-        self.change(event_id, Change { status: "processing", ..Change::default() });
+        self.change(event_id, Change { status: BEGUN, ..Change::default() });
     }
 
     pub(super) fn ended(&mut self, event_id: Uuid, failed: bool, by: Option<String>, error: Option<String>) {
@@ -87,8 +89,9 @@ impl Commands {
         self.change(event_id, Change { status: "pending", again, ..Change::default() });
     }
 
-    pub(super) fn any_ended(&self) -> bool {
-        self.changes.values().any(Change::ends)
+    /// Whether some controller has room again: a command that was begun waits before it no more.
+    pub(super) fn make_room(&self) -> bool {
+        self.changes.values().any(|change| change.ends() || change.status == BEGUN)
     }
 
     /// How many were published.

@@ -12,7 +12,7 @@ pub(crate) struct Outcome {
     pub(crate) outbox: bool,
     /// Dead letters were recorded whose public copy is to be published.
     pub(crate) copies: bool,
-    /// Commands ended, so that their controllers have room again.
+    /// Commands ended or were begun, so that their controllers have room again.
     pub(crate) ended: bool,
     /// Commands that came to wait for the relay, less those that it published.
     pub(crate) queued: i64,

@@ -19,7 +19,7 @@ pub(super) struct Turns {
 impl Turns {
     /// The turn of a user's command, in milliseconds since the epoch.
     pub(super) fn take(&mut self, user_id: &str, verb: Verb, now_ms: i64) -> i64 {
-        if matches!(verb, Verb::SessionDelete | Verb::AppUninstall) {
+        if matches!(verb, Verb::SessionDelete | Verb::SessionHibernate | Verb::AppUninstall) {
             return turn::urgent(now_ms);
         }
         let next = turn::next(self.last.get(user_id).copied(), now_ms);

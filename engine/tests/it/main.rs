@@ -12,6 +12,7 @@ mod doctor;
 mod durability;
 mod durable_lane;
 mod edits;
+mod ends;
 mod events;
 mod fate;
 mod feed;

@@ -43,7 +43,10 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("idx_event_log_event", &["UNIQUE", "(event_id, direction)"]),
     ("idx_event_log_entity", &["UNIQUE", "(entity, entity_seq)"]),
     ("idx_event_log_outbox", &["WHERE", "'pending'", "ready"]),
-    ("idx_event_log_unfinished", &["(controller_id, id)", "WHERE", "'command'", "'published'", "'processing'"]),
+    (
+        "idx_event_log_unfinished",
+        &["(controller_id, status, turn, id)", "WHERE", "'command'", "'published'", "'processing'"],
+    ),
     ("idx_sessions_status", &["(status, created_ms, session_id)"]),
     ("idx_sessions_wake", &["(wake_ms)", "WHERE", "wake_ms IS NOT NULL"]),
     ("idx_applications_living", &["UNIQUE", "(platform, template_name)", "WHERE", "'uninstalled'"]),

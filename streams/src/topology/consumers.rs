@@ -30,7 +30,9 @@ pub const PINNED_TTL: Duration = Duration::from_secs(10);
 /// signs in that time.
 const ACK_WAIT: Duration = Duration::from_secs(15);
 const ENGINE_ACK_PENDING: i64 = 20_000;
-const CONTROLLER_ACK_PENDING: i64 = 1_000;
+/// A start that waits for readiness stays unacknowledged, so that a killed controller gets it again; thousands of them must not
+/// keep an end away. What a controller takes at a time is bounded by its worker and by the engine's relay.
+const CONTROLLER_ACK_PENDING: i64 = 65_536;
 
 /// A consumer as it stands.
 #[derive(Debug, Clone)]

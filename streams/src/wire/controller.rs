@@ -46,9 +46,13 @@ pub struct Capacity {
     /// Thousandths of a core in all, 0 where unknown.
     #[serde(default)]
     pub cpu_millis: u64,
-    /// Commands that it carries out at the same time, 0 where unknown.
+    /// Starts that it makes at the same time, 0 where unknown.
     #[serde(default)]
     pub slots: u32,
+    /// What stops or deletes takes none of its slots, and neither does a start that only waits for readiness. False from
+    /// controllers that do not say it: there every command takes a slot until it is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_pass: bool,
 }
 
 /// `controller.heartbeat`. It has no `event_id`: a newer one replaces an older one.

@@ -1,10 +1,13 @@
 //! The loop that takes messages from a consumer, has them handled, and acknowledges them afterwards.
 //!
-//! No more is pulled than can be started. What was started is finished, also after the cancellation; what was pulled and not
-//! started is handed back. A handler that panics loses its attempt, not the message and not the worker.
+//! No more is pulled than the worker may hold. A handler that lets go of [`Held`] makes room for the next message while it still
+//! works on its own, so a worker that queues messages by kind sees far enough ahead to find the urgent ones. What was started is
+//! finished, also after the cancellation; what was pulled and not started is handed back. A handler that panics loses its
+//! attempt, not the message and not the worker.
 
 mod batches;
 mod delivery;
+mod held;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use tracing::Instrument as _;
 pub use batches::run_batches;
 pub(crate) use delivery::Pulled;
 pub use delivery::{Delivery, Headers};
+pub use held::Held;
 
 use crate::connect::{Link, backoff};
 use crate::crash::{Moment, point};
@@ -27,10 +31,13 @@ use crate::puller::Puller;
 use crate::source::Source;
 use crate::subject::family;
 use crate::trace;
+use held::Hand;
 
 /// Half of the server's patience, and some more.
 const PROGRESS: Duration = Duration::from_secs(5);
 const FLUSH: Duration = Duration::from_secs(2);
+/// Messages that one pull asks for at most: what is on its way may exceed the limit in bytes by so many messages.
+const PULL: usize = 64;
 /// A message that comes back again and again must not keep a core busy.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -48,33 +55,36 @@ pub enum Verdict {
 /// Whoever handles messages, several at a time.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Handles one message. The same message may come again, also after [`Verdict::Done`].
-    async fn handle(&self, delivery: &Delivery) -> Verdict;
+    /// Handles one message. The same message may come again, also after [`Verdict::Done`]. Dropping `held` before the end lets
+    /// the worker take another message.
+    async fn handle(&self, delivery: &Delivery, held: Held) -> Verdict;
 }
 
-/// Handles what `source` delivers, at most `slots` at a time, until cancelled; returns when what was started is finished and
-/// acknowledged.
-pub async fn run<H>(source: Source, slots: usize, handler: Arc<H>, parker: Parker, cancel: CancellationToken)
+/// Handles what `source` delivers until cancelled, holding at most `most` messages; returns when what was started is finished
+/// and acknowledged.
+pub async fn run<H>(source: Source, most: usize, handler: Arc<H>, parker: Parker, cancel: CancellationToken)
 where
     H: Handler + ?Sized,
 {
     let link = source.link.clone();
     let Some(mut puller) = open(source, &cancel).await else { return };
-    let slots = slots.max(1);
+    let hand = Hand::new(most);
     let mut running = JoinSet::new();
     let work = Arc::new(Work { handler, parker, cancel: cancel.clone() });
     let mut cancelled = std::pin::pin!(cancel.cancelled());
     loop {
-        let free = slots.saturating_sub(running.len());
+        let free = hand.free().min(PULL);
         tokio::select! {
             biased;
             () = cancelled.as_mut() => break,
             Some(_) = running.join_next(), if !running.is_empty() => {}
+            () = hand.freed() => {}
             // half of it may be on its way before more is asked for, so that not every end of a message costs a request
             pulled = puller.next(free, free / 2), if free > 0 => {
                 let Some(pulled) = pulled else { break };
                 point("worker.receive", Moment::Before);
-                running.spawn(one(pulled, work.clone()));
+                let held = hand.take(pulled.delivery.payload.len());
+                running.spawn(one(pulled, held, work.clone()));
             }
         }
     }
@@ -106,11 +116,12 @@ struct Work<H: ?Sized> {
     cancel: CancellationToken,
 }
 
-async fn one<H: Handler + ?Sized>(pulled: Pulled, work: Arc<Work<H>>) {
+async fn one<H: Handler + ?Sized>(pulled: Pulled, held: Held, work: Arc<Work<H>>) {
     let span = span(&pulled.delivery);
     async {
         point("worker.receive", Moment::During);
-        let verdict = with_progress(std::slice::from_ref(&pulled), caught(work.handler.handle(&pulled.delivery))).await;
+        let handled = caught(work.handler.handle(&pulled.delivery, held));
+        let verdict = with_progress(std::slice::from_ref(&pulled), handled).await;
         point("worker.receive", Moment::After);
         if answer(&pulled, verdict.unwrap_or(Verdict::Again), &work.parker, &work.cancel).await {
             point("worker.ack", Moment::Before);

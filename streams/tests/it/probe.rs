@@ -14,7 +14,7 @@ use streams::publisher::{Outgoing, Publisher};
 use streams::source::Source;
 use streams::testing::{Nats, nats};
 use streams::topology;
-use streams::worker::{self, Delivery, Handler, Verdict};
+use streams::worker::{self, Delivery, Handler, Held, Verdict};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub(crate) struct Probe {
     pub(crate) gate: Semaphore,
     pub(crate) seen: Mutex<BTreeMap<String, usize>>,
     running: AtomicUsize,
+    /// Lets the worker take more as soon as it has a message.
+    lets_go: bool,
     pub(crate) most: AtomicUsize,
 }
 
@@ -39,7 +41,12 @@ impl Probe {
 
     pub(crate) fn gated(open: usize, act: impl Fn(&Delivery, usize) -> Verdict + Send + Sync + 'static) -> Arc<Self> {
         let (seen, running, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { act: Box::new(act), gate: Semaphore::new(open), seen, running, most })
+        Arc::new(Self { act: Box::new(act), gate: Semaphore::new(open), seen, running, lets_go: false, most })
+    }
+
+    /// The same for a handler that lets go of what it holds before it is done.
+    pub(crate) fn letting_go(self: Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { lets_go: true, ..Arc::into_inner(self).unwrap() })
     }
 
     pub(crate) fn seen(&self) -> usize {
@@ -49,7 +56,8 @@ impl Probe {
 
 #[async_trait]
 impl Handler for Probe {
-    async fn handle(&self, delivery: &Delivery) -> Verdict {
+    async fn handle(&self, delivery: &Delivery, held: Held) -> Verdict {
+        let _held = Some(held).filter(|_| !self.lets_go);
         let times = {
             let mut seen = self.seen.lock().unwrap();
             let times = seen.entry(String::from_utf8_lossy(&delivery.payload).into_owned()).or_default();

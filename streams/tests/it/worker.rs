@@ -39,6 +39,20 @@ async fn no_more_is_taken_than_can_be_started() {
 }
 
 #[tokio::test]
+async fn a_message_that_its_handler_lets_go_of_keeps_no_other_away_and_stays_the_workers() {
+    let (_nats, link) = start().await;
+    commands(&link, names(0..200)).await;
+    let probe = Probe::gated(0, |_, _| Verdict::Done).letting_go();
+    let (task, cancel) = work(&link, 3, &probe);
+    eventually("all are being handled", async || probe.seen() == 200).await;
+    assert_eq!(left(&link, SS_COMMANDS).await, 200, "and none is acknowledged");
+    cancel.cancel();
+    probe.gate.add_permits(1000);
+    task.await.unwrap();
+    eventually("all are acknowledged", async || left(&link, SS_COMMANDS).await == 0).await;
+}
+
+#[tokio::test]
 async fn a_worker_with_free_slots_does_not_ask_for_every_message() {
     let (nats, link) = start().await;
     let publisher = nats.link().await.unwrap();

@@ -19,6 +19,7 @@ mod probe;
 mod process;
 mod processes;
 mod readiness;
+mod remove;
 mod restart;
 mod session;
 mod signs;
@@ -48,7 +49,7 @@ use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec};
+use crate::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec, Stage};
 use connections::Probes;
 use homes::Homes;
 use isolation::Isolation;
@@ -234,11 +235,15 @@ impl Local {
 #[async_trait]
 impl Driver for Local {
     async fn ensure(&self, desired: &Desired) -> Result<Observed, Failure> {
+        self.ensure_staged(desired, &Stage::unobserved()).await
+    }
+
+    async fn ensure_staged(&self, desired: &Desired, stage: &Stage) -> Result<Observed, Failure> {
         loop {
             let Some(session) = self.session(desired) else {
                 return Ok(Observed::deleted(desired.session_id, desired.generation));
             };
-            let answer = session.ensure(desired).await;
+            let answer = session.ensure(desired, stage).await;
             if session.gone() {
                 self.sessions().retain(|_, other| !Arc::ptr_eq(other, &session));
             }

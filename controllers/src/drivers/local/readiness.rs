@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use streams::wire::Failure;
+use streams::wire::{self, Failure};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -62,7 +62,7 @@ impl Waiting<'_> {
             },
             () = tokio::time::sleep_until(deadline) => {
                 let last = last.map(|e| format!(" ({e})")).unwrap_or_default();
-                Err(retryable("not_ready", format!("port {port} was not ready within {patience:?}{last}")))
+                Err(retryable("not_ready", format!("port {port} was not ready within {patience:?}{last}")).of(wire::Scope::Session))
             }
         }
     }
@@ -81,6 +81,7 @@ impl Waiting<'_> {
 /// Its own fault, most likely, so it opens no breaker; another attempt may still do.
 fn ended(exit: Exit) -> Failure {
     Failure { user_error: true, ..retryable("process_exited", format!("the process {exit} before it was ready")) }
+        .of(wire::Scope::Session)
 }
 
 /// The next attempt gets another port.

@@ -4,7 +4,6 @@
 //! leaves a phase (`starting`, `hibernating`, `deleting`) from which the next call, or the next start, goes on.
 
 use std::{
-    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,11 +19,12 @@ use super::{
     members::Scope,
     policy,
     process::{self, Process},
+    remove,
     restart::Restarted,
     state::{Identity, Phase, State},
     usage::Usage,
 };
-use crate::driver::{Desired, Goal, Observed, Spec, retryable};
+use crate::driver::{Desired, Goal, Observed, Spec, Stage, retryable};
 
 /// The log's writer ends with the last process that writes; what that left in the pipe takes it a moment.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -126,7 +126,11 @@ impl Session {
     }
 
     /// Makes it match; `None` where it was deleted while this call waited for its turn.
-    pub(super) async fn ensure(self: &Arc<Self>, desired: &Desired) -> Option<Result<Observed, Failure>> {
+    pub(super) async fn ensure(
+        self: &Arc<Self>,
+        desired: &Desired,
+        stage: &Stage,
+    ) -> Option<Result<Observed, Failure>> {
         self.wanted.send_if_modified(|newest| {
             let newer = desired.generation > *newest;
             *newest = desired.generation.max(*newest);
@@ -140,7 +144,7 @@ impl Session {
             return Some(Ok(self.observed()));
         }
         Some(match desired.goal {
-            Goal::Running => self.run(desired).await,
+            Goal::Running => self.run(desired, stage).await,
             Goal::Hibernated => self.hibernate(desired).await,
             Goal::Deleted => self.delete(desired).await,
         })
@@ -185,8 +189,8 @@ impl Session {
             let kept = self.shared.homes.keep(&inside, &name, self.id);
             kept.map_err(|e| retryable("state_folder", format!("{} cannot be kept: {e}", inside.display())))?;
         }
-        remove(&inside)?;
-        remove(&self.folder)?;
+        remove::all(&inside)?;
+        remove::all(&self.folder)?;
         self.forget();
         Ok(())
     }
@@ -246,7 +250,7 @@ impl Session {
         Ok(())
     }
 
-    fn grace(&self, desired: &Desired) -> Duration {
+    pub(super) fn grace(&self, desired: &Desired) -> Duration {
         if desired.force { Duration::ZERO } else { self.template_grace() }
     }
 
@@ -266,13 +270,4 @@ impl Session {
 pub(super) fn note(state: &mut State, desired: &Desired) {
     state.generation = desired.generation;
     state.user_id.clone_from(&desired.user_id);
-}
-
-fn remove(folder: &std::path::Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(retryable("state_folder", format!("{} cannot be removed: {e}", folder.display())))
-        }
-        _ => Ok(()),
-    }
 }

@@ -16,7 +16,7 @@ use super::{
     session::{Session, note},
     state::Phase,
 };
-use crate::driver::{Desired, Observed, Spec, retryable};
+use crate::driver::{Desired, Observed, Spec, Stage, retryable};
 
 /// Where it lives, and who it is there.
 struct Quarters {
@@ -25,7 +25,10 @@ struct Quarters {
 }
 
 impl Session {
-    pub(super) async fn run(self: &Arc<Self>, desired: &Desired) -> Result<Observed, Failure> {
+    pub(super) async fn run(self: &Arc<Self>, desired: &Desired, stage: &Stage) -> Result<Observed, Failure> {
+        if matches!(self.now().state.phase, Phase::Hibernating | Phase::Deleting) {
+            self.end(self.grace(desired)).await?; // that step was cut: what it had asked to end is not taken for alive
+        }
         let process = self.now().process.clone().filter(Process::alive);
         let (ready, process) = match process {
             Some(process) => {
@@ -42,6 +45,7 @@ impl Session {
             }
         };
         if !ready {
+            stage.waits_for_readiness();
             self.settle(&process, desired.generation).await?;
         }
         Ok(self.observed())

@@ -1,20 +1,17 @@
 //! The local driver's state folder on a full disk: nothing that was known is lost, what cannot be noted is tried again later.
 
-use controllers::{
-    Driver,
-    driver::Goal,
-    drivers::local::{Config, Local},
-};
+use controllers::{Driver, driver::Goal, drivers::local::Config};
 use streams::{testing::disk::SmallDisk, wire::SessionState};
 use uuid::Uuid;
 
-use crate::world::{alive, desired, processes, server};
+use crate::world::{World, alive, desired, processes, server};
 
 #[tokio::test]
 async fn a_full_state_folder_fails_what_can_be_tried_again_and_keeps_what_is_known() {
     let Some(disk) = SmallDisk::mount(16).unwrap() else { return };
-    let (kept, refused) = (Uuid::new_v4(), Uuid::new_v4());
-    let driver = Local::open(Config::new(disk.path())).unwrap();
+    let (kept, refused, world) = (Uuid::new_v4(), Uuid::new_v4(), World::new());
+    let config = Config { executable: world.config().executable, ..Config::new(disk.path()) };
+    let driver = world.open_as(config.clone());
     driver.ensure(&desired(kept, Goal::Running, 1, Some(server()))).await.unwrap();
     disk.fill().unwrap();
     let failure = driver.ensure(&desired(refused, Goal::Running, 1, Some(server()))).await.unwrap_err();
@@ -24,7 +21,7 @@ async fn a_full_state_folder_fails_what_can_be_tried_again_and_keeps_what_is_kno
     let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
     let pid: i32 = state["process"]["pid"].as_i64().unwrap().try_into().unwrap();
     drop(driver);
-    let driver = Local::open(Config::new(disk.path())).unwrap();
+    let driver = world.open_as(config);
     assert!(alive(pid) && driver.observe(kept).await.unwrap().unwrap().state == SessionState::Running);
     disk.free().unwrap();
     driver.ensure(&desired(refused, Goal::Running, 1, Some(server()))).await.unwrap();

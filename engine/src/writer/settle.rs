@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use migrations::fault::Code;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement};
 
 use super::group::{Failed, Group};
@@ -85,9 +86,16 @@ impl Group {
     /// What PostgreSQL knows of a transaction that has ended; while it is in progress, an error.
     async fn status(&self, number: &str) -> Result<Status, DbErr> {
         let reader = &self.database.reader;
-        let sql = "SELECT CASE WHEN $1::xid8 < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status($1::xid8) END AS status";
-        let ask = Statement::from_sql_and_values(DbBackend::Postgres, sql, [number.into()]);
-        let row = reader.query_one_raw(ask).await?;
+        let ask = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_xact_status($1::xid8) AS status",
+            [number.into()],
+        );
+        let row = match reader.query_one_raw(ask).await {
+            // a number that this server has not reached: it was restored, or another one took its place
+            Err(error) if Code::of(&error) == Some(Code::Postgres("22023".into())) => return Ok(Status::Forgotten),
+            row => row?,
+        };
         let status: Option<String> = row.map_or(Ok(None), |row| row.try_get("", "status"))?;
         match read(status.as_deref()) {
             Status::InProgress => Err(DbErr::Custom(format!("transaction {number} is still in progress"))),

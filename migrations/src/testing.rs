@@ -78,11 +78,22 @@ impl TestDatabase {
     /// # Errors
     /// [`Error::NoServer`] says how to start one.
     pub async fn empty_postgres() -> Result<Self, Error> {
-        let server = std::env::var(POSTGRES_URL).map_err(|_| Error::NoServer)?;
+        Self::empty_on(&std::env::var(POSTGRES_URL).map_err(|_| Error::NoServer)?).await
+    }
+
+    /// A migrated database on a PostgreSQL server of the test's own.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn postgres_on(server: &str) -> Result<Self, Error> {
+        Self::migrated(Self::empty_on(server).await?).await
+    }
+
+    async fn empty_on(server: &str) -> Result<Self, Error> {
         let name = format!("test_{}", Uuid::new_v4().simple());
         // template0 is the one that nobody can be connected to, so tests can create at the same time
-        administer(&server, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-        let url = beside(&server, &name);
+        administer(server, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
+        let url = beside(server, &name);
         let database = connect::open(&url, Role::Service { connections: 8 }).await?;
         Ok(Self { database, url, leftover: Leftover::OnServer })
     }

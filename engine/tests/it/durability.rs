@@ -1,5 +1,7 @@
 //! What is accepted is kept, also when the disk is full and when the answer to a commit is lost.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use engine::WriteError;
@@ -13,6 +15,7 @@ use uuid::Uuid;
 
 use crate::proxy::Proxy;
 use crate::rig::{Rig, eventually, request};
+use streams::testing::disk::SmallDisk;
 
 /// Lets the file of a SQLite database grow to so many pages, on the writer's connection and on those that follow it.
 async fn limit(rig: &Rig, pages: u32) {
@@ -120,4 +123,34 @@ async fn a_commit_whose_answer_is_lost_is_answered_as_what_it_became() {
     well(&rig).await;
     rig.create().await;
     rig.engine.stop().await;
+}
+
+/// A PostgreSQL server that keeps everything on this disk, until its standard input is closed.
+fn server_on(disk: &SmallDisk) -> (Child, String) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/with-postgres.sh");
+    let tell = format!("echo ${}; exec cat", migrations::testing::POSTGRES_URL);
+    let mut command = Command::new(script);
+    command.args(["sh", "-c", &tell]).env_remove(migrations::testing::POSTGRES_URL).env("TMPDIR", disk.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut url).expect("its URL");
+    (child, url.trim().to_owned())
+}
+
+#[tokio::test]
+async fn postgresql_without_room_keeps_what_was_accepted_and_goes_on_when_there_is_some() {
+    let Some(disk) = SmallDisk::mount(160).expect("a small disk") else { return };
+    let (mut child, url) = server_on(&disk);
+    let rig = Rig::on(TestDatabase::postgres_on(&url).await.expect("a database")).await;
+    let mut accepted = vec![rig.create().await.session_id];
+    disk.fill().expect("filled");
+    accepted.extend(until_full(&rig).await);
+    assert!(rig.engine.durable().await.is_err(), "it is not ready");
+    disk.free().expect("freed");
+    well(&rig).await;
+    accepted.push(rig.create().await.session_id);
+    all_are_there(&rig, &accepted).await;
+    rig.engine.stop().await;
+    drop(child.stdin.take());
+    child.wait().expect("ended");
 }

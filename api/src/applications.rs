@@ -225,7 +225,7 @@ impl Applications {
         let wanted = Wanted::<Position>::new("applications", &filter, limit.0, cursor.as_deref())?;
         let rows = queries::applications(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
         let rows = rows.map_err(database)?;
-        let counts = self.counts(&rows).await?;
+        let counts = self.counts(&rows.rows).await?;
         let show = |row: application::Model| {
             let count = counts.get(&(row.template_name.clone(), row.platform.clone())).copied().unwrap_or(0);
             Application::new(row, count)
@@ -273,9 +273,9 @@ impl Applications {
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
         let (reader, entity) = (self.0.reader(), application::Model::entity(id.0));
         let wanted = Wanted::<i64>::new("events", &entity, limit.0, cursor.as_deref())?;
-        let rows = queries::events(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await;
+        let rows = queries::events_page(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await;
         let rows = rows.map_err(database)?;
-        if rows.is_empty() && queries::application(reader, id.0).await.map_err(database)?.is_none() {
+        if rows.rows.is_empty() && queries::application(reader, id.0).await.map_err(database)?.is_none() {
             return Err(Problem::not_found("application", id.0).into());
         }
         Ok(Json(wanted.page(rows, |row| row.entity_seq, Into::into)))

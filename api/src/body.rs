@@ -1,5 +1,8 @@
 //! What a request body must be before anybody looks at its content: of the right type, small enough, and decodable.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
@@ -15,6 +18,8 @@ use crate::schema;
 pub(crate) struct Limits {
     pub(crate) body: usize,
     pub(crate) templates: usize,
+    /// How long one may take to come.
+    pub(crate) time: Duration,
 }
 
 /// A JSON body, decoded strictly: unknown fields and wrong types are refused, each by name.
@@ -87,9 +92,15 @@ pub(crate) async fn read(request: &Request, body: &mut RequestBody, limit: usize
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let body = body.take().map_err(unreadable)?;
-    match body.into_bytes_limit(limit).await {
-        Ok(bytes) => Ok(bytes.into()),
+    let time = request.data::<Limits>().map_or(Duration::from_secs(60), |limits| limits.time);
+    Ok(gather(body.take().map_err(unreadable)?, limit, time).await?.into())
+}
+
+/// All bytes of a body, which has a time to come.
+pub(crate) async fn gather(body: poem::Body, limit: usize, time: Duration) -> Result<Bytes, Problem> {
+    let late = |_| Problem::new(Kind::RequestTimeout, format!("the body did not come within {} s", time.as_secs_f64()));
+    match tokio::time::timeout(time, body.into_bytes_limit(limit)).await.map_err(late)? {
+        Ok(bytes) => Ok(bytes),
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large(limit)),
         Err(error) => Err(unreadable(error)),
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::events::{BadPattern, Pattern};
+use engine::queries::{PAGE_BYTES, Rows, weight};
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
@@ -109,18 +110,27 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
         self.limit as u64 + 1
     }
 
-    /// Makes a page of fetched rows.
-    pub(crate) fn page<R, T>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> P, show: impl Fn(R) -> T) -> Page<T>
+    /// Makes a page of fetched rows: as many as were asked for, as long as they are not too large together.
+    pub(crate) fn page<R, T>(&self, rows: impl Into<Rows<R>>, key: impl Fn(&R) -> P, show: impl Fn(R) -> T) -> Page<T>
     where
-        T: Type + ParseFromJSON + ToJSON,
+        T: Type + ParseFromJSON + ToJSON + Serialize,
     {
-        let more = rows.len() > self.limit;
-        rows.truncate(self.limit);
-        let last = rows.last().filter(|_| more).map(key);
-        Page {
-            next_cursor: last.map(|after| write(self.list, &self.of, after)),
-            items: rows.into_iter().map(show).collect(),
+        let Rows { rows, cut } = rows.into();
+        let fetched = rows.len();
+        let (mut items, mut last, mut bytes) = (Vec::new(), None, 0);
+        for row in rows.into_iter().take(self.limit) {
+            let at = key(&row);
+            let item = show(row);
+            bytes += weight(&item);
+            if bytes > PAGE_BYTES && last.is_some() {
+                break; // the first is shown whatever it weighs, or nobody could read on
+            }
+            last = Some(at);
+            items.push(item);
         }
+        let more = items.len() < fetched || cut;
+        let next_cursor = last.filter(|_| more).map(|after| write(self.list, &self.of, after));
+        Page { items, next_cursor }
     }
 }
 
@@ -156,6 +166,19 @@ fn read<P: DeserializeOwned>(list: &str, of: &str, text: &str) -> Result<P, Prob
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_bounded_in_bytes_and_says_where_it_goes_on() {
+        let wanted = |cursor: Option<&str>| Wanted::<usize>::new("texts", &(), None, cursor).ok();
+        let rows = || (0..10).map(|n| (n, "x".repeat(1 << 20))).collect::<Vec<_>>();
+        let page = wanted(None).map(|wanted| wanted.page(rows(), |row| row.0, |row| row.1));
+        let page = page.unwrap_or(Page { items: vec![], next_cursor: None });
+        assert_eq!(page.items.len(), 3, "four of 1 MiB and their quotes are more than 4 MiB");
+        let after = page.next_cursor.as_deref().and_then(|cursor| wanted(Some(cursor))?.after);
+        assert_eq!(after, Some(2));
+        let huge = wanted(None).map(|wanted| wanted.page(vec![(7, "x".repeat(9 << 20))], |row| row.0, |row| row.1));
+        assert_eq!(huge.map(|page| (page.items.len(), page.next_cursor)), Some((1, None)), "one is always shown");
+    }
 
     #[test]
     fn a_cursor_is_read_back_by_its_own_list_and_filter_only() {

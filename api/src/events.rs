@@ -168,9 +168,9 @@ impl Events {
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
         let wanted = Wanted::<i64>::new("events", &id.0, limit.0, cursor.as_deref())?;
         let (reader, entity) = (self.0.reader(), session::Model::entity(id.0));
-        let rows =
-            queries::events(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await.map_err(database)?;
-        if rows.is_empty() && queries::session(reader, id.0).await.map_err(database)?.is_none() {
+        let rows = queries::events_page(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await;
+        let rows = rows.map_err(database)?;
+        if rows.rows.is_empty() && queries::session(reader, id.0).await.map_err(database)?.is_none() {
             return Err(Problem::not_found("session", id.0).into());
         }
         Ok(Json(wanted.page(rows, |row| row.entity_seq, Into::into)))
@@ -210,7 +210,7 @@ impl Events {
             until_ms: until.map(|at| at.timestamp_millis()),
         };
         let wanted = Wanted::<i64>::new("all events", &filter, limit.0, cursor.as_deref())?;
-        let rows = engine::events::list(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
+        let rows = engine::events::page(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
         Ok(Json(wanted.page(rows.map_err(database)?, |row| row.id, Into::into)))
     }
 

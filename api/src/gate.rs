@@ -20,11 +20,18 @@ use crate::auth::{self, Principal, Token};
 use crate::body::Limits;
 use crate::document::Apis;
 use crate::problem::{self, Kind, Problem};
-use crate::rate::Rate;
+use crate::rate::{Left, Rate};
 use crate::routes::{PREFIX, Route, Routes};
 use crate::{deprecation, idempotency};
 
 const REQUEST_ID: &str = "x-request-id";
+/// Bytes of path and query.
+const LONGEST_TARGET: usize = 8 << 10;
+/// Parameters of a query; no operation takes half as many.
+const MOST_PARAMETERS: usize = 64;
+const MOST_HEADERS: usize = 96;
+/// Bytes of names and values of headers.
+const LARGEST_HEADERS: usize = 32 << 10;
 
 /// The gate; cheap to clone.
 #[derive(Clone)]
@@ -43,7 +50,11 @@ impl Gate {
             routes: Arc::new(Routes::of::<Apis>()),
             admin: Token::new(&config.admin_token),
             rate: Rate::new(config),
-            limits: Limits { body: config.max_body_bytes, templates: config.max_template_bytes },
+            limits: Limits {
+                body: config.max_body_bytes,
+                templates: config.max_template_bytes,
+                time: config.sockets.body,
+            },
         }
     }
 
@@ -76,7 +87,25 @@ impl Gate {
         mut request: Request,
         route: Option<&Route>,
     ) -> Result<Response, Problem> {
-        let principal = self.admit(&mut request)?;
+        check_size(&request)?;
+        let (principal, left) = self.admit(&mut request)?;
+        let answer = self.admitted(next, request, route, principal).await;
+        match (answer, left) {
+            (Ok(mut response), Some(left)) => {
+                left.tell(response.headers_mut());
+                Ok(response)
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn admitted<E: Endpoint<Output = Response>>(
+        &self,
+        next: Arc<E>,
+        mut request: Request,
+        route: Option<&Route>,
+        principal: Option<Principal>,
+    ) -> Result<Response, Problem> {
         let route = check_route(&request, route)?;
         if let Some(principal) = &principal {
             access::permit(&self.engine, principal, route, &request).await?;
@@ -110,22 +139,51 @@ impl Gate {
     }
 
     /// Who asks for a resource, and whether not too often.
-    fn admit(&self, request: &mut Request) -> Result<Option<Principal>, Problem> {
+    fn admit(&self, request: &mut Request) -> Result<(Option<Principal>, Option<Left>), Problem> {
         let path = request.uri().path();
+        if matches!(path, "/healthz" | "/readyz") {
+            return Ok((None, None)); // whoever restarts what does not answer must not be refused
+        }
         let inside = path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let of_address = self.rate.address(request).map_err(|left| too_often("address", left))?;
         if !inside {
-            return Ok(None);
+            return Ok((None, of_address));
         }
         auth::unwrap_protocol(request);
         let principal = auth::recognise(request, &self.admin).ok_or_else(|| {
             Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token> with a valid token")
         })?;
-        self.rate.admit(&principal).map_err(|wait| {
-            Problem::new(Kind::TooManyRequests, "this principal asks more often than is permitted").after(wait)
-        })?;
+        let left = self.rate.principal(&principal).map_err(|left| too_often("principal", left))?;
         request.set_data(principal.clone());
-        Ok(Some(principal))
+        Ok((Some(principal), left.or(of_address)))
     }
+}
+
+fn too_often(who: &str, left: Left) -> Problem {
+    let detail = format!("this {who} asks more often than is permitted");
+    Problem::new(Kind::TooManyRequests, detail).after(left.wait()).limited(left)
+}
+
+/// Whether the head of a request is as small as heads are. Far larger ones never come here: the server does not read them.
+fn check_size(request: &Request) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > LONGEST_TARGET {
+        let detail = format!("path and query have {target} bytes, and may have {LONGEST_TARGET}");
+        return Err(Problem::new(Kind::UriTooLong, detail));
+    }
+    let (count, bytes) = (request.headers().len(), request.headers().iter().map(|(n, v)| n.as_str().len() + v.len()));
+    let bytes: usize = bytes.sum();
+    if count > MOST_HEADERS || bytes > LARGEST_HEADERS {
+        let detail =
+            format!("{count} headers of {bytes} bytes came; {MOST_HEADERS} of {LARGEST_HEADERS} bytes may come");
+        return Err(Problem::new(Kind::HeadersTooLarge, detail));
+    }
+    let parameters = request.uri().query().map_or(0, |query| query.split('&').count());
+    if parameters > MOST_PARAMETERS {
+        let rule = format!("has {parameters} parameters, and may have {MOST_PARAMETERS}");
+        return Err(Problem::parameter("query", rule, "give each parameter once"));
+    }
+    Ok(())
 }
 
 /// Whether what is asked exists, and is spelt as it must be.

@@ -6,11 +6,10 @@
 
 use engine::writer::Key;
 use poem::Request;
-use poem::error::ReadBodyError;
 use poem::http::Method;
 use sha2::{Digest, Sha256};
 
-use crate::body::{Limits, too_large, unreadable};
+use crate::body::{Limits, gather};
 use crate::problem::Problem;
 
 /// The header of a request.
@@ -35,7 +34,7 @@ pub(crate) async fn key(request: &mut Request, principal: &str, limits: Limits) 
         let rule = "must be given once, with 1 to 255 visible ASCII characters";
         Problem::parameter(HEADER, rule, "make a UUID for each request, and send it again only with the same request")
     })?;
-    let hash = Box::pin(hash(request, limits.body.max(limits.templates))).await?; // few need it, and all would carry it
+    let hash = Box::pin(hash(request, limits)).await?; // few need it, and all would carry it
     Ok(Some(Key::new(principal.to_owned(), key, hash)))
 }
 
@@ -44,12 +43,8 @@ fn is_key(text: &str) -> bool {
 }
 
 /// SHA-256 of what the request asks.
-async fn hash(request: &mut Request, limit: usize) -> Result<String, Problem> {
-    let bytes = match request.take_body().into_bytes_limit(limit).await {
-        Ok(bytes) => bytes,
-        Err(ReadBodyError::PayloadTooLarge) => return Err(too_large(limit)),
-        Err(error) => return Err(unreadable(error)),
-    };
+async fn hash(request: &mut Request, limits: Limits) -> Result<String, Problem> {
+    let bytes = gather(request.take_body(), limits.body.max(limits.templates), limits.time).await?;
     let query = request.uri().query().unwrap_or_default();
     let asked = query.split('&').filter(|pair| !pair.starts_with("wait=") && !pair.starts_with("timeout="));
     let head = format!("{} {}?{}\n", request.method(), request.uri().path(), asked.collect::<Vec<_>>().join("&"));

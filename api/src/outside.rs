@@ -1,8 +1,9 @@
 //! What is served besides the resources, to anybody: probes, metrics, the documents of API and wire, and what problems mean.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use engine::durability::Suspended;
 use engine::{Engine, FieldError};
 use poem::endpoint::make_sync;
@@ -12,9 +13,13 @@ use serde_json::json;
 use streams::tasks::Role;
 
 use crate::problem::{Kind, Problem};
+use crate::served::{Document, Shared};
 
 /// How long the database may take to answer before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a text of the metrics is given out.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// The process runs, whatever else may not.
 pub(crate) fn health(version: &str) -> impl Endpoint + 'static {
@@ -65,24 +70,22 @@ fn slow() -> Suspended {
     Suspended::Unknown(format!("it took longer than {} s", PATIENCE.as_secs()).into())
 }
 
-/// The metrics of this process in the OpenMetrics text format.
+/// The metrics of this process in the OpenMetrics text format; whoever asks within a moment shares one text.
 pub(crate) fn metrics(engine: Arc<Engine>) -> impl Endpoint + 'static {
+    let last: Mutex<Option<(Instant, Bytes)>> = Mutex::default();
     make_sync(move |_| {
-        Response::builder()
-            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-            .body(engine.metrics())
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, text)| text.clone());
+        let text = fresh.unwrap_or_else(|| last.insert((Instant::now(), engine.metrics().into())).1.clone());
+        let response = Response::builder().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.extension(Shared).body(text)
     })
-}
-
-/// A document: that of the API, or that of the wire.
-pub(crate) fn json(document: String) -> impl Endpoint + 'static {
-    make_sync(move |_| Response::builder().content_type("application/json").body(document.clone()))
 }
 
 /// The API document as a page; `page` was made with `raw`, which the real document replaces.
 pub(crate) fn docs(page: &str, raw: &str, document: &str) -> impl Endpoint + 'static {
     let page = page.replacen(raw, document, 1);
-    make_sync(move |_| poem::web::Html(page.clone()))
+    Document::new("text/html; charset=utf-8", page)
 }
 
 /// All types of problems, one a line.

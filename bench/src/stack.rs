@@ -101,6 +101,9 @@ impl Stack {
         let mut serving = environment.clone();
         serving.insert("DATABASE_URL".into(), owned.url.clone());
         serving.insert("STREAMSPACE_ADMIN_TOKEN".into(), token.clone());
+        for unlimited in ["STREAMSPACE_RATE_LIMIT", "STREAMSPACE_ADDRESS_RATE_LIMIT"] {
+            serving.insert(unlimited.into(), "0".into()); // what is measured is the system, not its limit
+        }
         serving.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
         let serve = Process::start(binary, arguments, serving, folder.path().join("serve.log"))?;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Kind};
 use crate::settings;
+use crate::traffic::ApiLimits;
 
 /// What has an age from which it goes.
 const RETENTION: [&str; 3] = ["event_retention", "dead_letter_retention", "job_retention"];
@@ -39,8 +40,8 @@ pub(crate) struct Settings {
     pub(crate) streams: streams::topology::Settings,
     /// What of the log goes when it is old.
     pub(crate) retention: Option<engine::retention::Settings>,
-    /// Watchers of the live feed at a time; the API's default unless given.
-    pub(crate) feed_watchers_max: Option<usize>,
+    /// What the API may be asked.
+    pub(crate) api: ApiLimits,
 }
 
 /// Both, running.
@@ -67,7 +68,7 @@ impl Host {
         let engine = Engine::start(config).await.map_err(|e| Failure::because(Kind::Unavailable, "engine", &e))?;
         let cancel = CancellationToken::new();
         let mut api_config = api::Config::new(api::Secret::from(settings.admin_token));
-        api_config.max_watchers = settings.feed_watchers_max.unwrap_or(api_config.max_watchers);
+        settings.api.apply(&mut api_config);
         tracing::info!(http.address = %claimed.url(), "serves");
         let api = tokio::spawn(api::serve(claimed.open()?, api_config, engine.clone(), cancel.clone()));
         Ok(Self { engine, database, cancel, api: Some(api) })

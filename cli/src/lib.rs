@@ -20,6 +20,7 @@ mod settings;
 mod shell;
 mod shutdown;
 mod telemetry;
+mod traffic;
 
 use std::process::ExitCode;
 

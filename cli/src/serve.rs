@@ -11,6 +11,8 @@ use crate::host::{self, Claimed, Host};
 use crate::limits;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
+use crate::traffic;
+use crate::traffic::ApiLimits;
 
 const HTTP_ADDR: &str = "127.0.0.1:8080";
 
@@ -43,6 +45,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     limits: limits::Args,
+    #[command(flatten)]
+    traffic: traffic::Args,
 }
 
 fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Failure> {
@@ -55,7 +59,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
         ("outbox_limit", args.outbox_limit),
         ("migrate", args.migrate),
     ];
-    let flags = flags.into_iter().chain(args.limits.flags());
+    let flags = flags.into_iter().chain(args.limits.flags()).chain(args.traffic.flags());
     let mut settings = Settings::load(args.config.as_deref(), flags);
     let address = host::address(&mut settings, HTTP_ADDR);
     let database_url: Option<String> =
@@ -74,7 +78,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let streams = limits::read(&mut settings);
     let migrate = settings.switch("migrate", true);
     let retention = host::retention(&mut settings);
-    let feed_watchers_max = settings.optional("feed_watchers_max");
+    let api = ApiLimits::read(&mut settings);
     let read = match (database_url, nats, admin_token) {
         (Some(database_url), Some(nats), Some(admin_token)) => Some((
             address,
@@ -87,7 +91,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
                 outbox_limit,
                 streams,
                 retention,
-                feed_watchers_max,
+                api,
             },
         )),
         _ => None,

@@ -25,12 +25,16 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 29] = [
+const OURS: [&str; 36] = [
+    "address_rate_burst",
+    "address_rate_limit",
     "admin_token",
     "admin_token_file",
     "archive_dir",
     "commands_max_bytes",
     "commands_max_messages",
+    "connections_max",
+    "connections_per_address_max",
     "data_dir",
     "dead_letters_max_bytes",
     "dead_letters_max_messages",
@@ -48,6 +52,8 @@ const OURS: [&str; 29] = [
     "noop_delay_ms",
     "outbox_limit",
     "prune_unarchived",
+    "rate_burst",
+    "rate_limit",
     "reports_max_bytes",
     "reports_max_messages",
     "session_log_bytes",
@@ -55,6 +61,7 @@ const OURS: [&str; 29] = [
     "session_users",
     "sessions_max",
     "state_dir",
+    "trusted_proxies",
 ];
 
 /// One layer on the command line: a key, and its value where the flag was given.

@@ -47,6 +47,7 @@ impl Engine {
                 force: false,
                 dry_run: false,
                 pace: Pace::default(),
+                reason: None,
                 created_by: by.clone(),
             };
             let job = first_row(new, total);

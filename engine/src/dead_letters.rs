@@ -1,15 +1,19 @@
 //! What happens to what was parked: it is recorded, shown, copied to the public stream, and replayed or discarded by an
 //! operator.
 
+use std::time::{Duration, Instant};
+
 use futures::future::join_all;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use serde_json::{Value, json};
 use streams::cloudevents;
 use streams::connect::Link;
 use streams::crash::{Moment, point};
 use streams::ids::{ControllerId, Platform};
-use streams::parking::{self, ATTEMPTS, ERROR, ORIGINAL_SUBJECT, PAYLOAD_CUT, REASON};
+use streams::parking::{self, ATTEMPTS, ERROR, ORIGINAL_SUBJECT, PAYLOAD_CUT, REASON, REPEATS};
 use streams::publisher::Outgoing;
 use streams::subject::{self, DEAD_LETTER_PREFIX};
 use streams::worker::{Delivery, Verdict};
@@ -18,9 +22,12 @@ use uuid::Uuid;
 use crate::Engine;
 use crate::parts::Parts;
 use crate::projector::verdict;
+use crate::queries::{Rows, bounded};
 use crate::store::dead_letter;
 use crate::writer::{self, Done, Hope, NewDeadLetter, Work, bounded_source};
 
+/// What a message may say of how often it came; anybody may say anything.
+const MOST_REPEATS: i64 = 1_000_000;
 /// On a public copy: the id of the row that it copies.
 pub(crate) const COPY_HEADER: &str = "Streamspace-Dead-Letter";
 
@@ -37,8 +44,44 @@ impl Engine {
     }
 }
 
+/// Open letters that the table holds at most. Beyond, messages stay in their stream, which has a bound of its own and refuses what is
+/// new; whoever sent that keeps it. Replaying or discarding some goes on from there.
+pub const MOST_OPEN: u64 = 100_000;
+/// How often open letters are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// Whether there is room for more open letters.
+#[derive(Debug, Default)]
+pub(crate) struct Room(tokio::sync::Mutex<Option<(Instant, bool)>>);
+
+impl Room {
+    async fn is_full(&self, db: &DatabaseConnection) -> bool {
+        let mut known = self.0.lock().await;
+        if let Some((_, full)) = known.filter(|(at, _)| at.elapsed() < COUNT_EVERY) {
+            return full;
+        }
+        let open = dead_letter::Entity::find()
+            .select_only()
+            .column(dead_letter::Column::Id)
+            .filter(Expr::cust("status = 'open'")) // literally as in the partial index
+            .limit(MOST_OPEN);
+        let full = open.count(db).await.is_ok_and(|count| count >= MOST_OPEN);
+        if full {
+            tracing::error!(
+                dlq.open = MOST_OPEN,
+                "so many dead letters are open that no more are recorded: replay or discard some"
+            );
+        }
+        *known = Some((Instant::now(), full));
+        full
+    }
+}
+
 /// Records what arrives in the dead-letter stream; each letter for itself.
-pub(crate) async fn record(parts: &Parts, deliveries: Vec<Delivery>) -> Vec<Verdict> {
+pub(crate) async fn record(parts: &Parts, room: &Room, deliveries: Vec<Delivery>) -> Vec<Verdict> {
+    if room.is_full(&parts.database.reader).await {
+        return vec![Verdict::Again; deliveries.len()];
+    }
     join_all(deliveries.iter().map(|delivery| record_one(parts, delivery))).await
 }
 
@@ -94,6 +137,9 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
             .or_else(|| id("install_id").map(|id| format!("application:{id}"))),
         controller_id,
         platform,
+        count: header(delivery, REPEATS)
+            .and_then(|text| text.parse::<i64>().ok())
+            .map_or(1, |n| n.clamp(1, MOST_REPEATS)),
         copied: true,
     }
 }
@@ -133,15 +179,19 @@ fn party(original: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Dead letters that the public stream does not have yet.
-pub(crate) async fn uncopied(db: &DatabaseConnection, link: &Link, limit: u64) -> Result<Vec<(Uuid, Outgoing)>, DbErr> {
-    let rows = dead_letter::Entity::find()
+/// Dead letters that the public stream does not have yet, as many as are not too large together, and whether there may be more.
+pub(crate) async fn uncopied(
+    db: &DatabaseConnection,
+    link: &Link,
+    limit: u64,
+) -> Result<(Vec<(Uuid, Outgoing)>, bool), DbErr> {
+    let select = dead_letter::Entity::find()
         .filter(Expr::cust("NOT copied")) // literally as in the partial index, so that SQLite uses it
         .order_by_asc(dead_letter::Column::CreatedMs)
-        .limit(limit)
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.id, copy(row, link))).collect())
+        .limit(limit);
+    let Rows { rows, cut } = bounded(db, select, |row| row.payload.len()).await?;
+    let more = cut || rows.len() as u64 == limit;
+    Ok((rows.into_iter().map(|row| (row.id, copy(row, link))).collect(), more))
 }
 
 fn copy(row: dead_letter::Model, link: &Link) -> Outgoing {

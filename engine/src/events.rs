@@ -7,12 +7,13 @@
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    Statement,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Statement,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::queries::{Rows, bounded};
 use crate::store::event::{Column as C, Entity, Model};
 
 /// Rows beyond which a subject's pattern is better found by reading backwards through the log.
@@ -96,6 +97,17 @@ pub async fn list(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     select(db, filter, before, limit).await?.all(db).await
+}
+
+/// The same, as far as the rows weigh no more than a page may.
+#[allow(clippy::missing_errors_doc)]
+pub async fn page(
+    db: &DatabaseConnection,
+    filter: &EventFilter,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<Rows<Model>, DbErr> {
+    bounded(db, select(db, filter, before, limit).await?, Model::weight).await
 }
 
 /// What [`list`] asks: one filter leads, and only its column is bare.

@@ -69,6 +69,7 @@ use writer::{TemplateWrite, Wakes, Work, Writer};
 pub use amendment::{AmendSession, Amendment};
 pub use applications::InstallApplication;
 pub use courier::{Error, Rebuilt};
+pub use dead_letters::MOST_OPEN as OPEN_LETTERS;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
 pub use watched::{News, Watch};

@@ -89,9 +89,10 @@ async fn consume_reports((parts, parker, projector): (Parts, Parker, Arc<project
 async fn consume_dead_letters((parts, parker): (Parts, Parker), task: Task) {
     let source = Source::engine(parts.link.clone(), topology::SS_DLQ, parts.metrics.nats.clone());
     let cancel = task.cancel().clone();
+    let room = std::sync::Arc::<dead_letters::Room>::default();
     let record = move |deliveries| {
-        let (parts, task) = (parts.clone(), task.clone());
-        async move { task.work(dead_letters::record(&parts, deliveries)).await }
+        let (parts, task, room) = (parts.clone(), task.clone(), room.clone());
+        async move { task.work(dead_letters::record(&parts, &room, deliveries)).await }
     };
     worker::run_batches(source, 32, record, parker, cancel).await;
 }

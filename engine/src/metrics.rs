@@ -1,7 +1,8 @@
 //! What `/metrics` tells of the engine. Names are the contract's.
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,6 +15,29 @@ use streams::subject::action;
 use streams::topology::StreamState;
 
 use crate::writer::Outcome;
+
+/// The label of whatever is not known by name, so that nobody on the bus can make new series.
+pub(crate) const OTHER: &str = "other";
+
+/// What became of a heartbeat.
+#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// It waits to be written.
+    Received,
+    /// A newer one of the same controller came before an older one was written.
+    Replaced,
+    /// Too many of unknown controllers, or unreadable ones, waited.
+    Dropped,
+    /// It cannot be read, and becomes a dead letter.
+    Unreadable,
+    /// It was read and not accepted.
+    Refused,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Heard {
+    outcome: &'static str,
+}
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Type {
@@ -48,6 +72,9 @@ pub struct Metrics {
     processed: Family<Controller, Counter>,
     latency: Histogram,
     health: Family<ControllerOnPlatform, Gauge>,
+    /// The labels that were given to controllers, to take away those of who is gone.
+    labelled: Arc<Mutex<HashSet<ControllerOnPlatform>>>,
+    heartbeats: Family<Heard, Counter>,
     unaccounted: Gauge,
     waiting: Gauge,
     reconnects: Gauge,
@@ -72,6 +99,8 @@ impl Default for Metrics {
             processed: Family::default(),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             health: Family::default(),
+            labelled: Arc::default(),
+            heartbeats: Family::default(),
             unaccounted: Gauge::default(),
             waiting: Gauge::default(),
             reconnects: Gauge::default(),
@@ -95,6 +124,8 @@ impl Metrics {
         registry.register("streamspace_event_latency_seconds", help, self.latency.clone());
         let help = "1 where a controller takes work, else 0";
         registry.register("streamspace_controller_health", help, self.health.clone());
+        let help = "Heartbeats that came to this engine, by what became of them";
+        registry.register("streamspace_heartbeats", help, self.heartbeats.clone());
         let help = "Commands that are neither ended nor visibly on their way; anything but 0 is a defect";
         registry.register("streamspace_events_unaccounted", help, self.unaccounted.clone());
         let help = "Commands that are accepted and not yet handed to NATS";
@@ -127,8 +158,37 @@ impl Metrics {
         for (controller, platform, ready) in &outcome.health {
             let labels = ControllerOnPlatform { controller: controller.clone(), platform: platform.clone() };
             self.health.get_or_create(&labels).set(i64::from(*ready));
+            self.labelled().insert(labels);
         }
         outcome.latencies.iter().for_each(|seconds| self.latency.observe(*seconds));
+    }
+
+    fn labelled(&self) -> MutexGuard<'_, HashSet<ControllerOnPlatform>> {
+        self.labelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes away the series of controllers that have no row any more.
+    pub(crate) fn keep_controllers(&self, known: &HashSet<&str>) {
+        self.labelled().retain(|gone| {
+            let kept = known.contains(gone.controller.as_str());
+            if !kept {
+                self.health.remove(gone);
+                self.processed.remove(&Controller { controller: gone.controller.clone() });
+            }
+            kept
+        });
+    }
+
+    /// One heartbeat, or what became of it later.
+    pub(crate) fn beat(&self, outcome: Beat) {
+        let outcome = match outcome {
+            Beat::Received => "received",
+            Beat::Replaced => "replaced",
+            Beat::Dropped => "dropped",
+            Beat::Unreadable => "unreadable",
+            Beat::Refused => "refused",
+        };
+        self.heartbeats.get_or_create(&Heard { outcome }).inc();
     }
 
     /// Reports of a controller that this engine applied.

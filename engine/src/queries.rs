@@ -1,14 +1,20 @@
 //! What can be asked of the tables. Everything here only reads, by an index.
 
+mod letters;
+mod rows;
 pub(crate) mod sessions;
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use letters::{ListedLetter, dead_letters};
+pub(crate) use rows::bounded;
+pub use rows::{PAGE_BYTES, Rows, weight};
 pub use sessions::{SessionFilter, SessionPosition, SessionSort, sessions};
 
 use crate::events::Pattern;
@@ -51,13 +57,26 @@ pub async fn events(
     after_seq: i64,
     limit: u64,
 ) -> Result<Vec<event::Model>, DbErr> {
+    events_after(entity, after_seq, limit).all(db).await
+}
+
+/// The same, as far as they weigh no more than a page may.
+#[allow(clippy::missing_errors_doc)]
+pub async fn events_page(
+    db: &DatabaseConnection,
+    entity: &str,
+    after_seq: i64,
+    limit: u64,
+) -> Result<Rows<event::Model>, DbErr> {
+    bounded(db, events_after(entity, after_seq, limit), event::Model::weight).await
+}
+
+fn events_after(entity: &str, after_seq: i64, limit: u64) -> Select<event::Entity> {
     event::Entity::find()
         .filter(event::Column::Entity.eq(entity))
         .filter(event::Column::EntitySeq.gt(after_seq))
         .order_by_asc(event::Column::EntitySeq)
         .limit(limit)
-        .all(db)
-        .await
 }
 
 /// One command of the log.
@@ -79,11 +98,11 @@ pub async fn template(db: &impl ConnectionTrait, name: &str) -> Result<Option<te
 /// A page of templates by name.
 #[allow(clippy::missing_errors_doc)]
 pub async fn templates(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     category: Option<&str>,
     after: Option<&str>,
     limit: u64,
-) -> Result<Vec<template::Model>, DbErr> {
+) -> Result<Rows<template::Model>, DbErr> {
     let mut select = template::Entity::find().filter(template::Column::Deleted.eq(false));
     if let Some(category) = category {
         select = select.filter(template::Column::Category.eq(category));
@@ -91,7 +110,8 @@ pub async fn templates(
     if let Some(after) = after {
         select = select.filter(template::Column::Name.gt(after));
     }
-    select.order_by_asc(template::Column::Name).limit(limit).all(db).await
+    let select = select.order_by_asc(template::Column::Name).limit(limit);
+    bounded(db, select, |row| weight(&row.manifest)).await
 }
 
 /// What a list of applications is narrowed by.
@@ -113,11 +133,11 @@ pub async fn application(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<a
 /// A page of applications, newest first.
 #[allow(clippy::missing_errors_doc)]
 pub async fn applications(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     filter: &ApplicationFilter,
     after: Option<Position>,
     limit: u64,
-) -> Result<Vec<application::Model>, DbErr> {
+) -> Result<Rows<application::Model>, DbErr> {
     use application::Column as C;
     let mut select = application::Entity::find();
     for (column, value) in [(C::Platform, &filter.platform), (C::TemplateName, &filter.template_name)] {
@@ -134,7 +154,8 @@ pub async fn applications(
         let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::InstallId.lt(id));
         select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
     }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::InstallId).limit(limit).all(db).await
+    let select = select.order_by_desc(C::CreatedMs).order_by_desc(C::InstallId).limit(limit);
+    bounded(db, select, |row| weight(row)).await
 }
 
 /// How many living sessions use the templates of applications: each a template's name and a platform, with its count.
@@ -191,21 +212,15 @@ pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result
     Ok(controller::Entity::find().filter(controller::Column::Platform.eq(platform)).count(db).await? > 0)
 }
 
-/// A page of dead letters, newest first.
-#[allow(clippy::missing_errors_doc)]
-pub async fn dead_letters(
-    db: &impl ConnectionTrait,
-    filter: &LetterFilter,
-    after: Option<Position>,
-    limit: u64,
-) -> Result<Vec<dead_letter::Model>, DbErr> {
+/// Those that a filter means, newest first, after a row.
+fn letters_after(filter: &LetterFilter, after: Option<Position>) -> Select<dead_letter::Entity> {
     use dead_letter::Column as C;
     let mut select = letters(filter);
     if let Some((created_ms, id)) = after {
         let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::Id.lt(id));
         select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
     }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::Id).limit(limit).all(db).await
+    select.order_by_desc(C::CreatedMs).order_by_desc(C::Id)
 }
 
 /// Those of the dead letters that a filter means.

@@ -138,6 +138,7 @@ impl Worlds {
             entity: Some(session::Model::entity(status.session_id)),
             controller_id: status.controller_id.clone(),
             platform: None,
+            count: 1,
             copied: false,
         };
         match self.parts.writer.enqueue(Work::Park(Box::new(letter)), None).await {

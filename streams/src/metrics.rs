@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::subject::family;
+use crate::subject::{DEAD_LETTER_PREFIX, Report, Verb, action, family};
 
 /// By family: who it is for is cut off, so that the number of labels stays bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,12 +75,12 @@ impl Metrics {
 
     /// One message came.
     pub fn received(&self, subject: &str) {
-        self.0.received.get_or_create(&BySubject { subject: family(subject).into() }).inc();
+        self.0.received.get_or_create(&BySubject { subject: label(subject).into() }).inc();
     }
 
     /// One message was acknowledged by its stream.
     pub fn published(&self, subject: &str) {
-        self.0.published.get_or_create(&BySubject { subject: family(subject).into() }).inc();
+        self.0.published.get_or_create(&BySubject { subject: label(subject).into() }).inc();
     }
 
     /// One message came that had come before.
@@ -123,5 +123,34 @@ impl Metrics {
     pub fn pending(&self, consumer: &str, messages: u64) {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.0.pending.get_or_create(&ByConsumer { consumer: consumer.into() }).set(messages);
+    }
+}
+
+/// The family of a subject of the contract. Anybody can publish on others, and must not make new series with them.
+fn label(subject: &str) -> &str {
+    let name = action(subject);
+    if subject.starts_with(DEAD_LETTER_PREFIX) {
+        "streamspace.dlq"
+    } else if subject.starts_with("streamspace.")
+        && (Verb::from_name(name).is_some() || Report::from_name(name).is_some())
+    {
+        family(subject)
+    } else {
+        "other"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_subjects_of_the_contract_are_labels() {
+        assert_eq!(label("streamspace.session.create.docker.host-1"), "streamspace.session.create");
+        assert_eq!(label("streamspace.session.status"), "streamspace.session.status");
+        assert_eq!(label("streamspace.dlq.streamspace.session.create.docker.host-1"), "streamspace.dlq");
+        assert_eq!(label("streamspace.dlq.made-up-1"), "streamspace.dlq");
+        assert_eq!(label("streamspace.made.up"), "other");
+        assert_eq!(label("made.session.create"), "other");
     }
 }

@@ -24,6 +24,8 @@ pub const ORIGINAL_SUBJECT: &str = "Streamspace-Original-Subject";
 pub const STREAM_SEQUENCE: &str = "Streamspace-Stream-Sequence";
 /// Header: what was tried, as a JSON array of [`Attempt`].
 pub const ATTEMPTS: &str = "Streamspace-Attempts";
+/// Header: how often the same message had come when it was parked, where that is more than once.
+pub const REPEATS: &str = "Streamspace-Repeats";
 /// Header of a corrected message: the id of the dead letter that it was.
 pub const EDITED_LETTER: &str = "Streamspace-Edited-Letter";
 /// Prefix of the original's `Nats-*` headers: as they stood they would give the server orders.

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use engine::queries::ListedLetter;
 use engine::store::dead_letter;
 use poem_openapi::Object;
 use serde::Serialize;
@@ -23,15 +24,17 @@ pub(crate) struct DeadLetter {
     subject: String,
     /// A stable word: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
     reason: String,
-    /// The last error.
+    /// The last error; in lists its first 1,024 characters.
     error: String,
-    /// The error history.
+    /// The error history; empty in lists.
     attempts: Vec<Attempt>,
-    /// What it said; null where it is not JSON.
+    /// What it said; null where it is not JSON, and in lists.
     payload: Value,
-    /// Its exact bytes.
-    payload_base64: String,
-    /// Its headers, as pairs of name and value.
+    /// Its exact bytes; null in lists.
+    payload_base64: Option<String>,
+    /// How many bytes it has.
+    payload_bytes: i64,
+    /// Its headers, as pairs of name and value; empty in lists.
     headers: Value,
     /// What it was about, as `session:<id>`.
     entity: Option<String>,
@@ -41,6 +44,10 @@ pub(crate) struct DeadLetter {
     platform: Option<String>,
     /// When it was parked.
     created_at: Timestamp,
+    /// How often the same came while it was open: from the same sender, with the same error.
+    count: i64,
+    /// When it came last.
+    last_seen_at: Timestamp,
     /// `open`, `replayed` or `discarded`.
     status: String,
     /// What came of its replay, or why it was discarded.
@@ -49,7 +56,7 @@ pub(crate) struct DeadLetter {
     settled_by: Option<String>,
     /// The same for letters of one cause: what they can be filtered and replayed by together.
     fingerprint: String,
-    /// How it was corrected, where it was.
+    /// How it was corrected, where it was; null in lists.
     edit: Option<Edited>,
     /// What its replay would do; only in the answer to a dry run.
     outlook: Option<Outlook>,
@@ -84,17 +91,50 @@ impl From<dead_letter::Model> for DeadLetter {
             error: row.error,
             attempts: attempts.iter().enumerate().map(|(i, one)| attempt(i, one)).collect(),
             payload: serde_json::from_slice(&row.payload).unwrap_or_default(),
-            payload_base64: STANDARD.encode(&row.payload),
+            payload_base64: Some(STANDARD.encode(&row.payload)),
+            payload_bytes: row.payload.len() as i64,
             headers: row.headers,
             entity: row.entity,
             controller_id: row.controller_id,
             platform: row.platform,
             created_at: Timestamp::from_ms(row.created_ms),
+            count: row.count.max(1),
+            last_seen_at: Timestamp::from_ms(row.last_ms.unwrap_or(row.created_ms)),
             status: row.status,
             note: row.note,
             settled_by: row.settled_by,
             fingerprint: row.fingerprint,
             edit: row.edit.map(Into::into),
+            outlook: None,
+        }
+    }
+}
+
+/// As lists show it.
+impl From<ListedLetter> for DeadLetter {
+    fn from(row: ListedLetter) -> Self {
+        Self {
+            id: row.id,
+            event_id: row.event_id,
+            subject: row.subject,
+            reason: row.reason,
+            error: row.error,
+            attempts: Vec::new(),
+            payload: Value::Null,
+            payload_base64: None,
+            payload_bytes: row.payload_bytes,
+            headers: Value::Array(Vec::new()),
+            entity: row.entity,
+            controller_id: row.controller_id,
+            platform: row.platform,
+            created_at: Timestamp::from_ms(row.created_ms),
+            count: row.count.max(1),
+            last_seen_at: Timestamp::from_ms(row.last_ms.unwrap_or(row.created_ms)),
+            status: row.status,
+            note: row.note,
+            settled_by: row.settled_by,
+            fingerprint: row.fingerprint,
+            edit: None,
             outlook: None,
         }
     }

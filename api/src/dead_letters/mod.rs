@@ -60,7 +60,7 @@ pub(crate) struct DeadLetters(pub(crate) Arc<Engine>);
 impl DeadLetters {
     /// List dead letters
     ///
-    /// Newest first.
+    /// Newest first, without payloads: read one for those.
     #[oai(path = "/admin/dlq", method = "get", operation_id = "list_dead_letters")]
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(

@@ -25,7 +25,7 @@ use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
 use canary::JobCanary;
 use outlook::JobOutlook;
-use request::{ReplayMany, SessionsBulk};
+use request::{DiscardMany, ReplayMany, SessionsBulk};
 use scan::{LogReport, VerifyLog};
 use serde::Serialize;
 
@@ -36,8 +36,8 @@ pub(crate) use outlook::Outlook;
 pub(crate) struct Job {
     /// Identity.
     job_id: Uuid,
-    /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move` or
-    /// `dead_letters.replay`; `log.verify` compares the log with the tables.
+    /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move`,
+    /// `dead_letters.replay` or `dead_letters.discard`; `log.verify` compares the log with the tables.
     kind: String,
     /// `running`, `halted` (its canary failed: it waits to be resumed or cancelled), `completed` or `cancelled`.
     status: String,
@@ -63,7 +63,7 @@ pub(crate) struct Job {
     canary: Option<JobCanary>,
     /// Items a second at most.
     rate: Option<i64>,
-    /// Why it halted.
+    /// Why it halted; of a discard, why the letters are closed.
     reason: Option<String>,
     /// What a `log.verify` has found so far.
     scan: Option<LogReport>,
@@ -158,6 +158,8 @@ enum Kind {
     Delete,
     #[oai(rename = "dead_letters.replay")]
     Replay,
+    #[oai(rename = "dead_letters.discard")]
+    Discard,
     #[oai(rename = "sessions.move")]
     Move,
     #[oai(rename = "log.verify")]
@@ -171,6 +173,7 @@ impl Kind {
             Self::Wake => engine::jobs::Kind::Wake.as_str(),
             Self::Delete => engine::jobs::Kind::Delete.as_str(),
             Self::Replay => engine::jobs::Kind::Replay.as_str(),
+            Self::Discard => engine::jobs::Kind::Discard.as_str(),
             Self::Move => engine::jobs::Kind::Move.as_str(),
             Self::Verify => engine::jobs::Kind::Verify.as_str(),
         }
@@ -220,6 +223,15 @@ impl Jobs {
     /// it takes so many a second at most. A dry run heeds neither.
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
+        self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+    }
+
+    /// Discard many dead letters
+    ///
+    /// Goes through those that the filter means now, oldest first, each as if it had been discarded alone. Without `status`, the
+    /// open ones. They stay as records, with the reason and who gave it. With `dry_run` it changes nothing.
+    #[oai(path = "/admin/dlq/discard", method = "post", operation_id = "discard_dead_letters")]
+    async fn discard(&self, caller: Caller, body: Body<DiscardMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
     }
 

@@ -133,7 +133,7 @@ impl SessionsBulk {
         check.meant(filter == SessionFilter::default(), all, "session that is not deleted");
         check.done()?;
         let (what, dry_run, pace) = (What::Sessions(filter), self.dry_run.unwrap_or_default(), Pace::default());
-        Ok(NewJob { kind, what, force, dry_run, pace, created_by })
+        Ok(NewJob { kind, what, force, dry_run, pace, reason: None, created_by })
     }
 }
 
@@ -175,6 +175,49 @@ impl ReplayMany {
             force: false,
             dry_run: self.dry_run.unwrap_or_default(),
             pace: Pace { canary: self.canary, rate: self.rate },
+            reason: None,
+            created_by,
+        })
+    }
+}
+
+/// The end of many dead letters.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DiscardMany {
+    /// Of which.
+    filter: LettersMeant,
+    /// Why, for whoever asks later.
+    #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
+    reason: String,
+    /// Change nothing, and find out what would be done; no unless given.
+    dry_run: Option<bool>,
+    /// So many a second at most.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    rate: Option<u32>,
+}
+
+impl DiscardMany {
+    pub(super) fn into_job(self, created_by: String) -> Result<NewJob, Vec<FieldError>> {
+        let mut check = Check::default();
+        let all = self.filter.all;
+        let mut filter = self.filter.checked(&mut check);
+        check.meant(filter == LetterFilter::default(), all, "open dead letter");
+        check.within("rate", self.rate, 1_000);
+        let says = (1..=500).contains(&self.reason.chars().count()) && !self.reason.trim().is_empty();
+        if !says || self.reason.contains('\0') {
+            let rule = "must have 1 to 500 characters and say something".into();
+            check.add("reason", rule, "say why nobody needs them any more");
+        }
+        check.done()?;
+        filter.status.get_or_insert_with(|| "open".to_owned());
+        Ok(NewJob {
+            kind: Kind::Discard,
+            what: What::Letters(filter),
+            force: false,
+            dry_run: self.dry_run.unwrap_or_default(),
+            pace: Pace { canary: None, rate: self.rate },
+            reason: Some(self.reason),
             created_by,
         })
     }

@@ -17,7 +17,15 @@ pub(super) struct VerifyLog {
 impl VerifyLog {
     pub(super) fn into_job(self, created_by: String) -> NewJob {
         let what = What::Log(LogScan { repair: self.repair.unwrap_or_default() });
-        NewJob { kind: Kind::Verify, what, force: false, dry_run: false, pace: Pace::default(), created_by }
+        NewJob {
+            kind: Kind::Verify,
+            what,
+            force: false,
+            dry_run: false,
+            pace: Pace::default(),
+            reason: None,
+            created_by,
+        }
     }
 }
 

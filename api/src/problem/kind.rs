@@ -19,6 +19,9 @@ pub(crate) enum Kind {
     Pruned,
     TooLarge,
     UnsupportedMediaType,
+    RequestTimeout,
+    UriTooLong,
+    HeadersTooLarge,
     InvalidFields,
     UpgradeRequired,
     IdempotencyKeyReused,
@@ -42,7 +45,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::MalformedBody,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -57,6 +60,9 @@ impl Kind {
         Self::Pruned,
         Self::TooLarge,
         Self::UnsupportedMediaType,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
         Self::InvalidFields,
         Self::UpgradeRequired,
         Self::IdempotencyKeyReused,
@@ -155,6 +161,24 @@ impl Kind {
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The header `Content-Type` is missing, or names a type that is not accepted here. `detail` names one that is.",
             ),
+            Self::RequestTimeout => about(
+                "request-timeout",
+                "The request came too slowly",
+                S::REQUEST_TIMEOUT,
+                "The body did not come within the time that one may take. Nothing was done. Send it again over a better connection, or send less.",
+            ),
+            Self::UriTooLong => about(
+                "uri-too-long",
+                "The URL is too long",
+                S::URI_TOO_LONG,
+                "Path and query have more bytes together than are accepted. `detail` names the limit. Filter by less.",
+            ),
+            Self::HeadersTooLarge => about(
+                "headers-too-large",
+                "The headers are too large",
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The headers are too many, or have too many bytes. `detail` names the limit. Send those that are needed.",
+            ),
             Self::InvalidFields => about(
                 "invalid-fields",
                 "Fields are wrong",
@@ -185,7 +209,8 @@ impl Kind {
                 "too-many-requests",
                 "Too many requests",
                 S::TOO_MANY_REQUESTS,
-                "This principal asks more often than is permitted. Wait for the seconds in `Retry-After`.",
+                "This principal, or this address, asks more often than is permitted. Wait for the seconds in `Retry-After`. The headers \
+                 `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds) of every answer tell how much is left.",
             ),
             Self::Unavailable => about(
                 "unavailable",

@@ -14,6 +14,7 @@ use poem::{IntoResponse, Response};
 use poem_openapi::Object;
 use poem_openapi::types::{Example, ToJSON};
 
+use crate::rate::Left;
 pub(crate) use kind::Kind;
 pub(crate) use mapping::{database, foreign};
 pub(crate) use refused::{
@@ -35,6 +36,7 @@ pub(crate) struct Problem {
     allow: Option<Box<str>>,
     retry_after: Option<u32>,
     etag: Option<Box<str>>,
+    left: Option<Box<Left>>,
 }
 
 /// Where a session stands, for a transition that it does not permit.
@@ -48,7 +50,7 @@ impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = matches!(kind, Kind::Unavailable | Kind::TooManyRequests).then_some(1);
         let (detail, errors) = (detail.into(), Vec::new());
-        Self { kind, detail, errors, stands: None, allow: None, retry_after, etag: None }
+        Self { kind, detail, errors, stands: None, allow: None, retry_after, etag: None, left: None }
     }
 
     /// A parameter of the path or the query that is wrong.
@@ -100,6 +102,11 @@ impl Problem {
         Self { retry_after: Some(wait.as_secs_f64().ceil().max(1.0) as u32), ..self }
     }
 
+    /// Says what is left of a limit, too.
+    pub(crate) fn limited(self, left: Left) -> Self {
+        Self { left: Some(Box::new(left)), ..self }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.kind.status()
     }
@@ -124,6 +131,9 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after {
             let _ = set(header::RETRY_AFTER, &seconds.to_string());
+        }
+        if let Some(left) = self.left.as_deref() {
+            left.tell(headers);
         }
         let shown = Shown { instance, ..Shown::from(self) };
         response.set_body(shown.to_json_string());

@@ -24,7 +24,7 @@ macro_rules! sorts {
 
         impl Sort for $name {
             const KINDS: &'static [Kind] =
-                &[$(Kind::$kind,)* Kind::InvalidParameter, Kind::Unauthorized, Kind::TooManyRequests, Kind::Unavailable, Kind::Internal];
+                &[$(Kind::$kind,)* Kind::InvalidParameter, Kind::Unauthorized, Kind::UriTooLong, Kind::HeadersTooLarge, Kind::TooManyRequests, Kind::Unavailable, Kind::Internal];
         })*
     };
 }
@@ -36,28 +36,28 @@ sorts! {
     /// Reads one as it was.
     History: NotFound, Pruned;
     /// Changes one.
-    Change: NotFound, IllegalTransition, Superseded, Conflict, TooLarge, IdempotencyKeyReused;
+    Change: NotFound, IllegalTransition, Superseded, Conflict, TooLarge, RequestTimeout, IdempotencyKeyReused;
     /// Takes one away that others may use.
-    Removal: NotFound, InUse, Conflict, TooLarge, IdempotencyKeyReused;
+    Removal: NotFound, InUse, Conflict, TooLarge, RequestTimeout, IdempotencyKeyReused;
     /// Asks something of a session, perhaps on a condition.
-    Conditional: NotFound, IllegalTransition, Conflict, PreconditionFailed, TooLarge, IdempotencyKeyReused;
+    Conditional: NotFound, IllegalTransition, Conflict, PreconditionFailed, TooLarge, RequestTimeout, IdempotencyKeyReused;
     /// Changes what is attached to a session, perhaps on a condition.
-    Amendment: NotFound, IllegalTransition, PreconditionFailed, MalformedBody, TooLarge, UnsupportedMediaType,
+    Amendment: NotFound, IllegalTransition, PreconditionFailed, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType,
         InvalidFields, IdempotencyKeyReused;
     /// Extends a session, perhaps on a condition.
-    Extending: NotFound, IllegalTransition, Conflict, PreconditionFailed, MalformedBody, TooLarge, UnsupportedMediaType,
+    Extending: NotFound, IllegalTransition, Conflict, PreconditionFailed, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType,
         InvalidFields, IdempotencyKeyReused;
     /// Watches the feed.
     Watching: NotFound, Gone;
     /// Watches the feed over a WebSocket.
     WatchingSocket: NotFound, Gone, UpgradeRequired;
     /// Changes one as a body says.
-    Operation: NotFound, Conflict, MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused;
+    Operation: NotFound, Conflict, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused;
     /// Corrects what could not be read.
-    Correction: NotFound, Superseded, Conflict, MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields,
+    Correction: NotFound, Superseded, Conflict, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType, InvalidFields,
         IdempotencyKeyReused;
     /// Takes a body.
-    Creation: MalformedBody, TooLarge, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused, Conflict;
+    Creation: MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused, Conflict;
 }
 
 /// The problem of an operation of this sort.
@@ -89,25 +89,28 @@ impl<S: Sort> ApiResponse for Refused<S> {
 
 /// A status and the types that it may mean here; the document's examples are made by the types that the text names.
 fn response(status: u16, kinds: &[Kind]) -> MetaResponse {
-    let (description, header) = match status {
-        400 => ("The request cannot be read.", None),
-        401 => ("A token is needed.", Some("WWW-Authenticate")),
-        404 => ("There is no such thing.", None),
-        409 => ("The present state does not permit it.", None),
-        410 => ("What was asked for is not kept any more.", None),
-        412 => ("It is not any more as `If-Match` says.", Some("ETag")),
-        413 => ("The body is too large.", None),
-        415 => ("The body has the wrong type.", None),
-        422 => ("It is well-formed, but not acceptable.", None),
-        426 => ("This is a WebSocket.", Some("Upgrade")),
-        429 => ("Too many requests.", Some("Retry-After")),
-        503 => ("Nothing was accepted; ask again.", Some("Retry-After")),
-        _ => ("A defect.", None),
+    let (description, headers): (_, &[&str]) = match status {
+        400 => ("The request cannot be read.", &[]),
+        401 => ("A token is needed.", &["WWW-Authenticate"]),
+        408 => ("The request came too slowly.", &[]),
+        414 => ("The URL is too long.", &[]),
+        431 => ("The headers are too large.", &[]),
+        404 => ("There is no such thing.", &[]),
+        409 => ("The present state does not permit it.", &[]),
+        410 => ("What was asked for is not kept any more.", &[]),
+        412 => ("It is not any more as `If-Match` says.", &["ETag"]),
+        413 => ("The body is too large.", &[]),
+        415 => ("The body has the wrong type.", &[]),
+        422 => ("It is well-formed, but not acceptable.", &[]),
+        426 => ("This is a WebSocket.", &["Upgrade"]),
+        429 => ("Too many requests.", &["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]),
+        503 => ("Nothing was accepted; ask again.", &["Retry-After"]),
+        _ => ("A defect.", &[]),
     };
     let names: Vec<String> =
         kinds.iter().filter(|kind| kind.status().as_u16() == status).map(|kind| format!("`{}`", kind.name())).collect();
-    let header = header.map(|name| MetaHeader {
-        name: name.to_owned(),
+    let headers = headers.iter().map(|name| MetaHeader {
+        name: (*name).to_owned(),
         description: None,
         required: true,
         deprecated: false,
@@ -118,7 +121,7 @@ fn response(status: u16, kinds: &[Kind]) -> MetaResponse {
         status: Some(status),
         status_range: None,
         content: vec![MetaMediaType { content_type: MEDIA_TYPE, schema: Shown::schema_ref() }],
-        headers: header.into_iter().collect(),
+        headers: headers.collect(),
     }
 }
 

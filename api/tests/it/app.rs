@@ -139,6 +139,11 @@ impl App {
         self.endpoint.get_response(request(Method::GET, path).finish()).await
     }
 
+    /// Any request, and its response as it is.
+    pub(crate) async fn watch_open(&self, request: Request) -> Response {
+        self.endpoint.get_response(request).await
+    }
+
     /// A request without a body, with the token.
     pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {
         self.send(request(method, path).finish()).await

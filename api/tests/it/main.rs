@@ -17,4 +17,5 @@ mod outside;
 mod sessions;
 mod stopping;
 mod templates;
+mod traffic;
 mod verify;

@@ -1,10 +1,13 @@
 //! `streamspace dlq`: what could not be processed, and what is to become of it.
 
+mod discard;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::discard::Discard;
 use super::resource::Resource;
 use super::wait::Wait;
 use super::{Asker, Console, Query, Server, job};
@@ -86,15 +89,13 @@ Examples:
         #[arg(long)]
         yes: bool,
     },
-    /// Decides that one is not to be processed; it is kept, with the reason
-    #[command(after_help = "Example:\n  streamspace dlq discard ID --reason \"sent by a test\"")]
-    Discard {
-        /// The dead letter
-        id: Uuid,
-        /// Why, for whoever asks later
-        #[arg(long, value_name = "WHY")]
-        reason: String,
-    },
+    /// Decides that they are not to be processed: the one named, or a job for all that a filter finds; they are kept, with the reason
+    #[command(after_help = "\
+Examples:
+  streamspace dlq discard ID --reason \"sent by a test\"
+  streamspace dlq discard --filter reason=undecodable --filter platform=docker --reason \"a broken build\" --dry-run --wait
+  streamspace dlq discard --filter all --reason \"a test installation\" --wait")]
+    Discard(Discard),
 }
 
 /// What a filter is made of.
@@ -188,11 +189,13 @@ const LETTER: Resource = Resource {
         Column::field("REASON", "reason").rank(1),
         Column::field("ENTITY", "entity").rank(6),
         Column::field("STATUS", "status").state().rank(5),
+        Column::field("COUNT", "count").rank(7),
         Column::field("CREATED", "created_at").time().rank(3),
         Column::field("ERROR", "error").rank(2),
         Column::field("CONTROLLER", "controller_id").wide(),
         Column::field("FINGERPRINT", "fingerprint").wide(),
         Column::field("NOTE", "note").wide(),
+        Column::field("LAST SEEN", "last_seen_at").time().wide(),
     ],
     facts: &[
         Column::field("id", "id"),
@@ -206,6 +209,8 @@ const LETTER: Resource = Resource {
         Column::field("controller_id", "controller_id"),
         Column::field("event_id", "event_id"),
         Column::field("created_at", "created_at"),
+        Column::field("count", "count"),
+        Column::field("last_seen_at", "last_seen_at"),
         Column::field("edited by", "edit.by"),
         Column::field("edited because", "edit.reason"),
     ],
@@ -245,10 +250,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
         Command::Show { id } => show(&console, id).await,
         Command::Replay(replay) => replay.run(&console).await,
         Command::Edit { id, file, reason, yes } => edit(&console, id, &file, &reason, yes).await,
-        Command::Discard { id, reason } => {
-            let letter = console.client.delete(&LETTER.at(id), &[("reason", Some(reason))]).await?;
-            LETTER.tell(&console, &letter)
-        }
+        Command::Discard(discard) => discard.run(&console).await,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::host::{self, Claimed, Host};
 use crate::limits;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
+use crate::traffic::{self, ApiLimits};
 use folder::{Endpoints, Folder, Secrets};
 use supervisor::Program;
 
@@ -51,6 +52,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     limits: limits::Args,
+    #[command(flatten)]
+    traffic: traffic::Args,
 }
 
 struct Config {
@@ -64,13 +67,14 @@ struct Config {
     default_platform: String,
     streams: streams::topology::Settings,
     retention: Option<engine::retention::Settings>,
+    api: ApiLimits,
     heartbeat_interval: Option<String>,
 }
 
 impl Config {
     fn load(args: Args) -> Result<Self, Failure> {
         let flags = [("http_addr", args.http_addr), ("data_dir", args.data_dir), ("nats_server", args.nats_server)];
-        let flags = flags.into_iter().chain(args.limits.flags());
+        let flags = flags.into_iter().chain(args.limits.flags()).chain(args.traffic.flags());
         let mut settings = Settings::load(args.config.as_deref(), flags);
         let http_addr = host::address(&mut settings, HTTP_ADDR);
         let nats = settings.text("nats_url").is_some().then(|| settings.nats("streamspace dev")).flatten();
@@ -87,6 +91,7 @@ impl Config {
             default_platform: settings.text("default_platform").unwrap_or_else(|| "local".into()),
             streams: limits::read(&mut settings),
             retention: host::retention(&mut settings),
+            api: ApiLimits::read(&mut settings),
             heartbeat_interval: settings.text("heartbeat_interval"),
         };
         settings.finish(Some(read))
@@ -176,7 +181,7 @@ impl Run {
             outbox_limit: engine::OUTBOX_LIMIT,
             streams: self.config.streams.clone(),
             retention: self.config.retention.clone(),
-            feed_watchers_max: None,
+            api: self.config.api.clone(),
         };
         Host::start(settings, link, claimed).await
     }

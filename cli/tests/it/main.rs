@@ -16,4 +16,5 @@ mod scratchpad;
 mod server;
 mod terminal;
 mod traces;
+mod traffic;
 mod verify;

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::topology::{self, SS_DLQ, Stored};
 use uuid::Uuid;
 
 use super::{Check, Doctor, GRACE_MS, Unread, said};
-use crate::dead_letters::{COPY_HEADER, source};
+use crate::dead_letters::{COPY_HEADER, MOST_OPEN, source};
 use crate::store::dead_letter::{self, Column as C};
 
 pub(super) const NAME: &str = "dead letters";
@@ -79,12 +80,28 @@ async fn unrecorded(doctor: &Doctor, stored: Vec<Stored>, now_ms: i64) -> Result
         .into_tuple()
         .all(&doctor.parts.database.reader)
         .await?;
-    let (ids, sources): (HashSet<Uuid>, HashSet<String>) = known.into_iter().unzip();
+    let (ids, mut sources): (HashSet<Uuid>, HashSet<String>) = known.into_iter().unzip();
+    sources.extend(repeats(doctor, now_ms).await?);
     let has = |name: &Name| match name {
         Name::Id(id) => ids.contains(id),
         Name::Source(source) => sources.contains(source),
     };
     Ok(due.iter().filter(|(_, name)| !has(name)).map(|(sequence, _)| *sequence).collect())
+}
+
+/// The messages that were counted lately as what had come before.
+async fn repeats(doctor: &Doctor, now_ms: i64) -> Result<Vec<String>, Unread> {
+    let rows: Vec<Option<serde_json::Value>> = dead_letter::Entity::find()
+        .select_only()
+        .column(C::Repeats)
+        .filter(Expr::cust("last_ms IS NOT NULL")) // literally as in the partial index
+        .filter(C::LastMs.gt(now_ms - YOUNG_MS))
+        .order_by_desc(C::LastMs)
+        .limit(NEWEST)
+        .into_tuple()
+        .all(&doctor.parts.database.reader)
+        .await?;
+    Ok(rows.iter().flat_map(|repeats| crate::writer::remembered(repeats.as_ref())).collect())
 }
 
 /// What a letter of the stream is called in the table.
@@ -126,6 +143,12 @@ fn judge(facts: Facts) -> Check {
         let way_out = "see that an engine runs and writes to the database; if an older backup was restored, read it with \
                        `nats stream get SS_DLQ`";
         check.wrong(format!("stream:{SS_DLQ}/{sequence}"), sentence, way_out);
+    }
+    let all: i64 = facts.open.iter().map(|open| open.count).sum();
+    if u64::try_from(all).is_ok_and(|all| all >= MOST_OPEN) {
+        let sentence = format!("{all} dead letters are open, and no more are recorded: they stay in {SS_DLQ}");
+        let way_out = "mend what `streamspace dlq groups` shows, then `streamspace dlq replay` or `streamspace dlq discard --filter …`";
+        check.wrong(NAME, sentence, way_out);
     }
     for Open { reason, count, oldest_ms } in facts.open {
         let sentence = format!("{count} dead letters are open because of {reason}, the oldest for {}", said(oldest_ms));

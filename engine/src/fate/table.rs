@@ -84,6 +84,10 @@ fn letter(status: &str) -> dead_letter::Model {
         settled_by: None,
         entity_seq: 1,
         edit: None,
+        digest: None,
+        count: 1,
+        last_ms: None,
+        repeats: None,
     }
 }
 

@@ -21,6 +21,7 @@ use streams::publisher::Publisher;
 use streams::tasks::Task;
 use uuid::Uuid;
 
+use self::walk::Page;
 use crate::parts::Parts;
 use crate::store::canary::{Canary, Stage};
 use crate::store::job;
@@ -176,9 +177,8 @@ impl Runner {
         }
         point("job.step", Moment::Before);
         let page = self.page(job, most).await?;
-        let last = page.items.len() < most as usize;
-        let step =
-            JobStep { id: job.job_id, runner: self.me, from: job.cursor(), items: page.items, to: page.to, last };
+        let Page { items, to, last } = page;
+        let step = JobStep { id: job.job_id, runner: self.me, from: job.cursor(), items, to, last };
         self.written(JobWrite::Step(Box::new(step))).await
     }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     Delete,
     /// Dead letters are replayed.
     Replay,
+    /// Dead letters are closed for good.
+    Discard,
     /// Sessions leave an owner that was revoked.
     Move,
     /// The log is compared with the tables.
@@ -49,7 +51,8 @@ pub struct LogScan {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay, Self::Move, Self::Verify];
+    const ALL: [Self; 7] =
+        [Self::Hibernate, Self::Wake, Self::Delete, Self::Replay, Self::Discard, Self::Move, Self::Verify];
 
     /// The spelling in SQL and JSON.
     #[must_use]
@@ -59,6 +62,7 @@ impl Kind {
             Self::Wake => "sessions.wake",
             Self::Delete => "sessions.delete",
             Self::Replay => "dead_letters.replay",
+            Self::Discard => "dead_letters.discard",
             Self::Move => "sessions.move",
             Self::Verify => "log.verify",
         }
@@ -78,7 +82,7 @@ impl Kind {
     /// What a kept filter of a job of this kind means.
     pub(super) fn what(self, filter: Value) -> Result<What, serde_json::Error> {
         Ok(match self {
-            Self::Replay => What::Letters(serde_json::from_value(filter)?),
+            Self::Replay | Self::Discard => What::Letters(serde_json::from_value(filter)?),
             Self::Verify => What::Log(serde_json::from_value(filter)?),
             Self::Hibernate | Self::Wake | Self::Delete | Self::Move => What::Sessions(serde_json::from_value(filter)?),
         })
@@ -107,6 +111,8 @@ pub struct NewJob {
     pub dry_run: bool,
     /// How carefully; for replays.
     pub pace: Pace,
+    /// Why; for discards, whose letters keep it.
+    pub reason: Option<String>,
     /// Who asks.
     pub created_by: String,
 }
@@ -179,7 +185,7 @@ pub(crate) fn first_row(new: NewJob, total: i64) -> job::Model {
         canary: new.pace.canary.map(|size| json!(Canary::of(size.max(1).into()))),
         rate: new.pace.rate.map(i64::from),
         not_before_ms: None,
-        reason: None,
+        reason: new.reason,
         cursor_ms: None,
         cursor_id: None,
         claimed_by: None,

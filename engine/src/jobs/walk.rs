@@ -13,7 +13,12 @@ use crate::writer::{Ask, Failure, Item};
 pub(super) struct Page {
     pub(super) items: Vec<Item>,
     pub(super) to: Option<Position>,
+    /// Nothing comes after.
+    pub(super) last: bool,
 }
+
+/// Letters of a step at most; the writer reads each with its bytes.
+const LETTERS: u64 = 16;
 
 impl Runner {
     pub(super) async fn page(&self, job: &job::Model, most: u64) -> Result<Page, Error> {
@@ -22,12 +27,12 @@ impl Runner {
             Kind::Hibernate => Ask::Hibernate,
             Kind::Wake => Ask::Wake,
             Kind::Delete => Ask::Delete { force: job.force },
-            Kind::Replay | Kind::Verify => Ask::Again,
+            Kind::Replay | Kind::Discard | Kind::Verify => Ask::Again,
             Kind::Move => Ask::Move,
         };
         match kind.what(job.filter.clone()).map_err(|_| Error::Unknown(job.job_id))? {
             What::Sessions(filter) => self.sessions(job, &filter, ask, most).await,
-            What::Letters(filter) => self.letters(job, &filter, most).await,
+            What::Letters(filter) => self.letters(job, kind, &filter, most.min(LETTERS)).await,
             What::Log(_) => Err(Error::Unknown(job.job_id)), // it has no items: see `scan`
         }
     }
@@ -36,18 +41,26 @@ impl Runner {
         let db = &self.parts.database.reader;
         let rows = sessions::walked(db, filter, job.cursor(), job.created_ms, most).await?;
         let items = rows.iter().map(|(_, id)| Item::Session(*id, ask)).collect();
-        Ok(Page { items, to: rows.last().copied() })
+        let last = (rows.len() as u64) < most;
+        Ok(Page { items, to: rows.last().copied(), last })
     }
 
-    async fn letters(&self, job: &job::Model, filter: &LetterFilter, most: u64) -> Result<Page, Error> {
-        let select = walk(queries::letters(filter), job).limit(most);
-        let rows = select.all(&self.parts.database.reader).await?;
-        let to = rows.last().map(|row| (row.created_ms, row.id));
+    /// Letters may have a megabyte each: they are found without their bytes, and read one at a time by who needs them.
+    async fn letters(&self, job: &job::Model, kind: Kind, filter: &LetterFilter, most: u64) -> Result<Page, Error> {
+        use dead_letter::Column as C;
+        let db = &self.parts.database.reader;
+        let select = walk(queries::letters(filter), job).select_only().columns([C::CreatedMs, C::Id]).limit(most);
+        let rows: Vec<Position> = select.into_tuple().all(db).await?;
         let mut items = Vec::with_capacity(rows.len());
-        for letter in &rows {
-            items.push(self.letter(job, letter).await?);
+        for (_, id) in &rows {
+            if kind == Kind::Discard {
+                items.push(Item::Discard(*id, job.reason.clone().unwrap_or_default()));
+            } else if let Some(letter) = queries::dead_letter(db, *id).await? {
+                items.push(self.letter(job, &letter).await?);
+            }
         }
-        Ok(Page { items, to })
+        let last = (rows.len() as u64) < most;
+        Ok(Page { items, to: rows.last().copied(), last })
     }
 
     /// Messages go out here, before the step is written; one that goes out twice after a crash has the same id.

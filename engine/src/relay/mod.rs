@@ -269,11 +269,11 @@ impl Relay {
     async fn publish_copies(&self, most: i64) -> Result<bool, Failed> {
         let most = most.unsigned_abs().min(COPIES);
         let read = crate::dead_letters::uncopied(&self.parts.database.reader, &self.parts.link, most).await;
-        let copies = read.map_err(|error| Failed::nothing(format!("the dead letters cannot be read: {error}")))?;
+        let (copies, more) =
+            read.map_err(|error| Failed::nothing(format!("the dead letters cannot be read: {error}")))?;
         if copies.is_empty() {
             return Ok(false);
         }
-        let more = copies.len() as u64 == most;
         let (ids, outgoing): (Vec<Uuid>, Vec<Outgoing>) = copies.into_iter().unzip();
         let acks = self.publisher.publish_all(outgoing).instrument(tracing::info_span!("publish dead letters")).await;
         let (mut done, mut refused) = (Vec::with_capacity(ids.len()), None);

@@ -34,6 +34,15 @@ pub struct Model {
     pub entity_seq: i64,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub edit: Option<Json>,
+    #[serde(default)]
+    pub digest: Option<String>,
+    #[serde(default)]
+    pub count: i64,
+    #[serde(default)]
+    pub last_ms: Option<i64>,
+    #[serde(default)]
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub repeats: Option<Json>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

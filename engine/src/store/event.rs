@@ -87,6 +87,11 @@ impl ActiveModelBehavior for ActiveModel {}
 pub(crate) const SUPERSEDED: &str = "superseded";
 
 impl Model {
+    /// Bytes of what may be large in it.
+    pub(crate) fn weight(&self) -> usize {
+        crate::queries::weight(&self.payload) + self.error_message.as_ref().map_or(0, String::len)
+    }
+
     /// Whether something newer overtook it.
     #[must_use]
     pub fn is_superseded(&self) -> bool {

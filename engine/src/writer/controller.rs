@@ -17,6 +17,11 @@ use super::batch::{Batch, Slot, State};
 use super::work::Done;
 use crate::store::{controller, event};
 
+/// Controllers of one platform that have a row at most; a heartbeat of one more is refused.
+pub const PER_PLATFORM: usize = 256;
+/// Controllers in all: every transaction knows all of them.
+pub const IN_ALL: usize = 1_024;
+
 /// Sessions given to each controller since its last heartbeat, which its own count does not have yet.
 #[derive(Debug, Default)]
 pub(super) struct Load(HashMap<String, u32>);
@@ -75,6 +80,9 @@ impl Batch<'_> {
 
     pub(super) fn heartbeat(&mut self, beat: &Heartbeat) -> Result<Done, Error> {
         let now_ms = self.now_ms;
+        if !self.controllers.contains_key(&beat.controller_id) {
+            self.takes_one_more(&beat.platform)?;
+        }
         self.load.counted(&beat.controller_id);
         let slot = self
             .controllers
@@ -89,6 +97,26 @@ impl Batch<'_> {
         slot.row.assume(&facts);
         slot.touch();
         self.controller_changed(&beat.controller_id, &before, was_ready, "heartbeat", &Value::Null)
+    }
+
+    /// Anybody on the bus can make ids up, and each is a row, a label of metrics and a line for operators.
+    fn takes_one_more(&self, platform: &str) -> Result<(), Error> {
+        let here = self.controllers.values().filter(|slot| slot.row.platform == platform).count();
+        let (count, limit, whose) = match (self.controllers.len(), here) {
+            (all, _) if all >= IN_ALL => (all, IN_ALL, "in all".to_owned()),
+            (_, here) if here >= PER_PLATFORM => (here, PER_PLATFORM, format!("on platform {platform}")),
+            _ => return Ok(()),
+        };
+        Err(Error::Conflict(format!(
+            "{count} controllers are known {whose}, and no more than {limit} may be; remove those that are gone"
+        )))
+    }
+
+    /// Counts a report. Whoever has no row shares one label, because anything can stand in a report.
+    pub(super) fn count_report(&mut self, controller_id: &str) {
+        let known = self.controllers.contains_key(controller_id);
+        let label = if known { controller_id } else { crate::metrics::OTHER };
+        *self.outcome.processed.entry(label.to_owned()).or_default() += 1;
     }
 
     pub(super) fn controller_event(&mut self, id: &str, event: &Event) -> Result<Done, Error> {

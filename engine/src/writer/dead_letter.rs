@@ -12,6 +12,7 @@ use streams::subject::family;
 use uuid::Uuid;
 
 use super::batch::Batch;
+use super::repeats::{self, Repeated};
 use super::work::{Ask, Commanded, Done, Edit, NewDeadLetter, Replay};
 use super::{ApplicationWork, Error};
 use crate::store::bulk::Update;
@@ -77,6 +78,14 @@ impl Batch<'_> {
             }
         }
         Ok(done)
+    }
+
+    /// One of many that a job closes; false where it is closed already.
+    pub(super) fn discard_item(&mut self, id: Uuid, why: &str, by: &str, trace: Option<&str>) -> Result<bool, Error> {
+        if self.known_letter(id)?.status == "discarded" {
+            return Ok(false);
+        }
+        self.discard(id, why, by, trace).map(|_| true)
     }
 
     fn settle(&mut self, id: Uuid, status: &str, note: String, by: &str, trace: Option<&str>) -> Result<Done, Error> {
@@ -164,7 +173,9 @@ impl Batch<'_> {
     }
 
     pub(super) async fn flush_letters(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
-        let rows: Vec<_> = std::mem::take(&mut self.letters).into_iter().map(|new| row_of(new, self.now_ms)).collect();
+        let letters = repeats::together(std::mem::take(&mut self.letters));
+        let letters = if letters.is_empty() { letters } else { repeats::count(tx, letters, self.now_ms).await? };
+        let rows: Vec<_> = letters.into_iter().map(|new| row_of(new, self.now_ms)).collect();
         if !rows.is_empty() {
             point("deadletter.record", Moment::Before);
             self.outcome.copies |= rows.iter().any(|row| !row.copied);
@@ -190,7 +201,8 @@ impl Batch<'_> {
     }
 }
 
-fn row_of(new: NewDeadLetter, now_ms: i64) -> dead_letter::Model {
+fn row_of(letter: Repeated, now_ms: i64) -> dead_letter::Model {
+    let Repeated { first: new, digest, count, sources } = letter;
     let new = new.bounded();
     let fingerprint = fingerprint(&new);
     dead_letter::Model {
@@ -215,6 +227,10 @@ fn row_of(new: NewDeadLetter, now_ms: i64) -> dead_letter::Model {
         settled_by: None,
         entity_seq: 0,
         edit: None,
+        digest: Some(digest),
+        count,
+        last_ms: (count > 1).then_some(now_ms),
+        repeats: (sources.len() > 1).then(|| json!(sources[sources.len().saturating_sub(64)..])),
     }
 }
 
@@ -223,7 +239,7 @@ fn missing(id: Uuid) -> Error {
 }
 
 /// What causes are grouped by: the reason, the kind of subject, and the error without its numbers and ids.
-fn fingerprint(new: &NewDeadLetter) -> String {
+pub(super) fn fingerprint(new: &NewDeadLetter) -> String {
     let words = new.error.split_whitespace().filter(|word| !word.chars().any(|c| c.is_ascii_digit()));
     let text = format!("{}|{}|{}", new.reason, family(&new.subject), words.collect::<Vec<_>>().join(" "));
     let digest = Sha256::digest(text.as_bytes());

@@ -123,7 +123,7 @@ impl Batch<'_> {
         let (_, decision) = self.debt_decided(id, &Event::Report(Box::new(report.observation.clone())))?;
         let row = self.told(report).row(self.now_ms, debt::Model::entity(id));
         self.seen.insert(report.event_id, report.payload.clone());
-        *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
+        self.count_report(&report.observation.controller_id);
         self.record_debt(id, decision, vec![row], trace)?;
         Ok(Done::Written)
     }

@@ -170,6 +170,7 @@ impl About<'_> {
             entity: Some(self.entity.clone()),
             controller_id: self.controller_id.map(str::to_owned),
             platform: Some(self.platform.to_owned()),
+            count: 1,
             copied: false,
         }
     }

@@ -40,7 +40,7 @@ impl Batch<'_> {
         if !self.jobs.contains_key(&new.job_id) {
             let row = job::Model { created_ms: self.now_ms, updated_ms: self.now_ms, ..new.clone() };
             let changes = json!({ "kind": row.kind, "status": row.status, "filter": row.filter, "force": row.force,
-                "dry_run": row.dry_run, "canary": row.canary, "rate": row.rate, "created_by": row.created_by, "created_ms": row.created_ms });
+                "dry_run": row.dry_run, "canary": row.canary, "rate": row.rate, "reason": row.reason, "created_by": row.created_by, "created_ms": row.created_ms });
             let by = row.created_by.clone();
             self.jobs.insert(new.job_id, Slot { row, state: State::New });
             self.job_decided(new.job_id, "job_created", &by, changes, trace)?;
@@ -122,6 +122,7 @@ impl Batch<'_> {
         match item {
             Item::Session(id, ask) => self.ask_item(*id, *ask, trace).map_err(|error| Failure::of(*id, &error)),
             Item::Letter(id, how) => self.replay_item(*id, how, by, trace).map_err(|error| Failure::of(*id, &error)),
+            Item::Discard(id, why) => self.discard_item(*id, why, by, trace).map_err(|error| Failure::of(*id, &error)),
             Item::Refused(failure) => Err(failure.clone()),
         }
     }

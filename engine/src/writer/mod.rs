@@ -26,6 +26,7 @@ mod prune;
 mod rebuild;
 mod records;
 mod repair;
+mod repeats;
 mod revocation;
 mod session;
 mod session_row;
@@ -49,11 +50,13 @@ use crate::relay::Flight;
 pub use crate::signal::Wakes;
 use crate::sizes::Sizes;
 pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
+pub use controller::{IN_ALL as CONTROLLERS, PER_PLATFORM as CONTROLLERS_PER_PLATFORM};
 pub use keys::{KEPT_MS, Key};
 pub(crate) use outcome::Outcome;
 pub use outlook::{Outlook, Outlooks};
 pub use prune::{Cut, Prune};
 pub use records::Records;
+pub(crate) use repeats::remembered;
 pub(crate) use work::bounded_source;
 pub use work::{
     Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, LostAttempt, Mark, NewDeadLetter, NewSession,

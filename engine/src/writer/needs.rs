@@ -133,6 +133,7 @@ impl Needs {
             match item {
                 Item::Session(id, _) => self.sessions.push(*id),
                 Item::Letter(id, how) => self.replay(*id, how),
+                Item::Discard(id, _) => self.letters.push(*id),
                 Item::Refused(_) => {}
             }
         }

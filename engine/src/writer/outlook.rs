@@ -88,6 +88,7 @@ impl Batch<'_> {
         match item {
             Item::Session(id, ask) => self.session_outlook(*id, *ask).map_err(|error| Failure::of(*id, &error)),
             Item::Letter(id, how) => self.letter_outlook(*id, how).map_err(|error| Failure::of(*id, &error)),
+            Item::Discard(id, _) => self.discard_outlook(*id).map_err(|error| Failure::of(*id, &error)),
             Item::Refused(failure) => Err(failure.clone()),
         }
     }
@@ -95,6 +96,16 @@ impl Batch<'_> {
     /// What would become of a dead letter that is replayed.
     pub(super) fn try_replay(&self, letter: Uuid, how: &Replay) -> Result<Done, Error> {
         self.letter_outlook(letter, how).map(|outlook| Done::Outlook(Box::new(outlook)))
+    }
+
+    fn discard_outlook(&self, letter: Uuid) -> Result<Outlook, Error> {
+        let row = self.known_letter(letter)?;
+        if row.status == "discarded" {
+            return Ok(unchanged(letter, row.entity.clone(), "it was discarded already".into()));
+        }
+        self.is_open(letter)?;
+        let text = format!("it is closed, and not processed any more: {} on {}", row.reason, row.subject);
+        Ok(Outlook { id: letter, entity: row.entity.clone(), outcome: "discard".into(), text })
     }
 
     fn letter_outlook(&self, letter: Uuid, how: &Replay) -> Result<Outlook, Error> {

@@ -121,7 +121,7 @@ impl Batch<'_> {
         let core = before.command_id.filter(|_| seen.lane == Lane::Core);
         let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
         self.judge(&Verdict { owner, command, error: seen.error.as_ref() }, &decision.effects);
-        *self.outcome.processed.entry(report.observation.controller_id.clone()).or_default() += 1;
+        self.count_report(&report.observation.controller_id);
         if let (Some(usage), Some(slot)) = (&report.resource_usage, self.sessions.get_mut(&report.session_id)) {
             slot.row.resource_usage = Some(usage.clone());
             slot.touch();

@@ -34,6 +34,10 @@ fn letter(fingerprint: &str, controller_id: Option<&str>, status: &str, created_
         settled_by: None,
         entity_seq: 0,
         edit: None,
+        digest: None,
+        count: 1,
+        last_ms: None,
+        repeats: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::rig::{Rig, eventually, request, start};
 
 fn sessions(kind: Kind) -> NewJob {
     let what = What::Sessions(SessionFilter::default());
-    NewJob { kind, what, force: false, dry_run: false, pace: Pace::default(), created_by: "ops".into() }
+    NewJob { kind, what, force: false, dry_run: false, pace: Pace::default(), reason: None, created_by: "ops".into() }
 }
 
 pub(crate) async fn ended(rig: &Rig, id: Uuid) -> job::Model {

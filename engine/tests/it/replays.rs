@@ -17,7 +17,7 @@ use crate::rig::{Controller, Rig, eventually, lane};
 fn replay() -> NewJob {
     let filter = LetterFilter { status: Some("open".into()), ..LetterFilter::default() };
     let (kind, what, pace) = (Kind::Replay, What::Letters(filter), Pace::default());
-    NewJob { kind, what, force: false, dry_run: false, pace, created_by: "ops".into() }
+    NewJob { kind, what, force: false, dry_run: false, pace, reason: None, created_by: "ops".into() }
 }
 
 /// Fails for good, by a mistake of the user's: no breaker opens for it.
@@ -164,8 +164,8 @@ async fn the_rest_waits_until_the_canary_has_ended_and_a_halted_job_can_be_cance
 #[tokio::test]
 async fn a_message_that_is_parked_again_halts_the_job() {
     for rig in [Rig::sqlite().await, Rig::postgres().await] {
-        for _ in 0..2 {
-            rig.client.publish(lane(), "no json".into()).await.expect("published");
+        for n in 0..2 {
+            rig.client.publish(lane(), format!("no json {n}").into()).await.expect("published");
         }
         let parked = || async { (rig.dead_letters().await.len() == 2).then_some(()) };
         eventually("two letters", parked).await;

@@ -203,7 +203,7 @@ async fn closed_letters_and_finished_jobs_go_and_everything_says_so() {
         rig.engine.discard(closed.id, "a test of ours".into(), "ann".into()).await.expect("discarded");
         let what = What::Sessions(engine::queries::SessionFilter::default());
         let (pace, by) = (Pace::default(), "ann".to_owned());
-        let asked = NewJob { kind: Kind::Wake, what, force: false, dry_run: true, pace, created_by: by };
+        let asked = NewJob { kind: Kind::Wake, what, force: false, dry_run: true, pace, reason: None, created_by: by };
         let done = ended(&rig, rig.engine.create_job(asked).await.expect("accepted").job_id).await.job_id;
         rig.clock.advance(OLD);
         rig.retain(records(Some(folder.path()))).await;

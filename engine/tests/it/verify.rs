@@ -157,7 +157,15 @@ async fn what_is_written_meanwhile_is_no_difference() {
 
 fn scan(repair: bool) -> NewJob {
     let what = Through::Log(LogScan { repair });
-    NewJob { kind: Kind::Verify, what, force: false, dry_run: false, pace: Pace::default(), created_by: "ops".into() }
+    NewJob {
+        kind: Kind::Verify,
+        what,
+        force: false,
+        dry_run: false,
+        pace: Pace::default(),
+        reason: None,
+        created_by: "ops".into(),
+    }
 }
 
 async fn verified(rig: &Rig, repair: bool) -> (job::Model, Report) {

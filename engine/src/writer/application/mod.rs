@@ -112,7 +112,7 @@ impl Batch<'_> {
         let core = before.command_id.filter(|_| seen.lane == Lane::Core);
         let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
         self.judge(&Verdict { owner, command, error: seen.error.as_ref() }, &decision.effects);
-        *self.outcome.processed.entry(seen.controller_id.clone()).or_default() += 1;
+        self.count_report(&seen.controller_id);
         let told = Told {
             event_id: report.event_id,
             subject: &report.subject,

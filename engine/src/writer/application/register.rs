@@ -119,7 +119,7 @@ impl Batch<'_> {
             source: report.source,
         };
         self.seen.insert(report.event_id, report.payload.clone());
-        *self.outcome.processed.entry(report.controller_id.clone()).or_default() += 1;
+        self.count_report(&report.controller_id);
         let mut row = told.row(self.now_ms, template::Model::entity(name));
         row.traceparent = trace.map(str::to_owned);
         if let Some(slot) = self.templates.get_mut(name) {

@@ -102,6 +102,8 @@ pub enum Item {
     Session(Uuid, Ask),
     /// A dead letter to replay.
     Letter(Uuid, Replay),
+    /// A dead letter to close, and why.
+    Discard(Uuid, String),
     /// It cannot be done, as was found before it came here.
     Refused(Failure),
 }

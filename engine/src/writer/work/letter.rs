@@ -32,6 +32,8 @@ pub struct NewDeadLetter {
     pub controller_id: Option<String>,
     /// Where.
     pub platform: Option<String>,
+    /// How often it had come when it was parked.
+    pub count: i64,
     /// Whether the dead-letter stream has it already.
     pub copied: bool,
 }

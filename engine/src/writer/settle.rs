@@ -35,11 +35,13 @@ impl Group {
     /// Waits until the transaction that failed has ended, which on SQLite a new one proves. PostgreSQL ends a transaction whose commit
     /// was never sent, whenever it notices; nothing of it can ever be seen.
     pub(super) async fn ended(&self) {
+        if self.database.backend != DbBackend::Sqlite {
+            return;
+        }
         let mut pause = FIRST;
-        while self.database.backend == DbBackend::Sqlite {
-            match self.begin_and_end().await {
-                Err(error) if self.again(&error, &mut pause).await => {}
-                _ => return,
+        while let Err(error) = self.begin_and_end().await {
+            if !self.again(&error, &mut pause).await {
+                return;
             }
         }
     }

@@ -1,6 +1,10 @@
 //! The local driver's state folder on a full disk: nothing that was known is lost, what cannot be noted is tried again later.
 
-use controllers::{Driver, driver::Goal, drivers::local::Config};
+use controllers::{
+    Driver,
+    driver::{Desired, Goal},
+    drivers::local::Config,
+};
 use streams::{testing::disk::SmallDisk, wire::SessionState};
 use uuid::Uuid;
 
@@ -11,10 +15,11 @@ async fn a_full_state_folder_fails_what_can_be_tried_again_and_keeps_what_is_kno
     let Some(disk) = SmallDisk::mount(16).unwrap() else { return };
     let (kept, refused, world) = (Uuid::new_v4(), Uuid::new_v4(), World::new());
     let config = Config { executable: world.config().executable, ..Config::new(disk.path()) };
+    let start = || Desired { user_id: "another".into(), ..desired(refused, Goal::Running, 1, Some(server())) };
     let driver = world.open_as(config.clone());
     driver.ensure(&desired(kept, Goal::Running, 1, Some(server()))).await.unwrap();
     disk.fill().unwrap();
-    let failure = driver.ensure(&desired(refused, Goal::Running, 1, Some(server()))).await.unwrap_err();
+    let failure = driver.ensure(&start()).await.unwrap_err();
     assert!(failure.retryable && !failure.user_error, "{failure:?}");
     assert!(processes(&refused.to_string()).is_empty(), "nothing runs that nothing knows of");
     let state = disk.path().join(format!("sessions/{kept}/state.json"));
@@ -24,7 +29,7 @@ async fn a_full_state_folder_fails_what_can_be_tried_again_and_keeps_what_is_kno
     let driver = world.open_as(config);
     assert!(alive(pid) && driver.observe(kept).await.unwrap().unwrap().state == SessionState::Running);
     disk.free().unwrap();
-    driver.ensure(&desired(refused, Goal::Running, 1, Some(server()))).await.unwrap();
+    driver.ensure(&start()).await.unwrap();
     assert_eq!(driver.observe(refused).await.unwrap().unwrap().state, SessionState::Running);
     for id in [kept, refused] {
         driver.ensure(&desired(id, Goal::Deleted, i64::MAX, None)).await.unwrap();

@@ -52,7 +52,7 @@ use std::sync::Arc;
 use migrations::connect::Database;
 use streams::connect::{Link, State};
 use streams::publisher::Publisher;
-use streams::tasks::Supervisor;
+use streams::tasks::{Role, Supervisor};
 use streams::topology;
 use streams::wire::Manifest;
 use tokio::sync::Notify;
@@ -128,10 +128,11 @@ impl Engine {
         let (wakes_of, flight_of, metrics_of, sizes_of) =
             (wakes.clone(), flight.clone(), metrics.clone(), sizes.clone());
         let among = writer::Among { wakes: wakes_of, flight: flight_of, metrics: metrics_of, sizes: sizes_of };
-        let (writer, writer_task) = Writer::start(database.clone(), clock.clone(), among, writer_cancel.clone());
+        let tasks = Supervisor::new(metrics.tasks.clone());
+        let task = tasks.track("writer", Role::Essential, &writer_cancel);
+        let (writer, writer_task) = Writer::start(database.clone(), clock.clone(), among, task);
         let since_ms = clock.now_ms(&database.reader).await?;
         let settings = streams::topology::Settings { since_ms, ..config.streams };
-        let tasks = Supervisor::new(metrics.tasks.clone());
         let (stuck, link, all) = (Arc::default(), config.link, tasks.clone());
         let parts = Parts { database, link, writer, clock, wakes, flight, stuck, sizes, metrics, tasks: all };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());

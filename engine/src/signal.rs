@@ -110,7 +110,7 @@ impl Signal {
     }
 
     /// After a time without signals anything may have happened.
-    const ANYTHING: Self = Self {
+    pub(crate) const ANYTHING: Self = Self {
         log: true,
         outbox: true,
         copies: true,
@@ -144,6 +144,11 @@ impl Wakes {
             self.news.fetch_max(what, Ordering::SeqCst);
             self.untold.notify_one();
         }
+    }
+
+    /// Something was committed, and what is not known any more: every loop and whoever waits for a session looks again.
+    pub(crate) fn tell_everything(&self) {
+        self.told_by_others(Signal::ANYTHING);
     }
 
     fn told_by_others(&self, signal: Signal) {

@@ -271,6 +271,15 @@ impl Supervisor {
         over
     }
 
+    /// Shows a loop that is run, and kept running, elsewhere.
+    #[must_use]
+    pub fn track(&self, name: &'static str, role: Role, cancel: &CancellationToken) -> Task {
+        let task = Task::new(name, role, cancel.clone(), self.0.metrics.clone());
+        lock(&self.0.tasks).push(task.clone());
+        task.metrics.running.get_or_create(&Label { task: name }).set(1);
+        task
+    }
+
     /// Every loop, in the order in which they were started.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {

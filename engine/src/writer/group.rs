@@ -1,19 +1,23 @@
 //! The group commit: from the queue to the answers.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use migrations::connect::Database;
 use migrations::fault::{self, Extent};
 use migrations::{Class, class};
 use sea_orm::{DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use streams::crash::{Moment, point};
+use streams::tasks::{Task, panic_message};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Memory};
 use super::known::Known;
 use super::outcome::Outcome;
+use super::panicked::Committing;
 use super::turns::Turns;
 use super::{Among, BATCH, Backlog, Done, Error, Job, keys, settle};
 use crate::clock::Clock;
@@ -25,12 +29,15 @@ pub(super) struct Group {
     pub(super) database: Database,
     pub(super) durability: Arc<Durability>,
     pub(super) cancel: CancellationToken,
+    pub(super) task: Task,
+    /// The transaction under way, from its commit on until its answers are taken.
+    pub(super) committing: Option<Committing>,
     clock: Clock,
-    among: Among,
+    pub(super) among: Among,
     /// What the last transaction knew, where that still holds.
-    known: Known,
-    load: super::controller::Load,
-    turns: Turns,
+    pub(super) known: Known,
+    pub(super) load: super::controller::Load,
+    pub(super) turns: Turns,
     backlog: Backlog,
     sweep: keys::Sweep,
 }
@@ -39,35 +46,51 @@ pub(super) struct Group {
 const COMPANY: Duration = Duration::from_millis(4);
 /// Tries at a transaction that another engine crossed, before the last one.
 const TRIES: usize = 3;
+/// Panics over one piece of work before its caller is refused.
+const PANICS: usize = 3;
 
-type Answers = Vec<Result<Done, Error>>;
+pub(super) type Answers = Vec<Result<Done, Error>>;
 type Begun = Result<DatabaseTransaction, Failed>;
 
 /// How far a transaction came.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     /// The database is away, its disk is full, or the like: no work is to blame, and none is worth another try now.
+    #[error(transparent)]
     Database(DbErr),
     /// Some of the work may be to blame.
+    #[error(transparent)]
     Work(DbErr),
+    /// The writer panicked over some of the work, of which nothing was committed.
+    #[error("the writer panicked: {0}")]
+    Panicked(String),
 }
 
 impl Failed {
     fn answer(self, count: usize) -> Answers {
-        let blamed = count == 1 && matches!(self, Self::Work(_));
-        let error = self.into_error();
-        tracing::warn!(%error, changes = count, "not written");
-        let answer = if blamed { Error::alone(&error) } else { error.into() };
+        let answer = match self {
+            Self::Panicked(_) => Error::Unexplained(self.to_string().into()),
+            Self::Work(error) if count == 1 => Error::alone(&error),
+            Self::Work(error) | Self::Database(error) => error.into(),
+        };
+        tracing::warn!(error = %answer, changes = count, "not written");
         vec![Err(answer); count]
     }
 
     /// Whether some of the work may be to blame, and the rest of it could be written without that.
     fn is_divisible(&self) -> bool {
-        matches!(self, Self::Work(error) if class(error) != Class::Passing)
+        match self {
+            Self::Work(error) => class(error) != Class::Passing,
+            Self::Panicked(_) => true,
+            Self::Database(_) => false,
+        }
     }
 
     pub(super) fn into_error(self) -> DbErr {
-        let (Self::Database(error) | Self::Work(error)) = self;
-        error
+        match self {
+            Self::Database(error) | Self::Work(error) => error,
+            Self::Panicked(cause) => DbErr::Custom(cause),
+        }
     }
 }
 
@@ -78,11 +101,12 @@ impl Group {
         among: Among,
         backlog: Backlog,
         durability: Arc<Durability>,
-        cancel: CancellationToken,
+        task: Task,
     ) -> Self {
+        let cancel = task.cancel().clone();
         let (load, turns) = (super::controller::Load::default(), Turns::default());
         let (known, sweep) = (Known::default(), keys::Sweep::default());
-        Self { database, durability, cancel, clock, among, known, load, turns, backlog, sweep }
+        Self { database, durability, cancel, task, committing: None, clock, among, known, load, turns, backlog, sweep }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
@@ -135,7 +159,7 @@ impl Group {
                 Some(begun) => begun,
                 None => self.begin().await,
             };
-            match self.persist(begun, part).await {
+            match self.persist_or_recover(begun, part).await {
                 Ok(written) => answers.extend(written),
                 Err(failed) if part.len() > 1 && failed.is_divisible() => {
                     let (first, rest) = part.split_at(part.len() / 2);
@@ -152,18 +176,38 @@ impl Group {
         answers
     }
 
+    /// A panic costs the transaction that was under way, unless that was committed before. Work that is alone is tried again, because
+    /// what the writer remembered may have been to blame.
+    async fn persist_or_recover(&mut self, mut begun: Begun, jobs: &[Job]) -> Result<Answers, Failed> {
+        let task = self.task.clone();
+        let mut panics = 0;
+        loop {
+            let written = AssertUnwindSafe(task.round(self.persist(begun, jobs))).catch_unwind().await;
+            let recovered = match written {
+                Ok(Ok(())) => Ok(self.committing.take().map(|committing| committing.answers).unwrap_or_default()),
+                Ok(Err(failed)) => Err(failed),
+                Err(panic) => self.recover(panic_message(panic.as_ref())).await,
+            };
+            panics += 1;
+            match recovered {
+                Err(Failed::Panicked(_)) if jobs.len() == 1 && panics < PANICS => begun = self.begin().await,
+                done => return done,
+            }
+        }
+    }
+
     /// Two engines may make the same new row at once: whoever loses reads it and goes again.
-    async fn persist(&mut self, mut begun: Begun, jobs: &[Job]) -> Result<Answers, Failed> {
+    async fn persist(&mut self, mut begun: Begun, jobs: &[Job]) -> Result<(), Failed> {
         for _ in 0..TRIES {
             match self.within(begun?, jobs).await {
                 Err(error) if class(&error) == Class::Contention => begun = self.begin().await,
                 Err(error) => return Err(self.failed(error).await),
-                Ok(answers) => return Ok(answers),
+                Ok(()) => return Ok(()),
             }
         }
         match self.within(begun?, jobs).await {
             Err(error) => Err(self.failed(error).await),
-            Ok(answers) => Ok(answers),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -190,7 +234,8 @@ impl Group {
         })
     }
 
-    async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<Answers, DbErr> {
+    async fn within(&mut self, tx: DatabaseTransaction, jobs: &[Job]) -> Result<(), DbErr> {
+        self.committing = None;
         let (now_ms, number) = self.clock.transaction(&tx).await?;
         let known = std::mem::take(&mut self.known);
         let Among { flight, sizes, .. } = &self.among;
@@ -203,15 +248,17 @@ impl Group {
         self.sweep.run(&tx, now_ms).await?;
         let sample = self.durability.sample(&tx, outcome.witness).await?;
         point("writer.commit", Moment::During);
+        let committing = self.committing.insert(Committing { answers, number, witness: outcome.witness });
         if let Err(error) = tx.commit().await {
-            self.settle(number.as_deref(), &outcome, error).await?;
+            let (number, witness) = (committing.number.clone(), committing.witness);
+            self.settle(number.as_deref(), witness, error).await?;
         }
         self.durability.compare(&self.database.reader, sample).await.map_err(|unseen| settle::unseen(&unseen))?;
         self.known = known;
         point("writer.commit", Moment::After);
         self.announce(&mut outcome);
         self.among.wakes.watched.tell(watched);
-        Ok(answers)
+        Ok(())
     }
 
     fn announce(&self, outcome: &mut Outcome) {

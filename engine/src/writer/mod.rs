@@ -22,6 +22,7 @@ mod known;
 mod needs;
 mod outcome;
 mod outlook;
+mod panicked;
 mod prune;
 mod rebuild;
 mod records;
@@ -41,7 +42,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use migrations::Class;
 use migrations::connect::Database;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::durability::Durability;
@@ -254,19 +254,19 @@ pub(crate) struct Among {
 }
 
 impl Writer {
-    /// Starts the writer; it ends, after what it has begun, when `cancel` fires.
+    /// Starts the writer; it ends, after what it has begun, when `task` is to end.
     #[must_use]
     pub(crate) fn start(
         database: Database,
         clock: Clock,
         among: Among,
-        cancel: CancellationToken,
+        task: streams::tasks::Task,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let backlog = Backlog::default();
         let (reader, read_clock) = (database.reader.clone(), clock.clone());
         let durability = Arc::<Durability>::default();
-        let group = group::Group::new(database, clock, among, backlog.clone(), durability.clone(), cancel);
+        let group = group::Group::new(database, clock, among, backlog.clone(), durability.clone(), task);
         let task = tokio::spawn(group.run(queue));
         (Self { jobs, backlog, reader, clock: read_clock, durability }, task)
     }

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::relay::Pending;
 
+/// A row of the log, by event id and direction, that is there if and only if its transaction was committed.
+pub(crate) type Witness = (Uuid, &'static str);
+
 /// What a commit means to the rest of the engine.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -27,7 +30,7 @@ pub(crate) struct Outcome {
     /// It was written of some commands that they were published.
     pub(crate) marked: bool,
     /// A row by which the commit can be recognised.
-    pub(crate) witness: Option<(Uuid, &'static str)>,
+    pub(crate) witness: Option<Witness>,
     /// Reports by controller.
     pub(crate) processed: HashMap<String, u64>,
     /// Seconds from a command's creation to its end.

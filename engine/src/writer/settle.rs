@@ -7,7 +7,7 @@ use migrations::fault::Code;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement};
 
 use super::group::{Failed, Group};
-use super::outcome::Outcome;
+use super::outcome::Witness;
 use crate::durability::{self, Suspended};
 
 /// The first pause between two questions about a transaction; each further one is twice as long.
@@ -55,13 +55,18 @@ impl Group {
     ///
     /// # Errors
     /// The error of the commit, where nothing was committed.
-    pub(super) async fn settle(&self, number: Option<&str>, outcome: &Outcome, error: DbErr) -> Result<(), DbErr> {
+    pub(super) async fn settle(
+        &self,
+        number: Option<&str>,
+        witness: Option<Witness>,
+        error: DbErr,
+    ) -> Result<(), DbErr> {
         self.database.distrust();
         tracing::warn!(%error, "a commit failed; asking what became of it");
         self.ended().await;
         let mut pause = FIRST;
         loop {
-            match self.committed(number, outcome).await {
+            match self.committed(number, witness).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(error),
                 Err(unknown) if self.again(&unknown, &mut pause).await => {}
@@ -71,12 +76,12 @@ impl Group {
     }
 
     /// Whether a transaction that has ended was committed; while that cannot be told, an error.
-    async fn committed(&self, number: Option<&str>, outcome: &Outcome) -> Result<bool, DbErr> {
+    async fn committed(&self, number: Option<&str>, witness: Option<Witness>) -> Result<bool, DbErr> {
         let status = match number {
             Some(number) => self.status(number).await?,
             None => Status::Forgotten,
         };
-        match (status, outcome.witness) {
+        match (status, witness) {
             (Status::Committed, _) => Ok(true),
             (Status::Forgotten, Some(witness)) => {
                 Ok(durability::id_of(&self.database.reader, witness).await?.is_some())

@@ -6,8 +6,8 @@ use streams::tasks::State;
 
 use crate::rig::{Rig, eventually};
 
-/// Where in a round the panic comes: before anything, and after its first and second await.
-const POLLS: [usize; 3] = [0, 1, 2];
+/// Where in a round the panic comes: before anything, after an await or several, and when all is done and nobody knows it yet.
+const POLLS: [usize; 5] = [0, 1, 2, 5, usize::MAX - 1];
 
 async fn every_loop_may_panic(rig: Rig) {
     let mut controller = rig.controller().await;
@@ -17,7 +17,7 @@ async fn every_loop_may_panic(rig: Rig) {
             assert!(rig.engine.tasks().panic_in(name, polls), "{name} is supervised");
         }
         let (id, _) = rig.running(&mut controller).await;
-        rig.engine.ask(id, Ask::Hibernate).await.expect("accepted");
+        rig.engine.ask(id, Ask::Hibernate).await.expect("a panic of the writer is no caller's business");
         let command = controller.take().await;
         controller.report(&command, "hibernated").await;
         let row = rig.until(id, "hibernated").await;
@@ -28,7 +28,7 @@ async fn every_loop_may_panic(rig: Rig) {
         let tasks = rig.engine.tasks().status();
         tasks.into_iter().any(|task| task.name == name && task.restarts > 0)
     };
-    for name in ["relay", "projector"] {
+    for name in ["writer", "relay", "projector"] {
         assert!(panicked(name), "{name} worked, so it panicked");
     }
     eventually("every loop runs again", || async {

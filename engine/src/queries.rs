@@ -155,7 +155,7 @@ pub async fn applications(
         select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
     }
     let select = select.order_by_desc(C::CreatedMs).order_by_desc(C::InstallId).limit(limit);
-    bounded(db, select, |row| weight(row)).await
+    bounded(db, select, weight).await
 }
 
 /// How many living sessions use the templates of applications: each a template's name and a platform, with its count.

@@ -59,7 +59,7 @@ impl Served {
 async fn ended(mut socket: TcpStream) -> Result<String> {
     let mut bytes = Vec::new();
     match tokio::time::timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.context("it is not ended")? {
-        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => return Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
         _ => Ok(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! The README's walk-through works, as it is written there, and the documents name files that are there.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -42,19 +42,83 @@ fn the_readmes_walk_through_works() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The documents whose names of files are checked: those of the whole tree, and everything under `docs/`.
+fn documents(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| root.join(name)).collect();
+    for entry in std::fs::read_dir(root)? {
+        let readme = entry?.path().join("README.md");
+        found.extend(readme.exists().then_some(readme));
+    }
+    let mut folders = vec![root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "md") {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a name in code font is that of one file of this tree: no pattern, no placeholder, no command.
+fn is_path(name: &str) -> bool {
+    let folders = [
+        "engine/",
+        "api/",
+        "controllers/",
+        "streams/",
+        "migrations/",
+        "compose/",
+        "cli/",
+        "bench/",
+        "scripts/",
+        "docs/",
+    ];
+    folders.iter().any(|folder| name.starts_with(folder))
+        && !name.contains(|c: char| c.is_whitespace() || "<*{".contains(c))
+}
+
+/// Targets of relative links, without what follows a `#`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let paths = targets.filter_map(|target| target.split('#').next());
+    paths.filter(|path| !path.is_empty() && !path.contains("://") && !path.contains(char::is_whitespace))
+}
+
 #[test]
 fn the_documents_name_files_that_are_there() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let rooms =
-        ["engine/", "api/", "controllers/", "streams/", "migrations/", "compose/", "cli/", "bench/", "scripts/"];
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
-        let text = std::fs::read_to_string(root.join(document))?;
-        let named = text.split('`').skip(1).step_by(2).filter(|name| rooms.iter().any(|room| name.starts_with(room)));
-        let files: Vec<&str> = named.filter(|name| !name.contains(char::is_whitespace)).collect();
-        ensure!(!files.is_empty(), "{document} names no file");
-        for file in files {
-            ensure!(root.join(file).exists(), "{document} names {file}, which is not there");
+    let documents = documents(&root)?;
+    ensure!(documents.len() > 25, "few documents were found: {documents:?}");
+    let (mut named, mut missing) = (0, Vec::new());
+    for document in &documents {
+        let text = std::fs::read_to_string(document)?;
+        for file in text.split('`').skip(1).step_by(2).filter(|name| is_path(name)) {
+            named += 1;
+            if !root.join(file).exists() {
+                missing.push(format!("{} names {file}", document.display()));
+            }
         }
+        let folder = document.parent().context("a document has a folder")?;
+        let broken = links(&text).filter(|path| !folder.join(path).exists());
+        missing.extend(broken.map(|path| format!("{} links to {path}", document.display())));
+    }
+    ensure!(named > 100, "few files are named: {named}");
+    ensure!(missing.is_empty(), "these files are not there: {missing:#?}");
+    Ok(())
+}
+
+#[test]
+fn each_guide_names_enough_files_to_follow_it() -> anyhow::Result<()> {
+    let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/how-to");
+    for guide in ["add-a-column", "add-a-noun", "add-a-driver", "add-a-command"] {
+        let text = std::fs::read_to_string(guides.join(guide).with_extension("md"))?;
+        let files = text.split('`').skip(1).step_by(2).filter(|name| is_path(name)).count();
+        ensure!(files >= 8, "{guide} names {files} files");
     }
     Ok(())
 }

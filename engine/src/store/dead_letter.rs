@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "dead_letters")]
-#[allow(missing_docs)] // the columns are described in ARCHITECTURE.md
+#[allow(missing_docs)] // the columns are described in docs/dead-letters.md
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

@@ -47,7 +47,7 @@ impl Kind {
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "event_log")]
-#[allow(missing_docs)] // the columns are described in the contract and in ARCHITECTURE.md
+#[allow(missing_docs)] // the columns are described in the contract and in docs/tables.md
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,

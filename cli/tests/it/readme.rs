@@ -82,6 +82,12 @@ fn is_path(name: &str) -> bool {
         && !name.contains(|c: char| c.is_whitespace() || "<*{".contains(c))
 }
 
+/// Whether it is that of one file below the document itself, as the README of a crate names its sources.
+fn is_in_crate(name: &str) -> bool {
+    ["src/", "tests/", "machine/"].iter().any(|folder| name.starts_with(folder))
+        && !name.contains(|c: char| c.is_whitespace() || "<*{".contains(c))
+}
+
 /// Targets of relative links, without what follows a `#`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
@@ -104,6 +110,10 @@ fn the_documents_name_files_that_are_there() -> anyhow::Result<()> {
             }
         }
         let folder = document.parent().context("a document has a folder")?;
+        let own = text.split('`').skip(1).step_by(2).filter(|name| is_in_crate(name));
+        missing.extend(
+            own.filter(|name| !folder.join(name).exists()).map(|name| format!("{} names {name}", document.display())),
+        );
         let broken = links(&text).filter(|path| !folder.join(path).exists());
         missing.extend(broken.map(|path| format!("{} links to {path}", document.display())));
     }

@@ -31,8 +31,9 @@ struct QueueEntry {
     command_id: Uuid,
     /// What is to be done, as `session.create`.
     verb: Option<String>,
-    /// What it waits for: `place` (a controller that can take it), `controller` (its own takes no work now), `retry` (the time of
-    /// its next attempt), `turn` (its turn to be handed to NATS) or `delivery` (its controller to begin).
+    /// What it waits for: `place` (a controller that can take it), `room` (its own controller, where its files are, is full),
+    /// `controller` (its own takes no work now), `retry` (the time of its next attempt), `turn` (its turn to be handed to NATS) or
+    /// `delivery` (its controller to begin).
     waits_for: String,
     /// Why.
     reason: Option<String>,

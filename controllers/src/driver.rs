@@ -4,6 +4,7 @@
 //! comes twice, late, or after a crash in the middle needs no case of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use streams::wire::{AppInstall, Capacity, Failure, Manifest, Object, Resources, Scope, SessionState};
@@ -70,6 +71,15 @@ pub struct Desired {
     pub spec: Option<Arc<Spec>>,
     /// Tells the resources of two installations on one platform apart.
     pub installation: String,
+}
+
+impl Desired {
+    /// How long becoming ready may take by its template, on top of what every command may take.
+    #[must_use]
+    pub fn readiness(&self) -> Duration {
+        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        template.and_then(Manifest::readiness_timeout).unwrap_or_default()
+    }
 }
 
 /// How one session is.

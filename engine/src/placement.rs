@@ -1,11 +1,13 @@
-//! What happens to sessions and applications that wait: when a controller takes work (again), they are tried once more.
+//! What happens to sessions and applications that wait: when a controller takes work, or has room (again), they are tried once more.
+
+mod starts;
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use machine::placement::{Place, choose};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use streams::crash::{Moment, point};
 use streams::tasks::Task;
@@ -16,31 +18,40 @@ use crate::queries;
 use crate::store::commanded::{Commanded, Word, has_owner, is_under_way};
 use crate::store::{application, controller, session};
 use crate::writer::{Ask, Work};
+use starts::Why;
 
 /// Rows that are tried together.
 const BATCH: u64 = 500;
-/// The slow scan behind the wake-ups: room that became free is noticed by then.
+/// The slow scan behind the wake-ups: what another engine did not tell of is noticed by then.
 const POLL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(parts: Parts, task: Task) {
+    let mut why = Why::Anything;
     loop {
-        if let Err(error) = task.round(look(&parts)).await {
+        if let Err(error) = task.round(look(&parts, why)).await {
             tracing::warn!(%error, "what waits cannot be read");
         }
-        tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
-            () = parts.wakes.placement.notified() => {}
+        why = tokio::select! {
+            biased;
             () = task.cancel().cancelled() => return,
-        }
+            () = parts.wakes.placement.notified() => Why::Anything,
+            () = parts.wakes.room.notified() => Why::Room,
+            () = tokio::time::sleep(POLL) => Why::Anything,
+        };
     }
 }
 
 /// What was read of the controllers only says where to look: each piece of work is decided on their rows as they are by then.
-async fn look(parts: &Parts) -> Result<(), DbErr> {
+async fn look(parts: &Parts, why: Why) -> Result<(), DbErr> {
     let controllers = &controller::Entity::find().all(&parts.database.reader).await?;
+    let began = parts.wakes.awaited();
+    let sessions = starts::serve(parts, controllers, why).await;
+    let sessions = sessions.map(|waiting| parts.wakes.room_was_looked_for(began, waiting));
+    if why == Why::Room {
+        return sessions; // only sessions take room
+    }
     // a debt waits for nobody
-    let (sessions, applications) =
-        tokio::join!(round::<session::Entity>(parts, controllers), round::<application::Entity>(parts, controllers));
+    let applications = round::<application::Entity>(parts, controllers).await;
     let revoked = leave_revoked(parts, controllers).await;
     sessions.and(applications).and(revoked)
 }
@@ -52,9 +63,7 @@ async fn round<E: Commanded>(parts: &Parts, controllers: &[controller::Model]) -
     let candidates: Vec<_> = controllers.iter().map(|row| row.candidate(E::DOMAIN, 0)).collect();
     for platform in platforms {
         if matches!(choose(platform, &candidates), Place::Chosen { .. }) {
-            for selector in selectors::<E>(parts, platform).await? {
-                place_waiting::<E>(parts, platform, selector).await?;
-            }
+            place_waiting::<E>(parts, platform).await?;
         }
     }
     for row in controllers.iter().filter(|row| row.ready()) {
@@ -89,25 +98,23 @@ async fn leave_revoked(parts: &Parts, controllers: &[controller::Model]) -> Resu
     Ok(())
 }
 
-/// What those that wait on a platform ask of their controller: each selector has a row of its own, so that what asks for the
+/// What sessions that wait on a platform ask of their controller: each selector has a row of its own, so that what asks for the
 /// impossible keeps nobody else waiting.
-async fn selectors<E: Commanded>(parts: &Parts, platform: &str) -> Result<Vec<Condition>, DbErr> {
-    let Some(column) = E::SELECTOR else { return Ok(vec![Condition::all()]) };
-    let waiting = E::find().select_only().column(column).filter(Expr::cust(E::UNPLACED));
-    let asked: Vec<Value> =
-        waiting.filter(E::PLATFORM.eq(platform)).distinct().into_tuple().all(&parts.database.reader).await?;
-    Ok(asked.into_iter().map(|selector| Condition::all().add(column.eq(selector))).collect())
+async fn selectors(parts: &Parts, platform: &str) -> Result<Vec<Value>, DbErr> {
+    use session::Column as C;
+    let waiting = session::Entity::find().select_only().column(C::Selector);
+    let waiting = waiting.filter(Expr::cust(session::Entity::UNPLACED)).filter(C::Platform.eq(platform));
+    waiting.distinct().into_tuple().all(&parts.database.reader).await
 }
 
 /// Those without an owner, oldest first, until no more find one.
-async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str, selector: Condition) -> Result<(), DbErr> {
+async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str) -> Result<(), DbErr> {
     loop {
         let waiting: Vec<Uuid> = E::find()
             .select_only()
             .column(E::ID)
             .filter(Expr::cust(E::UNPLACED))
             .filter(E::PLATFORM.eq(platform))
-            .filter(selector.clone())
             .order_by_asc(E::CREATED_MS)
             .limit(BATCH)
             .into_tuple()

@@ -28,6 +28,8 @@ pub struct QueueFilter {
 pub enum WaitsFor {
     /// A controller that can take it.
     Place,
+    /// Room on its controller, where its files are.
+    Room,
     /// Its controller, which takes no work now.
     Controller,
     /// The time of its next attempt.
@@ -44,6 +46,7 @@ impl WaitsFor {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Place => "place",
+            Self::Room => "room",
             Self::Controller => "controller",
             Self::Retry => "retry",
             Self::Turn => "turn",
@@ -52,7 +55,7 @@ impl WaitsFor {
     }
 
     fn from_name(name: &str) -> Self {
-        let all = [Self::Place, Self::Controller, Self::Retry, Self::Turn];
+        let all = [Self::Place, Self::Room, Self::Controller, Self::Retry, Self::Turn];
         all.into_iter().find(|one| one.as_str() == name).unwrap_or(Self::Delivery)
     }
 }
@@ -101,6 +104,9 @@ impl Waiting {
     fn explain(&mut self, hosts: &HashMap<String, Option<String>>) {
         let host = self.controller_id.as_ref().and_then(|id| hosts.get(id)).cloned().flatten();
         let own = self.reason.take();
+        if self.waits_for() == WaitsFor::Room && host.is_some() {
+            self.stage = WaitsFor::Controller.as_str().to_owned(); // before it has room, it has to take work at all
+        }
         self.reason = match (self.waits_for(), own, host) {
             (WaitsFor::Controller, Some(own), Some(host)) => Some(format!("{own}: {host}")),
             (WaitsFor::Turn, ..) => Some("its turn to be handed to NATS has not come".into()),
@@ -141,7 +147,7 @@ pub async fn list(
     limit: u64,
 ) -> Result<Vec<Waiting>, DbErr> {
     let mut rows = Waiting::find_by_statement(page(db.get_database_backend(), filter, after, limit)).all(db).await?;
-    if rows.iter().any(|row| row.waits_for() == WaitsFor::Controller) {
+    if rows.iter().any(|row| matches!(row.waits_for(), WaitsFor::Controller | WaitsFor::Room)) {
         let reason = |row: controller::Model| (row.controller_id.clone(), row.candidate("sessions", 0).reason);
         let hosts = queries::controllers(db).await?.into_iter().map(reason).collect();
         rows.iter_mut().for_each(|row| row.explain(&hosts));
@@ -196,19 +202,20 @@ pub fn page(backend: DbBackend, filter: &QueueFilter, after: Option<Place>, limi
 
 /// Everything that waits. The condition on `command_id` is literally that of the partial index, which SQLite has to be told of.
 fn waiting(backend: DbBackend, narrowed: &str) -> String {
-    let of = |table: &str, kind: &str, id: &str, user: &str| {
+    let of = |table: &str, kind: &str, id: &str, user: &str, awaits_room: &str| {
         let hinted = kind == session::Entity::NOUN && backend == DbBackend::Sqlite;
         let hint = if hinted { " INDEXED BY idx_sessions_open" } else { "" };
         format!(
             "SELECT '{kind}' AS kind, c.{id} AS id, c.{user} AS user_id, c.platform, c.controller_id, c.command_id, \
              c.command_verb AS verb, c.attempt, c.next_attempt_ms, e.created_ms AS since_ms, c.reason, e.turn, \
              e.id AS seq, CASE WHEN c.controller_id IS NULL THEN 'place' WHEN c.next_attempt_ms IS NOT NULL THEN 'retry' \
-             WHEN c.deadline_ms IS NULL THEN 'controller' WHEN e.status = 'pending' THEN 'turn' ELSE 'delivery' END AS stage \
+             WHEN c.deadline_ms IS NULL AND {awaits_room} THEN 'room' WHEN c.deadline_ms IS NULL THEN 'controller' WHEN e.status = 'pending' THEN 'turn' ELSE 'delivery' END AS stage \
              FROM {table} c{hint} JOIN event_log e ON e.event_id = c.command_id AND e.direction = 'out' \
              WHERE c.command_id IS NOT NULL AND (e.status <> 'processing' OR c.next_attempt_ms IS NOT NULL \
              OR c.deadline_ms IS NULL){narrowed}"
         )
     };
-    let tables = each!(E => of(E::default().table_name(), E::NOUN, E::ID.as_str(), E::USER_ID.as_str()));
+    let tables =
+        each!(E => of(E::default().table_name(), E::NOUN, E::ID.as_str(), E::USER_ID.as_str(), E::AWAITS_ROOM));
     tables.join(" UNION ALL ")
 }

@@ -4,7 +4,7 @@
 //! of all commits since they were told last in one word: a notification inside the transaction would make every commit wait for one
 //! lock of the server. While the listener was away, signals were missed; so it wakes everybody when it comes back.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgListener;
@@ -37,6 +37,10 @@ pub struct Wakes {
     pub asleep_until_ms: AtomicI64,
     /// Sessions may find a place now, or their owners take work again.
     pub placement: Notify,
+    /// A controller has room again that something waits for.
+    pub room: Notify,
+    /// Whether anything is known to wait for room, as a number that grows whenever something comes to: 0 where nothing does.
+    awaited: AtomicU64,
     /// A job waits to be walked.
     pub jobs: Notify,
     /// The log has grown.
@@ -62,6 +66,8 @@ impl Default for Wakes {
             timers: Notify::new(),
             asleep_until_ms: AtomicI64::new(i64::MAX),
             placement: Notify::new(),
+            room: Notify::new(),
+            awaited: AtomicU64::new(1), // nobody looked yet
             jobs: Notify::new(),
             log: Notify::new(),
             news: AtomicU8::new(0),
@@ -84,19 +90,23 @@ pub(crate) struct Signal {
     /// The earliest timer that was set.
     timers: Option<i64>,
     placement: bool,
+    /// Places became free.
+    freed: bool,
     jobs: bool,
 }
 
 impl Signal {
     pub(crate) fn of(outcome: &Outcome) -> Self {
-        let &Outcome { outbox, copies, ended, timers, placement, jobs, .. } = outcome;
-        Self { log: outcome.witness.is_some(), outbox, copies, ended, timers, placement, jobs }
+        let &Outcome { outbox, copies, ended, timers, placement, freed, jobs, .. } = outcome;
+        Self { log: outcome.witness.is_some(), outbox, copies, ended, timers, placement, freed, jobs }
     }
 
-    /// What another engine is told: copies, timers, placement and jobs stay with the engine that has them in hand.
+    /// What another engine is told: copies, timers, placement and jobs stay with the engine that has them in hand. Where commands
+    /// ended there may be room again, and whichever word came last, they may have.
     fn from_another(what: &str) -> Self {
         let (outbox, ended) = (what == "outbox", what == "ended");
-        Self { log: true, outbox, copies: false, ended, timers: None, placement: false, jobs: false }
+        let freed = outbox || ended;
+        Self { log: true, outbox, copies: false, ended, timers: None, placement: false, freed, jobs: false }
     }
 
     /// What other engines are told, as a number: of two the greater one is all that both say. 0: nothing.
@@ -117,6 +127,7 @@ impl Signal {
         ended: true,
         timers: Some(i64::MIN),
         placement: true,
+        freed: true,
         jobs: true,
     };
 }
@@ -132,9 +143,29 @@ impl Wakes {
             (signal.copies, &self.copies),
             (signal.timers.is_some_and(sooner), &self.timers),
             (signal.placement, &self.placement),
+            (signal.freed && self.awaited() != 0, &self.room),
             (signal.jobs, &self.jobs),
         ];
         loops.into_iter().filter(|(woken, _)| *woken).for_each(|(_, waiting)| waiting.notify_one());
+    }
+
+    /// Something came to wait for room; said before the commit that did it is told.
+    pub(crate) fn room_is_awaited(&self) {
+        self.awaited.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What is known to wait for room; see [`Wakes::room_was_looked_for`].
+    pub(crate) fn awaited(&self) -> u64 {
+        self.awaited.load(Ordering::SeqCst)
+    }
+
+    /// A look that began at this number has found something waiting, or nothing. What came to wait meanwhile stays known.
+    pub(crate) fn room_was_looked_for(&self, began: u64, waiting: bool) {
+        if waiting {
+            self.awaited.fetch_max(1, Ordering::SeqCst);
+        } else {
+            let _ = self.awaited.compare_exchange(began, 0, Ordering::SeqCst, Ordering::SeqCst);
+        }
     }
 
     /// Other engines are to hear of this.

@@ -139,7 +139,8 @@ impl Controller {
         let desired = &order.desired;
         let span = tracing::info_span!("driver.ensure", session.id = %desired.session_id, goal = ?desired.goal);
         point("driver.ensure", Moment::Before);
-        let work = step.unless_cut(self.bounded(self.driver.ensure_staged(desired, stage)).instrument(span));
+        let patience = self.config.command_timeout + desired.readiness();
+        let work = step.unless_cut(within(patience, self.driver.ensure_staged(desired, stage)).instrument(span));
         let starts = order.lane() == Lane::Starts;
         let done = tokio::select! {
             biased;
@@ -165,8 +166,11 @@ impl Controller {
     }
 
     pub(super) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let patience: Duration = self.config.command_timeout;
-        let given_up = |_| Err(retryable("timeout", format!("not done within {patience:?}")));
-        tokio::time::timeout(patience, work).await.unwrap_or_else(given_up)
+        within(self.config.command_timeout, work).await
     }
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let given_up = |_| Err(retryable("timeout", format!("not done within {patience:?}")));
+    tokio::time::timeout(patience, work).await.unwrap_or_else(given_up)
 }

@@ -12,6 +12,7 @@ pub mod controller;
 pub mod debt;
 pub mod placement;
 pub mod retry;
+pub mod room;
 pub mod session;
 pub mod turn;
 
@@ -30,6 +31,10 @@ pub struct Context {
     pub owner_ready: bool,
     /// When the owner's budget of retries has a place for the next one; now, or before, where it may go at once.
     pub retry_ms: i64,
+    /// The room that the owner has; `None` where nobody counted, and then nothing that needs a place is started.
+    pub room: Option<room::Room>,
+    /// How long a start may take to become ready beyond what every command may take, in milliseconds; from the template.
+    pub readiness_ms: i64,
 }
 
 /// Which way a controller is reached; see the contract's "two lanes".

@@ -54,8 +54,8 @@ pub(crate) trait Commanded: EntityTrait {
     const DEADLINE_MS: Self::Column;
     const WAKE_MS: Self::Column;
     const CREATED_MS: Self::Column;
-    /// The labels that a controller must have to get it, where that can be asked for.
-    const SELECTOR: Option<Self::Column>;
+    /// What waits for room on its owner, in SQL, where its row is `c`.
+    const AWAITS_ROOM: &'static str;
     /// What waits for a place, in SQL besides its platform; literally as in a partial index, so that SQLite uses that.
     const UNPLACED: &'static str;
     /// The capability that their controllers have.
@@ -88,7 +88,7 @@ impl Commanded for session::Entity {
     const DEADLINE_MS: Self::Column = session::Column::DeadlineMs;
     const WAKE_MS: Self::Column = session::Column::WakeMs;
     const CREATED_MS: Self::Column = session::Column::CreatedMs;
-    const SELECTOR: Option<Self::Column> = Some(session::Column::Selector);
+    const AWAITS_ROOM: &'static str = "c.desired = 'running' AND c.has_room = FALSE";
     const UNPLACED: &'static str = "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed') AND command_id IS NOT NULL";
     const DOMAIN: &'static str = "sessions";
 
@@ -118,7 +118,7 @@ impl Commanded for application::Entity {
     const DEADLINE_MS: Self::Column = application::Column::DeadlineMs;
     const WAKE_MS: Self::Column = application::Column::WakeMs;
     const CREATED_MS: Self::Column = application::Column::CreatedMs;
-    const SELECTOR: Option<Self::Column> = None;
+    const AWAITS_ROOM: &'static str = "1 = 0";
     const UNPLACED: &'static str = "controller_id IS NULL AND install_status <> 'uninstalled'";
     const DOMAIN: &'static str = "applications";
 
@@ -149,7 +149,7 @@ impl Commanded for debt::Entity {
     const DEADLINE_MS: Self::Column = debt::Column::DeadlineMs;
     const WAKE_MS: Self::Column = debt::Column::WakeMs;
     const CREATED_MS: Self::Column = debt::Column::CreatedMs;
-    const SELECTOR: Option<Self::Column> = None;
+    const AWAITS_ROOM: &'static str = "1 = 0";
     /// A debt is its owner's, and its delete goes there also while that takes no work.
     const UNPLACED: &'static str = "1 = 0";
     const DOMAIN: &'static str = "sessions";

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use streams::wire::{Capacity, ControllerHealth};
 
+/// Beside what a heartbeat says of capacity: sessions that are in no table.
+const FOREIGN: &str = "sessions_foreign";
+
 /// A controller's row.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
@@ -163,10 +166,35 @@ impl Model {
         serde_json::from_value(self.capacity.clone()).ok()
     }
 
-    /// What placement asks about it; `given` counts sessions placed since its last heartbeat.
+    /// Sessions that it may hold; `None` where it did not say.
     #[must_use]
-    pub fn candidate(&self, domain: &'static str, given: u32) -> Candidate {
-        let capacity = self.capacity();
+    pub fn limit(&self) -> Option<u32> {
+        self.capacity().map(|capacity| capacity.sessions_max)
+    }
+
+    /// Sessions that it held with its last heartbeat and that are not in the tables: they take room, too.
+    #[must_use]
+    pub fn foreign(&self) -> u32 {
+        let count = self.capacity[FOREIGN].as_u64().unwrap_or(0);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Sessions that it held with its last heartbeat.
+    #[must_use]
+    pub fn reported(&self) -> u32 {
+        self.capacity().map_or(0, |capacity| capacity.sessions)
+    }
+
+    /// Works that out of its heartbeat and of how many sessions it has by the tables, asleep or awake.
+    pub fn count_foreign(&mut self, living: u32) {
+        if let Some(foreign) = self.capacity().map(|capacity| capacity.sessions.saturating_sub(living)) {
+            self.capacity[FOREIGN] = foreign.into();
+        }
+    }
+
+    /// What placement asks about it; `held` counts the places on it that are taken.
+    #[must_use]
+    pub fn candidate(&self, domain: &'static str, held: u32) -> Candidate {
         let ready = self.ready();
         let able = self.capabilities.as_ref().and_then(Json::as_array);
         Candidate {
@@ -178,15 +206,15 @@ impl Model {
             able: able.is_none_or(|all| all.is_empty() || all.iter().any(|c| c == domain)),
             domain,
             unfit: None,
-            load: capacity.map_or(0, |c| c.sessions).saturating_add(given),
-            room: capacity.map(|c| c.sessions_max).filter(|_| domain == "sessions"),
+            load: held,
+            room: self.limit().filter(|_| domain == "sessions"),
         }
     }
 
     /// The same for something that is to go only to who has these labels.
     #[must_use]
-    pub fn candidate_for(&self, domain: &'static str, given: u32, selector: &Map<String, Json>) -> Candidate {
-        Candidate { unfit: lacks(&self.labels, selector), ..self.candidate(domain, given) }
+    pub fn candidate_for(&self, domain: &'static str, held: u32, selector: &Map<String, Json>) -> Candidate {
+        Candidate { unfit: lacks(&self.labels, selector), ..self.candidate(domain, held) }
     }
 
     fn why_not_ready(&self) -> Option<String> {

@@ -69,6 +69,8 @@ pub struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     pub failures: Json,
     pub debt: bool,
+    #[serde(default)]
+    pub has_room: Option<bool>,
     pub entity_seq: i64,
     #[serde(default)]
     pub amended_seq: i64,
@@ -110,9 +112,10 @@ impl Model {
         let unreadable = |column, value: &str| Unreadable { column, session_id: self.session_id, value: value.into() };
         let failures: Vec<Attempt> = serde_json::from_value(self.failures.clone())
             .map_err(|_| unreadable("failures", &self.failures.to_string()))?;
+        let status = SessionState::from_name(&self.status).ok_or_else(|| unreadable("status", &self.status))?;
         Ok(Session {
             session_id: self.session_id,
-            status: SessionState::from_name(&self.status).ok_or_else(|| unreadable("status", &self.status))?,
+            status,
             desired: Desired::from_name(&self.desired).ok_or_else(|| unreadable("desired", &self.desired))?,
             generation: self.generation,
             controller_id: self.controller_id.clone(),
@@ -142,6 +145,7 @@ impl Model {
             seen_seq: self.seen_seq,
             failures,
             debt: self.debt,
+            has_room: self.has_room.unwrap_or(self.controller_id.is_some() && Session::holds_room_as(status)),
             idle_timeout_s: self.idle_timeout_s,
             max_duration_s: self.max_duration_s,
             deadline_ms: self.deadline_ms,
@@ -200,6 +204,7 @@ impl Model {
         self.seen_seq = facts.seen_seq;
         self.failures = serde_json::to_value(facts.failures).unwrap_or_default();
         self.debt = facts.debt;
+        self.has_room = Some(facts.has_room);
         self.idle_timeout_s = facts.idle_timeout_s;
         self.max_duration_s = facts.max_duration_s;
         self.deadline_ms = facts.deadline_ms;

@@ -14,13 +14,13 @@ use uuid::Uuid;
 
 use super::application::Using;
 use super::commands::Commands;
-use super::controller::Load;
 use super::keys::Keys;
 use super::known::Known;
 use super::needs::Needs;
 use super::outcome::Outcome;
 use super::prune::Prune;
 use super::records::Gone;
+use super::room::{Load, Rooms};
 use super::session_row::Pinned;
 use super::turns::Turns;
 use super::work::{Done, Work};
@@ -92,6 +92,7 @@ pub(super) struct Batch<'a> {
     pub(super) gone: Gone,
     epochs: Vec<stream_epoch::Model>,
     pub(super) load: &'a mut Load,
+    pub(super) rooms: Rooms,
     pub(super) turns: &'a mut Turns,
     flight: &'a Flight,
     pub(super) sizes: &'a Sizes,
@@ -128,7 +129,8 @@ impl<'a> Batch<'a> {
             needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
         }
         batch.load_debts(tx, jobs, needs.debts).await?;
-        batch.load_controllers(tx, known.controllers, needs.controllers, &needs.judged).await?;
+        let starts = batch.starts(jobs);
+        batch.load_controllers(tx, known.controllers, needs.controllers, &needs.judged, starts).await?;
         needs.templates.retain(|name| !batch.templates.contains_key(name));
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
@@ -172,6 +174,7 @@ impl<'a> Batch<'a> {
             gone: Gone::default(),
             epochs: Vec::new(),
             load,
+            rooms: Rooms::default(),
             turns,
             flight,
             sizes,
@@ -286,8 +289,7 @@ impl<'a> Batch<'a> {
     /// The controller of a platform that serves a domain, by what is known in this transaction.
     pub(super) fn choose(&self, platform: &str, domain: &'static str) -> Place {
         let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
-        let candidates: Vec<_> =
-            mine.map(|slot| slot.row.candidate(domain, self.load.given(&slot.row.controller_id))).collect();
+        let candidates: Vec<_> = mine.map(|slot| slot.row.candidate(domain, slot.row.reported())).collect();
         choose(platform, &candidates)
     }
 
@@ -296,8 +298,8 @@ impl<'a> Batch<'a> {
     pub(super) fn choose_for(&self, session: Uuid, platform: &str, selector: &Map<String, Value>) -> Place {
         let mine = self.controllers.values().filter(|slot| slot.row.platform == platform);
         let candidates = mine.map(|slot| {
-            let given = self.load.given(&slot.row.controller_id);
-            let mut candidate = slot.row.candidate_for("sessions", given, selector);
+            let held = self.load_of(&slot.row.controller_id);
+            let mut candidate = slot.row.candidate_for("sessions", held, selector);
             if candidate.ready && self.owes(session, &candidate.controller_id, candidate.lane) {
                 candidate.ready = false;
                 candidate.reason = Some("it has still to remove what it had of this session".into());

@@ -1,6 +1,6 @@
 //! What happens when a controller speaks, falls silent, fails or recovers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use machine::controller::{Event, decide, is_silent};
 use sea_orm::sea_query::OnConflict;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
+use super::room::Starts;
 use super::work::Done;
 use crate::store::{controller, event};
 
@@ -22,47 +23,46 @@ pub const PER_PLATFORM: usize = 256;
 /// Controllers in all: every transaction knows all of them.
 pub const IN_ALL: usize = 1_024;
 
-/// Sessions given to each controller since its last heartbeat, which its own count does not have yet.
-#[derive(Debug, Default)]
-pub(super) struct Load(HashMap<String, u32>);
-
-impl Load {
-    pub(super) fn given(&self, controller_id: &str) -> u32 {
-        self.0.get(controller_id).copied().unwrap_or(0)
-    }
-
-    pub(super) fn give(&mut self, controller_id: &str) {
-        *self.0.entry(controller_id.to_owned()).or_default() += 1;
-    }
-
-    fn counted(&mut self, controller_id: &str) {
-        self.0.remove(controller_id);
-    }
-}
-
 impl Batch<'_> {
     /// Reads all controllers, for there are few, and locks those whose rows this work may change: those that are meant, those
-    /// that it judges, and those that are on trial, where whatever goes out or comes in may decide.
+    /// that it judges, and those that are on trial, where whatever goes out or comes in may decide; and those that may be given
+    /// something to start and are not far from full, whose sessions are counted then.
     pub(super) async fn load_controllers(
         &mut self,
         tx: &DatabaseTransaction,
         known: Option<BTreeMap<String, Slot<controller::Model>>>,
+        meant: Vec<String>,
+        judged: &[Uuid],
+        starts: Starts,
+    ) -> Result<(), DbErr> {
+        self.controllers = match known {
+            Some(known) => known,
+            None => {
+                let rows = controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx).await?;
+                rows.into_iter().map(|row| (row.controller_id.clone(), Slot { row, state: State::Clean })).collect()
+            }
+        };
+        let near = self.estimate(tx, &starts).await?;
+        if tx.get_database_backend() != DbBackend::Sqlite {
+            self.lock_controllers(tx, meant, judged, &near).await?; // on SQLite the transaction is alone as it is
+        }
+        self.count(tx, &near, starts).await
+    }
+
+    async fn lock_controllers(
+        &mut self,
+        tx: &DatabaseTransaction,
         mut meant: Vec<String>,
         judged: &[Uuid],
+        near: &[String],
     ) -> Result<(), DbErr> {
         use controller::Column as C;
-        if let Some(known) = known {
-            self.controllers = known; // and nobody is to be kept away from them
-            return Ok(());
-        }
-        let rows = controller::Entity::find().order_by_asc(C::ControllerId).all(tx).await?;
-        let on_trial = rows.iter().filter(|row| !row.at_ease());
+        let on_trial = self.controllers.values().map(|slot| &slot.row).filter(|row| !row.at_ease());
         meant.extend(on_trial.map(|row| row.controller_id.clone()));
         meant.extend(judged.iter().filter_map(|id| self.owner(*id)));
-        self.controllers =
-            rows.into_iter().map(|row| (row.controller_id.clone(), Slot { row, state: State::Clean })).collect();
-        if meant.is_empty() || tx.get_database_backend() == DbBackend::Sqlite {
-            return Ok(()); // there the transaction is alone as it is
+        meant.extend_from_slice(near);
+        if meant.is_empty() {
+            return Ok(());
         }
         let find = controller::Entity::find().filter(C::ControllerId.is_in(meant));
         for row in find.order_by_asc(C::ControllerId).lock_exclusive().all(tx).await? {
@@ -83,7 +83,7 @@ impl Batch<'_> {
         if !self.controllers.contains_key(&beat.controller_id) {
             self.takes_one_more(&beat.platform)?;
         }
-        self.load.counted(&beat.controller_id);
+        let living = self.living_on(&beat.controller_id);
         let slot = self
             .controllers
             .entry(beat.controller_id.clone())
@@ -92,7 +92,11 @@ impl Batch<'_> {
             refuse_impostor(&slot.row, beat, now_ms)?;
         }
         let (before, was_ready) = (hard(&slot.row), slot.row.ready() && slot.state != State::New);
+        let room = |row: &controller::Model| row.limit().map_or(u32::MAX, |max| max.saturating_sub(row.foreign()));
+        let had = room(&slot.row);
         take_over(&mut slot.row, beat, now_ms);
+        slot.row.count_foreign(living);
+        self.outcome.freed |= room(&slot.row) > had;
         let facts = decide(&slot.row.facts(), &Event::Heartbeat(beat.status), now_ms);
         slot.row.assume(&facts);
         slot.touch();

@@ -182,7 +182,7 @@ impl Batch<'_> {
         let jitter = f64::from(rand::random::<u32>()) / f64::from(u32::MAX);
         let retry_ms = owner.and_then(|id| self.controllers.get(id)).map(|slot| slot.row.budget().next(self.now_ms));
         let (owner_ready, retry_ms) = (self.owner_ready(owner), retry_ms.unwrap_or(self.now_ms));
-        Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready, retry_ms }
+        Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready, retry_ms, room: None, readiness_ms: 0 }
     }
 
     /// Whether a report was applied before; the same id with other content is an error.

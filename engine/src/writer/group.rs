@@ -36,7 +36,7 @@ pub(super) struct Group {
     pub(super) among: Among,
     /// What the last transaction knew, where that still holds.
     pub(super) known: Known,
-    pub(super) load: super::controller::Load,
+    pub(super) load: super::room::Load,
     pub(super) turns: Turns,
     backlog: Backlog,
     sweep: keys::Sweep,
@@ -104,7 +104,7 @@ impl Group {
         task: Task,
     ) -> Self {
         let cancel = task.cancel().clone();
-        let (load, turns) = (super::controller::Load::default(), Turns::default());
+        let (load, turns) = (super::room::Load::default(), Turns::default());
         let (known, sweep) = (Known::default(), keys::Sweep::default());
         Self { database, durability, cancel, task, committing: None, clock, among, known, load, turns, backlog, sweep }
     }
@@ -268,6 +268,9 @@ impl Group {
         self.among.flight.hand(std::mem::take(&mut outcome.handed));
         if outcome.marked {
             point("relay.mark", Moment::After);
+        }
+        if outcome.awaits_room {
+            self.among.wakes.room_is_awaited();
         }
         self.among.wakes.tell(Signal::of(outcome));
         self.among.wakes.tell_others(Signal::of(outcome));

@@ -29,6 +29,7 @@ mod records;
 mod repair;
 mod repeats;
 mod revocation;
+pub(crate) mod room;
 mod session;
 mod session_row;
 mod settle;

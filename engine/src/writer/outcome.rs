@@ -22,6 +22,10 @@ pub(crate) struct Outcome {
     /// The earliest time at which something that was written is to be looked at, in milliseconds.
     pub(crate) timers: Option<i64>,
     pub(crate) placement: bool,
+    /// Sessions gave back their places, or a controller has more.
+    pub(crate) freed: bool,
+    /// Sessions wait for a place.
+    pub(crate) awaits_room: bool,
     pub(crate) jobs: bool,
     /// Commands that go to the relay as they are, by their controllers.
     pub(crate) handed: Vec<(String, Pending)>,

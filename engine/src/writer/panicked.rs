@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 
 use super::group::{Answers, Failed, Group};
 use super::outcome::Witness;
-use super::{controller, known, turns};
+use super::{known, room, turns};
 use crate::signal::Signal;
 
 /// A transaction whose commit was begun.
@@ -23,7 +23,7 @@ impl Group {
     pub(super) async fn recover(&mut self, cause: String) -> Result<Answers, Failed> {
         tracing::error!(cause, "the writer panicked; what it remembered is read again");
         self.known = known::Known::default();
-        self.load = controller::Load::default();
+        self.load = room::Load::default();
         self.turns = turns::Turns::default();
         self.database.distrust();
         self.ended().await;

@@ -58,7 +58,7 @@ impl Batch<'_> {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
             Place::Wait(_) => None,
         };
-        let context = self.context(next.as_deref(), Uuid::now_v7());
+        let context = self.session_context(id, next.as_deref())?;
         let decision = decide(&before, &Event::Moved(place), &context)?;
         Ok(Some((before, decision)))
     }
@@ -69,11 +69,8 @@ impl Batch<'_> {
         if decision.effects.is_empty() {
             return Ok(false);
         }
-        let (next, generation) = (decision.session.controller_id.clone(), decision.session.generation);
-        let left = next != before.controller_id;
-        if let Some(next) = next.filter(|_| left) {
-            self.load.give(&next);
-        }
+        let (next, generation) = (&decision.session.controller_id, decision.session.generation);
+        let left = *next != before.controller_id;
         let sent = before.generation > 1 || before.attempt > 0 || before.seen_generation > 0;
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         if left && sent {

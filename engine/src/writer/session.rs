@@ -1,8 +1,8 @@
 //! What happens to a session: the machine decides, and its effects become rows.
 
-use machine::Lane;
 use machine::placement::Place;
 use machine::session::{Decision, Event, Observation, Session, create, decide};
+use machine::{Context, Lane};
 use sea_orm::{DatabaseTransaction, DbErr};
 use serde::Deserialize;
 use streams::crash::{Moment, point};
@@ -14,7 +14,7 @@ use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told};
 use super::judged::Verdict;
-use super::session_row::{command_payload, first_changes, first_row, insert, update};
+use super::session_row::{command_payload, first_changes, first_row, insert, readiness_ms, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
 use crate::store::text::Body;
 use crate::store::{event, session};
@@ -34,11 +34,12 @@ impl Batch<'_> {
             Place::Chosen { controller_id, .. } => Some(controller_id.clone()),
             Place::Wait(_) => None,
         };
-        let context = self.context(owner.as_deref(), new.event_id);
+        let context = Context {
+            readiness_ms: template.readiness_ms(),
+            room: owner.as_deref().and_then(|owner| self.room(owner)),
+            ..self.context(owner.as_deref(), new.event_id)
+        };
         let decision = create(new.session_id, &place, new.idle_timeout_s, new.max_duration_s, &context);
-        if let Some(owner) = &owner {
-            self.load.give(owner);
-        }
         let row = first_row(new, &template, &decision.session, self.now_ms);
         self.sessions.insert(new.session_id, Slot { row, state: State::New });
         self.record(new.session_id, None, decision, Vec::new(), trace)?;
@@ -83,17 +84,21 @@ impl Batch<'_> {
 
     pub(super) fn decided(&self, id: Uuid, event: &Event) -> Result<(Session, Decision), Error> {
         let before = self.facts(id)?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.session_context(id, before.controller_id.as_deref())?;
         let decision = decide(&before, event, &context)?;
         Ok((before, decision))
+    }
+
+    /// What a decision about a session may know, where this is its owner.
+    pub(super) fn session_context(&self, id: Uuid, owner: Option<&str>) -> Result<Context, Error> {
+        let readiness_ms = readiness_ms(&self.slot(id)?.row.template);
+        let room = owner.and_then(|owner| self.room(owner));
+        Ok(Context { room, readiness_ms, ..self.context(owner, Uuid::now_v7()) })
     }
 
     pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
         let place = self.choose_again(id)?;
         point("placement.decide", Moment::During);
-        if let Place::Chosen { controller_id, .. } = &place {
-            self.load.give(controller_id);
-        }
         self.happened(id, &Event::Placed(place), trace)
     }
 
@@ -114,7 +119,7 @@ impl Batch<'_> {
             return self.debt_report(debt, report, trace);
         }
         let before = self.facts(report.session_id)?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.session_context(report.session_id, before.controller_id.as_deref())?;
         let observation = Observation { in_use: self.in_use(report), ..report.observation.clone() };
         let decision = decide(&before, &Event::Report(Box::new(observation)), &context)?;
         let seen = &report.observation;
@@ -179,6 +184,7 @@ impl Batch<'_> {
                 changes.into()
             }
         };
+        self.keep_count(before, &after);
         let was = before.and_then(|before| before.controller_id.as_deref());
         let verb = after.command_verb.as_deref().and_then(Verb::from_name);
         self.follow(was, after.controller_id.as_deref(), verb, &effects);

@@ -7,7 +7,7 @@ use sea_orm::{DatabaseTransaction, DbErr, IdenStatic};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::subject::Verb;
-use streams::wire::{Resources, SessionCommand, SessionCreate};
+use streams::wire::{Manifest, Resources, SessionCommand, SessionCreate};
 use uuid::Uuid;
 
 use super::work::NewSession;
@@ -51,6 +51,20 @@ impl Pinned {
     pub(super) fn text(&self) -> &str {
         self.manifest.as_str()
     }
+
+    pub(super) fn readiness_ms(&self) -> i64 {
+        readiness_ms(&self.manifest)
+    }
+}
+
+/// How long a start may take to become ready, in milliseconds, where its template says so. Most say nothing, and are not read.
+pub(super) fn readiness_ms(manifest: &Text) -> i64 {
+    if !manifest.as_str().contains("\"readiness\"") {
+        return 0;
+    }
+    let manifest: Option<Manifest> = serde_json::from_str(manifest.as_str()).ok();
+    let timeout = manifest.and_then(|manifest| manifest.readiness_timeout());
+    timeout.map_or(0, |timeout| i64::try_from(timeout.as_millis()).unwrap_or(0))
 }
 
 /// What was asked for, and the template's defaults in the gaps.
@@ -110,6 +124,7 @@ fn empty_row(session_id: Uuid) -> session::Model {
         seen_seq: 0,
         failures: json!([]),
         debt: false,
+        has_room: None,
         entity_seq: 0,
         amended_seq: 0,
         created_ms: 0,
@@ -161,7 +176,7 @@ pub(super) fn command_payload(
 }
 
 /// Every column that a decision may change, after the key.
-const CHANGED: [C; 42] = [
+const CHANGED: [C; 43] = [
     C::SessionId,
     C::ControllerId,
     C::Lane,
@@ -195,6 +210,7 @@ const CHANGED: [C; 42] = [
     C::SeenSeq,
     C::Failures,
     C::Debt,
+    C::HasRoom,
     C::EntitySeq,
     C::UpdatedMs,
     C::IdleMs,

@@ -34,6 +34,7 @@ mod replays;
 mod retention;
 mod revocation;
 mod rig;
+mod room;
 mod skew;
 mod stuck;
 mod tasks;

@@ -17,8 +17,8 @@ pub use local::{FAILURES_MAX, GRACE_MAX, HomeUse, Liveness, RESTARTS_MAX, Restar
 pub use node::{NodeCommand, NodeState, NodeStatus};
 pub use session::{Failure, Resources, Scope, SessionCommand, SessionCreate, SessionState, SessionStatus};
 pub use template::{
-    API_VERSION, EnvVar, Local, Manifest, ManifestError, ManifestMetadata, Port, Readiness, TemplateSpec, Vnc,
-    VolumeMount, Webapp,
+    API_VERSION, EnvVar, Local, MAX_READINESS, Manifest, ManifestError, ManifestMetadata, Port, Readiness,
+    TemplateSpec, Vnc, VolumeMount, Webapp,
 };
 
 /// JSON object, as metadata and other open-ended fields carry it.

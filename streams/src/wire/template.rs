@@ -1,5 +1,7 @@
 //! The template manifest: what a catalog installs and a session runs.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -189,10 +191,13 @@ pub struct Readiness {
     /// HTTP path to ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// How long it may take, as a duration (`30s`, which is the default).
+    /// How long it may take, as a duration (`30s`, which is the default), 1 hour at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
 }
+
+/// The longest that a template may let a start take to become ready.
+pub const MAX_READINESS: Duration = Duration::from_secs(3600);
 
 /// Why a manifest was refused.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +275,15 @@ impl Manifest {
         self.spec.local.as_ref().map_or(Ok(()), check_local)
     }
 
+    /// How long a start may take to become ready, where the template says so; never more than [`MAX_READINESS`]. A start has this on
+    /// top of what every command has, at its controller and before the engine looks after it.
+    #[must_use]
+    pub fn readiness_timeout(&self) -> Option<Duration> {
+        let readiness = self.spec.local.as_ref()?.readiness.as_ref()?;
+        let timeout = duration::parse(readiness.timeout.as_deref()?).ok()?;
+        Some(timeout.min(MAX_READINESS)) // one that was stored before there was a bound
+    }
+
     /// Fields under `spec` that this version does not act on, for a warning.
     #[must_use]
     pub fn unknown_fields(&self) -> Vec<String> {
@@ -307,7 +321,36 @@ fn check_local(local: &Local) -> Result<(), ManifestError> {
     }
     let timeout = local.readiness.as_ref().and_then(|r| r.timeout.as_deref());
     if let Some(timeout) = timeout {
-        duration::parse(timeout).or_else(|e| refuse("spec.local.readiness.timeout", e.to_string()))?;
+        let field = "spec.local.readiness.timeout";
+        let timeout = duration::parse(timeout).or_else(|e| refuse(field, e.to_string()))?;
+        if timeout > MAX_READINESS {
+            let bound = duration::format(MAX_READINESS);
+            let way_out = "give less, or let the program answer on its port while it is still getting ready";
+            return refuse(field, format!("must be at most {bound}, not {}: {way_out}", duration::format(timeout)));
+        }
     }
     local::check(local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(timeout: &str) -> Result<Vec<Manifest>, ManifestError> {
+        Manifest::parse_all(&format!(
+            "{{apiVersion: {API_VERSION}, kind: Template, metadata: {{name: a}}, spec: {{displayName: A, \
+             local: {{command: [x], readiness: {{timeout: {timeout}}}}}}}}}"
+        ))
+    }
+
+    #[test]
+    fn a_start_may_take_an_hour_to_become_ready_and_more_is_refused_with_field_bound_and_way_out() {
+        let read = |timeout| template(timeout).ok().and_then(|all| all.first()?.readiness_timeout());
+        assert_eq!((read("20m"), read("1h")), (Some(Duration::from_secs(1_200)), Some(MAX_READINESS)));
+        for timeout in ["3601s", "2h", "100d"] {
+            let refused = template(timeout).map_err(|error| error.to_string()).err().unwrap_or_default();
+            let told = refused.contains("spec.local.readiness.timeout") && refused.contains("at most 1h");
+            assert!(told && refused.contains("give less"), "{timeout}: {refused:?}");
+        }
+    }
 }

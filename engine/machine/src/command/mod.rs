@@ -12,6 +12,7 @@ use streams::wire::Failure;
 use uuid::Uuid;
 
 use crate::placement::Place;
+use crate::room::Room;
 use crate::{Context, Lane, retry};
 
 pub use effect::{Attempt, Effect, Error, FailedAttempt};
@@ -19,8 +20,8 @@ pub use report::Source;
 pub(crate) use report::{Listens, word};
 pub(crate) use report::{Word, Worth};
 
-/// How long a durable command may take before the engine looks after it, in milliseconds. Longer than a controller's own
-/// limit (5 min), so that the controller's error comes first.
+/// How long a durable command may take before the engine looks after it, in milliseconds, besides the time that a template gives
+/// a start to become ready. Longer than a controller's own limit (5 min, and the same addition), so that its error comes first.
 pub const DEADLINE_MS: i64 = 360_000;
 /// How long a core-lane controller may be silent before the same command is sent again, in milliseconds.
 pub const CORE_DEADLINE_MS: i64 = 30_000;
@@ -83,8 +84,8 @@ impl Open<'_> {
         self.command_id.is_some() && self.deadline_ms.is_none() && self.next_attempt_ms.is_none()
     }
 
-    fn arm_deadline(&mut self, now_ms: i64) {
-        let patience = if *self.lane == Some(Lane::Core) { CORE_DEADLINE_MS } else { DEADLINE_MS };
+    fn arm_deadline(&mut self, now_ms: i64, durable_ms: i64) {
+        let patience = if *self.lane == Some(Lane::Core) { CORE_DEADLINE_MS } else { durable_ms };
         *self.deadline_ms = Some(now_ms + patience);
     }
 
@@ -116,6 +117,16 @@ pub(crate) trait Commanded {
     fn placeable(&self) -> bool;
     /// It has a place: why this one.
     fn placed_because(&mut self, _why: &str) {}
+    /// Its command starts something that takes room on the owner, and it has none there yet.
+    fn needs_room(&self) -> bool {
+        false
+    }
+    /// One place of its owner is its own from now on, where its command starts something.
+    fn take_room(&mut self) {}
+    /// How long the command may take in the durable lane, in milliseconds.
+    fn durable_ms(&self) -> i64 {
+        DEADLINE_MS
+    }
     /// The command was given up: what it was for has failed.
     fn failed(&mut self);
 
@@ -130,20 +141,35 @@ pub(crate) trait Commanded {
     fn issue(&mut self, force: bool) {
         let (verb, event_id) = (self.verb(), self.context().fresh_id);
         let admitted = self.ends() || self.context().owner_ready;
+        let owned = self.open().controller_id.is_some();
+        let ready = owned && admitted && self.enters();
         let open = self.open();
-        let ready = open.controller_id.is_some() && admitted;
         *open.command_id = Some(event_id);
         *open.command_verb = Some(verb.name().to_owned());
         *open.attempt = 0;
         if ready {
             self.attempt();
+        } else if owned {
+            self.explain_wait();
         }
         self.effects().push(Effect::Send { event_id, verb, ready, force });
     }
 
+    /// Whether it has the room on its owner that it needs; where there is some, it takes it.
+    fn enters(&mut self) -> bool {
+        if !self.needs_room() {
+            return true;
+        }
+        let fits = self.context().room.is_some_and(Room::fits);
+        if fits {
+            self.take_room();
+        }
+        fits
+    }
+
     /// The next attempt of the open command is on its way.
     fn attempt(&mut self) {
-        let now_ms = self.context().now_ms;
+        let (now_ms, durable_ms) = (self.context().now_ms, self.durable_ms());
         let mut open = self.open();
         *open.attempt += 1;
         *open.starts = 0;
@@ -151,7 +177,7 @@ pub(crate) trait Commanded {
         *open.next_attempt_ms = None;
         *open.in_turn = false;
         *open.reason = None;
-        open.arm_deadline(now_ms);
+        open.arm_deadline(now_ms, durable_ms);
     }
 
     /// Closes the open command's book; the caller says how the command ended.
@@ -197,14 +223,21 @@ pub(crate) trait Commanded {
         self.open().assign(place);
         if let Place::Chosen { why, .. } = place {
             self.placed_because(why);
+            self.take_room(); // whoever chose has counted
         }
     }
 
-    /// What has an owner that takes no work shows so.
+    /// What has an owner that takes no work, or has no room for it, shows so.
     fn explain_wait(&mut self) {
+        let full = self.context().room.filter(|_| self.context().owner_ready && self.needs_room());
         let open = self.open();
         if let (true, Some(owner)) = (open.waits(), open.controller_id.as_deref()) {
-            *open.reason = Some(format!("controller {owner} takes no work now"));
+            *open.reason = Some(match full {
+                Some(Room { held, max: Some(max) }) => {
+                    format!("controller {owner} has no room now ({held} of {max} sessions)")
+                }
+                _ => format!("controller {owner} takes no work now"),
+            });
         }
     }
 
@@ -233,7 +266,13 @@ pub(crate) trait Commanded {
         if !open.waits() || open.controller_id.is_none() || !ready {
             return;
         }
-        if *open.attempt == 0 {
+        if !self.enters() {
+            let before = self.open().reason.clone();
+            self.explain_wait();
+            if *self.open().reason != before {
+                self.effects().push(Effect::Decide("waiting"));
+            }
+        } else if *self.open().attempt == 0 {
             self.effects().push(Effect::Decide("owner_ready"));
             self.redrive();
         } else {
@@ -247,7 +286,7 @@ pub(crate) trait Commanded {
         if self.open().next_attempt_ms.is_none_or(|at| at > now_ms) {
             return;
         }
-        if self.context().owner_ready || self.ends() {
+        if self.ends() || self.context().owner_ready && self.enters() {
             self.retry("retry");
         } else {
             let open = self.open();
@@ -279,13 +318,13 @@ pub(crate) trait Commanded {
 
     /// Silence. While the stream holds the command JetStream owns it; only then is it sent again.
     fn deadline(&mut self, held: bool) {
-        let now_ms = self.context().now_ms;
+        let (now_ms, durable_ms) = (self.context().now_ms, self.durable_ms());
         let mut open = self.open();
         if open.command_id.is_none() || open.deadline_ms.is_none_or(|at| at > now_ms) {
             return;
         }
         if held {
-            open.arm_deadline(now_ms);
+            open.arm_deadline(now_ms, durable_ms);
             return;
         }
         let core = *open.lane == Some(Lane::Core);

@@ -110,6 +110,9 @@ pub struct Session {
     pub failures: Vec<Attempt>,
     /// Shown as deleted, while its owner still owes the clean-up.
     pub debt: bool,
+    /// It holds one of its owner's places ([`crate::room`]).
+    #[serde(default)]
+    pub has_room: bool,
     /// Idle time after which it is hibernated, in seconds.
     pub idle_timeout_s: Option<i64>,
     /// Longest time that it may run without a break, in seconds.
@@ -130,6 +133,22 @@ pub struct Session {
 
 /// Names of the soft fields: neither logged nor folded.
 pub const SOFT: [&str; 6] = ["deadline_ms", "idle_ms", "last_activity_ms", "last_sign", "connections", "connected_ms"];
+
+impl Session {
+    /// Whether a row that does not say whether it holds room does: one of a version that did not write it down.
+    #[must_use]
+    pub const fn holds_room_as(status: SessionState) -> bool {
+        use SessionState as S;
+        matches!(status, S::Pending | S::Creating | S::Running | S::Hibernating | S::Waking | S::Deleting)
+    }
+
+    /// Whether it is to start, and waits for a place: on its owner, or anywhere.
+    #[must_use]
+    pub fn awaits_room(&self) -> bool {
+        let waits = self.command_id.is_some() && self.deadline_ms.is_none() && self.next_attempt_ms.is_none();
+        waits && self.desired == Desired::Running && !self.has_room
+    }
+}
 
 macro_rules! hard {
     ($($field:ident)*) => {
@@ -172,6 +191,6 @@ struct HardFacts<'a>(&'a Session);
 hard! {
     session_id status desired generation controller_id lane placement reason message phase url pod_name
     command_id command_verb attempt starts starter next_attempt_ms in_turn run_ms expires_ms awake_until_ms extended_s
-    extended_at_ms idle_warned_ms expiry_warned_ms seen_generation seen_epoch seen_seq failures debt idle_timeout_s
-    max_duration_s
+    extended_at_ms idle_warned_ms expiry_warned_ms seen_generation seen_epoch seen_seq failures debt has_room
+    idle_timeout_s max_duration_s
 }

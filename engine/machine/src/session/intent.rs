@@ -60,6 +60,7 @@ fn blank(session_id: Uuid, now_ms: i64) -> Session {
         seen_seq: 0,
         failures: Vec::new(),
         debt: false,
+        has_room: false,
         idle_timeout_s: None,
         max_duration_s: None,
         deadline_ms: None,

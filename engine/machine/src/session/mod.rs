@@ -14,7 +14,7 @@ mod timer;
 use streams::subject::Verb;
 use streams::wire::SessionState;
 
-use crate::command::{Commanded, Open, open};
+use crate::command::{Commanded, DEADLINE_MS, Open, open};
 use crate::{Context, placement::Place};
 
 pub use crate::command::{Attempt, Effect, Error, FailedAttempt, Source};
@@ -109,6 +109,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
     if step.session.reason.is_none() {
         step.explain_wait();
     }
+    step.settle_room();
     step.session.idle_ms = due(&step.session);
     Ok(Decision { session: step.session, effects: step.effects })
 }
@@ -170,6 +171,19 @@ impl Commanded for Step<'_> {
         self.session.placement = Some(why.to_owned());
     }
 
+    fn needs_room(&self) -> bool {
+        self.session.desired == Desired::Running && !self.session.has_room
+    }
+
+    fn take_room(&mut self) {
+        self.session.has_room |= self.session.desired == Desired::Running;
+    }
+
+    fn durable_ms(&self) -> i64 {
+        let start = self.session.desired == Desired::Running;
+        DEADLINE_MS + if start { self.context.readiness_ms } else { 0 }
+    }
+
     fn failed(&mut self) {
         if !self.session.debt {
             self.session.status = SessionState::Failed; // a debt is shown as deleted, and stays one
@@ -179,6 +193,17 @@ impl Commanded for Step<'_> {
 }
 
 impl Step<'_> {
+    /// What sleeps, is gone or was given up holds no room; what runs holds some, however it came to run.
+    fn settle_room(&mut self) {
+        let s = &mut self.session;
+        s.has_room = s.controller_id.is_some()
+            && match s.status {
+                SessionState::Hibernated | SessionState::Deleted | SessionState::Failed => false,
+                SessionState::Running => true,
+                _ => s.has_room,
+            };
+    }
+
     fn illegal(&self, asked: &'static str) -> Error {
         let state = self.session.status;
         Error::Illegal { what: "a session", state: state.as_str(), asked, allowed: allowed(state) }

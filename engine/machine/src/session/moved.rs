@@ -55,5 +55,6 @@ impl Step<'_> {
         (s.controller_id, s.lane, s.placement) = (None, None, None);
         (s.url, s.pod_name, s.phase, s.message) = (None, None, None, None);
         s.reason = None;
+        s.has_room = false;
     }
 }

@@ -1,6 +1,7 @@
 //! Random histories: whatever happens in whatever order, duplicated, late or lost, what is promised holds at every step.
 
 use machine::Lane;
+use machine::room::Room;
 use machine::session::{Desired, Effect, Event, SOFT, Session, decide};
 use proptest::prelude::*;
 use streams::wire::SessionState as S;
@@ -27,6 +28,8 @@ enum Step {
     },
     Lost,
     Owner(bool),
+    /// Others take all the room of the owner, or leave.
+    Full(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -39,6 +42,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(|held| Step::Silence { held }),
         1 => Just(Step::Lost),
         1 => any::<bool>().prop_map(Step::Owner),
+        1 => any::<bool>().prop_map(Step::Full),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -49,6 +53,7 @@ struct Run {
     fresh: u128,
     seq: i64,
     ready: bool,
+    full: bool,
     sent: Vec<Event>,
     open: Vec<Uuid>,
 }
@@ -80,6 +85,10 @@ impl Run {
             }
             Step::Silence { held } => Event::Deadline { held: *held },
             Step::Lost => Event::Lost,
+            Step::Full(full) => {
+                self.full = *full;
+                Event::OwnerReady
+            }
             Step::Owner(ready) => {
                 self.ready = *ready;
                 Event::OwnerReady
@@ -92,6 +101,7 @@ impl Run {
         self.fresh += 1;
         let mut context = at(self.now, self.fresh);
         context.owner_ready = self.ready;
+        context.room = Some(Room { held: u32::from(self.full), max: Some(1) });
         let Ok(decision) = decide(&self.session, &event, &context) else { return };
         for effect in &decision.effects {
             match effect {
@@ -126,6 +136,12 @@ impl Run {
             let visible = s.deadline_ms.is_some() || s.next_attempt_ms.is_some() || s.reason.is_some();
             assert!(visible, "after {event:?}: an open command waits for nothing that is shown: {s:?}");
         }
+        if s.desired == Desired::Running && (s.deadline_ms.is_some() || s.next_attempt_ms.is_some()) {
+            assert!(s.has_room, "after {event:?}: it is started without room");
+        }
+        if matches!(s.status, S::Hibernated | S::Deleted | S::Failed) {
+            assert!(!s.has_room, "after {event:?}: it holds room and does not run");
+        }
         if s.status == S::Deleted {
             assert_eq!(s.desired, Desired::Deleted);
             assert!(s.url.is_none());
@@ -154,7 +170,7 @@ fn logged(before: &Session, after: &Session) {
 fn start() -> Run {
     let session = created();
     let open = session.command_id.into_iter().collect();
-    Run { session, now: 0, fresh: 10_000, seq: 0, ready: true, sent: Vec::new(), open }
+    Run { session, now: 0, fresh: 10_000, seq: 0, ready: true, full: false, sent: Vec::new(), open }
 }
 
 proptest! {
@@ -182,6 +198,7 @@ proptest! {
         let mut run = start();
         steps.iter().for_each(|step| run.take(step));
         run.take(&Step::Owner(true));
+        run.take(&Step::Full(false));
         for _ in 0..40 {
             run.take(&Step::Time(400_000));
             let goal = run.session.desired.goal();

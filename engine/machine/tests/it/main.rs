@@ -8,5 +8,6 @@ mod diagram;
 mod histories;
 mod idleness;
 mod model;
+mod room;
 mod table;
 mod world;

@@ -1,6 +1,7 @@
 //! Facts, events and contexts for the tests.
 
 use machine::placement::Place;
+use machine::room::Room;
 use machine::session::{Decision, Event, Observation, Session, Source, create, decide};
 use machine::{Context, Lane};
 use streams::wire::{Failure, SessionState};
@@ -13,7 +14,15 @@ pub(crate) fn id(n: u128) -> Uuid {
 }
 
 pub(crate) fn at(now_ms: i64, fresh: u128) -> Context {
-    Context { now_ms, fresh_id: id(fresh), jitter: 0.0, owner_ready: true, retry_ms: i64::MIN }
+    Context {
+        now_ms,
+        fresh_id: id(fresh),
+        jitter: 0.0,
+        owner_ready: true,
+        retry_ms: i64::MIN,
+        room: Some(Room::UNBOUNDED),
+        readiness_ms: 0,
+    }
 }
 
 pub(crate) fn chosen(lane: Lane) -> Place {

@@ -33,12 +33,22 @@ impl Model for Bounded {
     }
 }
 
-const NONE: Budget =
-    Budget { intents: 0, engine_crashes: 0, worker_crashes: 0, failures: 0, duplicates: 0, losses: 0, engines: 2 };
+const NONE: Budget = Budget {
+    intents: 0,
+    engine_crashes: 0,
+    worker_crashes: 0,
+    failures: 0,
+    duplicates: 0,
+    losses: 0,
+    crowds: 0,
+    engines: 2,
+};
 
 /// The trouble that is walked through in whole, one mixture a line.
-const BOUNDS: [(&str, Budget); 8] = [
+const BOUNDS: [(&str, Budget); 10] = [
     ("two intents", Budget { intents: 2, ..NONE }),
+    ("two intents, a crowd", Budget { intents: 2, crowds: 1, engines: 1, ..NONE }),
+    ("a crowd, a failure, a crash", Budget { crowds: 1, failures: 1, engine_crashes: 1, engines: 1, ..NONE }),
     ("an intent, a failure", Budget { intents: 1, failures: 1, ..NONE }),
     ("an intent, an engine's crash", Budget { intents: 1, engine_crashes: 1, ..NONE }),
     ("one engine: an intent, a worker's crash", Budget { intents: 1, worker_crashes: 1, engines: 1, ..NONE }),

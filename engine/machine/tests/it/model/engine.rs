@@ -1,6 +1,7 @@
 //! The engine's side: one transaction of the writer, and the relay.
 
 use machine::placement::Place;
+use machine::room::Room;
 use machine::session::{Decision, Effect, Event, Observation, Source, create, decide};
 use machine::{Context, Lane};
 use streams::subject::Verb;
@@ -35,6 +36,7 @@ impl State {
             known: Vec::new(),
             replicas: Default::default(),
             worlds: [None, None],
+            full: false,
             made: 0,
             broken: None,
         };
@@ -45,7 +47,8 @@ impl State {
     /// One event in one transaction; what is illegal changes nothing.
     pub(super) fn happened(&mut self, event: &Event) {
         let now_ms = if matches!(event, Event::Tick | Event::Deadline { .. }) { DUE } else { 0 };
-        let context = Context { now_ms, ..at(0, u128::from(self.fresh) + 1) };
+        let room = Some(Room { held: u32::from(self.full), max: Some(1) });
+        let context = Context { now_ms, room, ..at(0, u128::from(self.fresh) + 1) };
         if let Ok(decision) = decide(&self.row.0, event, &context) {
             self.commit(decision);
         }

@@ -5,10 +5,26 @@ use proptest::sample::Index;
 
 use super::state::{Budget, State};
 
-const TROUBLE: Budget =
-    Budget { intents: 8, engine_crashes: 4, worker_crashes: 4, failures: 4, duplicates: 6, losses: 2, engines: 2 };
-const PEACE: Budget =
-    Budget { intents: 0, engine_crashes: 0, worker_crashes: 0, failures: 0, duplicates: 0, losses: 0, engines: 2 };
+const TROUBLE: Budget = Budget {
+    intents: 8,
+    engine_crashes: 4,
+    worker_crashes: 4,
+    failures: 4,
+    duplicates: 6,
+    losses: 2,
+    crowds: 3,
+    engines: 2,
+};
+const PEACE: Budget = Budget {
+    intents: 0,
+    engine_crashes: 0,
+    worker_crashes: 0,
+    failures: 0,
+    duplicates: 0,
+    losses: 0,
+    crowds: 0,
+    engines: 2,
+};
 /// Steps within which a world that is left in peace comes to rest.
 const PATIENCE: usize = 2_000;
 

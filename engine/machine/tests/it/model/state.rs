@@ -33,6 +33,8 @@ pub(super) struct Budget {
     pub(super) failures: u8,
     pub(super) duplicates: u8,
     pub(super) losses: u8,
+    /// How often others may take all the room that there is.
+    pub(super) crowds: u8,
     /// Engines that publish.
     pub(super) engines: u8,
 }
@@ -48,7 +50,7 @@ impl Hash for Facts {
         let s = &self.0;
         (s.status as u8, s.desired, s.generation, &s.controller_id, s.command_id, &s.command_verb).hash(hasher);
         (s.attempt, s.starts, s.starter, s.next_attempt_ms, s.deadline_ms, &s.reason).hash(hasher);
-        (s.seen_generation, s.seen_epoch, s.seen_seq, s.failures.len(), s.debt).hash(hasher);
+        (s.seen_generation, s.seen_epoch, s.seen_seq, s.failures.len(), s.debt, s.has_room).hash(hasher);
     }
 }
 
@@ -118,6 +120,8 @@ pub(super) struct State {
     pub(super) known: Vec<u32>,
     pub(super) replicas: [[Replica; 2]; 2],
     pub(super) worlds: [Option<Resource>; 2],
+    /// Others have all the room.
+    pub(super) full: bool,
     /// The newest generation that a driver made true.
     pub(super) made: i64,
     /// The first promise that a step broke.
@@ -164,6 +168,7 @@ impl State {
         let visible = s.deadline_ms.is_some() || s.next_attempt_ms.is_some() || s.reason.is_some();
         let on_the_way = self.commands.iter().all(|order| self.outbox.contains_key(&order.id));
         let deleted = s.desired == Desired::Deleted;
+        let starts = s.desired == Desired::Running && (s.deadline_ms.is_some() || s.next_attempt_ms.is_some());
         let rules = [
             (open == s.command_id.into_iter().collect::<Vec<_>>(), "the open command is the session's own"),
             (s.command_id.is_none() || visible, "an open command shows what it waits for"),
@@ -171,6 +176,8 @@ impl State {
             (!deleted || matches!(s.status, S::Deleting | S::Deleted | S::Failed), "what is to go is never alive"),
             (self.running() <= 1, "never two instances"),
             (self.outbox.values().all(|entry| !(entry.ended && entry.pending)), "what ended stays ended"),
+            (!starts || s.has_room, "nothing is started without room"),
+            (!s.has_room || s.controller_id.is_some(), "room is held on an owner"),
             (on_the_way, "what is on its way is a row of the outbox"),
             (s.failures.iter().all(|past| past.error.code != "no_report"), "a crash is not blamed on an attempt"),
         ];

@@ -1,5 +1,6 @@
 //! What may happen next, and what it does.
 
+use machine::placement::Place;
 use machine::session::Event;
 
 use super::controller::End;
@@ -40,6 +41,12 @@ pub(super) enum Step {
     Twice(usize),
     Retry,
     Silence,
+    /// Others take all the room.
+    Crowd,
+    /// They leave.
+    Leave,
+    /// Placement looks at what waits for its owner.
+    OwnerReady,
     /// The courier's store is gone.
     LoseStore,
     /// The engine finds that a row was published in an older store.
@@ -64,8 +71,12 @@ impl State {
     fn work(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         let s = &self.row.0;
-        if s.controller_id.is_none() && s.command_id.is_some() {
+        if s.controller_id.is_none() && s.command_id.is_some() && !self.full {
             steps.push(Step::Place(0));
+        }
+        steps.extend(self.full.then_some(Step::Leave));
+        if s.awaits_room() && s.controller_id.is_some() && !self.full {
+            steps.push(Step::OwnerReady);
         }
         for engine in 0..usize::from(self.budget.engines) {
             match &self.claimed[engine] {
@@ -127,7 +138,8 @@ impl State {
             steps.extend([Ask::Hibernate, Ask::Wake, Ask::Delete].map(Step::Ask));
         }
         if budget.engine_crashes > 0 {
-            steps.push(Step::Place(1)); // the other engine chose otherwise, at the same time or late
+            // the other engine chose otherwise, at the same time or late
+            steps.extend((!self.full).then_some(Step::Place(1)));
             let busy = (0..2).filter(|engine| self.claimed[*engine].is_some());
             steps.extend(busy.map(|engine| Step::Publish { engine, noted: false }));
         }
@@ -146,6 +158,9 @@ impl State {
         if budget.duplicates > 0 {
             steps.extend((0..self.reports.len()).map(|at| Step::Report { at, acknowledged: false }));
             steps.extend((0..self.reports.len()).map(Step::Twice));
+        }
+        if budget.crowds > 0 && !self.full {
+            steps.push(Step::Crowd);
         }
         if budget.losses > 0 {
             steps.push(Step::LoseStore);
@@ -192,6 +207,12 @@ impl State {
             }
             Step::Retry => self.happened(&Event::Tick),
             Step::Silence => self.happened(&Event::Deadline { held: false }),
+            Step::Crowd => {
+                self.budget.crowds -= 1;
+                self.full = true;
+            }
+            Step::Leave => self.full = false,
+            Step::OwnerReady => self.happened(&Event::OwnerReady),
             Step::LoseStore => self.lose_store(),
             Step::Lost => self.happened(&Event::Lost),
             Step::Tell(owner) => self.tell(owner),
@@ -202,6 +223,7 @@ impl State {
         self.budget.intents -= 1;
         let event = match ask {
             Ask::Hibernate => Event::Hibernate,
+            Ask::Wake if self.full => Event::Wake(Place::Wait("full".into())),
             Ask::Wake => Event::Wake(place(0)),
             Ask::Delete => Event::Delete { force: false },
         };

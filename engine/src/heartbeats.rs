@@ -106,7 +106,7 @@ impl Heartbeats {
 
     fn beat(message: async_nats::Message, intake: &Intake, unreadable: &Unreadable) -> Beat {
         match read(&message.payload) {
-            Ok(beat) => match intake.receive(beat, message.reply) {
+            Ok(beat) => match intake.receive(beat, message.payload, message.reply) {
                 Received::Waits => Beat::Received,
                 Received::Replaced => Beat::Replaced,
                 Received::Dropped => Beat::Dropped,
@@ -158,8 +158,7 @@ impl Heartbeats {
                     tracing::warn!(%error, controller.id = %one.beat.controller_id, "a heartbeat was refused");
                 }
                 Err(error @ Error::Unstorable(_)) => {
-                    let payload = serde_json::to_vec(&one.beat).unwrap_or_default();
-                    unreadable.receive(subject::HEARTBEAT, payload.into(), "unstorable", error.to_string());
+                    unreadable.receive(subject::HEARTBEAT, one.payload.clone(), "unstorable", error.to_string());
                 }
                 Err(error) => tracing::warn!(%error, "a heartbeat was not taken"),
             }

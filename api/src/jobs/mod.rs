@@ -230,7 +230,7 @@ impl Jobs {
     ///
     /// Goes through those that the filter means now, oldest first, each as if it had been discarded alone. Without `status`, the
     /// open ones. They stay as records, with the reason and who gave it. With `dry_run` it changes nothing.
-    #[oai(path = "/admin/dlq/discard", method = "post", operation_id = "discard_dead_letters")]
+    #[oai(path = "/admin/dlq/discard", method = "post", operation_id = "close_dead_letters")]
     async fn discard(&self, caller: Caller, body: Body<DiscardMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
     }

@@ -142,7 +142,8 @@ async fn a_report_that_could_not_be_read_is_corrected_with_its_difference_shown(
     let subject = "streamspace.session.status.noop.noop-1";
     link.jetstream.publish(subject, bad.to_string().into()).await?.await?;
     until("it is recorded", async || app.get("/api/v1/admin/dlq").await.json["items"] != json!([])).await;
-    let letter = app.get("/api/v1/admin/dlq").await.json["items"][0].clone();
+    let listed = app.get("/api/v1/admin/dlq").await.json["items"][0].clone();
+    let letter = app.get(&format!("/api/v1/admin/dlq/{}", listed["id"].as_str().unwrap())).await.json;
     let path = format!("/api/v1/admin/dlq/{}/edit", letter["id"].as_str().unwrap());
     let edit = |body: Value| app.post(&path, "application/json", body.to_string());
     let good = json!({ "event_id": bad["event_id"], "status": "running", "timestamp": "2026-01-01T00:00:00Z",

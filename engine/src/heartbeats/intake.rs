@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use streams::wire::Heartbeat;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -25,6 +26,8 @@ const REPLIES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) beat: Box<Heartbeat>,
+    /// As it came.
+    pub(super) payload: Bytes,
     pub(super) replies: Vec<async_nats::Subject>,
 }
 
@@ -74,8 +77,8 @@ impl Intake {
     }
 
     /// Takes in a beat; never waits.
-    pub(super) fn receive(&self, beat: Box<Heartbeat>, reply: Option<async_nats::Subject>) -> Received {
-        let received = self.state().receive(beat, reply);
+    pub(super) fn receive(&self, beat: Box<Heartbeat>, payload: Bytes, reply: Option<async_nats::Subject>) -> Received {
+        let received = self.state().receive(beat, payload, reply);
         if received == Received::Waits {
             self.arrived.notify_one();
         }
@@ -130,11 +133,11 @@ impl Registered {
 }
 
 impl State {
-    fn receive(&mut self, beat: Box<Heartbeat>, reply: Option<async_nats::Subject>) -> Received {
+    fn receive(&mut self, beat: Box<Heartbeat>, payload: Bytes, reply: Option<async_nats::Subject>) -> Received {
         let own = self.registered.get(&beat.controller_id).is_some_and(|known| known.sent(&beat));
         let key = Key { controller_id: beat.controller_id.clone(), own };
         if let Some(waiting) = self.waiting.get_mut(&key) {
-            waiting.beat = beat;
+            (waiting.beat, waiting.payload) = (beat, payload);
             waiting.replies.extend(reply);
             let excess = waiting.replies.len().saturating_sub(REPLIES);
             waiting.replies.drain(..excess);
@@ -144,7 +147,7 @@ impl State {
             return Received::Dropped;
         }
         if own { &mut self.own } else { &mut self.strangers }.push_back(key.clone());
-        self.waiting.insert(key, Waiting { beat, replies: reply.into_iter().collect() });
+        self.waiting.insert(key, Waiting { beat, payload, replies: reply.into_iter().collect() });
         Received::Waits
     }
 }
@@ -181,8 +184,8 @@ mod tests {
     #[test]
     fn a_newer_beat_takes_the_place_of_an_older_one_and_all_who_asked_are_answered() {
         let intake = knowing("host-1", None);
-        assert_eq!(intake.receive(beat("host-1", "1", None), Some("a".into())), Received::Waits);
-        assert_eq!(intake.receive(beat("host-1", "2", None), Some("b".into())), Received::Replaced);
+        assert_eq!(intake.receive(beat("host-1", "1", None), Bytes::new(), Some("a".into())), Received::Waits);
+        assert_eq!(intake.receive(beat("host-1", "2", None), Bytes::new(), Some("b".into())), Received::Replaced);
         let taken = intake.take();
         assert_eq!(versions(&taken), ["2"]);
         assert_eq!(taken[0].replies.len(), 2);
@@ -193,10 +196,10 @@ mod tests {
     fn twenty_thousand_made_up_ids_neither_fill_memory_nor_stand_before_a_known_controller() {
         let intake = knowing("host-1", None);
         let dropped = (0..20_000)
-            .filter(|n| intake.receive(beat(&format!("fake-{n}"), "x", None), None) == Received::Dropped)
+            .filter(|n| intake.receive(beat(&format!("fake-{n}"), "x", None), Bytes::new(), None) == Received::Dropped)
             .count();
         assert_eq!(dropped, 20_000 - STRANGERS);
-        assert_eq!(intake.receive(beat("host-1", "1", None), None), Received::Waits);
+        assert_eq!(intake.receive(beat("host-1", "1", None), Bytes::new(), None), Received::Waits);
         let taken = intake.take();
         assert_eq!(taken[0].beat.controller_id, "host-1");
         assert_eq!(taken.len(), 1 + STRANGERS_AT_ONCE);
@@ -206,9 +209,9 @@ mod tests {
     fn an_impostors_beat_never_takes_the_place_of_the_controllers_own() {
         let (world, other) = (Uuid::now_v7(), Uuid::now_v7());
         let intake = knowing("host-1", Some(world));
-        intake.receive(beat("host-1", "own", Some(world)), None);
-        intake.receive(beat("host-1", "other", Some(other)), None);
-        intake.receive(beat("host-1", "none", None), None);
+        intake.receive(beat("host-1", "own", Some(world)), Bytes::new(), None);
+        intake.receive(beat("host-1", "other", Some(other)), Bytes::new(), None);
+        intake.receive(beat("host-1", "none", None), Bytes::new(), None);
         assert!(intake.is_waiting("host-1"));
         assert_eq!(versions(&intake.take()), ["own", "none"]);
         assert!(!intake.is_waiting("host-1"));
@@ -218,7 +221,7 @@ mod tests {
     fn who_asks_again_and_again_is_answered_a_bounded_number_of_times() {
         let intake = knowing("host-1", None);
         for n in 0..1_000 {
-            let _ = intake.receive(beat("host-1", "1", None), Some(format!("r{n}").into()));
+            let _ = intake.receive(beat("host-1", "1", None), Bytes::new(), Some(format!("r{n}").into()));
         }
         assert_eq!(intake.take()[0].replies.len(), REPLIES);
     }

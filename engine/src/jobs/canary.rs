@@ -1,8 +1,7 @@
 //! What became of the items that a job let go first: a command has ended when its row of the log has; a message has ended when its
 //! stream does not hold it any more and all that was parked meanwhile is recorded.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use streams::topology::{self, SS_DLQ};
 use uuid::Uuid;
 
@@ -64,25 +63,8 @@ impl Runner {
             .filter(dead_letter::Column::Source.starts_with(source));
         Ok(match again.one(&self.parts.database.reader).await? {
             Some(letter) => ("failed".into(), Some(format!("{}: {}", letter.reason, letter.error))),
-            None if self.came_again(one.at_ms, &format!("dlq:{stream}:{sequence}:")).await? => {
-                ("failed".into(), Some("it failed again, as others have".into()))
-            }
             None => ("completed".into(), None),
         })
-    }
-
-    /// Whether a message was counted as what had come before.
-    async fn came_again(&self, at_ms: i64, source: &str) -> Result<bool, Error> {
-        let rows: Vec<Option<serde_json::Value>> = dead_letter::Entity::find()
-            .select_only()
-            .column(dead_letter::Column::Repeats)
-            .filter(Expr::cust("last_ms IS NOT NULL")) // literally as in the partial index
-            .filter(dead_letter::Column::LastMs.gte(at_ms))
-            .into_tuple()
-            .all(&self.parts.database.reader)
-            .await?;
-        let mut sources = rows.iter().flat_map(|repeats| writer::remembered(repeats.as_ref()));
-        Ok(sources.any(|counted| counted.starts_with(source)))
     }
 
     /// Whether every message of the dead-letter stream is a row.

@@ -19,6 +19,9 @@ use crate::store::dead_letter::{self, Column as C};
 /// Messages that a letter remembers to have counted: more than are looked at to tell whether any is missing.
 const REMEMBERED: usize = 64;
 
+/// The header of a parked message that has the id which it came with.
+const ORIGINAL_ID: &str = "Streamspace-Original-Nats-Msg-Id";
+
 /// Letters of one digest: the first to come, and those that came again.
 pub(super) struct Repeated {
     pub(super) first: NewDeadLetter,
@@ -40,7 +43,8 @@ fn digest(new: &NewDeadLetter) -> String {
     let sender = || Some(serde_json::from_slice::<Value>(&new.payload).ok()?.get("controller_id")?.to_string());
     let sender = Some(()).filter(|()| new.subject.starts_with(HEARTBEAT)).and_then(|()| sender());
     let mut hash = Sha256::new();
-    for part in [new.reason.as_bytes(), new.subject.as_bytes(), fingerprint(new).as_bytes()] {
+    let sent_again = sent_again(new);
+    for part in [new.reason.as_bytes(), new.subject.as_bytes(), fingerprint(new).as_bytes(), sent_again.as_bytes()] {
         hash.update(part);
         hash.update([0]);
     }
@@ -49,6 +53,15 @@ fn digest(new: &NewDeadLetter) -> String {
         None => hash.update(&new.payload),
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The id that a message went out under when a letter was replayed. What comes of it is a letter of its own: the one that was replayed
+/// may still be open, and is about to be closed.
+fn sent_again(new: &NewDeadLetter) -> String {
+    let headers = new.headers.as_array().into_iter().flatten();
+    let ids = headers.filter(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case(ORIGINAL_ID)));
+    let mut ids = ids.filter_map(|header| header[1].as_str());
+    ids.find(|id| id.starts_with("replay:") || id.starts_with("edit:")).unwrap_or_default().to_owned()
 }
 
 /// Puts together what is the same, in the order in which it came.
@@ -165,6 +178,14 @@ mod tests {
             letter("d", "streamspace.app.status", "{"),
         ]);
         assert_eq!(all.iter().map(|one| one.count).collect::<Vec<_>>(), [2, 1, 1]);
+    }
+
+    #[test]
+    fn what_a_replay_sent_is_no_repetition_of_the_letter_that_was_replayed() {
+        let first = letter("a", "streamspace.session.status", "{");
+        let headers = json!([[ORIGINAL_ID.to_lowercase(), "replay:1:2"]]);
+        let again = NewDeadLetter { source: "b".into(), headers, ..first.clone() };
+        assert_eq!(together(vec![first, again]).len(), 2);
     }
 
     #[test]

@@ -192,7 +192,7 @@ async fn the_doctor_asks_nothing_that_costs_what_exists() {
             if tx.get_database_backend() == DbBackend::Postgres {
                 tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.expect("set"); // the tables are small here
             }
-            let newest = statement.sql.contains("ORDER BY id DESC LIMIT"); // so many and no more
+            let newest = statement.sql.replace("\"event_log\".\"id\"", "id").contains("ORDER BY id DESC LIMIT"); // so many and no more
             let plan = plan(&tx, statement.clone()).await;
             assert!(newest || read_through(&plan).is_empty(), "{statement}\n{plan}");
         }

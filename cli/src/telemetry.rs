@@ -8,15 +8,19 @@
 //! answer to the thread's next event, too, and a line that was to be written, or a span of a trace, is lost.
 
 mod fields;
+mod outage;
+mod settings;
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -27,6 +31,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::args::{LogFormat, Role};
 use crate::failure::{Failure, Kind};
 use fields::Fields;
+use outage::Told;
+use settings::{Export, Settings};
 
 /// What a service logs unless RUST_LOG says otherwise, and the spans that it makes: libraries only speak when something is wrong.
 const SERVICE_LOGS: &str = "info,async_nats=warn,h2=warn,hyper=warn,opentelemetry=warn,poem=warn,sea_orm=warn,\
@@ -47,7 +53,9 @@ pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, 
     let propagators: Vec<Box<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync>> =
         vec![Box::new(TraceContextPropagator::new()), Box::new(BaggagePropagator::new())];
     opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
-    let provider = provider(name)?;
+    let settings = standard_settings()?;
+    let without_effect = settings.without_effect.join(", ");
+    let provider = provider(name, settings)?;
     opentelemetry::global::set_tracer_provider(provider.clone());
     // What a span says of itself is what its maker gave it: places in the code, threads and idle time cost more than the rest of it.
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("streamspace"));
@@ -60,6 +68,9 @@ pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, 
         false => logs.json().flatten_event(true).with_span_list(false).fmt_fields(Fields).boxed(),
     };
     tracing_subscriber::registry().with(recorded(wanted(SERVICE_LOGS)?)?).with(logs).with(traces).init();
+    if !without_effect.is_empty() {
+        tracing::warn!(variables = without_effect, "these variables change nothing: this program sends traces only");
+    }
     Ok(Telemetry(Some(provider)))
 }
 
@@ -90,23 +101,39 @@ fn most(targets: &Targets) -> Option<LevelFilter> {
     targets.iter().map(|(_, level)| level).chain(targets.default_level()).max()
 }
 
-fn provider(role: &str) -> Result<SdkTracerProvider, Failure> {
-    // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read by the builder; ours is the default behind them.
-    let mut resource = Resource::builder();
-    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-        resource = resource.with_service_name(format!("streamspace-{role}"));
-    }
-    let builder = SdkTracerProvider::builder().with_resource(resource.build());
-    let asked = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-    if !asked.into_iter().any(|name| std::env::var(name).is_ok_and(|value| !value.is_empty())) {
-        return Ok(builder.build());
-    }
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().build();
-    let exporter = exporter.map_err(|e| {
-        Failure::because(Kind::Usage, "OTEL_EXPORTER_OTLP_ENDPOINT", &e)
-            .hint("an address such as http://localhost:4317")
+/// The variables of OpenTelemetry; all that is wrong with them at once.
+fn standard_settings() -> Result<Settings, Failure> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    settings::read(|name| std::env::var(name).ok(), names).map_err(|mistakes| {
+        Failure::usage(mistakes.join("; ")).hint("the variables named here, or OTEL_SDK_DISABLED=true")
+    })
+}
+
+fn provider(role: &str, settings: Settings) -> Result<SdkTracerProvider, Failure> {
+    // the attributes of OTEL_RESOURCE_ATTRIBUTES and the sampler are read by the builders
+    let name = settings.service_name.unwrap_or_else(|| format!("streamspace-{role}"));
+    let resource = Resource::builder().with_service_name(name).build();
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    let Some(export) = settings.export else { return Ok(builder.build()) };
+    let endpoint = export.endpoint.clone();
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint.clone());
+    let exporter = if endpoint.starts_with("https://") { exporter.with_tls_config(tls(export)) } else { exporter };
+    let exporter = exporter.build().map_err(|e| {
+        Failure::because(Kind::Usage, &format!("traces cannot be sent to {endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)"), &e)
     })?;
-    Ok(builder.with_batch_exporter(exporter).build())
+    Ok(builder.with_batch_exporter(Told::new(exporter, endpoint)).build())
+}
+
+/// Whom an `https` collector is trusted by: the certificates that were given, else those of the system.
+fn tls(export: Export) -> ClientTlsConfig {
+    let config = match export.certificate {
+        Some(certificates) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates)),
+        None => ClientTlsConfig::new().with_enabled_roots(),
+    };
+    match export.client {
+        Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
+        None => config,
+    }
 }
 
 impl Telemetry {
@@ -115,7 +142,7 @@ impl Telemetry {
         let Some(provider) = self.0 else { return };
         let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH)).await;
         if let Ok(Err(error)) = flushed {
-            tracing::debug!(%error, "the last spans were not sent");
+            tracing::warn!(%error, "the last spans were not sent");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! One trip is one trace, from the HTTP request to the projection, across processes: a real OTLP receiver gets it whole.
+//! One trip is one trace, from the HTTP request to the projection, across processes: a real OTLP receiver gets it whole. And what
+//! becomes of traces that cannot be sent, or are not to be.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,12 @@ use anyhow::{Context, ensure};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use tempfile::tempdir;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::dev::Dev;
+use crate::program::{program, said, until};
 
 /// How long spans may take to be exported.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -34,14 +38,19 @@ impl TraceService for Receives {
 
 /// A receiver on a free port, in a thread of its own, and what it receives.
 fn receiver() -> anyhow::Result<(String, Receiver<Span>)> {
+    let (address, receive) = receiver_with(Server::builder())?;
+    Ok((format!("http://{address}"), receive))
+}
+
+fn receiver_with(mut server: Server) -> anyhow::Result<(SocketAddr, Receiver<Span>)> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let (send, receive) = channel();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     std::thread::spawn(move || {
-        let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(Receives(send)));
+        let server = server.add_service(TraceServiceServer::new(Receives(send)));
         let _ = runtime.block_on(server.serve(address)); // ends with the test's process
     });
-    Ok((format!("http://{address}"), receive))
+    Ok((address, receive))
 }
 
 #[test]
@@ -78,4 +87,62 @@ fn connected(trace: &[&Span]) -> anyhow::Result<()> {
     }
     ensure!(at.name.contains("POST"), "the projection's ancestors end at {:?}", at.name);
     Ok(())
+}
+
+/// A certificate for `localhost` that signed itself, and its key: for this test only, and good for a hundred years.
+const CERTIFICATE: &str = include_str!("tls/localhost.pem");
+const KEY: &str = include_str!("tls/localhost.key");
+
+#[test]
+fn a_collector_behind_tls_gets_traces_when_its_certificate_is_trusted() -> anyhow::Result<()> {
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(CERTIFICATE, KEY));
+    // whoever uses TLS chooses its provider; the program under test does so in its own process
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (address, spans) = receiver_with(Server::builder().tls_config(tls)?)?;
+    let mut dev = Dev::new()?;
+    let trusted = dev.folder.path().join("ca.pem");
+    std::fs::write(&trusted, CERTIFICATE)?;
+    let endpoint = format!("https://localhost:{}", address.port());
+    dev.start_with(&[
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &trusted.to_string_lossy()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+    ])?;
+    dev.ask(&["session", "list"])?;
+    spans.recv_timeout(PATIENCE).context("a span over TLS")?;
+    Ok(())
+}
+
+#[test]
+fn lost_traces_are_told_once_and_not_for_each_batch() -> anyhow::Result<()> {
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?; // closed again at once
+    let mut dev = Dev::new()?;
+    let endpoint = format!("http://{nobody}");
+    let delay = ("OTEL_BSP_SCHEDULE_DELAY", "50");
+    dev.start_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), delay, ("OTEL_METRICS_EXPORTER", "otlp")])?;
+    let log = || Ok::<_, anyhow::Error>(std::fs::read_to_string(dev.folder.path().join("err"))?);
+    let lines = || Ok::<_, anyhow::Error>(log()?.lines().filter(|line| line.contains("traces are lost")).count());
+    until("it is told", || {
+        dev.ask(&["session", "list"])?;
+        Ok(lines()? > 0)
+    })?;
+    for _ in 0..10 {
+        dev.ask(&["session", "list"])?; // many a batch
+    }
+    let log = log()?;
+    // one line of each process: dev, and its controller, whose lines are passed on
+    ensure!(lines()? <= 2 && log.contains(&endpoint), "{log}");
+    ensure!(log.contains("OTEL_METRICS_EXPORTER") && !log.contains("ExportError"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_done_with_traces_is_refused_at_the_start_by_the_names_of_the_variables() -> anyhow::Result<()> {
+    let folder = tempdir()?;
+    let mut dev = program(folder.path(), &["dev"]);
+    dev.env("OTEL_TRACES_EXPORTER", "zipkin").env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    dev.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318").env("OTEL_TRACES_SAMPLER", "xray");
+    let parts =
+        ["OTEL_TRACES_EXPORTER=\"zipkin\"", "OTEL_EXPORTER_OTLP_PROTOCOL=\"http/protobuf\"", "OTEL_TRACES_SAMPLER"];
+    said(dev.output()?)?.refuses(2, &parts)
 }

@@ -20,9 +20,20 @@ pub(super) fn write(options: &ServerOptions, port: u16) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The server reads JSON strings as its own.
+/// A text as the server's own language has it. Unquoted, `12345` is a number, `$x` a variable and `a b` two words; and the escapes of
+/// its strings are not those of JSON. So each byte that is more than a letter is written as an escape.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    use std::fmt::Write as _;
+    let mut quoted = String::from('"');
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            quoted.push(char::from(byte));
+        } else {
+            let _ = write!(quoted, "\\x{byte:02x}"); // to a text it cannot fail
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn text(options: &ServerOptions, port: u16) -> String {

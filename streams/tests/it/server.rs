@@ -31,6 +31,20 @@ async fn a_started_server_serves_and_stops_when_told() {
 }
 
 #[tokio::test]
+async fn a_password_and_a_folder_may_be_any_text() {
+    for text in ["12345", "$x", "a b", "\"\\'#{}\u{1}\u{8}\n\té", "true", "5Mi", "$2a"] {
+        let folder = tempfile::tempdir().unwrap();
+        let store_dir = folder.path().join(text.replace(|c: char| c.is_control(), "-"));
+        let (user, password) = (text.to_owned(), Secret::new(text));
+        let options = ServerOptions { store_dir, user, password, ..options(folder.path()).await };
+        let mut server = Server::start(options).await.unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        let other = streams::connect::Config { password: Some(Secret::new("another")), ..server.client("test") };
+        assert!(streams::connect::connect(&other).await.is_err(), "{text:?}: any password will do");
+        server.kill().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named() {
     let nats = nats().await;
     let port = nats.config("x").url.rsplit(':').next().unwrap().parse().unwrap();

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::auth::{Principal, Scope};
 use crate::problem::{Kind, Problem, database};
 use crate::routes::{PREFIX, Route};
+use crate::schema;
 
 /// Who may use an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub(crate) async fn permit(
 /// Fails closed: what is not understood here, the operation does not get to see.
 async fn owns(engine: &Engine, principal: &Principal, id: Option<&str>) -> Result<(), Problem> {
     let id = percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy();
-    let id: Uuid = id.parse().map_err(|error: uuid::Error| Problem::placeholder("id", error.to_string()))?;
+    let id: Uuid = id.parse().map_err(|_| Problem::placeholder("id", schema::UUID_RULE))?;
     let row = queries::session(engine.reader(), id).await.map_err(database)?;
     let own = row.is_some_and(|row| row.user_id == principal.name);
     if own { Ok(()) } else { Err(Problem::not_found("session", id)) }

@@ -60,7 +60,16 @@ fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if !mistakes.is_empty() {
         return Err(Problem::invalid(mistakes));
     }
-    serde_json::from_slice(bytes).map_err(|error| Problem::new(Kind::InvalidFields, error.to_string()))
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, why) = (error.path().to_string(), error.inner().to_string());
+        let why = why.split(" at line ").next().unwrap_or_default().to_owned();
+        if path == "." {
+            Problem::new(Kind::InvalidFields, why)
+        } else {
+            Problem::field(&path, why, "see /docs for what it may be")
+        }
+    })
 }
 
 /// Any JSON.

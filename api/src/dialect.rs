@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::schema;
+
 /// The same document in OpenAPI 3.1.
 pub(crate) fn modern(mut document: Value) -> Value {
     document["openapi"] = json!("3.1.0");
@@ -90,12 +92,10 @@ fn nullable(schema: &mut Value) {
 
 /// 3.1 has `format` for people only: the bounds of the integers are written out.
 fn whole_bounds(schema: &mut Map<String, Value>) {
-    let bounds = match schema.get("format").and_then(Value::as_str) {
-        Some("uint16") => (json!(0), json!(u16::MAX)),
-        Some("uint32") => (json!(0), json!(u32::MAX)),
-        Some("int32") => (json!(i32::MIN), json!(i32::MAX)),
-        _ => return,
-    };
+    let bounds = schema.get("format").and_then(Value::as_str).and_then(schema::bounds);
+    let Some((least, most)) = bounds else { return };
+    let written = |bound: i128| i64::try_from(bound).map_or_else(|_| json!(bound as u64), |bound| json!(bound));
+    let bounds = (written(least), written(most));
     // the framework writes every bound as a fraction
     for (name, bound) in [("minimum", bounds.0), ("maximum", bounds.1)] {
         let given = schema.get(name).and_then(Value::as_f64).map(|given| json!(given as i64));

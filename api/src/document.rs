@@ -10,6 +10,7 @@ use poem::http::Method;
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::applications::Applications;
@@ -72,11 +73,11 @@ pub(crate) type Apis = (
     Live,
 );
 
-/// All operations, of this engine.
-pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live) -> Apis {
+/// All operations, of this engine; nothing waits on once `stopping` fires.
+pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live, stopping: CancellationToken) -> Apis {
     let engine = || engine.clone();
     (
-        Sessions::new(engine(), config.max_waiting),
+        Sessions::new(engine(), config.max_waiting, stopping),
         Events(engine()),
         Fates(engine()),
         Templates(engine()),

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use engine::attempts::{Tried, attempts};
 use engine::events::EventFilter;
 use engine::store::{event, session};
@@ -18,6 +17,7 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::json::Json;
+use crate::moment::Moment;
 use crate::problem::{Listing, Lookup, Problem, Refused, database};
 use crate::texts::Subject;
 use crate::timestamp::Timestamp;
@@ -192,10 +192,10 @@ impl Events {
         status: Query<Option<Status>>,
         /// Those about this, as `session:<id>`.
         entity: Query<Option<String>>,
-        /// Those written then (RFC 3339) or later.
-        since: Query<Option<DateTime<Utc>>>,
-        /// Those written before then (RFC 3339).
-        until: Query<Option<DateTime<Utc>>>,
+        /// Those written then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+        since: Query<Option<Moment>>,
+        /// Those written before then, written alike.
+        until: Query<Option<Moment>>,
         /// Items on a page: 1 to 200, 50 unless given.
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
@@ -206,10 +206,12 @@ impl Events {
             kind: kind.map(|kind| format!("{kind:?}").to_lowercase()),
             status: status.map(|status| format!("{status:?}").to_lowercase()),
             entity: entity.0,
-            since_ms: since.map(|at| at.timestamp_millis()),
-            until_ms: until.map(|at| at.timestamp_millis()),
+            since_ms: since.map(Moment::ms),
+            until_ms: until.map(Moment::ms),
         };
-        let wanted = Wanted::<i64>::new("all events", &filter, limit.0, cursor.as_deref())?;
+        let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
+        let named = EventFilter { since_ms, until_ms, ..filter.clone() };
+        let wanted = Wanted::<i64>::new("all events", &named, limit.0, cursor.as_deref())?;
         let rows = engine::events::page(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
         Ok(Json(wanted.page(rows.map_err(database)?, |row| row.id, Into::into)))
     }

@@ -18,6 +18,7 @@ use crate::Config;
 use crate::access;
 use crate::auth::{self, Principal, Token};
 use crate::body::Limits;
+use crate::cors::Cors;
 use crate::document::Apis;
 use crate::problem::{self, Kind, Problem};
 use crate::rate::{Left, Rate};
@@ -40,6 +41,7 @@ pub(crate) struct Gate {
     routes: Arc<Routes>,
     admin: Token,
     rate: Rate,
+    cors: Cors,
     limits: Limits,
 }
 
@@ -50,6 +52,7 @@ impl Gate {
             routes: Arc::new(Routes::of::<Apis>()),
             admin: Token::new(&config.admin_token),
             rate: Rate::new(config),
+            cors: Cors::new(&config.cors_origins),
             limits: Limits {
                 body: config.max_body_bytes,
                 templates: config.max_template_bytes,
@@ -64,6 +67,10 @@ impl Gate {
         next: Arc<E>,
         request: Request,
     ) -> poem::Result<Response> {
+        if let Some(response) = self.cors.preflight(&request) {
+            return Ok(response);
+        }
+        let origin = self.cors.origin(&request);
         let (started, id, method) = (Instant::now(), Uuid::now_v7(), request.method().clone());
         let route = self.routes.find(request.uri().path());
         let name = route.map_or("unknown", |route| route.path.as_str());
@@ -73,6 +80,7 @@ impl Gate {
         if let Ok(id) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
+        self.cors.tell(origin, response.headers_mut());
         let status = response.status().as_u16();
         span.record("http.status", status);
         let ms = started.elapsed().as_secs_f64() * 1000.0;

@@ -8,6 +8,7 @@ mod applications;
 mod auth;
 mod body;
 mod controllers;
+mod cors;
 mod cursor;
 mod dead_letters;
 mod deprecation;
@@ -24,6 +25,7 @@ pub mod intake;
 mod jobs;
 mod json;
 mod manifests;
+mod moment;
 mod operators;
 mod outside;
 mod platforms;
@@ -52,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 use served::Document;
 
+pub use cors::{BadOrigin, Origin};
 pub use document::document;
 pub use ipnet::IpNet;
 pub use streams::connect::Secret;
@@ -75,6 +78,8 @@ pub struct Config {
     pub address_burst: u32,
     /// Proxies whose `X-Forwarded-For` is believed; nobody's unless given.
     pub trusted_proxies: Vec<IpNet>,
+    /// Pages of other origins that may use the API from a browser (CORS); none unless given.
+    pub cors_origins: Vec<Origin>,
     /// What connections may hold, and how long they may take.
     pub sockets: Sockets,
     /// Watchers of the live feed at a time; beyond it they are told to come back, or to ask another server.
@@ -146,6 +151,7 @@ impl Config {
             address_requests_per_second: 1_000,
             address_burst: 4_000,
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
             sockets: Sockets::default(),
             max_watchers: 5_000,
             max_waiting: 256,
@@ -166,7 +172,8 @@ pub enum Error {
 }
 
 /// Serves over HTTP and NATS until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are
-/// told at once where to go on, so that they do so at another server.
+/// told at once where to go on, so that they do so at another server; requests that wait for a session (`?wait=`) are answered at
+/// once with where it stands.
 ///
 /// # Errors
 /// [`Error`].
@@ -183,7 +190,7 @@ pub async fn serve(
     let seats = config.max_watchers.min(sockets.connections - sockets.connections / 4); // others come in beside watchers
     let live = feed::Live::new(engine.clone(), seats, cancel.clone());
     let (client, tasks) = (engine.link().client.clone(), engine.tasks().clone());
-    let router = Arc::new(routed(config.clone(), engine, live.clone()));
+    let router = Arc::new(routed(config.clone(), engine, live.clone(), cancel.clone()));
     let ended = cancel.child_token();
     let served = router.clone();
     let intake = tasks.spawn("intake", Role::Supporting, &ended, move |task| {
@@ -198,12 +205,18 @@ pub async fn serve(
 
 /// Everything that is served, as one endpoint.
 pub fn router(config: Config, engine: Arc<Engine>) -> impl Endpoint<Output = Response> + 'static {
-    let live = feed::Live::new(engine.clone(), config.max_watchers, CancellationToken::new());
-    routed(config, engine, live)
+    let never = CancellationToken::new();
+    let live = feed::Live::new(engine.clone(), config.max_watchers, never.clone());
+    routed(config, engine, live, never)
 }
 
-fn routed(config: Config, engine: Arc<Engine>, live: feed::Live) -> impl Endpoint<Output = Response> + 'static {
-    let service = document::service(document::apis(&engine, &config, live), &config.version);
+fn routed(
+    config: Config,
+    engine: Arc<Engine>,
+    live: feed::Live,
+    stopping: CancellationToken,
+) -> impl Endpoint<Output = Response> + 'static {
+    let service = document::service(document::apis(&engine, &config, live, stopping), &config.version);
     let document = document::document(&config.version);
     let gate = gate::Gate::new(&config, engine.clone());
     let route = Route::new()

@@ -61,14 +61,8 @@ impl<'a> ApiExtractor<'a> for Manifests {
 }
 
 fn from_json(bytes: &[u8]) -> Result<Manifest, Problem> {
-    let value = body::json(bytes)?;
-    if !value.is_object() {
-        return Err(Problem::invalid(vec![mistake("manifest".into(), "must be an object".into())]));
-    }
-    let manifest: Manifest = serde_json::from_value(value)
-        .map_err(|error| Problem::invalid(vec![mistake("manifest".into(), error.to_string())]))?;
-    manifest.check().map_err(|error| Problem::invalid(vec![placed(&error, None)]))?;
-    Ok(manifest)
+    let document = body::json(bytes)?;
+    Manifest::from_json(document).map_err(|error| Problem::invalid(vec![placed(&error, None)]))
 }
 
 fn from_yaml(bytes: &[u8]) -> Result<Vec<Manifest>, Problem> {

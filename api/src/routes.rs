@@ -6,7 +6,7 @@
 
 use poem::http::Method;
 use poem_openapi::OpenApi;
-use poem_openapi::registry::{MetaOperation, MetaParamIn};
+use poem_openapi::registry::{MetaOperation, MetaParamIn, MetaSchemaRef};
 
 /// Where the resources live.
 pub(crate) const PREFIX: &str = "/api/v1";
@@ -40,6 +40,8 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// Its name in the API document; what is served besides has none.
     pub(crate) id: Option<&'static str>,
+    /// What each parameter must be, by its name, wherever it stands.
+    parameters: Vec<(String, MetaSchemaRef)>,
     /// `None`: any parameter is let through.
     pub(crate) query: Option<Vec<String>>,
     /// The `operationId`, where the operation is deprecated.
@@ -80,6 +82,12 @@ impl Route {
         self.operation(method)?.deprecated
     }
 
+    /// What a parameter of this name must be: the operations of a path agree about it.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&MetaSchemaRef> {
+        let mut all = self.operations.iter().flat_map(|operation| &operation.parameters);
+        all.find(|(known, _)| known == name).map(|(_, schema)| schema)
+    }
+
     /// The name of the nth placeholder.
     pub(crate) fn placeholder(&self, n: usize) -> Option<&str> {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).nth(n)
@@ -110,8 +118,15 @@ pub(crate) struct Routes(Vec<Route>);
 impl Routes {
     /// Those of an API, and what is served besides.
     pub(crate) fn of<A: OpenApi>() -> Self {
-        let get =
-            || Operation { method: Method::GET, id: None, query: None, deprecated: None, body: false, streams: false };
+        let get = || Operation {
+            method: Method::GET,
+            id: None,
+            parameters: Vec::new(),
+            query: None,
+            deprecated: None,
+            body: false,
+            streams: false,
+        };
         let outside = OUTSIDE.iter().map(|path| Route::new((*path).to_owned(), vec![get()]));
         let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| {
             let operations = path.operations.into_iter().map(operation).collect();
@@ -141,6 +156,7 @@ impl Routes {
 }
 
 fn operation(meta: MetaOperation) -> Operation {
+    let parameters = meta.params.iter().map(|param| (param.name.clone(), param.schema.clone())).collect();
     let query = meta.params.into_iter().filter(|param| param.in_type == MetaParamIn::Query);
     let mut contents = meta.responses.responses.iter().flat_map(|response| &response.content);
     let streams = contents.any(|content| content.content_type == "text/event-stream")
@@ -148,6 +164,7 @@ fn operation(meta: MetaOperation) -> Operation {
     Operation {
         method: meta.method,
         id: meta.operation_id,
+        parameters,
         query: Some(query.map(|param| param.name).collect()),
         deprecated: meta.operation_id.filter(|_| meta.deprecated),
         body: meta.request.is_some(),

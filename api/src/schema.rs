@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::document::Apis;
 
+/// What an id has to be, where one cannot be read.
+pub(crate) const UUID_RULE: &str = "must be a UUID, such as 0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17";
+
 /// The schemas of the document. They are described once, because every body is held against its own.
 static SCHEMAS: LazyLock<Registry> = LazyLock::new(|| {
     let mut registry = Registry::new();
@@ -24,6 +27,51 @@ pub(crate) fn mistakes<T: Type>(value: &Value) -> Vec<FieldError> {
     let mut check = Check { registry: &SCHEMAS, mistakes: Vec::new() };
     check.value(value, &T::schema_ref(), "");
     check.mistakes
+}
+
+/// What a value must be, in a sentence, where the schema says all of it: a choice, yes or no, a whole number, an id.
+pub(crate) fn sentence(schema: &MetaSchemaRef) -> Option<String> {
+    let schema = match schema {
+        MetaSchemaRef::Inline(schema) => schema,
+        MetaSchemaRef::Reference(name) => SCHEMAS.schemas.get(name)?,
+    };
+    let inner = schema.all_of.first().filter(|_| schema.ty.is_empty());
+    if let Some(inner) = inner {
+        return sentence(inner);
+    }
+    let choices: Vec<&str> = schema.enum_items.iter().filter_map(Value::as_str).collect();
+    match (schema.ty, schema.format) {
+        ("string", _) if !choices.is_empty() => Some(format!("must be one of {}", choices.join(", "))),
+        ("string", Some("uuid")) => Some(UUID_RULE.into()),
+        ("boolean", _) => Some("must be true or false".into()),
+        ("integer", _) => {
+            let (least, most) = whole(schema)?;
+            Some(format!("must be a whole number from {least} to {most}"))
+        }
+        _ => None,
+    }
+}
+
+/// The least and the greatest integer of a schema: those that it names, within those of its format.
+fn whole(schema: &MetaSchema) -> Option<(i128, i128)> {
+    let (least, most) = bounds(schema.format?)?;
+    let least = schema.minimum.map_or(least, |minimum| minimum as i128);
+    Some((least, schema.maximum.map_or(most, |maximum| maximum as i128)))
+}
+
+/// The bounds of a format of integers.
+pub(crate) fn bounds(format: &str) -> Option<(i128, i128)> {
+    Some(match format {
+        "uint8" => (0, u8::MAX.into()),
+        "uint16" => (0, u16::MAX.into()),
+        "uint32" => (0, u32::MAX.into()),
+        "uint64" => (0, u64::MAX.into()),
+        "int8" => (i8::MIN.into(), i8::MAX.into()),
+        "int16" => (i16::MIN.into(), i16::MAX.into()),
+        "int32" => (i32::MIN.into(), i32::MAX.into()),
+        "int64" => (i64::MIN.into(), i64::MAX.into()),
+        _ => return None,
+    })
 }
 
 struct Check<'a> {
@@ -61,7 +109,13 @@ impl Check<'_> {
                 self.add(path, format!("{text:?} is not a choice"), format!("write one of {}", known.join(", ")));
             }
             ("", _) | ("string", Value::String(_)) | ("boolean", Value::Bool(_)) => {}
-            ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {}
+            ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                let number = number.as_i128().unwrap_or_default();
+                if let Some((least, most)) = whole(schema).filter(|(least, most)| !(*least..=*most).contains(&number)) {
+                    let rule = format!("must be from {least} to {most}, not {number}");
+                    self.add(path, rule, "write a number within these bounds, or leave it out".into());
+                }
+            }
             (wanted, _) => {
                 let rule = format!("must be {}, not {}", article(wanted), kind(value));
                 self.add(path, rule, format!("write it as {}", sample(wanted)));

@@ -13,6 +13,7 @@ mod files;
 mod host;
 mod limits;
 mod migrate;
+mod misplaced;
 mod output;
 mod scratchpad;
 mod serve;
@@ -24,7 +25,7 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Cli, Command};
 use client::Asker;
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     // First of all: two parts of the process that chose a provider each would panic at the first connection.
     let chosen = rustls::crypto::ring::default_provider().install_default();
     drop(chosen); // it only fails where one is installed already
-    let cli = Cli::parse();
+    let cli = misplaced::parse();
     let screen = Screen::from(cli.looks);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -25,7 +25,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 36] = [
+const OURS: [&str; 37] = [
     "address_rate_burst",
     "address_rate_limit",
     "admin_token",
@@ -35,6 +35,7 @@ const OURS: [&str; 36] = [
     "commands_max_messages",
     "connections_max",
     "connections_per_address_max",
+    "cors_origins",
     "data_dir",
     "dead_letters_max_bytes",
     "dead_letters_max_messages",

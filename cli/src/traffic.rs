@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Proxies whose X-Forwarded-For is believed, as 10.0.0.0/8,::1; nobody's unless given
     #[arg(long, value_name = "NETWORKS")]
     trusted_proxies: Option<String>,
+    /// Web pages that may use the API, by their origins, as https://ui.example.org,http://localhost:5173; none unless given
+    #[arg(long, value_name = "ORIGINS")]
+    cors_origins: Option<String>,
     /// Connections at a time, as far as file descriptors allow; the longest idle makes room [default: 10000]
     #[arg(long, value_name = "COUNT")]
     connections_max: Option<String>,
@@ -32,13 +35,14 @@ pub(crate) struct Args {
 
 impl Args {
     /// As a layer of settings.
-    pub(crate) fn flags(self) -> [Flag; 7] {
+    pub(crate) fn flags(self) -> [Flag; 8] {
         [
             ("rate_limit", self.rate_limit),
             ("rate_burst", self.rate_burst),
             ("address_rate_limit", self.address_rate_limit),
             ("address_rate_burst", self.address_rate_burst),
             ("trusted_proxies", self.trusted_proxies),
+            ("cors_origins", self.cors_origins),
             ("connections_max", self.connections_max),
             ("connections_per_address_max", self.connections_per_address_max),
         ]
@@ -51,6 +55,7 @@ pub(crate) struct ApiLimits {
     rate: (Option<u32>, Option<u32>),
     address_rate: (Option<u32>, Option<u32>),
     trusted_proxies: Vec<api::IpNet>,
+    cors_origins: Vec<api::Origin>,
     connections: Option<usize>,
     per_address: Option<usize>,
     watchers: Option<usize>,
@@ -62,6 +67,7 @@ impl ApiLimits {
             rate: (settings.optional("rate_limit"), settings.optional("rate_burst")),
             address_rate: (settings.optional("address_rate_limit"), settings.optional("address_rate_burst")),
             trusted_proxies: settings.read("trusted_proxies", networks).unwrap_or_default(),
+            cors_origins: settings.read("cors_origins", origins).unwrap_or_default(),
             connections: settings.read("connections_max", count),
             per_address: settings.read("connections_per_address_max", count),
             watchers: settings.optional("feed_watchers_max"),
@@ -76,6 +82,7 @@ impl ApiLimits {
         set(&mut config.address_requests_per_second, self.address_rate.0);
         set(&mut config.address_burst, self.address_rate.1);
         config.trusted_proxies = self.trusted_proxies;
+        config.cors_origins = self.cors_origins;
         config.max_watchers = self.watchers.unwrap_or(config.max_watchers);
         let mut sockets = config.sockets;
         sockets.connections = self.connections.unwrap_or(sockets.connections);
@@ -101,6 +108,12 @@ fn networks(text: &str) -> Result<Vec<api::IpNet>, String> {
         part.parse().or_else(|_| address()).map_err(|_| format!("{part:?} is no network such as 10.0.0.0/8"))
     };
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+}
+
+/// Origins of web pages, separated by commas.
+fn origins(text: &str) -> Result<Vec<api::Origin>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|bad: api::BadOrigin| bad.to_string())).collect()
 }
 
 /// Files and sockets that this process may have open: as many as it is allowed to ask for, and no more than it can use.

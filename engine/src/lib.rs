@@ -70,8 +70,10 @@ pub use amendment::{AmendSession, Amendment};
 pub use applications::InstallApplication;
 pub use courier::{Error, Rebuilt};
 pub use dead_letters::MOST_OPEN as OPEN_LETTERS;
+pub use migrations::{Class, class};
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
+pub use sea_orm::DbErr;
 pub use watched::{News, Watch};
 pub use writer::Error as WriteError;
 

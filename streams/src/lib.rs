@@ -11,6 +11,7 @@ pub mod crash;
 pub mod duration;
 pub mod ids;
 pub mod metrics;
+pub mod moment;
 pub mod parking;
 pub mod publisher;
 mod puller;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use engine::Engine;
 use engine::causes::{self, Cause as Row, Place};
 use engine::queries::LetterFilter;
@@ -16,6 +15,7 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::json::Json;
+use crate::moment::Moment;
 use crate::problem::{Listing, Refused, database};
 use crate::texts::{Search, Subject};
 use crate::timestamp::Timestamp;
@@ -100,10 +100,10 @@ impl Causes {
         fingerprint: Query<Option<String>>,
         /// Letters with this text somewhere in their subject, error or entity, in capitals or not.
         q: Query<Option<Search>>,
-        /// Letters parked then (RFC 3339) or later.
-        since: Query<Option<DateTime<Utc>>>,
-        /// Letters parked before then (RFC 3339).
-        until: Query<Option<DateTime<Utc>>>,
+        /// Letters parked then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+        since: Query<Option<Moment>>,
+        /// Letters parked before then, written alike.
+        until: Query<Option<Moment>>,
         /// Items on a page: 1 to 200, 50 unless given.
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
@@ -118,10 +118,12 @@ impl Causes {
             entity: entity.0,
             fingerprint: fingerprint.0,
             q: search(q.0)?,
-            since_ms: since.map(|at| at.timestamp_millis()),
-            until_ms: until.map(|at| at.timestamp_millis()),
+            since_ms: since.map(Moment::ms),
+            until_ms: until.map(Moment::ms),
         };
-        let wanted = Wanted::<Place>::new("causes of dead letters", &filter, limit.0, cursor.as_deref())?;
+        let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
+        let named = LetterFilter { since_ms, until_ms, ..filter.clone() };
+        let wanted = Wanted::<Place>::new("causes of dead letters", &named, limit.0, cursor.as_deref())?;
         let rows = causes::list(self.0.reader(), &filter, wanted.after.clone(), wanted.fetch()).await;
         Ok(Json(wanted.page(rows.map_err(database)?, Row::place, Into::into)))
     }

@@ -6,7 +6,6 @@ mod letter;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use engine::Engine;
 use engine::queries::{self, LetterFilter, Position};
 use poem_openapi::param::{Path, Query};
@@ -18,6 +17,7 @@ use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::json::Json;
+use crate::moment::Moment;
 use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused, database};
 use crate::texts::{Reason, Search, Subject};
 
@@ -82,10 +82,10 @@ impl DeadLetters {
         fingerprint: Query<Option<String>>,
         /// Those with this text somewhere in their subject, error or entity, in capitals or not.
         q: Query<Option<Search>>,
-        /// Those parked then (RFC 3339) or later.
-        since: Query<Option<DateTime<Utc>>>,
-        /// Those parked before then (RFC 3339).
-        until: Query<Option<DateTime<Utc>>>,
+        /// Those parked then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+        since: Query<Option<Moment>>,
+        /// Those parked before then, written alike.
+        until: Query<Option<Moment>>,
         /// Items on a page: 1 to 200, 50 unless given.
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the page before.
@@ -100,10 +100,12 @@ impl DeadLetters {
             entity: entity.0,
             fingerprint: fingerprint.0,
             q: search(q.0)?,
-            since_ms: since.map(|at| at.timestamp_millis()),
-            until_ms: until.map(|at| at.timestamp_millis()),
+            since_ms: since.map(Moment::ms),
+            until_ms: until.map(Moment::ms),
         };
-        let wanted = Wanted::<Position>::new("dead letters", &filter, limit.0, cursor.as_deref())?;
+        let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
+        let named = LetterFilter { since_ms, until_ms, ..filter.clone() };
+        let wanted = Wanted::<Position>::new("dead letters", &named, limit.0, cursor.as_deref())?;
         let rows =
             queries::dead_letters(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
         Ok(Json(wanted.page(rows, |row| (row.created_ms, row.id), Into::into)))

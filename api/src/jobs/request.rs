@@ -1,6 +1,5 @@
 //! What jobs are asked for with. A filter that says nothing is refused unless it says that it means everything.
 
-use chrono::{DateTime, Utc};
 use engine::FieldError;
 use engine::events::Pattern;
 use engine::jobs::{Kind, NewJob, Pace, What};
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::wire::SessionState;
 
+use crate::moment::Moment;
 use crate::timestamp::Timestamp;
 
 /// What is asked of each session.
@@ -108,10 +108,10 @@ struct LettersMeant {
     /// Those with this text somewhere in their subject, error or entity, in capitals or not.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     q: Option<String>,
-    /// Those parked then or later.
-    since: Option<DateTime<Utc>>,
-    /// Those parked before then.
-    until: Option<DateTime<Utc>>,
+    /// Those parked then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+    since: Option<Moment>,
+    /// Those parked before then, written alike.
+    until: Option<Moment>,
     /// Must be true where nothing else is given.
     all: Option<bool>,
 }
@@ -246,8 +246,8 @@ impl LettersMeant {
             entity: check.text("filter.entity", self.entity),
             fingerprint: check.text("filter.fingerprint", self.fingerprint),
             q: check.text("filter.q", self.q),
-            since_ms: self.since.map(|at| at.timestamp_millis()),
-            until_ms: self.until.map(|at| at.timestamp_millis()),
+            since_ms: self.since.map(Moment::ms),
+            until_ms: self.until.map(Moment::ms),
         }
     }
 }

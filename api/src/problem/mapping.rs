@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use engine::{ReplayError, WriteError, feed, fold, history, request};
+use engine::{Class, DbErr, ReplayError, WriteError, feed, fold, history, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
+use poem_openapi::registry::MetaSchemaRef;
 
 use super::{Kind, Problem, Stands};
 use crate::routes::Route;
+use crate::schema;
 use crate::sessions::etag;
 
 impl From<request::Error> for Problem {
@@ -39,7 +41,7 @@ impl From<WriteError> for Problem {
             WriteError::Invalid(invalid) => Self::invalid(invalid.0),
             WriteError::KeyReused(_) => Self::new(Kind::IdempotencyKeyReused, error.to_string()),
             WriteError::Busy => Self::new(Kind::Unavailable, error.to_string()),
-            WriteError::Unavailable(_) => database(error),
+            WriteError::Unavailable(_) => silent(&error),
             WriteError::Unstorable(_) => {
                 tracing::warn!(%error, "a request cannot be stored");
                 Self::new(
@@ -140,8 +142,17 @@ fn later(left_s: i64) -> String {
     }
 }
 
+/// What the database said about a read. It is blamed only for what is its own or its machine's; a row that cannot be read, or a
+/// statement that it does not understand, is a defect of this program.
+pub(crate) fn database(error: DbErr) -> Problem {
+    match engine::class(&error) {
+        Class::Passing | Class::Contention => silent(&error),
+        Class::Permanent | Class::Unknown => internal(&error),
+    }
+}
+
 /// The database does not answer, or takes nothing.
-pub(crate) fn database(error: impl std::error::Error) -> Problem {
+fn silent(error: &dyn std::error::Error) -> Problem {
     tracing::warn!(%error, "the database is not available");
     Problem::new(Kind::Unavailable, "the database does not answer now; nothing was changed")
 }
@@ -160,10 +171,11 @@ pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
         // the framework names placeholders param0, param1, ...
         let n = error.name.trim_start_matches("param").parse().unwrap_or(0);
         let field = route.and_then(|route| route.placeholder(n)).unwrap_or(error.name);
-        return Problem::placeholder(field, reason(&error.reason));
+        return Problem::placeholder(field, rule(&error.reason, route.and_then(|route| route.parameter(field))));
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return Problem::parameter(error.name, reason(&error.reason), "see /docs for what it may be, or leave it out");
+        let rule = rule(&error.reason, route.and_then(|route| route.parameter(error.name)));
+        return Problem::parameter(error.name, rule, "see /docs for what it may be, or leave it out");
     }
     if let Some(error) = error.downcast_ref::<ContentTypeError>() {
         return Problem::new(Kind::UnsupportedMediaType, error.to_string());
@@ -190,7 +202,43 @@ fn by_status(error: &poem::Error) -> Problem {
     }
 }
 
-/// The framework says `failed to parse "type": why`; people want the why.
-fn reason(text: &str) -> &str {
-    text.strip_prefix("failed to parse ").and_then(|rest| rest.split_once(": ")).map_or(text, |(_, why)| why)
+/// What a parameter must be, in words: as the API document describes it, else as whoever read it says.
+fn rule(reason: &str, schema: Option<&MetaSchemaRef>) -> String {
+    schema.and_then(schema::sentence).unwrap_or_else(|| plain(reason).to_owned())
+}
+
+/// The framework says `failed to parse "type": why (occurred while parsing "type")`; people want the why, and know nothing of its types.
+fn plain(reason: &str) -> &str {
+    let why = reason.strip_prefix("failed to parse ").and_then(|rest| rest.split_once(": ")).map(|(_, why)| why);
+    let why = why.map(|why| why.split_once(" (occurred while parsing ").map_or(why, |(why, _)| why));
+    why.unwrap_or("cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::DbErr;
+
+    use super::*;
+
+    #[test]
+    fn the_types_of_the_framework_are_never_told() {
+        let reason = r#"failed to parse "string_date-time": input is too short (occurred while parsing "optional_string_date-time")"#;
+        assert_eq!(plain(reason), "input is too short");
+        for odd in [
+            r#"Type "optional_string" expects an input value."#,
+            r#"Expected input type "integer_uint32", found null."#,
+        ] {
+            assert_eq!(plain(odd), "cannot be read");
+        }
+    }
+
+    #[test]
+    fn the_database_is_blamed_for_its_own_faults_only() {
+        let silent = DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout);
+        assert_eq!(database(silent).status(), StatusCode::SERVICE_UNAVAILABLE);
+        let odd_row = DbErr::Type("a column that cannot be read".into());
+        let problem = database(odd_row);
+        assert_eq!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!problem.to_string().contains("database"), "{problem}");
+    }
 }

@@ -10,12 +10,12 @@ mod wait;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::writer::Ask;
 use engine::{Engine, history};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{Enum, OpenApi};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -23,6 +23,7 @@ use crate::body::Body;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::json::Json;
+use crate::moment::Moment;
 use crate::problem::{
     Amendment, Change, Conditional, Creation, Extending, History, Listing, Problem, Refused, database,
 };
@@ -79,7 +80,7 @@ impl Sessions {
     /// Create a session
     ///
     /// 202 means that it is durable: it will be carried out, whatever is restarted meanwhile. With `wait`, 201 says that it
-    /// runs; 202 is then answered when the time is over, or when it failed.
+    /// runs; 202 is then answered when the time is over, when it failed, or when this server stops.
     #[oai(path = "/sessions", method = "post", operation_id = "create_session")]
     async fn create(
         &self,
@@ -148,14 +149,14 @@ impl Sessions {
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// As it was at this time.
-        at: Query<Option<DateTime<Utc>>>,
+        /// As it was then: at a time (RFC 3339), at the beginning of a date, or so long ago, as `10m`.
+        at: Query<Option<Moment>>,
         /// An `ETag` that was read before: 304 where nothing has happened since but use.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Read, Refused<History>> {
         if let Some(at) = at.0 {
-            return Ok(self.was(id.0, at.timestamp_millis()).await?);
+            return Ok(self.was(id.0, at.ms()).await?);
         }
         let row = queries::session(self.engine.reader(), id.0).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("session", id.0))?;
@@ -272,8 +273,9 @@ impl Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize) -> Self {
-        Self { engine, waiters: Waiters::new(max_waiting) }
+    /// Those of this engine; so many requests may wait at a time, until `stopping` fires.
+    pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize, stopping: CancellationToken) -> Self {
+        Self { engine, waiters: Waiters::new(max_waiting, stopping) }
     }
 
     /// As it was; of a time to come, which a clock that is ahead asks for, all that the log has.

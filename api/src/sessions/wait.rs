@@ -3,7 +3,8 @@
 //! The session is watched from before it is asked for anything, and the engine hands a waiter the row with each commit that
 //! changes it. Of another engine's commits it only hears that there are some, and reads its one row then, but no more often than
 //! every tenth of a second, with a slow look behind it. There is room for so many waiters and no more; the place is taken before
-//! anything is accepted, and given back when the caller goes away, because then the future is dropped.
+//! anything is accepted, and given back when the caller goes away, because then the future is dropped. A server that stops answers
+//! its waiters at once, as if their time were over: what was accepted goes on, and they can ask another server about it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use engine::store::session;
 use engine::{Engine, News, Watch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::problem::{Kind, Problem, database};
 
@@ -25,18 +27,24 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Room for those who wait.
 #[derive(Clone)]
-pub(super) struct Waiters(Arc<Semaphore>);
+pub(super) struct Waiters {
+    room: Arc<Semaphore>,
+    /// Fires when the server stops.
+    stopping: CancellationToken,
+}
 
 /// A place among them, and what it is waited for.
 pub(super) struct Wait {
     goal: &'static str,
     patience: Duration,
+    stopping: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
 impl Waiters {
-    pub(super) fn new(room: usize) -> Self {
-        Self(Arc::new(Semaphore::new(room)))
+    /// For so many at a time, none of whom waits on once `stopping` fires.
+    pub(super) fn new(room: usize, stopping: CancellationToken) -> Self {
+        Self { room: Arc::new(Semaphore::new(room)), stopping }
     }
 
     /// Takes a place, if the caller wants to wait at all.
@@ -47,11 +55,11 @@ impl Waiters {
             return without.map_or(Ok(None), Err);
         };
         let patience = timeout.map_or(Ok(DEFAULT), patience)?;
-        let place = self.0.clone().try_acquire_owned().map_err(|_| {
+        let place = self.room.clone().try_acquire_owned().map_err(|_| {
             let detail = "too many requests are waiting; nothing was accepted: ask again shortly, or without wait";
             Problem::new(Kind::Unavailable, detail).after(Duration::from_secs(5))
         })?;
-        Ok(Some(Wait { goal, patience, _place: place }))
+        Ok(Some(Wait { goal, patience, stopping: self.stopping.clone(), _place: place }))
     }
 }
 
@@ -84,8 +92,9 @@ impl Wait {
         let begun = Instant::now();
         let deadline = begun + self.patience;
         let mut look = if watch.has_news() { begun + LOOK } else { begun }; // what was committed before it was watched is read
-        while !self.over(&row) && Instant::now() < deadline {
+        while !self.over(&row) && Instant::now() < deadline && !self.stopping.is_cancelled() {
             tokio::select! {
+                () = self.stopping.cancelled() => break,
                 news = watch.next() => match news {
                     News::Row(told) => row = *told,
                     News::Others => look = look.min(Instant::now() + PAUSE),

@@ -152,7 +152,7 @@ const CASES: &[Case] = &[
     ("POST", "/api/v1/templates", "application/yaml", "", 422, "invalid-fields", "body"),
     ("POST", "/api/v1/templates", "application/yaml", "a: [", 422, "invalid-fields", "documents[0]"),
     ("POST", "/api/v1/templates", JSON, "{", 400, "malformed-body", ""),
-    ("POST", "/api/v1/templates", JSON, "{}", 422, "invalid-fields", "manifest"),
+    ("POST", "/api/v1/templates", JSON, "{}", 422, "invalid-fields", "kind"),
     ("GET", "/api/v1/sessions/nope", "", "", 400, "invalid-parameter", "id"),
     ("GET", "/api/v1/sessions/%ff", "", "", 400, "invalid-parameter", "path"),
     ("GET", "/api/v1/templates/%f", "", "", 400, "invalid-parameter", "path"),

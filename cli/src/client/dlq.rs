@@ -145,10 +145,10 @@ struct Which {
     /// Those with this text somewhere in their subject, error or entity
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Those since then, such as 2026-01-01T00:00:00Z
+    /// Those since then: 2026-01-01T00:00:00Z, 2026-01-01, or how long ago, as 10m
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Those until then
+    /// Those until then, written alike
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }

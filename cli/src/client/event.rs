@@ -10,7 +10,7 @@ use crate::output::{self, Column, cell, printable};
 
 const EXAMPLES: &str = "\
 Examples:
-  streamspace event list --kind command --status failed --since 2026-01-01T00:00:00Z
+  streamspace event list --kind command --status failed --since 1h
   streamspace event list --entity session:ID
   streamspace event get ID
   streamspace event fate ID";
@@ -58,10 +58,10 @@ struct List {
     /// Those about this, such as session:ID
     #[arg(long)]
     entity: Option<String>,
-    /// Those since then, such as 2026-01-01T00:00:00Z
+    /// Those since then: 2026-01-01T00:00:00Z, 2026-01-01, or how long ago, as 10m
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Those until then
+    /// Those until then, written alike
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The most to show

@@ -29,11 +29,12 @@ pub(crate) struct Args {
 enum Command {
     /// Creates or replaces templates: each file is taken whole or refused whole
     #[command(
-        after_help = "Examples:\n  streamspace template apply firefox.yaml\n  streamspace template apply catalog/"
+        after_help = "Examples:\n  streamspace template apply firefox.yaml\n  streamspace template apply catalog/\n  \
+                      streamspace template get scratchpad | sed s/scratchpad/notes/ | streamspace template apply -"
     )]
     Apply {
-        /// Files, and folders to look through for .yaml, .yml and .json
-        #[arg(required = true, value_name = "FILE|DIR")]
+        /// Files, folders to look through for .yaml, .yml and .json, and - for stdin
+        #[arg(required = true, value_name = "FILE|DIR|-")]
         paths: Vec<PathBuf>,
     },
     /// Lists templates
@@ -52,6 +53,9 @@ enum Command {
         name: String,
     },
 }
+
+/// Stands for stdin where a file is named.
+const STDIN: &str = "-";
 
 const TEMPLATE: Resource = Resource {
     noun: "template",
@@ -88,7 +92,7 @@ async fn apply(console: &Console, paths: &[PathBuf]) -> Result<(), Failure> {
     let files = files(paths)?;
     let (mut refused, mut outcomes) = (0, Vec::new());
     for file in &files {
-        let answer = match std::fs::read_to_string(file) {
+        let answer = match read(file) {
             Ok(text) => console.client.post_yaml(TEMPLATE.path, &text).await,
             Err(error) => Err(Failure::from(error)),
         };
@@ -110,6 +114,11 @@ async fn apply(console: &Console, paths: &[PathBuf]) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Kind::Failed, format!("{refused} of {} files refused; the others are applied", files.len())))
+}
+
+/// What a file says; `-` is stdin.
+fn read(file: &Path) -> std::io::Result<String> {
+    if file == Path::new(STDIN) { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) }
 }
 
 /// Says what came of a file; its outcomes, each with the file's name.
@@ -134,6 +143,10 @@ fn tell(console: &Console, file: &Path, answer: &Value) -> Vec<Value> {
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
+        if path == Path::new(STDIN) {
+            found.push(path.clone());
+            continue;
+        }
         let before = found.len();
         collect(path, true, &mut found).map_err(|e| Failure::because(Kind::Usage, &path.display().to_string(), &e))?;
         if found.len() == before {

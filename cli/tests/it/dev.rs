@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::program::{Running, Said, program, run, until};
+use crate::program::{Running, Said, program, run, said, until};
 
 /// A folder with a `dev` in it; nothing of it is left when this is dropped.
 pub(crate) struct Dev {
@@ -177,6 +177,10 @@ fn refused_templates_are_named_and_the_others_applied() -> anyhow::Result<()> {
     ensure!(answer.code == Some(1), "{answer:?}");
     ensure!(answer.out.contains("one.yaml: one created") && answer.out.contains("two.yml: two created"), "{answer:?}");
     ensure!(answer.err.contains("broken.yaml: refused") && answer.err.contains("1 of 3 files"), "{answer:?}");
+    let mut piped = program(dev.folder.path(), &["template", "apply", "-"]);
+    piped.stdin(File::open(folder.join("one.yaml"))?);
+    let answer = said(piped.output()?)?;
+    ensure!(answer.code == Some(0) && answer.out.contains("-: one unchanged"), "{answer:?}");
     let answer = run(dev.folder.path(), &["session", "create", "missing", "--idle-timeout", "soon"])?;
     answer.refuses(1, &["template_id: ", "idle_timeout: ", "; try: "])?;
     run(dev.folder.path(), &["session", "get", "01a20549-a5fb-7255-8fb3-65e3ff665b4f"])?

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod children;
+mod compose;
 mod contexts;
 mod dev;
 mod disk;

@@ -4,6 +4,7 @@
 
 mod app;
 mod controller;
+mod heading;
 mod lines;
 mod local;
 mod node;

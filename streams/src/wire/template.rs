@@ -5,13 +5,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Object, Resources,
+    Object, Resources, heading,
     local::{self, HomeUse, Liveness, Restart, Stop},
 };
 use crate::{duration, quantity};
 
 /// The only `apiVersion` there is.
 pub const API_VERSION: &str = "stream.space/v1alpha1";
+
+/// The only `kind` there is.
+pub(super) const KIND: &str = "Template";
 
 /// A whole manifest document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -243,12 +246,27 @@ impl Manifest {
     /// # Errors
     /// The first document that is wrong, with its line or its field.
     pub fn parse_all(yaml: &str) -> Result<Vec<Self>, ManifestError> {
-        let manifests: Vec<Self> = serde_saphyr::from_multiple(yaml)?;
+        let manifests: Result<Vec<Self>, _> = serde_saphyr::from_multiple(yaml);
+        let manifests = manifests.map_err(|error| heading::of_yaml(yaml).unwrap_or(ManifestError::Yaml(error)))?;
         if manifests.is_empty() {
             return Err(ManifestError::Empty);
         }
         manifests.iter().try_for_each(Self::check)?;
         Ok(manifests)
+    }
+
+    /// Reads one manifest that came as JSON, and checks it.
+    ///
+    /// # Errors
+    /// What is wrong with it, by its field where that is known.
+    pub fn from_json(document: serde_json::Value) -> Result<Self, ManifestError> {
+        if let Some(mistake) = heading::mistake(&document) {
+            return Err(mistake);
+        }
+        let manifest: Self = serde_json::from_value(document)
+            .map_err(|error| ManifestError::Field { field: "manifest".into(), rule: error.to_string() })?;
+        manifest.check()?;
+        Ok(manifest)
     }
 
     /// Checks what the types do not.
@@ -259,8 +277,8 @@ impl Manifest {
         if self.api_version != API_VERSION {
             return refuse("apiVersion", format!("must be {API_VERSION:?}, not {:?}", self.api_version));
         }
-        if self.kind != "Template" {
-            return refuse("kind", format!("must be \"Template\", not {:?}", self.kind));
+        if self.kind != KIND {
+            return refuse("kind", format!("must be {KIND:?}, not {:?}", self.kind));
         }
         check_name(&self.metadata.name)?;
         if self.spec.display_name.trim().is_empty() {

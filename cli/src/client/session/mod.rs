@@ -57,7 +57,7 @@ Examples:
     Get {
         /// The session
         id: Uuid,
-        /// As its log says that it was then, such as 2026-01-01T12:00:00Z
+        /// As its log says that it was then: 2026-01-01T12:00:00Z, 2026-01-01, or how long ago, as 10m
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
     },

@@ -98,11 +98,14 @@ struct Breaker {
     opened_by: Option<String>,
     /// Why: the last error, or what the operator said.
     reason: Option<String>,
-    /// Failures since the last success; those that users caused never count.
+    /// Failures of starts since the last one that ended well; those that users caused never count.
     failures: i32,
-    /// The same by kind.
+    /// Distinct sessions and applications among them, as far as they are remembered (32).
+    failing: i32,
+    /// The failures by kind.
     kinds: FailureKinds,
-    /// Failures at which it opens.
+    /// Distinct sessions whose starts failed, of two templates or of one that has run there before, at which it opens; it also opens
+    /// at two failures that the controller puts down to its platform. What ends something never counts.
     threshold: i32,
     /// How often it has opened since it was closed; each time it waits longer.
     trips: i32,
@@ -117,9 +120,11 @@ struct Breaker {
 struct FailureKinds {
     /// The driver said that it could not.
     driver: i32,
-    /// It was not done in time, or never answered.
+    /// The controller said that its platform is at fault.
+    platform: i32,
+    /// It was not done in time.
     timeout: i32,
-    /// Heartbeats stayed away.
+    /// Heartbeats stayed away, or a command was taken and never answered.
     unreachable: i32,
 }
 
@@ -146,8 +151,10 @@ impl From<machine::breaker::Breaker> for Breaker {
             opened_by: breaker.by,
             reason: breaker.reason,
             failures: breaker.kinds.total(),
+            failing: i32::try_from(breaker.failing.len()).unwrap_or(i32::MAX),
             kinds: FailureKinds {
                 driver: breaker.kinds.driver,
+                platform: breaker.kinds.platform,
                 timeout: breaker.kinds.timeout,
                 unreachable: breaker.kinds.unreachable,
             },

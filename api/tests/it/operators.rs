@@ -25,7 +25,7 @@ async fn an_operator_opens_holds_releases_and_closes_a_breaker_and_the_log_tells
     let _controller = app.controller().await?;
     let fresh = app.get("/api/v1/controllers/noop-1").await.json;
     assert_eq!(fresh["retry_budget"], json!({ "left": 20, "burst": 20, "per_second": 2.0, "next_at": null }));
-    assert_eq!(fresh["breaker"]["kinds"], json!({ "driver": 0, "timeout": 0, "unreachable": 0 }));
+    assert_eq!(fresh["breaker"]["kinds"], json!({ "driver": 0, "platform": 0, "timeout": 0, "unreachable": 0 }));
     for (action, state, held) in [
         ("open", "open", false),
         ("hold_open", "open", true),

@@ -152,9 +152,11 @@ fn failures(row: &Value) -> String {
         let count = row["breaker"]["kinds"][kind].as_i64().filter(|count| *count > 0)?;
         Some(format!("{kind} {count}"))
     };
-    let kinds: Vec<String> = ["driver", "timeout", "unreachable"].into_iter().filter_map(count).collect();
+    let kinds: Vec<String> = ["driver", "platform", "timeout", "unreachable"].into_iter().filter_map(count).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
-    format!("{} of {}{kinds}", cell(row, "breaker.failures"), cell(row, "breaker.threshold"))
+    let sessions = cell(row, "breaker.failing"); // a server of the version before does not say
+    let failed = if sessions.is_empty() { cell(row, "breaker.failures") } else { sessions };
+    format!("{failed} of {}{kinds}", cell(row, "breaker.threshold"))
 }
 
 fn sessions(row: &Value) -> String {

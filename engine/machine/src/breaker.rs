@@ -1,22 +1,47 @@
 //! The circuit breaker of one controller: repeated failures stop new work, and single probes find out when it is well again.
 //!
-//! Failures are counted by kind since the last success; a user's mistake never counts (the caller does not report it here).
-//! Deletes pass an open breaker, and only the probe decides a half-open one: what was sent before says nothing about now.
+//! Failures of starts since the last start that ended well open it where they speak of the platform and not of one session or
+//! template ([`Breaker::is_the_platforms`]): [`THRESHOLD`] distinct sessions of several templates, or of one that has run here
+//! before; [`PLATFORM`] failures that the controller itself puts down to its platform; and [`THRESHOLD`] silences. An error
+//! without a scope, as controllers of earlier versions report it, counts as its session's. A user's mistake never counts, nor does what ends something (the caller reports neither).
+//! Deletes pass an open breaker, and only the probe decides a half-open one: what was sent before says nothing about now. The probe
+//! is of a session that has not failed here, as long as there is one.
 //! Operators open, close and hold it; one that is held stays where it is until it is released.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use streams::wire::Scope;
 use uuid::Uuid;
 
 use crate::command::DEADLINE_MS;
 
-/// Failures in a row that open the breaker.
+pub use failing::{Failing, Kind, Kinds, template_name};
+
+mod failing;
+
+/// Distinct sessions whose failures open the breaker; and silences that do.
 pub const THRESHOLD: i32 = 5;
+/// Failures that the controller puts down to its platform, which open the breaker whichever session they are of. The first may be a
+/// blip that the next attempt gets over; the second, with no start between them that ended well, says that it is none.
+pub const PLATFORM: i32 = 2;
+/// Templates that those sessions are of, where none of them has run here before.
+pub const TEMPLATES: usize = 2;
+/// Sessions and applications whose failures are remembered, in number; the oldest is forgotten.
+pub const FAILING: usize = 32;
+/// Templates that are remembered to have run here, in number; beyond it, a new version takes the place of an older one of its own
+/// template, and other templates are not remembered.
+pub const RAN: usize = 256;
+/// How long a half-open breaker waits for a probe that has not failed here before it takes any, in milliseconds.
+pub const GRACE_MS: i64 = 10_000;
 /// How long it stays open the first time, in milliseconds; doubles with each failed probe.
 pub const OPEN_MS: i64 = 30_000;
 /// The longest it stays open before the next probe, in milliseconds.
 pub const MAX_OPEN_MS: i64 = 600_000;
-/// How long a probe may take, in milliseconds: longer than a command's own deadline, whose error comes first.
-pub const PROBE_MS: i64 = DEADLINE_MS + 60_000;
+/// How long a probe may take beyond its command's own deadline, whose error comes first, in milliseconds.
+pub const PROBE_LATE_MS: i64 = 60_000;
+/// How long the probe of a command without a deadline of its own may take, in milliseconds.
+pub const PROBE_MS: i64 = DEADLINE_MS + PROBE_LATE_MS;
 /// Who opened it, where no operator did.
 pub const FAILURES: &str = "failures";
 
@@ -54,62 +79,6 @@ impl State {
     }
 }
 
-/// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The driver said that it could not.
-    Driver,
-    /// It was not done in time, or never answered.
-    Timeout,
-    /// Its heartbeats stayed away.
-    Unreachable,
-}
-
-impl Kind {
-    /// The kind of a failure that a controller reported, by its code.
-    #[must_use]
-    pub fn of(code: &str) -> Self {
-        if matches!(code, "timeout" | "no_report") { Self::Timeout } else { Self::Driver }
-    }
-
-    /// The spelling in the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Driver => "driver",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
-
-/// Failures since the last success, by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs)] // the kinds' own
-pub struct Kinds {
-    pub driver: i32,
-    pub timeout: i32,
-    pub unreachable: i32,
-}
-
-impl Kinds {
-    /// All of them.
-    #[must_use]
-    pub const fn total(self) -> i32 {
-        self.driver.saturating_add(self.timeout).saturating_add(self.unreachable)
-    }
-
-    fn count(&mut self, kind: Kind) {
-        let one = match kind {
-            Kind::Driver => &mut self.driver,
-            Kind::Timeout => &mut self.timeout,
-            Kind::Unreachable => &mut self.unreachable,
-        };
-        *one = one.saturating_add(1);
-    }
-}
-
 /// What an operator wants of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -126,7 +95,7 @@ pub enum Order {
 }
 
 /// A breaker's facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Breaker {
     /// Where it stands.
     pub state: State,
@@ -146,6 +115,10 @@ pub struct Breaker {
     pub by: Option<String>,
     /// Why: the last error, or what the operator said.
     pub reason: Option<String>,
+    /// What failed since the last start that ended well, each once, the newest last; [`FAILING`] at most.
+    pub failing: Vec<Failing>,
+    /// Templates that have run here, as in [`Failing::template`]; [`RAN`] at most.
+    pub ran: Vec<String>,
 }
 
 impl Default for Breaker {
@@ -160,50 +133,100 @@ impl Default for Breaker {
             held: false,
             by: None,
             reason: None,
+            failing: Vec::new(),
+            ran: Vec::new(),
         }
     }
 }
 
 impl Breaker {
-    /// A command ended well.
-    pub fn succeeded(&mut self, command: Uuid, now_ms: i64) {
+    /// A start ended well; of this template, where it is a session's.
+    pub fn succeeded(&mut self, command: Uuid, template: Option<&str>, now_ms: i64) {
+        if let Some(template) = template {
+            self.remember(template);
+        }
         match self.state {
-            State::Closed => self.kinds = Kinds::default(),
+            State::Closed => {
+                self.kinds = Kinds::default();
+                self.failing.clear();
+            }
             State::HalfOpen if self.probe == Some(command) => self.close(now_ms),
             State::HalfOpen | State::Open => {}
         }
     }
 
-    /// Something failed, and not by a user's mistake: a command, or the controller fell silent.
-    pub fn failed(&mut self, command: Option<Uuid>, kind: Kind, why: &str, now_ms: i64) {
+    /// Something failed, and not by a user's mistake: the start of a session or an application, or the controller fell silent.
+    pub fn failed(&mut self, command: Option<Uuid>, whose: Option<Failing>, kind: Kind, why: &str, now_ms: i64) {
         self.kinds.count(kind);
+        let own = whose.as_ref().is_some_and(|whose| matches!(whose.scope, Some(Scope::Session | Scope::Template)));
+        if let Some(whose) = whose {
+            self.note(whose);
+        }
+        let probe = command.is_some() && command == self.probe;
         let opens = match self.state {
-            State::Closed => !self.held && self.kinds.total() >= THRESHOLD,
-            State::HalfOpen => kind == Kind::Unreachable || (command.is_some() && command == self.probe),
+            State::Closed => !self.held && self.is_the_platforms(),
+            State::HalfOpen => (kind == Kind::Unreachable && command.is_none()) || (probe && !own),
             State::Open => false,
         };
         if opens {
             self.trip(FAILURES, why, now_ms);
+        } else if let Some(command) = command.filter(|_| own) {
+            self.abandoned(command, now_ms); // it failed by what is its own, which says nothing of the platform
         }
     }
 
-    /// A command goes out: where it is half open, that is the probe.
-    pub fn sent(&mut self, command: Uuid, now_ms: i64) {
+    fn remember(&mut self, template: &str) {
+        if self.ran.iter().any(|ran| ran == template) {
+            return;
+        }
+        if self.ran.len() < RAN {
+            self.ran.push(template.to_owned());
+        } else if let Some(older) = self.ran.iter_mut().find(|ran| template_name(ran) == template_name(template)) {
+            template.clone_into(older);
+        }
+    }
+
+    /// Remembers who failed, once each, as of the newest error.
+    fn note(&mut self, whose: Failing) {
+        self.failing.retain(|past| past.id != whose.id);
+        self.failing.push(whose);
+        let above = self.failing.len().saturating_sub(FAILING);
+        self.failing.drain(..above);
+    }
+
+    /// Whether what failed since the last start that ended well can no longer be put down to one session or one template.
+    #[must_use]
+    pub fn is_the_platforms(&self) -> bool {
+        let enough = |count: usize| count >= THRESHOLD.unsigned_abs() as usize;
+        let names: BTreeSet<&str> = self.failing.iter().map(Failing::template_name).collect();
+        let of_one_that_ran = |ran: &String| {
+            let theirs =
+                self.failing.iter().filter(|past| past.template == *ran && past.scope != Some(Scope::Template));
+            enough(theirs.count())
+        };
+        self.kinds.platform >= PLATFORM
+            || self.kinds.unreachable >= THRESHOLD
+            || enough(self.failing.len()) && (names.len() >= TEMPLATES || self.ran.iter().any(of_one_that_ran))
+    }
+
+    /// A start goes out that is looked after at this time: where it is half open, that is the probe.
+    pub fn sent(&mut self, command: Uuid, deadline_ms: Option<i64>, now_ms: i64) {
         if self.state == State::HalfOpen && self.probe.is_none() {
             self.probe = Some(command);
-            self.until_ms = Some(now_ms + PROBE_MS);
+            self.until_ms = Some(deadline_ms.map_or(now_ms + PROBE_MS, |at| at + PROBE_LATE_MS));
         }
     }
 
     /// A command ended without saying anything of its controller: if it was the probe, another may be sent.
-    pub fn abandoned(&mut self, command: Uuid) {
+    pub fn abandoned(&mut self, command: Uuid, now_ms: i64) {
         if self.state == State::HalfOpen && self.probe == Some(command) {
             self.probe = None;
-            self.until_ms = None;
+            self.until_ms = Some(now_ms + GRACE_MS);
         }
     }
 
-    /// Time passed: an open breaker whose time is up takes one probe, and a probe that nobody heard of has failed.
+    /// Time passed: an open breaker whose time is up takes one probe, at first of what has not failed here, then of anything; and a
+    /// probe that nobody heard of has failed.
     pub fn tick(&mut self, now_ms: i64) {
         if self.held || self.until_ms.is_none_or(|until| until > now_ms) {
             return;
@@ -212,11 +235,12 @@ impl Breaker {
             State::Open => {
                 self.state = State::HalfOpen;
                 self.since_ms = Some(now_ms);
-                self.until_ms = None;
+                self.until_ms = Some(now_ms + GRACE_MS);
             }
+            State::HalfOpen if self.probe.is_none() => self.until_ms = None,
             State::HalfOpen => {
                 let probe = self.probe;
-                self.failed(probe, Kind::Timeout, "nothing was heard of the probe", now_ms);
+                self.failed(probe, None, Kind::Timeout, "nothing was heard of the probe", now_ms);
             }
             State::Closed => self.until_ms = None,
         }
@@ -258,6 +282,13 @@ impl Breaker {
         }
     }
 
+    /// Whether a start of this session or application may go to the controller.
+    #[must_use]
+    pub fn admits_start_of(&self, id: Uuid) -> bool {
+        let anyone = self.state != State::HalfOpen || self.until_ms.is_none();
+        self.admits() && (anyone || !self.failing.iter().any(|past| past.id == id))
+    }
+
     /// Whether only one more command may go.
     #[must_use]
     pub fn probes(&self) -> bool {
@@ -296,7 +327,7 @@ impl Breaker {
 
     fn close(&mut self, now_ms: i64) {
         let since_ms = if self.state == State::Closed { self.since_ms } else { Some(now_ms) };
-        *self = Self { since_ms, ..Self::default() };
+        *self = Self { since_ms, ran: std::mem::take(&mut self.ran), ..Self::default() };
     }
 
     fn hold_open(&mut self, now_ms: i64) {

@@ -3,7 +3,7 @@
 use streams::wire::ControllerHealth;
 use uuid::Uuid;
 
-use crate::breaker::{Breaker, Kind, Order, State};
+use crate::breaker::{Breaker, Failing, Kind, Order, State};
 
 /// Intervals without a heartbeat after which a controller is unhealthy.
 pub const MISSED_HEARTBEATS: i64 = 3;
@@ -28,19 +28,31 @@ pub enum Event {
     Heartbeat(ControllerHealth),
     /// It did not speak for too long, while the engine was listening.
     Silent,
-    /// A command ended well.
-    Success(Uuid),
-    /// A command failed, and not by a user's mistake.
-    Failure {
-        /// Which.
+    /// A start ended well.
+    Success {
+        /// Its command.
         command: Uuid,
+        /// The template of the session, as in [`Failing::template`].
+        template: Option<String>,
+    },
+    /// A start failed, and not by a user's mistake.
+    Failure {
+        /// Its command.
+        command: Uuid,
+        /// What was to start.
+        whose: Failing,
         /// How.
         kind: Kind,
         /// In words.
         why: String,
     },
-    /// A command goes out.
-    Sent(Uuid),
+    /// A start goes out.
+    Sent {
+        /// Its command.
+        command: Uuid,
+        /// When it is looked after, in milliseconds since the epoch.
+        deadline_ms: Option<i64>,
+    },
     /// A command ended, and its end says nothing of the controller.
     Abandoned(Uuid),
     /// Time passed.
@@ -70,12 +82,14 @@ pub fn decide(controller: &Controller, event: &Event, now_ms: i64) -> Controller
         Event::Silent => {
             next.status = ControllerHealth::Unhealthy;
             next.reason = Some(SILENT.into());
-            breaker.failed(None, Kind::Unreachable, SILENT, now_ms);
+            breaker.failed(None, None, Kind::Unreachable, SILENT, now_ms);
         }
-        Event::Success(command) => breaker.succeeded(*command, now_ms),
-        Event::Failure { command, kind, why } => breaker.failed(Some(*command), *kind, why, now_ms),
-        Event::Sent(command) => breaker.sent(*command, now_ms),
-        Event::Abandoned(command) => breaker.abandoned(*command),
+        Event::Success { command, template } => breaker.succeeded(*command, template.as_deref(), now_ms),
+        Event::Failure { command, whose, kind, why } => {
+            breaker.failed(Some(*command), Some(whose.clone()), *kind, why, now_ms);
+        }
+        Event::Sent { command, deadline_ms } => breaker.sent(*command, *deadline_ms, now_ms),
+        Event::Abandoned(command) => breaker.abandoned(*command, now_ms),
         Event::Tick => breaker.tick(now_ms),
         Event::Ordered { order, by, why } => breaker.ordered(*order, by, why, now_ms),
     }
@@ -104,9 +118,9 @@ impl Event {
                 State::Open => "breaker_opened",
                 State::HalfOpen => "breaker_half_open",
             },
-            Self::Success(_) => "work_succeeded",
+            Self::Success { .. } => "work_succeeded",
             Self::Failure { .. } => "work_failed",
-            Self::Sent(_) => "breaker_probe_sent",
+            Self::Sent { .. } => "breaker_probe_sent",
             Self::Abandoned(_) => "breaker_probe_abandoned",
             Self::Tick => "breaker_tick",
             Self::Ordered { .. } => "breaker_ordered",

@@ -1,7 +1,7 @@
 //! The table `platform_controllers`.
 
 use machine::Lane;
-use machine::breaker::{Breaker, Kinds, State};
+use machine::breaker::{Breaker, Kinds, RAN, State, template_name};
 use machine::budget::Budget;
 use machine::controller::Controller;
 use machine::placement::{Candidate, lacks};
@@ -62,6 +62,12 @@ pub struct Model {
     #[serde(default)]
     pub breaker_reason: Option<String>,
     #[serde(default)]
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub breaker_failing: Option<Json>,
+    #[serde(default)]
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub breaker_ran: Option<Json>,
+    #[serde(default)]
     pub retry_ms: i64,
     pub revoked: bool,
     #[serde(default)]
@@ -111,6 +117,8 @@ impl Model {
             held: self.breaker_held,
             by: self.breaker_by.clone(),
             reason: self.breaker_reason.clone(),
+            failing: read(self.breaker_failing.as_ref()),
+            ran: read(self.breaker_ran.as_ref()),
         }
     }
 
@@ -132,6 +140,8 @@ impl Model {
         self.breaker_held = breaker.held;
         self.breaker_by.clone_from(&breaker.by);
         self.breaker_reason.clone_from(&breaker.reason);
+        self.breaker_failing = Some(serde_json::json!(breaker.failing));
+        self.breaker_ran = Some(serde_json::json!(breaker.ran));
         true
     }
 
@@ -150,7 +160,21 @@ impl Model {
     /// Whether it may get new work.
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.revoked && self.facts().ready()
+        let admits = match State::from_name(&self.breaker) {
+            State::Closed => true,
+            State::HalfOpen => self.breaker_probe.is_none(),
+            State::Open => false,
+        };
+        !self.revoked && admits && self.status.as_deref() == Some(ControllerHealth::Healthy.as_str())
+    }
+
+    /// Whether it is no news that this template runs there, as [`machine::breaker::Failing::template`] names it: it is known, or so
+    /// many are that it would not be remembered.
+    #[must_use]
+    pub fn has_run(&self, template: &str) -> bool {
+        let ran = self.breaker_ran.as_ref().and_then(Json::as_array);
+        let names = |one: &Json| one.as_str().map(template_name) == Some(template_name(template));
+        ran.is_some_and(|ran| ran.iter().any(|one| one == template) || ran.len() >= RAN && !ran.iter().any(names))
     }
 
     /// Whether its breaker is closed and has nothing counted against it: then nothing that happens to a command changes it but a
@@ -224,4 +248,9 @@ impl Model {
         }
         self.reason.clone().or_else(|| self.breaker().why_not())
     }
+}
+
+/// A list as it was stored; what cannot be read is empty.
+fn read<T: serde::de::DeserializeOwned>(list: Option<&Json>) -> Vec<T> {
+    list.and_then(|list| Vec::deserialize(list).ok()).unwrap_or_default()
 }

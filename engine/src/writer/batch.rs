@@ -130,7 +130,9 @@ impl<'a> Batch<'a> {
         }
         batch.load_debts(tx, jobs, needs.debts).await?;
         let starts = batch.starts(jobs);
-        batch.load_controllers(tx, known.controllers, needs.controllers, &needs.judged, starts).await?;
+        batch
+            .load_controllers(tx, known.controllers, needs.controllers, &needs.judged, &needs.succeeded, starts)
+            .await?;
         needs.templates.retain(|name| !batch.templates.contains_key(name));
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
@@ -318,6 +320,12 @@ impl<'a> Batch<'a> {
 
     pub(super) fn owner_ready(&self, owner: Option<&str>) -> bool {
         owner.and_then(|id| self.controllers.get(id)).is_some_and(|slot| slot.row.ready())
+    }
+
+    /// Whether a breaker on probation would take the start of this session.
+    pub(super) fn admits_start_of(&self, owner: &str, id: Uuid) -> bool {
+        let row = self.controllers.get(owner).map(|slot| &slot.row);
+        row.is_none_or(|row| row.at_ease() || row.breaker().admits_start_of(id))
     }
 
     /// Writes everything; the caller commits. Says what the commit means, and what is known with it.

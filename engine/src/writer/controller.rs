@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
+use super::judged::version;
 use super::room::Starts;
 use super::work::Done;
 use crate::store::{controller, event};
@@ -33,6 +34,7 @@ impl Batch<'_> {
         known: Option<BTreeMap<String, Slot<controller::Model>>>,
         meant: Vec<String>,
         judged: &[Uuid],
+        succeeded: &[Uuid],
         starts: Starts,
     ) -> Result<(), DbErr> {
         self.controllers = match known {
@@ -44,7 +46,9 @@ impl Batch<'_> {
         };
         let near = self.estimate(tx, &starts).await?;
         if tx.get_database_backend() != DbBackend::Sqlite {
-            self.lock_controllers(tx, meant, judged, &near).await?; // on SQLite the transaction is alone as it is
+            let judged: Vec<Uuid> = judged.iter().copied().chain(self.first_of_their_templates(succeeded)).collect();
+            let meant = meant.into_iter().chain(near.iter().cloned()).collect();
+            self.lock_controllers(tx, meant, &judged).await?; // on SQLite the transaction is alone as it is
         }
         self.count(tx, &near, starts).await
     }
@@ -54,13 +58,11 @@ impl Batch<'_> {
         tx: &DatabaseTransaction,
         mut meant: Vec<String>,
         judged: &[Uuid],
-        near: &[String],
     ) -> Result<(), DbErr> {
         use controller::Column as C;
         let on_trial = self.controllers.values().map(|slot| &slot.row).filter(|row| !row.at_ease());
         meant.extend(on_trial.map(|row| row.controller_id.clone()));
         meant.extend(judged.iter().filter_map(|id| self.owner(*id)));
-        meant.extend_from_slice(near);
         if meant.is_empty() {
             return Ok(());
         }
@@ -69,6 +71,18 @@ impl Batch<'_> {
             self.controllers.insert(row.controller_id.clone(), Slot { row, state: State::Clean });
         }
         Ok(())
+    }
+
+    /// Those of these sessions whose templates their owners do not know to have run there.
+    fn first_of_their_templates(&self, ids: &[Uuid]) -> impl Iterator<Item = Uuid> {
+        ids.iter().copied().filter(|id| {
+            let row = self.sessions.get(id).map(|slot| &slot.row);
+            let open = row.filter(|row| row.command_id.is_some());
+            open.is_some_and(|row| {
+                let owner = row.controller_id.as_ref().and_then(|owner| self.controllers.get(owner));
+                owner.is_some_and(|owner| !owner.row.has_run(&version(&row.template_id, row.template.as_str())))
+            })
+        })
     }
 
     fn owner(&self, id: Uuid) -> Option<String> {
@@ -135,6 +149,8 @@ impl Batch<'_> {
         let (before, was_ready) = (hard(&slot.row), slot.row.ready());
         slot.row.assume(&after);
         slot.touch();
+        let probation = after.breaker.probes() && after.breaker.admits();
+        self.outcome.placement |= probation && facts.breaker.until_ms != after.breaker.until_ms; // others may be the probe now
         self.controller_changed(id, &before, was_ready, event.name(&facts.breaker, &after.breaker), &told(event))
     }
 
@@ -290,6 +306,8 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
         breaker_held: false,
         breaker_by: None,
         breaker_reason: None,
+        breaker_failing: None,
+        breaker_ran: None,
         retry_ms: 0,
         revoked: false,
         revoked_by: None,
@@ -306,8 +324,12 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
 /// What the log tells of an event besides what it led to.
 fn told(event: &Event) -> Value {
     match event {
-        Event::Failure { command, kind, why } => json!({ "command": command, "kind": kind.as_str(), "error": why }),
-        Event::Success(command) | Event::Sent(command) | Event::Abandoned(command) => json!({ "command": command }),
+        Event::Failure { command, whose, kind, why } => {
+            json!({ "command": command, "kind": kind.as_str(), "error": why, "of": whose })
+        }
+        Event::Success { command, .. } | Event::Sent { command, .. } | Event::Abandoned(command) => {
+            json!({ "command": command })
+        }
         Event::Silent => json!({ "kind": machine::breaker::Kind::Unreachable.as_str() }),
         Event::Ordered { by, why, .. } => json!({ "by": by, "note": why }),
         Event::Heartbeat(_) | Event::Tick => Value::Null,
@@ -326,6 +348,7 @@ fn hard(row: &controller::Model) -> Value {
         "breaker_since_ms": row.breaker_since_ms, "breaker_kinds": row.breaker_kinds,
         "breaker_trips": row.breaker_trips, "breaker_probe": row.breaker_probe, "breaker_held": row.breaker_held,
         "breaker_by": row.breaker_by, "breaker_reason": row.breaker_reason,
+        "breaker_failing": row.breaker_failing, "breaker_ran": row.breaker_ran,
         "revoked": row.revoked, "revoked_by": row.revoked_by, "revoked_reason": row.revoked_reason,
         "revoked_ms": row.revoked_ms, "revoked_job": row.revoked_job, "synced_instance": row.synced_instance,
         "generation": row.generation,

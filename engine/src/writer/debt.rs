@@ -137,7 +137,7 @@ impl Batch<'_> {
         trace: Option<&str>,
     ) -> Result<Done, Error> {
         let Decision { debt: after, effects } = decision;
-        self.follow(None, after.controller_id.as_deref(), Some(Verb::SessionDelete), &effects);
+        self.follow(None, after.controller_id.as_deref(), (Some(Verb::SessionDelete), None), &effects);
         let now_ms = self.now_ms;
         let slot = self.debts.get_mut(&id).ok_or_else(|| missing(id))?;
         let changes = if slot.state == State::New && slot.row.entity_seq == 0 {

@@ -1,5 +1,6 @@
 //! What a batch must read and lock before it can decide.
 
+use streams::wire::SessionState;
 use uuid::Uuid;
 
 use super::records::Records;
@@ -23,6 +24,8 @@ pub(super) struct Needs {
     pub(super) controllers: Vec<String>,
     /// Sessions and applications whose owners' rows may change with them.
     pub(super) judged: Vec<Uuid>,
+    /// Sessions that are said to run: their templates may be news to their owners.
+    pub(super) succeeded: Vec<Uuid>,
     /// The next number of the catalog is needed.
     pub(super) catalog: bool,
 }
@@ -64,7 +67,9 @@ impl Needs {
             Work::Heartbeat(beat) => self.controllers.push(beat.controller_id.clone()),
             Work::Controller(id, _) | Work::Synced { controller_id: id, .. } => self.controllers.push(id.clone()),
             Work::Report(report) => {
-                self.judged.extend(report.observation.error.is_some().then_some(report.session_id));
+                let seen = &report.observation;
+                self.judged.extend(seen.error.is_some().then_some(report.session_id));
+                self.succeeded.extend((seen.status == SessionState::Running).then_some(report.session_id));
                 self.sessions.push(report.session_id);
                 self.reports.push(report.event_id);
             }

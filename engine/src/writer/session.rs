@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told};
-use super::judged::Verdict;
+use super::judged::{Verdict, Whose};
 use super::session_row::{command_payload, first_changes, first_row, insert, readiness_ms, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
 use crate::store::text::Body;
@@ -93,7 +93,9 @@ impl Batch<'_> {
     pub(super) fn session_context(&self, id: Uuid, owner: Option<&str>) -> Result<Context, Error> {
         let readiness_ms = readiness_ms(&self.slot(id)?.row.template);
         let room = owner.and_then(|owner| self.room(owner));
-        Ok(Context { room, readiness_ms, ..self.context(owner, Uuid::now_v7()) })
+        let context = self.context(owner, Uuid::now_v7());
+        let owner_ready = context.owner_ready && owner.is_some_and(|owner| self.admits_start_of(owner, id));
+        Ok(Context { room, readiness_ms, owner_ready, ..context })
     }
 
     pub(super) fn place_again(&mut self, id: Uuid, trace: Option<&str>) -> Result<Done, Error> {
@@ -105,7 +107,9 @@ impl Batch<'_> {
     pub(super) fn happened(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
         let (before, decision) = self.decided(id, event)?;
         if matches!(event, Event::Deadline { .. }) {
-            self.judge_silence(before.controller_id.as_deref(), before.command_id, &decision.effects);
+            let row = self.slot(id)?.row.clone();
+            let open = (before.command_id, before.command_verb.as_deref());
+            self.judge_silence(before.controller_id.as_deref(), open, whose(&row), &decision.effects);
         }
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         self.session(id)
@@ -125,7 +129,12 @@ impl Batch<'_> {
         let seen = &report.observation;
         let core = before.command_id.filter(|_| seen.lane == Lane::Core);
         let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
-        self.judge(&Verdict { owner, command, error: seen.error.as_ref() }, &decision.effects);
+        if seen.error.is_some() || decision.session.command_id != before.command_id {
+            let row = self.slot(report.session_id)?.row.clone();
+            let open = (before.command_id, before.command_verb.as_deref());
+            let verdict = Verdict { owner, command, open, error: seen.error.as_ref(), whose: whose(&row) };
+            self.judge(&verdict, &decision.effects);
+        }
         self.count_report(&report.observation.controller_id);
         if let (Some(usage), Some(slot)) = (&report.resource_usage, self.sessions.get_mut(&report.session_id)) {
             slot.row.resource_usage = Some(usage.clone());
@@ -187,7 +196,7 @@ impl Batch<'_> {
         self.keep_count(before, &after);
         let was = before.and_then(|before| before.controller_id.as_deref());
         let verb = after.command_verb.as_deref().and_then(Verb::from_name);
-        self.follow(was, after.controller_id.as_deref(), verb, &effects);
+        self.follow(was, after.controller_id.as_deref(), (verb, after.deadline_ms), &effects);
         let now_ms = self.now_ms;
         let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
         let mut entity_seq = slot.row.entity_seq;
@@ -252,6 +261,10 @@ impl Batch<'_> {
 
 pub(super) fn missing(id: Uuid) -> Error {
     Error::NotFound { what: "session", name: id.to_string() }
+}
+
+fn whose(row: &session::Model) -> Whose<'_> {
+    Whose { id: row.session_id, template: &row.template_id, manifest: row.template.as_str(), session: true }
 }
 
 fn about<'a>(row: &'a session::Model, after: &'a Session, payload: &'a dyn Fn(Uuid, Verb, bool) -> Body) -> About<'a> {

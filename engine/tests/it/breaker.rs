@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use engine::CreateSession;
 use engine::fold::fold;
 use engine::store::{controller, session};
 use engine::writer::Ask;
@@ -35,14 +36,23 @@ impl Rig {
         controller
     }
 
-    /// Sessions that fail for good until the breaker opens.
+    /// Sessions of two templates that fail for good until the breaker opens.
     async fn opened(&self, controller: &mut Controller) -> controller::Model {
-        for _ in 0..machine::breaker::THRESHOLD {
-            self.create().await;
+        self.second_template().await;
+        for n in 0..machine::breaker::THRESHOLD {
+            let template_id = if n % 2 == 0 { "app" } else { "other" }.to_owned();
+            self.engine.create_session(CreateSession { template_id, ..request() }).await.expect("accepted");
             let command = controller.take().await;
             controller.fail(&command, false).await;
         }
         self.breaker("open").await
+    }
+
+    async fn second_template(&self) {
+        let manifest = "{apiVersion: stream.space/v1alpha1, kind: Template, metadata: {name: other}, \
+            spec: {displayName: Other}}";
+        let manifest = streams::wire::Manifest::parse_all(manifest).expect("a manifest");
+        self.engine.put_templates(manifest).await.expect("written");
     }
 
     async fn order(&self, order: Order, why: &str) -> controller::Model {
@@ -322,4 +332,152 @@ async fn a_core_host_that_falls_silent_again_and_again_is_on_trial_too() {
     }
     let row = rig.host(OWNER).await;
     assert_eq!((row.breaker.as_str(), row.breaker_reason.as_deref()), ("open", Some("no heartbeat")));
+}
+
+/// Fails with an error that says what it is about.
+async fn fail_of(controller: &Controller, command: &Value, scope: Option<&str>, retryable: bool) {
+    let mut error = json!({ "code": "not_ready", "message": "its port never answered", "retryable": retryable });
+    if let Some(scope) = scope {
+        error["scope"] = json!(scope);
+    }
+    controller.publish(&lane(), controller.status(command, "failed", json!({ "error": error }))).await;
+}
+
+#[tokio::test]
+async fn one_session_that_fails_again_and_again_is_nobody_elses_trouble() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.patient().await;
+        rig.running(&mut controller).await; // the template has run here
+        let id = rig.create().await.session_id;
+        for attempt in 1..=8 {
+            let command = controller.take().await;
+            assert_eq!((&command["session_id"], command["attempt"].as_i64()), (&json!(id), Some(attempt)));
+            fail_of(&controller, &command, None, true).await; // of a controller that knows no scopes
+            let armed = || async { Some(rig.session(id).await).filter(|row| row.next_attempt_ms.is_some()) };
+            eventually("the next attempt is armed", armed).await;
+            rig.clock.advance(Duration::from_secs(400));
+        }
+        let row = rig.host(OWNER).await;
+        assert_eq!((row.breaker.as_str(), row.breaker_failures), ("closed", 8));
+        assert_eq!(row.breaker().failing.len(), 1);
+        rig.folds().await;
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_template_that_never_works_opens_nothing_and_one_that_has_run_here_does() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.patient().await;
+        for _ in 0..7 {
+            rig.create().await;
+            let command = controller.take().await;
+            fail_of(&controller, &command, Some("session"), false).await;
+        }
+        let counted = || async { Some(rig.host(OWNER).await).filter(|row| row.breaker_failures == 7) };
+        assert_eq!(eventually("seven failures", counted).await.breaker, "closed");
+        rig.running(&mut controller).await;
+        let ran = rig.host(OWNER).await;
+        assert!(ran.breaker().at_ease() && ran.breaker().ran.iter().any(|one| one.starts_with("app@")), "{ran:?}");
+        for _ in 0..5 {
+            rig.create().await;
+            let command = controller.take().await;
+            fail_of(&controller, &command, None, false).await;
+        }
+        rig.breaker("open").await;
+        rig.folds().await;
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_controller_puts_down_to_its_platform_opens_it_whichever_session_it_is() {
+    let rig = Rig::sqlite().await;
+    let mut controller = rig.patient().await;
+    let id = rig.create().await.session_id;
+    for attempt in 1..=machine::breaker::PLATFORM {
+        let command = controller.take().await;
+        assert_eq!(command["attempt"], attempt);
+        fail_of(&controller, &command, Some("platform"), true).await;
+        let settled = || async { Some(rig.session(id).await).filter(|row| row.deadline_ms.is_none()) };
+        eventually("the attempt has failed", settled).await;
+        if attempt < machine::breaker::PLATFORM {
+            assert_eq!(rig.host(OWNER).await.breaker, "closed", "the first may be a blip");
+            rig.clock.advance(Duration::from_secs(5));
+        }
+    }
+    assert_eq!(rig.breaker("open").await.breaker_kinds["platform"], 2);
+    rig.folds().await;
+}
+
+#[tokio::test]
+async fn deletes_and_hibernations_that_fail_never_open_it() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.patient().await;
+        let mut ids = Vec::new();
+        for _ in 0..8 {
+            ids.push(rig.running(&mut controller).await.0);
+        }
+        for (n, id) in ids.iter().enumerate() {
+            let ask = if n % 2 == 0 { Ask::Delete { force: false } } else { Ask::Hibernate };
+            rig.engine.ask(*id, ask).await.expect("asked");
+            let command = controller.take().await;
+            fail_of(&controller, &command, Some("platform"), false).await;
+            rig.until(*id, "failed").await;
+        }
+        assert!(rig.host(OWNER).await.breaker().at_ease());
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_probe_is_a_session_that_has_not_failed_here() {
+    for rig in [Rig::sqlite().await, Rig::postgres().await] {
+        let mut controller = rig.patient().await;
+        rig.second_template().await;
+        let mut failed = Vec::new();
+        for n in 0..5 {
+            let template_id = if n % 2 == 0 { "app" } else { "other" }.to_owned();
+            let asked = CreateSession { template_id, ..request() };
+            failed.push(rig.engine.create_session(asked).await.expect("accepted").session_id);
+            let command = controller.take().await;
+            fail_of(&controller, &command, None, true).await;
+        }
+        rig.breaker("open").await;
+        let fresh = rig.create().await.session_id;
+        rig.clock.advance(Duration::from_millis(OPEN_MS.unsigned_abs()));
+        let probe = controller.take().await;
+        assert_eq!(probe["session_id"], json!(fresh), "the others are older, and have failed here");
+        controller.report(&probe, "running").await;
+        rig.breaker("closed").await;
+        for _ in &failed {
+            let command = controller.take().await;
+            controller.report(&command, "running").await;
+        }
+        for id in failed {
+            rig.until(id, "running").await;
+        }
+        rig.folds().await;
+        rig.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn where_only_what_has_failed_here_waits_one_of_them_is_the_probe_after_a_while() {
+    let rig = Rig::sqlite().await;
+    let mut controller = rig.patient().await;
+    rig.second_template().await;
+    for n in 0..5 {
+        let template_id = if n % 2 == 0 { "app" } else { "other" }.to_owned();
+        rig.engine.create_session(CreateSession { template_id, ..request() }).await.expect("accepted");
+        let command = controller.take().await;
+        fail_of(&controller, &command, None, true).await;
+    }
+    rig.breaker("open").await;
+    rig.clock.advance(Duration::from_millis(OPEN_MS.unsigned_abs()));
+    rig.breaker("half_open").await;
+    rig.clock.advance(Duration::from_millis(machine::breaker::GRACE_MS.unsigned_abs()));
+    let probe = controller.take().await;
+    controller.report(&probe, "running").await;
+    rig.breaker("closed").await;
 }

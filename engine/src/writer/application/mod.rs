@@ -5,9 +5,9 @@ mod register;
 mod row;
 mod work;
 
-use machine::Lane;
 use machine::application::{Application, Decision, Event, create, decide};
 use machine::placement::Place;
+use machine::{Context, Lane};
 use serde_json::{Map, Value};
 use streams::subject::Verb;
 use streams::wire::AppState;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told, difference};
-use super::judged::Verdict;
+use super::judged::{Verdict, Whose};
 use super::work::Done;
 use crate::store::application;
 use crate::store::text::Body;
@@ -63,7 +63,7 @@ impl Batch<'_> {
             also = row::asked(&slot.row);
         }
         let before = self.application_facts(id)?;
-        let context = self.context(before.controller_id.as_deref(), new.event_id);
+        let context = Context { fresh_id: new.event_id, ..self.application_context(id, &before) };
         let decision = decide(&before, &Event::Install { place, changed }, &context)?;
         self.record_application(id, Some(&before), decision, also, Vec::new(), trace)
     }
@@ -93,10 +93,12 @@ impl Batch<'_> {
 
     pub(super) fn application_event(&mut self, id: Uuid, event: &Event, trace: Option<&str>) -> Result<Done, Error> {
         let before = self.application_facts(id)?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.application_context(id, &before);
         let decision = decide(&before, event, &context)?;
         if matches!(event, Event::Deadline { .. }) {
-            self.judge_silence(before.controller_id.as_deref(), before.command_id, &decision.effects);
+            let row = self.application_slot(id)?.row.clone();
+            let open = (before.command_id, before.command_verb.as_deref());
+            self.judge_silence(before.controller_id.as_deref(), open, whose(&row), &decision.effects);
         }
         self.record_application(id, Some(&before), decision, Map::new(), Vec::new(), trace)
     }
@@ -107,11 +109,14 @@ impl Batch<'_> {
         }
         let (id, seen) = (report.install_id, &report.observation);
         let before = self.application_facts(id)?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.application_context(id, &before);
         let decision = decide(&before, &Event::Report(Box::new(seen.clone())), &context)?;
         let core = before.command_id.filter(|_| seen.lane == Lane::Core);
         let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
-        self.judge(&Verdict { owner, command, error: seen.error.as_ref() }, &decision.effects);
+        let row = self.application_slot(id)?.row.clone();
+        let open = (before.command_id, before.command_verb.as_deref());
+        let verdict = Verdict { owner, command, open, error: seen.error.as_ref(), whose: whose(&row) };
+        self.judge(&verdict, &decision.effects);
         self.count_report(&seen.controller_id);
         let told = Told {
             event_id: report.event_id,
@@ -150,7 +155,7 @@ impl Batch<'_> {
         }
         let was = before.and_then(|before| before.controller_id.as_deref());
         let verb = after.command_verb.as_deref().and_then(Verb::from_name);
-        self.follow(was, after.controller_id.as_deref(), verb, &effects);
+        self.follow(was, after.controller_id.as_deref(), (verb, after.deadline_ms), &effects);
         let mut changes = before.map_or_else(|| after.hard(), |before| difference(&before.hard(), after.hard()));
         changes.extend(also);
         let now_ms = self.now_ms;
@@ -183,6 +188,14 @@ impl Batch<'_> {
         self.applications.get(&id).ok_or_else(|| missing(id))
     }
 
+    /// What a decision about an application may know.
+    fn application_context(&self, id: Uuid, before: &Application) -> Context {
+        let owner = before.controller_id.as_deref();
+        let context = self.context(owner, Uuid::now_v7());
+        let owner_ready = context.owner_ready && owner.is_some_and(|owner| self.admits_start_of(owner, id));
+        Context { owner_ready, ..context }
+    }
+
     fn application_facts(&self, id: Uuid) -> Result<Application, Error> {
         self.application_slot(id)?.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))
     }
@@ -200,10 +213,14 @@ impl Batch<'_> {
     /// What would come of it if what it desires were tried once more.
     pub(super) fn application_would_again(&self, id: Uuid) -> Result<(Application, Decision), Error> {
         let before = self.application_facts(id)?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.application_context(id, &before);
         let decision = decide(&before, &Event::Again, &context)?;
         Ok((before, decision))
     }
+}
+
+fn whose(row: &application::Model) -> Whose<'_> {
+    Whose { id: row.install_id, template: &row.template_name, manifest: &row.manifest, session: false }
 }
 
 fn about<'a>(

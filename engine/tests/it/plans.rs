@@ -76,8 +76,8 @@ async fn what_waits_for_a_place_or_its_controller_is_found_among_what_waits() {
         let looked = || async {
             let asked = asked.lock().unwrap();
             let of =
-                |what: &str| asked.iter().find(|one| one.sql.contains("FROM \"sessions\"") && one.sql.contains(what));
-            Some([of("controller_id IS NULL")?.clone(), of("\"controller_id\" =")?.clone()])
+                |what: &str| asked.iter().find(|one| one.sql.contains("FROM sessions c") && one.sql.contains(what));
+            Some([of("c.controller_id IS NULL")?.clone(), of("c.controller_id = $1")?.clone()])
         };
         for question in eventually("placement looks", looked).await {
             let plan = plan(rig.engine.reader(), question.clone()).await;

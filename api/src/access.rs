@@ -27,6 +27,7 @@ enum Access {
 }
 
 const SESSIONS: &str = "/sessions";
+const HOMES: &str = "/homes";
 const SESSION: &str = "/sessions/{id}";
 const READABLE: [&str; 5] =
     ["/templates", "/templates/{name}", "/controllers", "/controllers/{controller_id}", "/platforms"];
@@ -37,6 +38,7 @@ fn access(method: &Method, path: &str) -> Access {
     match path {
         _ if of_one => Access::Owner,
         SESSIONS if reads || method == Method::POST => Access::Themselves,
+        HOMES if reads => Access::Themselves,
         path if reads && READABLE.contains(&path) => Access::Everybody,
         _ => Access::Administrator,
     }
@@ -77,6 +79,8 @@ mod tests {
     fn whatever_is_not_opened_is_closed() {
         assert_eq!(access(&Method::GET, "/sessions/{id}/tomorrow"), Access::Owner);
         assert_eq!(access(&Method::GET, "/sessions/{id}"), Access::Owner);
+        assert_eq!(access(&Method::GET, "/sessions/{id}/logs"), Access::Owner);
+        assert_eq!(access(&Method::GET, "/homes"), Access::Themselves);
         for (method, path) in [
             (Method::POST, "/sessions/bulk"),
             (Method::DELETE, "/sessions"),
@@ -85,6 +89,7 @@ mod tests {
             (Method::GET, "/admin/tasks"),
             (Method::GET, "/sessions/{id}s"),
             (Method::GET, "/tomorrow"),
+            (Method::DELETE, "/homes/{controller_id}/{name}"),
         ] {
             assert_eq!(access(&method, path), Access::Administrator, "{method} {path}");
         }

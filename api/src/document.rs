@@ -22,6 +22,7 @@ use crate::events::Events;
 use crate::examples;
 use crate::fate::Fates;
 use crate::feed::Live;
+use crate::homes::Kept;
 use crate::jobs::Jobs;
 use crate::operators::Operators;
 use crate::platforms::Platforms;
@@ -67,9 +68,9 @@ pub(crate) type Apis = (
     Rebuild,
     Doctor,
     TasksApi,
-    DeadLetters,
-    Causes,
+    (DeadLetters, Causes), // the framework takes sixteen, or groups of them
     Jobs,
+    Kept,
     Live,
 );
 
@@ -89,9 +90,9 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live, stopping: 
         Rebuild(engine()),
         Doctor(engine()),
         TasksApi(engine()),
-        DeadLetters(engine()),
-        Causes(engine()),
+        (DeadLetters(engine()), Causes(engine())),
         Jobs(engine()),
+        Kept(engine()),
         live,
     )
 }

@@ -65,6 +65,8 @@ pub(crate) enum Command {
     App(client::app::Args),
     /// Templates: what a session can be made from.
     Template(client::template::Args),
+    /// Persistent homes: list, delete.
+    Home(client::home::Args),
     /// Jobs: what was asked of many things at once.
     Job(client::job::Args),
     /// The log of everything: every command, report and decision.

@@ -75,6 +75,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Session(args) => client::session::run(args, asker).await,
         Command::App(args) => client::app::run(args, asker).await,
         Command::Template(args) => client::template::run(args, asker).await,
+        Command::Home(args) => client::home::run(args, asker).await,
         Command::Job(args) => client::job::run(args, asker).await,
         Command::Event(args) => client::event::run(args, asker).await,
         Command::Queue(args) => client::queue::run(args, asker).await,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streams::wire::{AppInstall, Capacity, Failure, Manifest, Object, Resources, Scope, SessionState};
+use streams::wire::{AppInstall, Capacity, Failure, Home, LogEnd, Manifest, Object, Resources, Scope, SessionState};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -241,6 +241,24 @@ pub trait Driver: Send + Sync + 'static {
     /// Whether work takes long enough to be announced with `creating`, `waking` and so on before it is done.
     fn announces(&self) -> bool {
         true
+    }
+
+    /// The end of what a session wrote to its standard output and error, at most so many bytes.
+    async fn log(&self, session_id: Uuid, bytes: u32) -> Result<LogEnd, Failure> {
+        let _ = (session_id, bytes);
+        Err(user_error("not_found", "log on this platform: it keeps none that could be asked for"))
+    }
+
+    /// The persistent homes that it keeps, by name, or those of one user. More than [`streams::wire::HOMES_MAX`] are not asked for: one
+    /// beyond it says that there are others. A driver that answers this has the capability `homes`.
+    async fn homes(&self, user_id: Option<&str>) -> Result<Vec<Home>, Failure> {
+        let _ = user_id;
+        Err(user_error("not_supported", "this platform does not say which homes it keeps"))
+    }
+
+    /// Removes a persistent home; one that a session has, running or not, is refused as `home_in_use`.
+    async fn delete_home(&self, name: &str) -> Result<(), Failure> {
+        Err(user_error("not_found", format!("home {name:?} on this platform")))
     }
 
     /// Makes an application's template available; the answer is for people. Unless a driver prepares something (pulls an

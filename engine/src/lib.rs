@@ -30,6 +30,7 @@ mod parts;
 mod placement;
 mod projector;
 pub mod queries;
+pub mod questions;
 pub mod queue;
 mod relay;
 mod replay;

@@ -144,6 +144,12 @@ pub fn sync(platform: &Platform, controller: &ControllerId) -> String {
     format!("streamspace.controller.sync.{platform}.{controller}")
 }
 
+/// What a person asks of one controller, through the engine (core NATS request-reply, no stream).
+#[must_use]
+pub fn question(platform: &Platform, controller: &ControllerId) -> String {
+    format!("streamspace.controller.ask.{platform}.{controller}")
+}
+
 /// A user's request: `streamspace.intake.ada.session.create`.
 #[must_use]
 pub fn intake(user: &User, operation: &str) -> String {

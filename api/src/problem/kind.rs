@@ -97,8 +97,8 @@ impl Kind {
                 "forbidden",
                 "Not for this principal",
                 S::FORBIDDEN,
-                "Whoever asks is known, but may not do this: a user sees and changes their own sessions, and reads templates, \
-                 controllers and platforms. Ask an administrator.",
+                "Whoever asks is known, but may not do this: a user sees and changes their own sessions, sees their own homes, \
+                 and reads templates, controllers and platforms. Ask an administrator.",
             ),
             Self::NotFound => about(
                 "not-found",

@@ -9,6 +9,7 @@ mod cors;
 mod document;
 mod fate;
 mod feed;
+mod homes;
 mod intake;
 mod integers;
 mod jobs;

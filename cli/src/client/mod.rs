@@ -10,6 +10,7 @@ pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod event;
 mod feed;
+pub(crate) mod home;
 pub(crate) mod job;
 mod problem;
 mod pulse;

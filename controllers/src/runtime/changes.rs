@@ -1,6 +1,6 @@
 //! What changes by itself is looked at when it is that session's turn, and then reported.
 
-use streams::wire::SessionState;
+use streams::wire::{Scope, SessionState};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -44,7 +44,8 @@ impl Controller {
     /// A session that nobody deleted and that is not there any more.
     fn vanished(&self, session: Uuid) -> Option<Observed> {
         let last = self.seen.last(session).filter(|last| !last.deleted)?;
-        let failure = Some(retryable("vanished", "the platform does not have it any more, and nobody deleted it here"));
+        let failure = retryable("vanished", "the platform does not have it any more, and nobody deleted it here");
+        let failure = Some(failure.of(Scope::Session));
         Some(Observed { failure, ..Observed::bare(session, last.generation, SessionState::Failed) })
     }
 }

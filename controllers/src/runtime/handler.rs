@@ -11,7 +11,7 @@ use std::time::Duration;
 use streams::{
     crash::{Moment, point},
     subject,
-    wire::{Failure, SessionState, SessionStatus},
+    wire::{Failure, Scope, SessionState, SessionStatus},
     worker::{Delivery, Held, Verdict},
 };
 use tracing::Instrument;
@@ -171,6 +171,6 @@ impl Controller {
 }
 
 async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let given_up = |_| Err(retryable("timeout", format!("not done within {patience:?}")));
+    let given_up = |_| Err(retryable("timeout", format!("not done within {patience:?}")).of(Scope::Session));
     tokio::time::timeout(patience, work).await.unwrap_or_else(given_up)
 }

@@ -11,6 +11,7 @@ mod config;
 mod handler;
 mod heartbeat;
 mod lanes;
+mod questions;
 mod report;
 mod seen;
 mod steps;
@@ -153,6 +154,9 @@ impl Controller {
         let subject = subject::sync(&self.config.platform, &self.config.controller_id);
         let requests = link.client.subscribe(subject.clone()).await;
         let requests = requests.map_err(|source| Error::Subscribe { subject, source })?;
+        let subject = subject::question(&self.config.platform, &self.config.controller_id);
+        let questions = link.client.subscribe(subject.clone()).await;
+        let questions = questions.map_err(|source| Error::Subscribe { subject, source })?;
         // The world comes before any work, so that what died while nobody was here is not found out by a command.
         let ready = self.may_work(&cancel).await && self.expected(link, &cancel).await;
         if !ready || self.tell_world(Uuid::now_v7()).await.is_err() {
@@ -167,6 +171,7 @@ impl Controller {
             tokio::join!(
                 worker::run(source, AHEAD, handler, parker, cancel.clone()),
                 self.answer_syncs(requests, cancel.clone()),
+                self.clone().answer_questions(questions, link.client.clone(), cancel.clone()),
                 self.clone().follow_changes(cancel.clone()),
             );
             Ok(())

@@ -5,7 +5,10 @@ use controllers::{
     driver::{Desired, Goal},
     drivers::local::Config,
 };
-use streams::{testing::disk::SmallDisk, wire::SessionState};
+use streams::{
+    testing::disk::SmallDisk,
+    wire::{Scope, SessionState},
+};
 use uuid::Uuid;
 
 use crate::world::{World, alive, desired, processes, server};
@@ -21,6 +24,7 @@ async fn a_full_state_folder_fails_what_can_be_tried_again_and_keeps_what_is_kno
     disk.fill().unwrap();
     let failure = driver.ensure(&start()).await.unwrap_err();
     assert!(failure.retryable && !failure.user_error, "{failure:?}");
+    assert_eq!(failure.scope, Some(Scope::Platform), "a disk is everybody's: {failure:?}");
     assert!(processes(&refused.to_string()).is_empty(), "nothing runs that nothing knows of");
     let state = disk.path().join(format!("sessions/{kept}/state.json"));
     let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();

@@ -121,3 +121,33 @@ async fn nobody_else_may_look_into_what_the_driver_keeps() {
     assert_eq!(fs::metadata(world.folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
     delete(&driver, id).await;
 }
+
+#[tokio::test]
+async fn homes_are_listed_with_their_users_and_deleted_only_where_no_session_has_them() {
+    let (world, id, other) = (World::new(), Uuid::new_v4(), Uuid::new_v4());
+    let driver = world.open();
+    driver.ensure(&of("ann", id, server())).await.unwrap();
+    fs::write(world.home(id).join("note"), "12345").unwrap();
+    std::os::unix::fs::symlink("/", world.home(id).join("link")).unwrap();
+    fs::create_dir(world.home(id).join("read-only")).unwrap();
+    fs::write(world.home(id).join("read-only/note"), "").unwrap();
+    fs::set_permissions(world.home(id).join("read-only"), fs::Permissions::from_mode(0o555)).unwrap();
+    driver.ensure(&of("bob", other, server())).await.unwrap();
+    assert_eq!(driver.homes(None).await.unwrap().len(), 2);
+    let homes = driver.homes(Some("ann")).await.unwrap();
+    let [home] = homes.as_slice() else { panic!("{homes:?}") };
+    assert_eq!((home.user_id.as_deref(), home.sessions.as_slice()), (Some("ann"), [id].as_slice()));
+    assert!(home.bytes.is_some_and(|bytes| (5..100_000).contains(&bytes)), "{home:?}");
+    assert_eq!(driver.delete_home(&home.name).await.unwrap_err().code, "home_in_use");
+    driver.ensure(&desired(id, Goal::Hibernated, 2, None)).await.unwrap();
+    assert_eq!(driver.delete_home(&home.name).await.unwrap_err().code, "home_in_use");
+    delete(&driver, id).await;
+    driver.delete_home(&home.name).await.unwrap();
+    assert!(driver.homes(Some("ann")).await.unwrap().is_empty());
+    let long = "a".repeat(5_000);
+    for name in [home.name.as_str(), "", ".", "..", "../sessions", "/etc", "a/../..", "\0", "*", &long] {
+        assert_eq!(driver.delete_home(name).await.unwrap_err().code, "not_found", "{name}");
+    }
+    assert!(world.folder.path().join("sessions").exists());
+    delete(&driver, other).await;
+}

@@ -7,7 +7,7 @@ use controllers::{
     driver::{Goal, Observed, Spec},
     drivers::local::{Config, Error, Local},
 };
-use streams::wire::{Failure, Resources, SessionState};
+use streams::wire::{Failure, Resources, Scope, SessionState};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -46,6 +46,7 @@ async fn the_end_of_an_adopted_process_is_noticed() {
     assert_eq!(timeout(Duration::from_secs(10), driver.changed()).await.unwrap(), id);
     let failure = driver.observe(id).await.unwrap().unwrap().failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.retryable), ("process_exited", true));
+    assert_eq!(failure.scope, Some(Scope::Session));
 }
 
 #[tokio::test]
@@ -148,6 +149,7 @@ async fn a_readiness_failure_tells_why() {
     let code = "import sys; print('no display found'); sys.exit(3)";
     let failure = run(&driver, Uuid::new_v4(), program(code, "{ timeout: 20s }")).await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.retryable, failure.user_error), ("process_exited", true, true));
+    assert_eq!(failure.scope, Some(Scope::Session));
     assert!(failure.message.contains("code 3") && failure.message.contains("no display found"), "{}", failure.message);
 
     let driver = world.open();
@@ -155,6 +157,7 @@ async fn a_readiness_failure_tells_why() {
     let id = Uuid::new_v4();
     let failure = run(&driver, id, program(code, "{ timeout: 1s }")).await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.retryable, failure.user_error), ("not_ready", true, false));
+    assert_eq!(failure.scope, Some(Scope::Session));
     assert!(failure.message.contains("still thinking"), "{}", failure.message);
     assert!(processes(&id.to_string()).is_empty());
 }
@@ -176,6 +179,8 @@ async fn what_only_the_template_can_mend_is_said_at_once_and_leaves_nothing() {
     for (spec, code, word) in cases {
         let failure = run(&driver, Uuid::new_v4(), spec).await.unwrap_err();
         assert_eq!((failure.code.as_str(), failure.retryable, failure.user_error), (code, false, true));
+        let about = if code == "bad_resources" { Scope::Session } else { Scope::Template };
+        assert_eq!(failure.scope, Some(about), "{failure:?}");
         assert!(failure.message.contains(word), "{}", failure.message);
     }
     assert!(driver.list().await.unwrap().is_empty());

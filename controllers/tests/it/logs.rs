@@ -72,3 +72,23 @@ async fn the_log_of_the_run_before_is_kept_beside_the_present_one() {
     assert!(before.contains(&format!("first of all {first}")), "{before}");
     delete(&driver, id).await;
 }
+
+#[tokio::test]
+async fn the_end_of_a_log_is_told_over_both_of_its_files() {
+    let (world, id) = (World::new(), Uuid::new_v4());
+    let driver = world.open();
+    let code = format!("import http.server, os; print('one\\ntwo', flush=True)\n{SERVE}");
+    run(&driver, id, program(&code, "{ timeout: 20s }")).await.unwrap();
+    fs::write(world.session_folder(id).join("output.log.1"), "zero\n").unwrap();
+    let log = driver.log(id, 1000).await.unwrap();
+    assert_eq!((log.text.as_str(), log.kept_bytes), ("zero\none\ntwo\n", 13));
+    assert_eq!(driver.log(id, 6).await.unwrap().text, "e\ntwo\n");
+    assert_eq!(driver.log(id, 0).await.unwrap().text, "");
+    assert_eq!(driver.log(Uuid::new_v4(), 6).await.unwrap_err().code, "not_found");
+    let (secret, log) = (world.folder.path().join("secret"), world.session_folder(id).join("output.log.1"));
+    fs::write(&secret, "hidden").unwrap();
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink(&secret, &log).unwrap();
+    assert_eq!(driver.log(id, 1000).await.unwrap_err().code, "state_folder", "a link is not followed");
+    delete(&driver, id).await;
+}

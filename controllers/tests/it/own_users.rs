@@ -40,8 +40,8 @@ async fn a_session_is_its_user_and_sees_nothing_of_the_controllers() {
         return;
     }
     // as `dev` has it: the state folder is in the folder that also holds the secrets
+    let data = tempfile::tempdir().unwrap(); // outlives the world, which ends by its folder what a panic leaves running
     let (mut world, ann, bob) = (World::new(), Uuid::new_v4(), Uuid::new_v4());
-    let data = std::mem::replace(&mut world.folder, tempfile::tempdir().unwrap());
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let secret = data.path().join("endpoints.json");
     fs::write(&secret, "secret").unwrap();

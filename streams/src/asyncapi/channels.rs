@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Parts;
-use super::messages::{HEARTBEAT_ANSWER, key};
+use super::messages::{HEARTBEAT_ANSWER, QUESTION_ANSWER, key};
 use crate::subject::{DEAD_LETTER_PREFIX, HEARTBEAT, Report, Verb};
 use crate::topology::{SS_COMMANDS, SS_DLQ, SS_REPORTS};
 
@@ -104,7 +104,7 @@ fn reports(report: Report) -> [Channel; 2] {
 
 const HEARTBEATS: &str = "A controller lives; a newer one replaces an older.";
 
-fn others() -> [Channel; 6] {
+fn others() -> [Channel; 8] {
     let plain = |key: &str, address: Value, summary: &str, actions| Channel {
         key: key.into(),
         address,
@@ -116,6 +116,7 @@ fn others() -> [Channel; 6] {
         answered: None,
     };
     let sync = format!("streamspace.controller.sync.{{{PLATFORM}}}.{{{CONTROLLER}}}");
+    let ask = format!("streamspace.controller.ask.{{{PLATFORM}}}.{{{CONTROLLER}}}");
     let letters = format!("{DEAD_LETTER_PREFIX}{{original_subject}}");
     let asked = "streamspace.intake.{user}.{domain}.{action}";
     [
@@ -128,6 +129,16 @@ fn others() -> [Channel; 6] {
             parameters: &[PLATFORM, CONTROLLER],
             ..plain("controller_sync", sync.into(), "Report all that exists, as controller.world.", &["send"])
         },
+        Channel {
+            parameters: &[PLATFORM, CONTROLLER],
+            ..plain(
+                "controller_ask",
+                ask.into(),
+                "A log or the homes that only a controller has, as a request.",
+                &["send"],
+            )
+        },
+        plain(QUESTION_ANSWER, Value::Null, "The inbox that such a request names.", &["receive"]),
         Channel {
             parameters: &["original_subject"],
             stream: Some(SS_DLQ),

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::wire::{
-    AppUninstall, HeartbeatAnswer, NodeCommand, NodeState, NodeStatus, SessionCommand, Span, Sync, TemplateCreate,
-    TemplateDelete, World,
+    Answer, AppUninstall, HeartbeatAnswer, LogEnd, NodeCommand, NodeState, NodeStatus, Question, SessionCommand, Span,
+    Sync, TemplateCreate, TemplateDelete, World,
 };
 
 const ID: Uuid = Uuid::from_u128(0x0190_d0f0_7b4e_7c62_a1f0_0242_ac12_0002);
@@ -43,6 +43,11 @@ pub(super) fn payload(name: &str) -> Value {
         "controller.world" => written(&world()),
         "controller.sync" => written(&Sync { event_id: ID, timestamp: DateTime::UNIX_EPOCH }),
         "controller.heartbeat answer" => written(&HeartbeatAnswer { accepted: true, reason: None }),
+        "controller.ask" => written(&Question::Log { session_id: OTHER_ID, bytes: 4096 }),
+        "controller.ask answer" => {
+            let log = LogEnd { text: "listening on 20001\n".into(), kept_bytes: 19 };
+            written(&Answer { log: Some(log), ..Answer::default() })
+        }
         "intake_request" => json!({ "template_id": "scratchpad" }),
         _ => json!({ "session_id": OTHER_ID, "user_id": "ada", "status": "pending" }),
     }

@@ -11,6 +11,9 @@ use crate::wire;
 /// What a heartbeat is answered, as a name within the document.
 pub(super) const HEARTBEAT_ANSWER: &str = "controller_heartbeat_answer";
 
+/// What a question is answered, as a name within the document.
+pub(super) const QUESTION_ANSWER: &str = "controller_ask_answer";
+
 /// A `<domain>.<action>` as a name within the document.
 pub(super) fn key(name: &str) -> String {
     name.replace('.', "_")
@@ -23,12 +26,14 @@ pub(super) fn all(schemas: &mut SchemaGenerator) -> Parts {
     let others = [
         ("controller.heartbeat", schemas.subschema_for::<wire::Heartbeat>()),
         ("controller.sync", schemas.subschema_for::<wire::Sync>()),
+        ("controller.ask", schemas.subschema_for::<wire::Question>()),
     ];
     let mut all = Parts::new();
     for (name, payload) in commands.into_iter().chain(reports).chain(others) {
         all.insert(key(name), event(name, &payload));
     }
     all.insert(HEARTBEAT_ANSWER.into(), heartbeat_answer(&of::<wire::HeartbeatAnswer>(schemas)));
+    all.insert(QUESTION_ANSWER.into(), question_answer(&of::<wire::Answer>(schemas)));
     all.insert("dead_letter".into(), dead_letter());
     all.insert("intake_request".into(), intake("intake_request", "What is asked.", REQUEST));
     all.insert("intake_reply".into(), intake("intake_reply", "What HTTP would answer.", REPLY));
@@ -78,6 +83,18 @@ fn heartbeat_answer(payload: &Schema) -> Value {
         "name": HEARTBEAT_ANSWER,
         "title": title,
         "summary": "Whether the host may work under its id. While the database is away there is no answer.",
+        "contentType": "application/json",
+        "payload": payload,
+        "examples": [{ "name": "sample", "payload": examples::payload(title) }],
+    })
+}
+
+fn question_answer(payload: &Schema) -> Value {
+    let title = "controller.ask answer";
+    json!({
+        "name": QUESTION_ANSWER,
+        "title": title,
+        "summary": "What was asked for, or why not.",
         "contentType": "application/json",
         "payload": payload,
         "examples": [{ "name": "sample", "payload": examples::payload(title) }],

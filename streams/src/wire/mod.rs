@@ -8,6 +8,7 @@ mod heading;
 mod lines;
 mod local;
 mod node;
+mod question;
 mod session;
 mod template;
 
@@ -16,6 +17,7 @@ pub use controller::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer, Spa
 pub use lines::line_of;
 pub use local::{FAILURES_MAX, GRACE_MAX, HomeUse, Liveness, RESTARTS_MAX, Restart, RestartPolicy, Stop};
 pub use node::{NodeCommand, NodeState, NodeStatus};
+pub use question::{Answer, HOME_SESSIONS_MAX, HOMES_MAX, Home, LOG_BYTES_MAX, LogEnd, Question};
 pub use session::{Failure, Resources, Scope, SessionCommand, SessionCreate, SessionState, SessionStatus};
 pub use template::{
     API_VERSION, EnvVar, Local, MAX_READINESS, Manifest, ManifestError, ManifestMetadata, Port, Readiness,

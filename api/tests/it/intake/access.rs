@@ -5,9 +5,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Desk;
+use crate::homes::keeper;
 
 /// What every user may ask for; anything else that is not about one session is the administrator's.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 8] = [
     "session.create",
     "session.list",
     "template.list",
@@ -15,6 +16,7 @@ const OPEN: [&str; 7] = [
     "controller.list",
     "controller.get",
     "platform.list",
+    "home.list",
 ];
 
 /// `<domain>.<action>` and path of every operation.
@@ -113,5 +115,30 @@ async fn nobody_is_the_administrator_and_names_are_what_they_must_be() -> Result
     }
     assert_eq!(desk.ask("ada", "session", "").await?.status, 400);
     assert_eq!(desk.ask("ada", "session.list.docker", "").await?.status, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_reads_the_logs_of_their_own_sessions_and_sees_their_own_homes() -> Result<()> {
+    let desk = Desk::open().await?;
+    // it tells of everybody's, whoever is asked for
+    keeper(&desk.app, |question| match question["ask"].as_str() {
+        Some("log") => json!({ "log": { "text": "hers", "kept_bytes": 4 } }),
+        _ => json!({ "homes": [{ "name": "a", "user_id": "ada" }, { "name": "e", "user_id": "eve" }] }),
+    })
+    .await?;
+    let hers = desk.ask("ada", "session.create", r#"{"template_id":"scratchpad","platform":"noop"}"#).await?.json;
+    let payload = json!({ "session_id": hers["session_id"] }).to_string();
+    assert_eq!(desk.ask("ada", "session_log.get", payload.clone()).await?.json["text"], "hers");
+    let others = desk.ask("eve", "session_log.get", payload).await?;
+    assert_eq!((others.status, others.problem()), (404, "not-found"));
+
+    let homes = desk.ask("eve", "home.list", "").await?.json;
+    assert_eq!(homes["items"].as_array().map(Vec::len), Some(1), "{homes}");
+    assert_eq!(homes["items"][0]["user_id"], "eve");
+    let named = desk.ask("eve", "home.list", r#"{"user_id":"ada"}"#).await?;
+    assert_eq!((named.status, named.problem()), (403, "forbidden"));
+    let deleted = desk.ask("eve", "home.delete", r#"{"controller_id":"noop-1","name":"a"}"#).await?;
+    assert_eq!((deleted.status, deleted.problem()), (403, "forbidden"));
     Ok(())
 }

@@ -73,6 +73,15 @@ Examples:
         #[arg(long)]
         follow: bool,
     },
+    /// Prints the end of what a session's program wrote
+    #[command(after_help = "Examples:\n  streamspace session logs ID\n  streamspace session logs ID --bytes 4096")]
+    Logs {
+        /// The session
+        id: Uuid,
+        /// The most bytes to print
+        #[arg(long, value_name = "N", default_value_t = 65536)]
+        bytes: u32,
+    },
     /// Stops a session and keeps its home
     #[command(after_help = "Example:\n  streamspace session hibernate ID --wait")]
     Hibernate(Ask),
@@ -164,6 +173,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             SESSION.show(&console, &session)
         }
         Command::Watch { id, follow } => story::tell(&console, &SETTLED, id, follow).await,
+        Command::Logs { id, bytes } => logs(&console, id, bytes).await,
         Command::Hibernate(ask) => act(&console, &ask, "hibernate").await,
         Command::Wake(ask) => act(&console, &ask, "wake").await,
         Command::Delete { ask, force } => {
@@ -175,6 +185,14 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
         Command::Patch(patch) => patch.run(&console).await,
         Command::Bulk(bulk) => bulk.run(&console).await,
     }
+}
+
+async fn logs(console: &Console, id: Uuid, bytes: u32) -> Result<(), Failure> {
+    let log = console.client.get(&format!("{}/logs", SESSION.at(id)), &[("bytes", Some(bytes.to_string()))]).await?;
+    if !console.screen.machine(&log)? {
+        log["text"].as_str().unwrap_or_default().lines().for_each(|line| output::line(printable(line)));
+    }
+    Ok(())
 }
 
 async fn act(console: &Console, ask: &Ask, verb: &str) -> Result<(), Failure> {

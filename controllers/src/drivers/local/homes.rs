@@ -12,11 +12,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use streams::wire::Failure;
+use streams::wire::{Failure, Scope};
 use uuid::Uuid;
 
-use super::state;
+use super::{remove, scope, state};
 use crate::driver::{retryable, user_error};
+
+/// How the name of a home begins that is being removed.
+pub(super) const DOOMED: &str = ".removed-";
 
 /// Homes in use: by whom, and whether its template shares it.
 pub(super) struct Homes {
@@ -27,6 +30,10 @@ pub(super) struct Homes {
 impl Homes {
     pub(super) fn new(state_dir: &Path) -> Self {
         Self { folder: state_dir.join("homes"), used: Mutex::default() }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The persistent home under a user's name.
@@ -48,7 +55,7 @@ impl Homes {
                 "the persistent home of this user is in use by session {other}: hibernate or delete that one, create this \
                  one without a persistent home, or use templates that say `spec.local.home: {{ shared: true }}`"
             );
-            return Err(user_error("home_in_use", message));
+            return Err(user_error("home_in_use", message).of(Scope::Session));
         }
         users.insert(session, shared);
         Ok(())
@@ -61,6 +68,40 @@ impl Homes {
         });
     }
 
+    /// Moves a home out of every session's reach, unless one has it: `holders` are those that do not run, too.
+    pub(super) fn take_away(
+        &self,
+        home: &Path,
+        to: &Path,
+        holders: impl Fn(&Path) -> Vec<Uuid>,
+    ) -> Result<(), Failure> {
+        let used = self.used();
+        let mut by = holders(home);
+        by.extend(used.get(home).into_iter().flat_map(HashMap::keys));
+        if let Some(session) = by.first() {
+            let message = format!("session {session} has this home: delete that session first");
+            return Err(user_error("home_in_use", message).of(Scope::Session));
+        }
+        fs::rename(home, to).map_err(|e| failed(home, &e))
+    }
+
+    /// Goes on with removals that the last run began.
+    pub(super) fn finish_removals(&self) {
+        let doomed = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let doomed = doomed.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(DOOMED.as_bytes()));
+        let doomed = doomed.map(|entry| entry.path()).collect::<Vec<_>>();
+        if doomed.is_empty() {
+            return;
+        }
+        tokio::task::spawn_blocking(move || {
+            for path in doomed {
+                if let Err(error) = remove::all(&path) {
+                    tracing::warn!(error = error.message, "a home that was deleted cannot be removed");
+                }
+            }
+        });
+    }
+
     /// Makes a home, and gives it to its owner with everything in it: it may be older than the owner's uid.
     pub(super) fn make(&self, home: &Path, uid: Option<u32>) -> Result<(), Failure> {
         let made = || -> io::Result<()> {
@@ -70,7 +111,7 @@ impl Homes {
                 _ => Ok(()),
             }
         };
-        made().map_err(|e| retryable("home", format!("{}: {e}", home.display())))
+        made().map_err(|e| failed(home, &e))
     }
 
     /// Makes a session's own folder the user's persistent home, or one more of them where there is one: homes that were made
@@ -83,6 +124,10 @@ impl Homes {
         let place = if place.exists() { self.place(&format!("{name}.{session}")) } else { place };
         fs::rename(home, place)
     }
+}
+
+fn failed(home: &Path, error: &io::Error) -> Failure {
+    retryable("home", format!("{}: {error}", home.display())).of(scope::of(error, Scope::Session))
 }
 
 /// The top last: it is what tells that all of it was given.

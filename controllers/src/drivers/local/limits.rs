@@ -9,7 +9,7 @@
 
 use streams::{
     quantity,
-    wire::{Failure, Resources},
+    wire::{Failure, Resources, Scope},
 };
 
 use crate::driver::{Spec, user_error};
@@ -31,6 +31,6 @@ impl Limits {
         let memory = |resources: &Resources| resources.memory.clone();
         let asked = memory(&spec.resources).or_else(|| defaults().and_then(memory)).filter(|_| enforce_memory);
         let memory = asked.map(|text| quantity::bytes(&text)).transpose();
-        Ok(Self { memory: memory.map_err(|e| user_error("bad_resources", e.to_string()))? })
+        Ok(Self { memory: memory.map_err(|e| user_error("bad_resources", e.to_string()).of(Scope::Session))? })
     }
 }

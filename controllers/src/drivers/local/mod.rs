@@ -8,6 +8,7 @@ mod adopt;
 mod connections;
 mod helper;
 mod homes;
+mod inspect;
 mod isolation;
 mod limits;
 mod listener;
@@ -21,6 +22,7 @@ mod processes;
 mod readiness;
 mod remove;
 mod restart;
+mod scope;
 mod session;
 mod signs;
 mod sockets;
@@ -44,7 +46,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use streams::wire::{AppInstall, Capacity, Failure, Object};
+use streams::wire::{AppInstall, Capacity, Failure, Home, LogEnd, Object};
 use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -209,6 +211,7 @@ impl Local {
         let changes = sender;
         let shared = Shared { config, world_id, ports, homes, users, isolation, probes, changes, closed: closing };
         let shared = Arc::new(shared);
+        shared.homes.finish_removals();
         let adopted = adopt::sessions(&shared).map_err(failed)?;
         let sessions = Arc::new(Sessions::new(adopted.into_iter().map(|session| (session.id, session)).collect()));
         tokio::spawn(signs::look(shared.clone(), Arc::downgrade(&sessions)));
@@ -293,6 +296,22 @@ impl Driver for Local {
 
     fn world_id(&self) -> Uuid {
         self.shared.world_id
+    }
+
+    fn capabilities(&self) -> Vec<String> {
+        ["sessions", "applications", "templates", "keeps-files", "homes"].map(String::from).to_vec()
+    }
+
+    async fn log(&self, session_id: Uuid, bytes: u32) -> Result<LogEnd, Failure> {
+        self.log_end(session_id, bytes).await
+    }
+
+    async fn homes(&self, user_id: Option<&str>) -> Result<Vec<Home>, Failure> {
+        self.homes_kept(user_id).await
+    }
+
+    async fn delete_home(&self, name: &str) -> Result<(), Failure> {
+        self.remove_home(name).await
     }
 
     async fn install(&self, app: &AppInstall, progress: &Progress) -> Result<String, Failure> {

@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use streams::wire::Failure;
+use streams::wire::{Failure, Scope};
 use uuid::Uuid;
 
 use crate::driver::retryable;
@@ -46,7 +46,8 @@ impl Ports {
         let port = candidates
             .into_iter()
             .find(free)
-            .ok_or_else(|| retryable("no_port", format!("no free port in {}..{}", self.range.start, self.range.end)))?;
+            .ok_or_else(|| retryable("no_port", format!("no free port in {}..{}", self.range.start, self.range.end)))
+            .map_err(|e| e.of(Scope::Platform))?;
         taken.insert(port, session);
         Ok(port)
     }

@@ -87,7 +87,7 @@ fn ended(exit: Exit) -> Failure {
 /// The next attempt gets another port.
 pub(super) fn taken(port: u16) -> Failure {
     let message = format!("port {port} is answered by a process that does not belong to this session");
-    retryable("port_taken", message)
+    retryable("port_taken", message).of(wire::Scope::Session)
 }
 
 /// The last lines that the process wrote, ready to be put behind a message.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use streams::wire::Failure;
+use streams::wire::{self, Failure};
 
 use super::{policy, process::Exit, readiness, session::Session, state::Phase};
 use crate::driver::{Desired, Goal, retryable};
@@ -116,7 +116,7 @@ impl Session {
     /// Notes that its process ended by itself, and says so.
     pub(super) fn died(&self, what: &str) {
         let failure = retryable("process_exited", format!("{what}{}", readiness::tail(&self.log())));
-        self.fail(failure);
+        self.fail(failure.of(wire::Scope::Session));
     }
 
     /// Notes that it failed by itself, and says so. Also where that cannot be written down: nothing runs any more.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use streams::wire::Failure;
+use streams::wire::{self, Failure};
 use tokio::sync::{Mutex as Turn, watch};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use super::{
     process::{self, Process},
     remove,
     restart::Restarted,
+    scope,
     state::{Identity, Phase, State},
     usage::Usage,
 };
@@ -185,9 +186,14 @@ impl Session {
         let inside = self.folder.join("home");
         let scratch = self.now().state.spec.as_ref().is_some_and(|spec| !spec.persistent_home);
         if !scratch && inside.exists() {
-            let (name, _) = self.shared.user(user_id).map_err(|e| retryable("state_folder", e.to_string()))?;
-            let kept = self.shared.homes.keep(&inside, &name, self.id);
-            kept.map_err(|e| retryable("state_folder", format!("{} cannot be kept: {e}", inside.display())))?;
+            let (name, _) = self
+                .shared
+                .user(user_id)
+                .map_err(|e| retryable("state_folder", e.to_string()).of(scope::of(&e, wire::Scope::Session)))?;
+            self.shared.homes.keep(&inside, &name, self.id).map_err(|e| {
+                let message = format!("{} cannot be kept: {e}", inside.display());
+                retryable("state_folder", message).of(scope::of(&e, wire::Scope::Session))
+            })?;
         }
         remove::all(&inside)?;
         remove::all(&self.folder)?;
@@ -209,7 +215,8 @@ impl Session {
     /// Ends all its processes, and frees its home.
     pub(super) async fn end(&self, grace: Duration) -> Result<(), Failure> {
         if !self.scope().end(grace).await {
-            return Err(retryable("stop_timeout", format!("processes of session {} do not end", self.id)));
+            let message = format!("processes of session {} do not end", self.id);
+            return Err(retryable("stop_timeout", message).of(wire::Scope::Session));
         }
         let process = self.now().process.clone();
         if let Some(process) = process {
@@ -242,9 +249,10 @@ impl Session {
         let mut state = now.state.clone();
         change(&mut state);
         if state != now.state {
-            state
-                .save(&self.folder, self.shared.isolation.folder_mode())
-                .map_err(|e| retryable("state_folder", format!("{}: {e}", self.folder.display())))?;
+            state.save(&self.folder, self.shared.isolation.folder_mode()).map_err(|e| {
+                let message = format!("{}: {e}", self.folder.display());
+                retryable("state_folder", message).of(scope::of(&e, wire::Scope::Platform))
+            })?;
             now.state = state;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use streams::{
     crash::{Moment, point},
-    wire::Failure,
+    wire::{self, Failure},
 };
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     policy,
     process::{self, Process},
     readiness::{self, Waiting},
+    scope,
     session::{Session, note},
     state::Phase,
 };
@@ -62,10 +63,7 @@ impl Session {
                 self.forget();
             }
         })?;
-        self.launch(&launch).map_err(|e| {
-            self.shared.homes.release(self.id);
-            retryable("spawn_failed", format!("{}: {e}", launch.program.display()))
-        })
+        self.launch(&launch).inspect_err(|_| self.shared.homes.release(self.id))
     }
 
     /// Port, home and user, and what is to be executed; written down when this answers.
@@ -99,7 +97,10 @@ impl Session {
 
     /// A home stays where it was first made; that of a version before is in the session's folder.
     fn quarters(&self, spec: &Spec, user_id: &str) -> Result<Quarters, Failure> {
-        let (name, uid) = self.shared.user(user_id).map_err(|e| retryable("users", e.to_string()))?;
+        let (name, uid) = self
+            .shared
+            .user(user_id)
+            .map_err(|e| retryable("users", e.to_string()).of(scope::of(&e, wire::Scope::Session)))?;
         let (known, inside) = (self.now().state.home.clone(), self.folder.join("home"));
         let home = match known {
             Some(home) => home,
@@ -109,17 +110,21 @@ impl Session {
         Ok(Quarters { home, uid })
     }
 
-    fn launch(self: &Arc<Self>, launch: &Launch) -> io::Result<Process> {
-        log::begin(&self.folder)?;
+    fn launch(self: &Arc<Self>, launch: &Launch) -> Result<Process, Failure> {
+        let failed = |e: io::Error| {
+            let message = format!("{}: {e}", launch.program.display());
+            retryable("spawn_failed", message).of(scope::of(&e, wire::Scope::Template))
+        };
+        log::begin(&self.folder).map_err(failed)?;
         let config = &self.shared.config;
-        let (writer, pipe) = process::spawn_log(&config.executable, &self.folder, config.log_bytes)?;
-        let (identity, gate) = process::spawn(&config.executable, pipe)?;
+        let (writer, pipe) = process::spawn_log(&config.executable, &self.folder, config.log_bytes).map_err(failed)?;
+        let (identity, gate) = process::spawn(&config.executable, pipe).map_err(failed)?;
         point("driver.ensure", Moment::During); // the worst one: there is a process, and nothing on disk says so
-        let noted = self.change(|state| (state.process, state.log_writer) = (Some(identity), Some(writer)));
-        noted.map_err(|e| io::Error::other(e.message))?;
-        let process = self.adopt(identity).ok_or_else(|| io::Error::other("the process is gone"))?;
+        self.change(|state| (state.process, state.log_writer) = (Some(identity), Some(writer)))?;
+        let gone = || retryable("spawn_failed", "the process is gone").of(wire::Scope::Session);
+        let process = self.adopt(identity).ok_or_else(gone)?;
         self.now().settling = true;
-        gate.open(launch)?;
+        gate.open(launch).map_err(failed)?;
         Ok(process)
     }
 
@@ -133,7 +138,7 @@ impl Session {
         let ready = tokio::select! {
             biased;
             _ = newest.wait_for(|wanted| *wanted > generation) => {
-                return Err(retryable("superseded", "a newer command for this session has come"));
+                return Err(retryable("superseded", "a newer command for this session has come").of(wire::Scope::Session));
             }
             ready = waiting.wait(process) => ready,
         };

@@ -85,6 +85,12 @@ impl Users {
         *book = next;
         Ok((name, uid))
     }
+
+    /// Whose folder that is; `None` where it was made before names were kept.
+    pub(super) fn of_folder(&self, name: &str) -> Option<String> {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.users.get(name).map(|user| user.user_id.clone())
+    }
 }
 
 #[cfg(test)]

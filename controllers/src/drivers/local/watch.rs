@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use streams::wire::Scope;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -99,6 +100,6 @@ impl Session {
             tracing::error!(session.id = %self.id, error = %e.message, "a session with too many processes lives on");
         }
         let message = format!("it had {processes} processes, and may have {most}; all of them were ended");
-        self.fail(user_error("too_many_processes", message));
+        self.fail(user_error("too_many_processes", message).of(Scope::Session));
     }
 }

@@ -1,0 +1,150 @@
+//! Persistent homes and the logs of sessions: kept by controllers, and asked of them at that moment.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use engine::questions;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+use streams::wire;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::document::Tag;
+use crate::json::Json;
+use crate::problem::{Kind, Listing, Lookup, Problem, Refused, Removal, database};
+
+/// Bytes of a log, unless asked otherwise.
+const LOG_BYTES: u32 = 64 << 10;
+
+/// The end of what a session wrote to its standard output and error.
+#[derive(Debug, Object, Serialize)]
+struct SessionLog {
+    /// The session.
+    session_id: Uuid,
+    /// The controller that keeps it.
+    controller_id: String,
+    /// What was written last. Bytes that are no UTF-8 are replaced.
+    text: String,
+    /// Bytes that are kept of it.
+    kept_bytes: u64,
+}
+
+/// The persistent home of a user on one controller.
+#[derive(Debug, Object, Serialize)]
+struct PersistentHome {
+    /// The controller that keeps it.
+    controller_id: String,
+    /// Its name there.
+    name: String,
+    /// Whose it is; null where that is not known any more.
+    user_id: Option<String>,
+    /// Bytes of its files; null where it has too many to be counted.
+    bytes: Option<u64>,
+    /// The sessions that have it, running or not; at most a hundred. While there are any it cannot be deleted.
+    sessions: Vec<Uuid>,
+}
+
+/// The persistent homes that there are.
+#[derive(Debug, Object, Serialize)]
+struct Homes {
+    /// By controller and name; at most a thousand.
+    items: Vec<PersistentHome>,
+    /// There are more: ask for those of one user.
+    truncated: bool,
+    /// Controllers that keep homes and did not answer.
+    silent: Vec<String>,
+}
+
+impl From<questions::Error> for Problem {
+    fn from(error: questions::Error) -> Self {
+        match error {
+            questions::Error::NotFound(_) => Self::new(Kind::NotFound, error.to_string()),
+            questions::Error::Refused { failure, .. } if failure.code == "home_in_use" => {
+                Self::new(Kind::InUse, failure.message)
+            }
+            questions::Error::Database(error) => database(error),
+            _ => Self::new(Kind::Unavailable, error.to_string()),
+        }
+    }
+}
+
+pub(crate) struct Kept(pub(crate) Arc<Engine>);
+
+#[OpenApi]
+impl Kept {
+    /// Read the log of a session
+    ///
+    /// The end of what its program wrote to standard output and error, asked of its controller at that moment. Its controller keeps it
+    /// until the session is deleted. Controllers of the core lane, and platforms that keep no logs, have none: 404. A controller that is
+    /// away, or does not answer within ten seconds: 503.
+    #[oai(path = "/sessions/:id/logs", method = "get", operation_id = "get_session_logs", tag = "Tag::Sessions")]
+    async fn log(
+        &self,
+        _caller: Caller,
+        id: Path<Uuid>,
+        /// The most bytes to read.
+        #[oai(validator(minimum(value = "1"), maximum(value = "131072")))]
+        bytes: Query<Option<u32>>,
+    ) -> Result<Json<SessionLog>, Refused<Lookup>> {
+        let bytes = bytes.0.unwrap_or(LOG_BYTES).min(wire::LOG_BYTES_MAX);
+        let (controller_id, log) = self.0.session_log(id.0, bytes).await?;
+        Ok(Json(SessionLog { session_id: id.0, controller_id, text: log.text, kept_bytes: log.kept_bytes }))
+    }
+
+    /// List persistent homes
+    ///
+    /// Of every controller that keeps some, asked at that moment. A user gets their own.
+    #[oai(path = "/homes", method = "get", operation_id = "list_homes", tag = "Tag::Controllers")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Those of this user.
+        #[oai(validator(max_length = 255))]
+        user_id: Query<Option<String>>,
+    ) -> Result<Json<Homes>, Refused<Listing>> {
+        let homes = self.0.homes(caller.0.owner(user_id.0)?.as_deref()).await?;
+        let item = |(controller_id, home): (String, wire::Home)| PersistentHome {
+            controller_id,
+            name: home.name,
+            user_id: home.user_id,
+            bytes: home.bytes,
+            sessions: home.sessions,
+        };
+        let items = homes.homes.into_iter().map(item).collect();
+        Ok(Json(Homes { items, truncated: homes.truncated, silent: homes.silent }))
+    }
+
+    /// Delete a persistent home
+    ///
+    /// With all that is in it, for good. A home that a session has, running or not, is never deleted: delete those first. Where a large
+    /// one takes longer than 25 s the answer is 503, and the controller goes on.
+    #[oai(
+        path = "/homes/:controller_id/:name",
+        method = "delete",
+        operation_id = "delete_home",
+        tag = "Tag::Controllers"
+    )]
+    async fn delete(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        /// As the list of homes names it.
+        #[oai(validator(max_length = 255))]
+        name: Path<String>,
+    ) -> Result<Json<Deleted>, Refused<Removal>> {
+        self.0.delete_home(&controller_id.0, &name.0).await?;
+        tracing::info!(controller.id = controller_id.0, home.name = name.0, by = caller.0.name, "deleted a home");
+        Ok(Json(Deleted { controller_id: controller_id.0, name: name.0 }))
+    }
+}
+
+/// A home that is gone.
+#[derive(Debug, Object, Serialize)]
+struct Deleted {
+    /// The controller that kept it.
+    controller_id: String,
+    /// Its name there.
+    name: String,
+}

@@ -16,7 +16,9 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::json::Json;
-use crate::problem::{Listing, Lookup, Problem, Refused, database};
+use crate::operators::said;
+use crate::problem::{Listing, Lookup, Operation, Problem, Refused, database};
+use crate::texts::Reason;
 use crate::timestamp::Timestamp;
 
 /// A controller as its heartbeats and its work show it.
@@ -52,6 +54,12 @@ pub(crate) struct Controller {
     breaker: Breaker,
     /// How often what it owns is tried again.
     retry_budget: RetryBudget,
+    /// Whether it may serve its platform. One that came when others served it waits until an operator admits it.
+    admitted: bool,
+    /// Whether its heartbeats come on a subject that names it, which permissions can hold; then others are refused.
+    own_subject: bool,
+    /// Heartbeats under its id that did not come from it; null where none were refused since it was last reset.
+    impostors: Option<Impostors>,
     /// Taken out of service by an operator; its sessions move elsewhere.
     revoked: bool,
     /// Who, why and when, and the job that moves them.
@@ -70,6 +78,17 @@ pub(crate) struct Controller {
     created_at: Option<Timestamp>,
     /// When its row last changed.
     updated_at: Option<Timestamp>,
+}
+
+/// Heartbeats that were refused, because they did not come from the host that the id belongs to.
+#[derive(Debug, Object, Serialize)]
+struct Impostors {
+    /// How many.
+    refused: i64,
+    /// When the last one came.
+    last_at: Option<Timestamp>,
+    /// Why it was refused.
+    reason: Option<String>,
 }
 
 /// How a controller came to be out of service.
@@ -206,6 +225,13 @@ impl Controller {
             capabilities: row.capabilities.and_then(|all| serde_json::from_value(all).ok()).unwrap_or_default(),
             cluster_info: row.cluster_info,
             labels: row.labels,
+            admitted: row.admitted,
+            own_subject: row.own_subject,
+            impostors: (row.refused_beats > 0).then(|| Impostors {
+                refused: row.refused_beats,
+                last_at: row.refused_ms.map(Timestamp::from_ms),
+                reason: row.refused_why,
+            }),
             revoked: row.revoked,
             revocation: row.revoked.then(|| Revocation {
                 by: row.revoked_by.unwrap_or_default(),
@@ -261,6 +287,24 @@ impl Controllers {
     async fn get(&self, _caller: Caller, controller_id: Path<String>) -> Result<Json<Controller>, Refused<Lookup>> {
         let row = queries::controller(self.0.reader(), &controller_id).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("controller", &controller_id.0))?;
+        Ok(Json(Controller::now(&self.0, row).await?))
+    }
+
+    /// Remove a controller
+    ///
+    /// For one that is gone for good: it does not speak any more, or was never admitted, and no session, application or clean-up
+    /// depends on it. Its consumer goes, too; its log stays. The answer is the controller as it was. One that speaks again is a
+    /// newcomer.
+    #[oai(path = "/controllers/:controller_id", method = "delete", operation_id = "remove_controller")]
+    async fn remove(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        /// Why, for whoever asks later: 1 to 500 characters.
+        reason: Query<Option<Reason>>,
+    ) -> Result<Json<Controller>, Refused<Operation>> {
+        let reason = reason.0.map_or_else(|| "removed by an operator".to_owned(), |Reason(reason)| reason);
+        let row = self.0.remove(&controller_id, said(reason)?, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
 }

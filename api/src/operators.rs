@@ -124,4 +124,34 @@ impl Operators {
         let row = self.0.reinstate(&controller_id, said(body.0.reason)?, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
+
+    /// Admit a controller
+    ///
+    /// Lets a newcomer serve its platform beside the others. One that may already is answered as it is. A second controller of the
+    /// core lane is refused, because both would carry out each command of the platform.
+    #[oai(path = "/admin/controllers/:controller_id/admit", method = "post", operation_id = "admit_controller")]
+    async fn admit(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        body: Body<OperatorReason>,
+    ) -> Result<Json<Controller>, Refused<Operation>> {
+        let row = self.0.admit(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        Ok(Json(Controller::now(&self.0, row).await?))
+    }
+
+    /// Reset a controller
+    ///
+    /// For one whose host was reinstalled, or that speaks another protocol from now on: what tells its host from others is forgotten,
+    /// and the next one that speaks under its id is taken for it. Until then it gets no work.
+    #[oai(path = "/admin/controllers/:controller_id/reset", method = "post", operation_id = "reset_controller")]
+    async fn reset(
+        &self,
+        caller: Caller,
+        controller_id: Path<String>,
+        body: Body<OperatorReason>,
+    ) -> Result<Json<Controller>, Refused<Operation>> {
+        let row = self.0.reset(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        Ok(Json(Controller::now(&self.0, row).await?))
+    }
 }

@@ -48,7 +48,7 @@ impl Backend {
 }
 
 /// The settings of a controller that may stand still for the length of a run without being missed.
-pub const PATIENT: (&str, &str) = ("HEARTBEAT_INTERVAL", "10m");
+pub const PATIENT: (&str, &str) = ("HEARTBEAT_INTERVAL", "60s");
 
 /// The running processes.
 #[derive(Debug)]
@@ -104,6 +104,7 @@ impl Stack {
         for unlimited in ["STREAMSPACE_RATE_LIMIT", "STREAMSPACE_ADDRESS_RATE_LIMIT"] {
             serving.insert(unlimited.into(), "0".into()); // what is measured is the system, not its limit
         }
+        serving.insert("STREAMSPACE_CONTROLLERS_ADMISSION".into(), "open".into()); // this bus is ours alone
         serving.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
         let serve = Process::start(binary, arguments, serving, folder.path().join("serve.log"))?;

@@ -95,7 +95,7 @@ fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
     let platform: Option<Platform> = settings.required("controller_platform", "local");
     let nats = settings.nats("streamspace controller");
     let drive = platform.as_ref().and_then(|platform| drive(platform, &mut settings));
-    let heartbeat = settings.duration("heartbeat_interval", Duration::from_secs(10));
+    let heartbeat = heartbeat_interval(&mut settings);
     let labels = settings.read("labels", labels);
     let read = match (id, platform, nats, drive) {
         (Some(id), Some(platform), Some(nats), Some(drive)) => {
@@ -110,6 +110,20 @@ fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
         _ => None,
     };
     settings.finish(read)
+}
+
+/// The time between two heartbeats: engines hold every controller to a minute at most.
+pub(crate) fn heartbeat_interval(settings: &mut Settings) -> Duration {
+    const DEFAULT: Duration = Duration::from_secs(machine::identity::DEFAULT_INTERVAL_S as u64);
+    const LONGEST: Duration = Duration::from_secs(machine::identity::MAX_INTERVAL_S as u64);
+    let read = |text: &str| match streams::duration::parse(text) {
+        Ok(interval) if interval.is_zero() || interval > LONGEST => {
+            Err(format!("{text:?} is not more than 0s and at most {}s, as engines expect", LONGEST.as_secs()))
+        }
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    };
+    settings.read("heartbeat_interval", read).unwrap_or(DEFAULT)
 }
 
 /// Labels for placement, as they are written on a command line.

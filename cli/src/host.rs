@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: String,
     pub(crate) default_platform: String,
     pub(crate) outbox_limit: i64,
+    /// What a controller may do that nobody has heard of before.
+    pub(crate) admission: machine::admission::Policy,
     /// What the streams may hold.
     pub(crate) streams: streams::topology::Settings,
     /// What of the log goes when it is old.
@@ -63,6 +65,7 @@ impl Host {
             default_platform: settings.default_platform,
             outbox_limit: settings.outbox_limit,
             retention: settings.retention,
+            admission: settings.admission,
             clock: Clock::default(),
         };
         let engine = Engine::start(config).await.map_err(|e| Failure::because(Kind::Unavailable, "engine", &e))?;

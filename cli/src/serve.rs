@@ -37,6 +37,10 @@ pub(crate) struct Args {
     /// Commands that may wait to be carried out; beyond it what would start more is answered 503 [default: 200000]
     #[arg(long, value_name = "COUNT")]
     outbox_limit: Option<String>,
+    /// What a controller may do that nobody has heard of, on a platform that others serve: open (one of the durable lane serves at
+    /// once) or operator (each waits for `streamspace controller admit`) [default: operator]
+    #[arg(long, value_name = "WHO")]
+    controllers_admission: Option<String>,
     /// Whether to apply what the schema lacks; without it such a database is refused [default: true]
     #[arg(long, value_name = "BOOL")]
     migrate: Option<String>,
@@ -58,6 +62,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
         ("default_platform", args.default_platform),
         ("outbox_limit", args.outbox_limit),
         ("migrate", args.migrate),
+        ("controllers_admission", args.controllers_admission),
     ];
     let flags = flags.into_iter().chain(args.limits.flags()).chain(args.traffic.flags());
     let mut settings = Settings::load(args.config.as_deref(), flags);
@@ -76,6 +81,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let outbox_limit: Option<std::num::NonZeroU32> = settings.optional("outbox_limit");
     let outbox_limit = outbox_limit.map_or(engine::OUTBOX_LIMIT, |limit| i64::from(limit.get()));
     let streams = limits::read(&mut settings);
+    let admission = settings.optional("controllers_admission").unwrap_or(machine::admission::Policy::Operator);
     let migrate = settings.switch("migrate", true);
     let retention = host::retention(&mut settings);
     let api = ApiLimits::read(&mut settings);
@@ -89,6 +95,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
                 admin_token,
                 default_platform,
                 outbox_limit,
+                admission,
                 streams,
                 retention,
                 api,

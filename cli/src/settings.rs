@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde_json::Value;
 use streams::connect::{self, Secret};
@@ -25,7 +24,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 37] = [
+const OURS: [&str; 38] = [
     "address_rate_burst",
     "address_rate_limit",
     "admin_token",
@@ -35,6 +34,7 @@ const OURS: [&str; 37] = [
     "commands_max_messages",
     "connections_max",
     "connections_per_address_max",
+    "controllers_admission",
     "cors_origins",
     "data_dir",
     "dead_letters_max_bytes",
@@ -164,11 +164,6 @@ impl Settings {
         self.optional(key)
     }
 
-    /// A length of time.
-    pub(crate) fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        self.read(key, |text| streams::duration::parse(text).map_err(|e| e.to_string())).unwrap_or(default)
-    }
-
     /// Yes or no.
     pub(crate) fn switch(&mut self, key: &str, default: bool) -> bool {
         let read = |text: &str| match text.to_ascii_lowercase().as_str() {
@@ -244,7 +239,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "htp_addr: x\nheartbeat_interval: soon\nnats_user: me\n").unwrap();
         let mut settings = Settings::layered(Some(file.path()), |_| None, []);
-        settings.duration("heartbeat_interval", Duration::from_secs(1));
+        crate::controller::heartbeat_interval(&mut settings);
         let nats = settings.nats("test");
         let message = settings.finish(nats).unwrap_err().message;
         for part in ["htp_addr", "heartbeat_interval in ", "NATS_URL", "NATS_USER and NATS_PASSWORD"] {

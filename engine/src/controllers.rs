@@ -2,12 +2,13 @@
 
 use machine::breaker::Order;
 use machine::controller::Event;
+use streams::topology;
 
 use crate::Engine;
 use crate::jobs::{Kind, NewJob, Pace, What, first_row};
 use crate::queries::{self, SessionFilter};
 use crate::store::{controller, job};
-use crate::writer::{self, Done, Revocation, Work};
+use crate::writer::{self, Done, Operated, Revocation, Work};
 
 impl Engine {
     /// Opens, closes, holds or releases a controller's breaker in the name of `by`; answers once that is durable. What holds
@@ -69,6 +70,49 @@ impl Engine {
     /// Why it was not done.
     pub async fn reinstate(&self, id: &str, why: String, by: String) -> Result<controller::Model, writer::Error> {
         let work = Work::Reinstate { controller_id: id.to_owned(), why, by };
+        controller(self.parts.writer.submit(work).await?, id)
+    }
+
+    /// Lets a controller serve its platform in the name of `by`. One that may already is answered as it is.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn admit(&self, id: &str, why: String, by: String) -> Result<controller::Model, writer::Error> {
+        self.operated(id, Operated::Admit, why, by).await
+    }
+
+    /// Forgets in the name of `by` what tells a controller's host from others: its protocol, its world and its subject. The next
+    /// host that speaks under the id is taken for it.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn reset(&self, id: &str, why: String, by: String) -> Result<controller::Model, writer::Error> {
+        self.operated(id, Operated::Reset, why, by).await
+    }
+
+    /// Removes a controller that is gone for good, with its consumer, in the name of `by`; answers it as it was.
+    ///
+    /// # Errors
+    /// Why it was not done: it speaks, or something depends on it.
+    pub async fn remove(&self, id: &str, why: String, by: String) -> Result<controller::Model, writer::Error> {
+        let row = self.operated(id, Operated::Remove, why, by).await?;
+        if let Some((platform, id)) = crate::heartbeats::names(&row) {
+            let removed = topology::remove_controller_consumer(&self.parts.link.jetstream, &platform, &id).await;
+            if let Err(error) = removed {
+                tracing::warn!(controller.id = %id, %error, "the consumer of a removed controller is left behind");
+            }
+        }
+        Ok(row)
+    }
+
+    async fn operated(
+        &self,
+        id: &str,
+        what: Operated,
+        why: String,
+        by: String,
+    ) -> Result<controller::Model, writer::Error> {
+        let work = Work::Operated { controller_id: id.to_owned(), what, why, by };
         controller(self.parts.writer.submit(work).await?, id)
     }
 

@@ -13,7 +13,7 @@ use streams::cloudevents;
 use streams::connect::Link;
 use streams::crash::{Moment, point};
 use streams::ids::{ControllerId, Platform};
-use streams::parking::{self, ATTEMPTS, ERROR, ORIGINAL_SUBJECT, PAYLOAD_CUT, REASON, REPEATS};
+use streams::parking::{self, ATTEMPTS, ERROR, Key, ORIGINAL_SUBJECT, PAYLOAD_CUT, REASON, REPEATS, SIGNATURE};
 use streams::publisher::Outgoing;
 use streams::subject::{self, DEAD_LETTER_PREFIX};
 use streams::worker::{Delivery, Verdict};
@@ -28,6 +28,10 @@ use crate::writer::{self, Done, Hope, NewDeadLetter, Work, bounded_source};
 
 /// What a message may say of how often it came; anybody may say anything.
 const MOST_REPEATS: i64 = 1_000_000;
+/// What the sources of the engine's own letters begin with.
+pub(crate) const OWN: &str = "command:";
+/// The same of what an inventory says of one session.
+pub(crate) const WORLD: &str = "world:";
 /// On a public copy: the id of the row that it copies.
 pub(crate) const COPY_HEADER: &str = "Streamspace-Dead-Letter";
 
@@ -89,7 +93,7 @@ async fn record_one(parts: &Parts, delivery: &Delivery) -> Verdict {
     if header(delivery, COPY_HEADER).is_some() {
         return Verdict::Done;
     }
-    let mut letter = letter(delivery);
+    let mut letter = letter(delivery, &parts.parking_key);
     let mut answer = write(parts, delivery, &letter).await;
     if answer.as_ref().is_err_and(|error| error.hope() == Hope::None) {
         // the bytes are what must not be lost; what was told beside them is in the stream
@@ -115,7 +119,7 @@ fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
     delivery.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-fn letter(delivery: &Delivery) -> NewDeadLetter {
+fn letter(delivery: &Delivery, key: &Key) -> NewDeadLetter {
     let original = original(delivery);
     let said = |name: &str| header(delivery, name).unwrap_or("parked").to_owned();
     let attempts = header(delivery, ATTEMPTS).map(parking::attempts).unwrap_or_default();
@@ -123,6 +127,7 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
     let id = |name: &str| body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<Uuid>().ok());
     let headers = delivery.headers.iter().map(|(name, value)| json!([name, value])).collect();
     let (platform, controller_id) = party(&original);
+    let verified = is_verified(delivery, &original, key);
     NewDeadLetter {
         source: source(delivery.message_id.as_deref(), delivery.stream_sequence),
         event_id: id("event_id"),
@@ -141,6 +146,7 @@ fn letter(delivery: &Delivery) -> NewDeadLetter {
             .and_then(|text| text.parse::<i64>().ok())
             .map_or(1, |n| n.clamp(1, MOST_REPEATS)),
         copied: true,
+        verified,
     }
 }
 
@@ -161,9 +167,21 @@ fn cut(error: String, bytes: Option<&str>, kept: usize) -> String {
     }
 }
 
-/// What a message of the dead-letter stream is called in the table: its id, or where it has none its place.
+/// Whether an engine parked it. Anyone who may publish can put a message into the stream; what its subject says of where it comes
+/// from is then no more than a claim.
+fn is_verified(delivery: &Delivery, original: &str, key: &Key) -> bool {
+    let signature = header(delivery, SIGNATURE).zip(delivery.message_id.as_deref());
+    signature.is_some_and(|(signature, id)| key.has_signed(signature, original, id, &delivery.payload))
+}
+
+/// What a message of the dead-letter stream is called in the table: its id, or where it has none its place. An id that begins like
+/// those of the engine's own letters, which never come this way, is told from them.
 pub(crate) fn source(message_id: Option<&str>, sequence: u64) -> String {
-    message_id.map_or_else(|| format!("dlq:{sequence}"), bounded_source)
+    match message_id {
+        None => format!("dlq:{sequence}"),
+        Some(id) if [OWN, WORLD].iter().any(|own| id.starts_with(own)) => bounded_source(&format!("stream:{id}")),
+        Some(id) => bounded_source(id),
+    }
 }
 
 /// Platform and controller, where a subject of the durable lane names them.

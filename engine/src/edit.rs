@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::projector::illegible;
-use crate::replay::{Error, open};
+use crate::replay::{Error, open, verified};
 use crate::request::{FieldError, Invalid};
 use crate::store::dead_letter;
 use crate::writer::{self, Done, Edit, Work};
@@ -59,6 +59,7 @@ impl Engine {
 
 /// The correction, where it can be made.
 fn checked(letter: &dead_letter::Model, new: &NewEdit) -> Result<Edit, Error> {
+    verified(letter)?;
     if letter.reason != "undecodable" {
         let why =
             format!("dead letter {} could be read ({}); replay it or discard it instead", letter.id, letter.reason);

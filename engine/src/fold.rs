@@ -11,8 +11,13 @@ use crate::store::event;
 /// The subject of a row that has all facts of its entity, so that nothing before it is needed.
 pub const SNAPSHOT: &str = "snapshot";
 
-/// The subjects of rows with which the records of letters and jobs go: there is no row of theirs after them.
-pub const PRUNED: [&str; 2] = ["streamspace.decision.dead_letter_pruned", "streamspace.decision.job_pruned"];
+/// The subjects of rows with which the records of letters, jobs and controllers go: there is no row of theirs after them, unless a
+/// controller that was removed speaks again.
+pub const PRUNED: [&str; 3] = [
+    "streamspace.decision.dead_letter_pruned",
+    "streamspace.decision.job_pruned",
+    "streamspace.decision.controller_removed",
+];
 
 /// Why a log does not fold.
 #[derive(Debug, thiserror::Error)]

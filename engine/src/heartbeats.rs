@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::SubscribeError;
 use futures::StreamExt;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::FuturesUnordered;
@@ -30,7 +31,7 @@ use self::unreadable::Unreadable;
 use crate::metrics::Beat;
 use crate::parts::Parts;
 use crate::store::controller;
-use crate::writer::{Done, Error, Work};
+use crate::writer::{Beat as Heard, Done, Error, Work};
 
 /// How often silences are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,6 +53,8 @@ pub(crate) struct Heartbeats {
 /// A run of a controller, as far as it has been welcomed.
 #[derive(Debug, Clone, Copy)]
 struct Run {
+    /// Its row: a controller that was removed and is heard again has a new one, and lost its consumer.
+    row: Uuid,
     instance_id: Option<Uuid>,
     /// Its consumer is there.
     declared: bool,
@@ -93,7 +96,7 @@ impl Heartbeats {
     /// Takes in what comes, for ever.
     async fn receive(&self, intake: &Intake, unreadable: &Unreadable) {
         loop {
-            if let Ok(mut beats) = self.parts.link.client.queue_subscribe(subject::HEARTBEAT, "engine".into()).await {
+            if let Ok(mut beats) = self.listen().await {
                 while let Some(message) = beats.next().await {
                     let outcome = Self::beat(message, intake, unreadable);
                     self.parts.metrics.beat(outcome);
@@ -104,9 +107,18 @@ impl Heartbeats {
         }
     }
 
+    /// Both subjects of heartbeats. A controller that finds nobody on its own falls back to the shared one, so its own is listened
+    /// to first.
+    async fn listen(&self) -> Result<impl futures::Stream<Item = async_nats::Message> + Unpin, SubscribeError> {
+        let client = &self.parts.link.client;
+        let own = client.queue_subscribe(subject::OWN_HEARTBEATS, "engine".into()).await?;
+        let shared = client.queue_subscribe(subject::HEARTBEAT, "engine".into()).await?;
+        Ok(futures::stream::select(own, shared))
+    }
+
     fn beat(message: async_nats::Message, intake: &Intake, unreadable: &Unreadable) -> Beat {
-        match read(&message.payload) {
-            Ok(beat) => match intake.receive(beat, message.payload, message.reply) {
+        match read(&message.subject, &message.payload) {
+            Ok((beat, own_subject)) => match intake.receive(beat, own_subject, message.payload, message.reply) {
                 Received::Waits => Beat::Received,
                 Received::Replaced => Beat::Replaced,
                 Received::Dropped => Beat::Dropped,
@@ -141,14 +153,19 @@ impl Heartbeats {
     /// Writes the beats that wait in one transaction, and answers each.
     async fn round(&self, intake: &Intake, unreadable: &Unreadable, memory: &mut Memory) {
         let waiting = intake.take();
-        let written = waiting.iter().map(|one| self.parts.writer.enqueue(Work::Heartbeat(one.beat.clone()), None));
+        let listening_since_ms = memory.listening.map(|(_, since_ms)| since_ms);
+        let written = waiting.iter().map(|one| {
+            let (heartbeat, own_subject) = (Heartbeat::clone(&one.beat), one.own_subject);
+            let heard = Heard { heartbeat, own_subject, listening_since_ms };
+            self.parts.writer.enqueue(Work::Heartbeat(Box::new(heard)), None)
+        });
         let written = join_all(written).await;
         for (one, taken) in waiting.iter().zip(written) {
             self.answer(one, taken.as_ref()).await;
             match taken {
                 Ok(Done::Controller(row)) => {
                     intake.register(&row);
-                    if row.protocol >= 2 {
+                    if row.protocol >= 2 && row.admitted {
                         self.welcome(&row, memory).await;
                     }
                 }
@@ -169,6 +186,10 @@ impl Heartbeats {
     /// away nobody knows, and nothing is answered.
     async fn answer(&self, waiting: &Waiting, taken: Result<&Done, &Error>) {
         let answer = match taken {
+            Ok(Done::Controller(row)) if !row.admitted => {
+                let reason = format!("controller {} {}", row.controller_id, row.waits_for_admission());
+                HeartbeatAnswer { accepted: false, reason: Some(reason) }
+            }
             Ok(_) => HeartbeatAnswer { accepted: true, reason: None },
             Err(Error::Conflict(reason)) => HeartbeatAnswer { accepted: false, reason: Some(reason.clone()) },
             Err(error @ Error::Unstorable(_)) => HeartbeatAnswer { accepted: false, reason: Some(error.to_string()) },
@@ -188,14 +209,14 @@ impl Heartbeats {
     async fn welcome(&self, row: &controller::Model, memory: &mut Memory) {
         let now = Instant::now();
         match memory.runs.get_mut(&row.controller_id) {
-            Some(run) if run.instance_id == row.instance_id => {
+            Some(run) if run.instance_id == row.instance_id && run.row == row.id => {
                 if run.declared && row.synced_instance != row.instance_id && run.asked.elapsed() > ASK_AFTER {
                     run.asked = now;
                     self.ask_for_world(row).await;
                 }
             }
             _ => {
-                let run = Run { instance_id: row.instance_id, declared: false, asked: now };
+                let run = Run { row: row.id, instance_id: row.instance_id, declared: false, asked: now };
                 memory.runs.insert(row.controller_id.clone(), run);
                 memory.declaring.push(declare(self.parts.clone(), row.clone()));
             }
@@ -205,7 +226,7 @@ impl Heartbeats {
     /// The streams are new: every controller needs its consumer again, and tells its world again.
     async fn declare_all(&self, memory: &mut Memory) {
         let Ok(rows) = controller::Entity::find().all(&self.parts.database.reader).await else { return };
-        let declared = rows.iter().filter(|row| row.protocol >= 2).map(|row| async move {
+        let declared = rows.iter().filter(|row| row.protocol >= 2 && row.admitted).map(|row| async move {
             if declare(self.parts.clone(), row.clone()).await.done {
                 self.ask_for_world(row).await;
             }
@@ -285,14 +306,28 @@ pub(crate) fn names(row: &controller::Model) -> Option<(Platform, ControllerId)>
     Some((Platform::try_new(row.platform.clone()).ok()?, ControllerId::try_new(row.controller_id.clone()).ok()?))
 }
 
-/// A heartbeat that can be stored; else a word for machines, and why.
-fn read(payload: &[u8]) -> Result<Box<Heartbeat>, (&'static str, String)> {
+/// A heartbeat that can be stored, and whether it came on its sender's own subject; else a word for machines, and why.
+fn read(subject: &str, payload: &[u8]) -> Result<(Box<Heartbeat>, bool), (&'static str, String)> {
     if payload.len() > LARGEST {
         return Err(("too_large", format!("a heartbeat has {} bytes, and may have {LARGEST}", payload.len())));
     }
     let beat: Heartbeat = serde_json::from_slice(payload).map_err(|error| ("undecodable", error.to_string()))?;
-    check(&beat).map_err(|reason| ("illegal", reason))?;
-    Ok(Box::new(beat))
+    let own_subject = check(&beat).and_then(|()| sender(subject, &beat)).map_err(|reason| ("illegal", reason))?;
+    Ok((Box::new(beat), own_subject))
+}
+
+/// Whether a heartbeat came on a subject of its sender's own, which then has to name that sender.
+fn sender(subject: &str, beat: &Heartbeat) -> Result<bool, String> {
+    match subject::parse_heartbeat(subject) {
+        Some(None) => Ok(false),
+        Some(Some((platform, id))) if platform.as_str() == beat.platform && id.as_str() == beat.controller_id => {
+            Ok(true)
+        }
+        _ => Err(format!(
+            "its subject is {subject}, and it says platform {:?} and controller_id {:?}",
+            beat.platform, beat.controller_id
+        )),
+    }
 }
 
 /// What a heartbeat must be before it is stored.

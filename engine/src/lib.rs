@@ -96,6 +96,8 @@ pub struct Config {
     pub outbox_limit: i64,
     /// What of the log goes when it is old; nothing, where it is not set.
     pub retention: Option<retention::Settings>,
+    /// What a controller may do that nobody has heard of before, on a platform that others serve.
+    pub admission: machine::admission::Policy,
     /// The clock; tests keep a copy and move it.
     pub clock: Clock,
 }
@@ -130,14 +132,18 @@ impl Engine {
         let sizes = sizes::Sizes::default();
         let (wakes_of, flight_of, metrics_of, sizes_of) =
             (wakes.clone(), flight.clone(), metrics.clone(), sizes.clone());
-        let among = writer::Among { wakes: wakes_of, flight: flight_of, metrics: metrics_of, sizes: sizes_of };
+        let admission = config.admission;
+        let among =
+            writer::Among { wakes: wakes_of, flight: flight_of, metrics: metrics_of, sizes: sizes_of, admission };
         let tasks = Supervisor::new(metrics.tasks.clone());
         let task = tasks.track("writer", Role::Essential, &writer_cancel);
         let (writer, writer_task) = Writer::start(database.clone(), clock.clone(), among, task);
         let since_ms = clock.now_ms(&database.reader).await?;
         let settings = streams::topology::Settings { since_ms, ..config.streams };
         let (stuck, link, all) = (Arc::default(), config.link, tasks.clone());
-        let parts = Parts { database, link, writer, clock, wakes, flight, stuck, sizes, metrics, tasks: all };
+        let parking_key = store::secret::parking_key(&database.writer, since_ms).await?;
+        let parts =
+            Parts { database, link, writer, clock, wakes, flight, stuck, sizes, metrics, tasks: all, parking_key };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
         let doctor = doctor::Doctor::new(parts.clone(), settings.clone(), config.outbox_limit);
         let courier = Courier {

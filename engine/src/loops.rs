@@ -32,7 +32,7 @@ impl Loops {
     /// Starts every loop; they end when `cancel` fires.
     pub(crate) fn spawn(self, tasks: &Supervisor, cancel: &CancellationToken) {
         let Self { parts, publisher, courier, feed, outbox_limit, retention } = self;
-        let parker = Parker::new(publisher.clone());
+        let parker = Parker::signing(publisher.clone(), parts.parking_key.clone());
         let (epoch, renewed) = (courier.epoch.clone(), courier.renewed.clone());
         let start = |name, role, make: Make| drop(tasks.spawn(name, role, cancel, make));
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use migrations::connect::Database;
 use streams::connect::Link;
+use streams::parking::Key;
 use streams::tasks::Supervisor;
 
 use crate::clock::Clock;
@@ -25,5 +26,7 @@ pub(crate) struct Parts {
     pub(crate) stuck: Arc<Stuck>,
     pub(crate) sizes: Sizes,
     pub(crate) metrics: Metrics,
+    /// What the engines of this installation sign with that which they park.
+    pub(crate) parking_key: Key,
     pub(crate) tasks: Supervisor,
 }

@@ -206,10 +206,15 @@ pub async fn owed(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr
         .await
 }
 
-/// Whether a controller of a platform ever reported.
+/// Whether a controller of a platform ever reported, and may serve it.
 #[allow(clippy::missing_errors_doc)]
 pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result<bool, DbErr> {
-    Ok(controller::Entity::find().filter(controller::Column::Platform.eq(platform)).count(db).await? > 0)
+    Ok(controller::Entity::find()
+        .filter(controller::Column::Platform.eq(platform))
+        .filter(controller::Column::Admitted.eq(true))
+        .count(db)
+        .await?
+        > 0)
 }
 
 /// Those that a filter means, newest first, after a row.

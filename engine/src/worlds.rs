@@ -73,10 +73,25 @@ impl Worlds {
         }
     }
 
-    /// Why a world is not that of the host which is in charge of its controller's id: what is absent there says nothing.
+    /// Why a world is not that of a controller which may speak, on the host which is in charge of its id: what is absent there says
+    /// nothing.
     async fn is_of_another(&self, world: &World) -> Result<Option<String>, DbErr> {
-        let Some(told) = world.world_id else { return Ok(None) };
         let row = queries::controller(&self.parts.database.reader, &world.controller_id).await?;
+        match &row {
+            None => return Ok(Some(format!("unknown: there is no controller {}", world.controller_id))),
+            Some(row) if row.platform != world.platform => {
+                let (id, known) = (&world.controller_id, &row.platform);
+                return Ok(Some(format!(
+                    "illegal: controller {id} belongs to platform {known}, not to {}",
+                    world.platform
+                )));
+            }
+            Some(row) if !row.admitted => {
+                return Ok(Some(format!("illegal: controller {} {}", world.controller_id, row.waits_for_admission())));
+            }
+            Some(_) => {}
+        }
+        let Some(told) = world.world_id else { return Ok(None) };
         let charged = row.and_then(|row| row.world_id).filter(|charged| *charged != told);
         Ok(charged
             .map(|charged| format!("illegal: world {charged} is in charge of {}, not {told}", world.controller_id)))
@@ -140,6 +155,7 @@ impl Worlds {
             platform: None,
             count: 1,
             copied: false,
+            verified: true,
         };
         match self.parts.writer.enqueue(Work::Park(Box::new(letter)), None).await {
             Ok(_) => true,

@@ -34,6 +34,8 @@ mod m20260102_000015_records;
 mod m20260102_000016_living;
 mod m20260103_000001_lists;
 mod m20261130_000015_unfinished;
+mod m20261130_000021_admission;
+mod m20261130_000022_parked;
 mod m20261130_000050_room;
 mod m20261130_000051_breaker;
 mod m20261130_000061_repeats;

@@ -20,8 +20,8 @@ use crate::{
     m20260102_000004_letter, m20260102_000005_idle, m20260102_000006_turns, m20260102_000007_breaker,
     m20260102_000008_revocation, m20260102_000009_letters, m20260102_000011_verify, m20260102_000012_retention,
     m20260102_000013_placement, m20260102_000014_platform_status, m20260102_000015_records, m20260102_000016_living,
-    m20260103_000001_lists, m20261130_000015_unfinished, m20261130_000050_room, m20261130_000051_breaker,
-    m20261130_000061_repeats, restored,
+    m20260103_000001_lists, m20261130_000015_unfinished, m20261130_000021_admission, m20261130_000022_parked,
+    m20261130_000050_room, m20261130_000051_breaker, m20261130_000061_repeats, restored,
 };
 
 /// Where sea-orm keeps the names of the steps that were applied.
@@ -62,6 +62,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20260102_000016_living::Migration),
             Box::new(m20260103_000001_lists::Migration),
             Box::new(m20261130_000015_unfinished::Migration),
+            Box::new(m20261130_000021_admission::Migration),
+            Box::new(m20261130_000022_parked::Migration),
             Box::new(m20261130_000050_room::Migration),
             Box::new(m20261130_000051_breaker::Migration),
             Box::new(m20261130_000061_repeats::Migration),

@@ -2,10 +2,12 @@
 //! reason. Only after that stream acknowledged them may the original be acknowledged.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use crate::connect::Link;
@@ -28,6 +30,10 @@ pub const ATTEMPTS: &str = "Streamspace-Attempts";
 pub const REPEATS: &str = "Streamspace-Repeats";
 /// Header of a corrected message: the id of the dead letter that it was.
 pub const EDITED_LETTER: &str = "Streamspace-Edited-Letter";
+/// Header: the engine's own signature, so that it knows what it has parked itself from what anyone has put there.
+pub const SIGNATURE: &str = "Streamspace-Signature";
+/// Bytes of a header with a signature, and some to spare.
+const SIGNATURE_ROOM: usize = 128;
 /// Prefix of the original's `Nats-*` headers: as they stood they would give the server orders.
 pub const ORIGINAL_PREFIX: &str = "Streamspace-Original-";
 
@@ -81,15 +87,64 @@ pub struct Letter {
     pub attempts: Vec<Attempt>,
 }
 
+/// What the engines of one installation sign with that which they park. Anyone who may publish can put something into the
+/// dead-letter stream under any subject; only what is signed was on that subject before.
+#[derive(Clone)]
+pub struct Key(Arc<hmac::Key>);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl Key {
+    /// The key of a secret, which nobody else may know.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
+    }
+
+    /// The signature of a letter, in hexadecimal digits.
+    #[must_use]
+    pub fn sign(&self, subject: &str, message_id: &str, payload: &[u8]) -> String {
+        let tag = hmac::sign(&self.0, &signed(subject, message_id, payload));
+        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a signature is this key's for that letter.
+    #[must_use]
+    pub fn has_signed(&self, signature: &str, subject: &str, message_id: &str, payload: &[u8]) -> bool {
+        let pair = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let tag: Option<Vec<u8>> = signature.as_bytes().chunks(2).map(pair).collect();
+        tag.is_some_and(|tag| hmac::verify(&self.0, &signed(subject, message_id, payload), &tag).is_ok())
+    }
+}
+
+/// What is signed: each part with its length, so that no two letters are the same bytes.
+fn signed(subject: &str, message_id: &str, payload: &[u8]) -> Vec<u8> {
+    let parts = [subject.as_bytes(), message_id.as_bytes(), payload];
+    parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied())).collect()
+}
+
 /// Parks messages through one publisher.
 #[derive(Debug, Clone)]
-pub struct Parker(Publisher);
+pub struct Parker {
+    publisher: Publisher,
+    key: Option<Key>,
+}
 
 impl Parker {
     /// Parks through this publisher.
     #[must_use]
     pub const fn new(publisher: Publisher) -> Self {
-        Self(publisher)
+        Self { publisher, key: None }
+    }
+
+    /// Parks through this publisher, and signs what it parks.
+    #[must_use]
+    pub const fn signing(publisher: Publisher, key: Key) -> Self {
+        Self { publisher, key: Some(key) }
     }
 
     /// Parks what a worker was given. `why` is `<reason>: <error>`, with a word of `a-z` and `_` as the reason, or free text.
@@ -120,16 +175,23 @@ impl Parker {
     /// As [`Publisher::publish`].
     pub async fn park_letter(&self, letter: Letter) -> Result<Acked, Error> {
         point("deadletter.park", Moment::Before);
-        let outgoing = outgoing(letter, self.0.link().client.max_payload());
+        let max_payload = self.publisher.link().client.max_payload();
+        let (original, room) = (letter.subject.clone(), max_payload.saturating_sub(SIGNATURE_ROOM));
+        let mut outgoing = outgoing(letter, if self.key.is_some() { room } else { max_payload });
+        outgoing.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(SIGNATURE));
+        if let Some(key) = &self.key {
+            let signature = key.sign(&original, &outgoing.message_id, &outgoing.payload);
+            outgoing.headers.push((SIGNATURE.to_owned(), signature));
+        }
         let (subject, id) = (outgoing.subject.clone(), outgoing.message_id.clone());
-        let mut publishing = pin!(self.0.publish(outgoing));
+        let mut publishing = pin!(self.publisher.publish(outgoing));
         let sent = futures::poll!(publishing.as_mut());
         point("deadletter.park", Moment::During);
         let acked = match sent {
             Poll::Ready(acked) => acked,
             Poll::Pending => publishing.await,
         };
-        let acked = acked.inspect_err(|_| self.0.metrics().unparked())?;
+        let acked = acked.inspect_err(|_| self.publisher.metrics().unparked())?;
         point("deadletter.park", Moment::After);
         tracing::warn!(dlq.subject = %subject, dlq.id = %id, dlq.sequence = acked.sequence, "parked a message");
         Ok(acked)
@@ -245,4 +307,25 @@ pub(crate) fn shortened(text: &str, longest: usize) -> String {
     }
     let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn only_the_same_key_has_signed_a_letter_and_only_that_letter() {
+        let (key, other) = (Key::new(b"ours"), Key::new(b"theirs"));
+        let signature = key.sign("a.b", "dlq:1", b"{}");
+        assert!(key.has_signed(&signature, "a.b", "dlq:1", b"{}"));
+        assert!(!other.has_signed(&signature, "a.b", "dlq:1", b"{}"));
+        for (subject, id, payload) in
+            [("a.c", "dlq:1", "{}"), ("a.b", "dlq:2", "{}"), ("a.b", "dlq:1", "[]"), ("a.bdlq:1", "", "{}")]
+        {
+            assert!(!key.has_signed(&signature, subject, id, payload.as_bytes()), "{subject} {id} {payload}");
+        }
+        for nonsense in ["", "zz", "é", "0", &signature[2..]] {
+            assert!(!key.has_signed(nonsense, "a.b", "dlq:1", b"{}"), "{nonsense:?}");
+        }
+    }
 }

@@ -7,8 +7,10 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::{ControllerId, Platform, User};
 
-/// What controllers send their heartbeats on (core NATS, no stream).
+/// What controllers send their heartbeats on that name their sender only in the body (core NATS, no stream).
 pub const HEARTBEAT: &str = "streamspace.controller.heartbeat";
+/// Every heartbeat on a subject that names its sender (core NATS, no stream).
+pub const OWN_HEARTBEATS: &str = "streamspace.controller.heartbeat.*.*";
 /// Prefix of parked messages; the whole original subject follows.
 pub const DEAD_LETTER_PREFIX: &str = "streamspace.dlq.";
 /// The longest subject that anything of ours is published on, in bytes. Those of the contract are far shorter. nats-server reads
@@ -138,6 +140,24 @@ pub fn bare_report(report: Report) -> String {
     format!("streamspace.{}", report.name())
 }
 
+/// The heartbeat of one controller, on a subject that permissions can hold it to:
+/// `streamspace.controller.heartbeat.docker.host-1`.
+#[must_use]
+pub fn heartbeat(platform: &Platform, controller: &ControllerId) -> String {
+    format!("{HEARTBEAT}.{platform}.{controller}")
+}
+
+/// Reads the subject of a heartbeat: who sent it, or `None` inside where it is the one that all share.
+#[must_use]
+pub fn parse_heartbeat(subject: &str) -> Option<Option<(Platform, ControllerId)>> {
+    let rest = subject.strip_prefix(HEARTBEAT)?;
+    if rest.is_empty() {
+        return Some(None);
+    }
+    let (platform, controller) = rest.strip_prefix('.')?.split_once('.')?;
+    Some(Some((Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?)))
+}
+
 /// The engine's request that one controller report all that exists (core NATS, no stream).
 #[must_use]
 pub fn sync(platform: &Platform, controller: &ControllerId) -> String {
@@ -243,6 +263,12 @@ pub fn parse_report(subject: &str) -> Option<(Report, Sender)> {
     let Some(rest) = rest else { return Some((report, Sender::Core)) };
     let (platform, controller) = rest.split_once('.')?;
     Some((report, Sender::Durable(Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?)))
+}
+
+/// Whether a subject is a command's, in either lane or bare: whoever hears it there carries it out.
+#[must_use]
+pub fn is_command(subject: &str) -> bool {
+    named(subject).is_some_and(|(name, _)| Verb::from_name(name).is_some())
 }
 
 /// Reads a command's subject in the durable lane.

@@ -58,11 +58,19 @@ pub(crate) struct DeadLetter {
     fingerprint: String,
     /// How it was corrected, where it was; null in lists.
     edit: Option<Edited>,
+    /// Why it can only be read and discarded, where that is so: it claims to be what the log does not hold, or what no engine has
+    /// parked. Only in the answer to a read of this one letter.
+    foreign: Option<String>,
     /// What its replay would do; only in the answer to a dry run.
     outlook: Option<Outlook>,
 }
 
 impl DeadLetter {
+    /// With why it is foreign.
+    pub(super) fn marked(self, foreign: Option<String>) -> Self {
+        Self { foreign, ..self }
+    }
+
     /// With what its replay would do.
     pub(super) fn with(self, outlook: engine::writer::Outlook) -> Self {
         Self { outlook: Some(outlook.into()), ..self }
@@ -105,6 +113,7 @@ impl From<dead_letter::Model> for DeadLetter {
             settled_by: row.settled_by,
             fingerprint: row.fingerprint,
             edit: row.edit.map(Into::into),
+            foreign: None,
             outlook: None,
         }
     }
@@ -135,6 +144,7 @@ impl From<ListedLetter> for DeadLetter {
             settled_by: row.settled_by,
             fingerprint: row.fingerprint,
             edit: None,
+            foreign: None,
             outlook: None,
         }
     }

@@ -116,12 +116,14 @@ impl DeadLetters {
     async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<DeadLetter>, Refused<Lookup>> {
         let row = queries::dead_letter(self.0.reader(), id.0).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("dead letter", id.0))?;
-        Ok(Json(row.into()))
+        let foreign = self.0.foreign(&row).await?;
+        Ok(Json(DeadLetter::from(row).marked(foreign)))
     }
 
     /// Replay a dead letter
     ///
-    /// A failed command becomes a new one, for what is desired now; a message goes back to its subject, byte for byte. With `dry_run`
+    /// A failed command becomes a new one, for what is desired now, where the log holds that command; a report that an engine parked goes
+    /// back to its subject, byte for byte. Any other letter is foreign: it is only read and discarded. With `dry_run`
     /// nothing is changed: the letter is answered as it is with what would become of what it is about in `outlook`, or the refusal
     /// that a replay would meet.
     #[oai(path = "/admin/dlq/:id/replay", method = "post", operation_id = "replay_dead_letter")]

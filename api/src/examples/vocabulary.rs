@@ -123,6 +123,8 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "fingerprint" => json!("9f2c4e1ab07d55c3"),
         "headers" => json!([["traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]]),
         "heartbeat_interval" => json!("10s"),
+        "destroys" => json!("session 0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa and its files"),
+        "foreign" => Value::Null,
         "icon" => json!("https://example.org/firefox.png"),
         "id" | "job_id" => json!("0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17"),
         "Idempotency-Key" => json!("5d1f9a52-6a0c-4a55-9c33-0a0f3a2b9b11"),

@@ -18,6 +18,12 @@ pub(crate) struct Outlook {
     outcome: String,
     /// The same in words: where it stands, and where it would stand.
     text: String,
+    /// Whose it is.
+    user_id: Option<String>,
+    /// Who would carry it out.
+    controller_id: Option<String>,
+    /// What would be destroyed; null where nothing would.
+    destroys: Option<String>,
 }
 
 /// How often one outcome was found.
@@ -40,7 +46,8 @@ pub(super) struct JobOutlook {
 
 impl From<Found> for Outlook {
     fn from(found: Found) -> Self {
-        Self { id: found.id, entity: found.entity, outcome: found.outcome, text: found.text }
+        let Found { id, entity, outcome, text, user_id, controller_id, destroys } = found;
+        Self { id, entity, outcome, text, user_id, controller_id, destroys }
     }
 }
 

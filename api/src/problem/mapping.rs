@@ -83,6 +83,7 @@ impl From<ReplayError> for Problem {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::NotFound(id) => Self::not_found("dead letter", id),
+            ReplayError::Foreign { .. } => Self::new(Kind::Conflict, error.to_string()),
             ReplayError::Superseded(why) => Self::new(Kind::Superseded, why),
             ReplayError::Writer(error) => error.into(),
             ReplayError::Database(error) => database(error),

@@ -83,6 +83,7 @@ impl App {
             default_platform: "local".into(),
             outbox_limit: engine::OUTBOX_LIMIT,
             retention: None,
+            admission: machine::admission::Policy::Open,
             clock: clock.clone(),
         })
         .await?;

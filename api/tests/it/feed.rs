@@ -38,6 +38,7 @@ impl Server {
             default_platform: "local".into(),
             outbox_limit: engine::OUTBOX_LIMIT,
             retention: None,
+            admission: machine::admission::Policy::Open,
             clock: Clock::default(),
         })
         .await?;

@@ -1,14 +1,19 @@
 //! What an operator does to a controller, and what anybody sees of it.
 
 use anyhow::Result;
+use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, request};
 
 const ORDERS: &str = "/api/v1/admin/controllers/noop-1/breaker";
 
 async fn post(app: &App, path: &str, body: &Value) -> Answer {
     app.post(path, "application/json", body.to_string()).await
+}
+
+async fn delete(app: &App, path: &str) -> Answer {
+    app.send(request(Method::DELETE, path).finish()).await
 }
 
 async fn order(app: &App, action: &str) -> Answer {
@@ -102,6 +107,50 @@ async fn a_revoked_controller_says_who_why_and_which_job_and_is_reinstated() -> 
     assert_eq!((back.status, &back.json["revoked"]), (200, &json!(false)), "{back:?}");
     assert_eq!(back.json["revocation"], Value::Null);
     let nobody = post(&app, "/api/v1/admin/controllers/nobody/revoke", &why).await;
+    assert_eq!((nobody.status, nobody.problem()), (404, "not-found"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_newcomer_is_shown_and_admitted_reset_and_removed_by_an_operator() -> Result<()> {
+    let app = App::start().await?;
+    let _controller = app.controller().await?;
+    let link = app.nats.link().await?;
+    let beat = json!({ "controller_id": "noop-2", "platform": "noop", "timestamp": "2026-01-01T00:00:00Z",
+        "status": "healthy", "capabilities": ["sessions"], "protocol": 2, "world_id": "0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa" });
+    let own = "streamspace.controller.heartbeat.noop.noop-2";
+    link.client.request(own, beat.to_string().into()).await?;
+    link.client.request("streamspace.controller.heartbeat", beat.to_string().into()).await?;
+    let shown = app.get("/api/v1/controllers/noop-2").await.json;
+    assert_eq!(
+        (&shown["admitted"], &shown["own_subject"]),
+        (&json!(true), &json!(true)),
+        "the bus of tests is open: {shown}"
+    );
+    assert_eq!(shown["impostors"]["refused"], 1, "{shown}");
+
+    let plain = json!({ "controller_id": "noop-3", "platform": "noop", "timestamp": "2026-01-01T00:00:00Z",
+        "status": "healthy", "capabilities": ["sessions"], "interval_seconds": 3600 });
+    link.client.request("streamspace.controller.heartbeat", plain.to_string().into()).await?;
+    let shown = app.get("/api/v1/controllers/noop-3").await.json;
+    assert_eq!((&shown["admitted"], &shown["accepting"]), (&json!(false), &json!(false)));
+    assert_eq!(shown["heartbeat_interval"], "1m");
+    assert!(shown["reason"].as_str().is_some_and(|why| why.contains("admit noop-3")), "{shown}");
+
+    let path = |what: &str| format!("/api/v1/admin/controllers/noop-3/{what}");
+    let why = json!({ "reason": "it is ours" });
+    let second = post(&app, &path("admit"), &why).await;
+    assert_eq!((second.status, second.problem()), (409, "conflict"), "{second:?}");
+    let reset = post(&app, &path("reset"), &why).await;
+    assert_eq!((reset.status, &reset.json["status"]), (200, &json!("unknown")), "{reset:?}");
+    let silent = post(&app, &path("admit"), &json!({})).await;
+    assert_eq!((silent.status, silent.fields()), (422, vec!["reason"]), "{silent:?}");
+    let gone = delete(&app, "/api/v1/controllers/noop-3").await;
+    assert_eq!((gone.status, &gone.json["controller_id"]), (200, &json!("noop-3")), "{gone:?}");
+    assert_eq!(app.get("/api/v1/controllers/noop-3").await.status, 404);
+    let speaks = delete(&app, "/api/v1/controllers/noop-1?reason=gone").await;
+    assert_eq!((speaks.status, speaks.problem()), (409, "conflict"), "{speaks:?}");
+    let nobody = delete(&app, "/api/v1/controllers/nobody").await;
     assert_eq!((nobody.status, nobody.problem()), (404, "not-found"));
     Ok(())
 }

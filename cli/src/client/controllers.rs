@@ -69,6 +69,15 @@ pub(crate) enum Command {
     /// Puts a revoked one back into service
     #[command(after_help = "Example:\n  streamspace controller reinstate docker-1 --reason \"it is repaired\"")]
     Reinstate(Order),
+    /// Lets a newcomer serve its platform beside the others
+    #[command(after_help = "Example:\n  streamspace controller admit docker-2 --reason \"our second host\"")]
+    Admit(Order),
+    /// Forgets its host, for one that was reinstalled or speaks another protocol: the next that speaks under its id is taken for it
+    #[command(after_help = "Example:\n  streamspace controller reset docker-1 --reason \"its disk was replaced\"")]
+    Reset(Order),
+    /// Removes one that is gone for good, and on which nothing depends
+    #[command(after_help = "Example:\n  streamspace controller remove docker-1 --reason \"the host was sold\"")]
+    Remove(Order),
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,6 +114,7 @@ const CONTROLLER: Resource = Resource {
         Column::field("id", "controller_id"),
         Column::field("platform", "platform"),
         Column::field("status", "status").state(),
+        Column::made("admitted", |row| if row["admitted"] == false { "no".into() } else { "yes".into() }),
         Column::made("takes work", |row| if row["accepting"] == true { "yes".into() } else { "no".into() }),
         Column::field("why not", "reason"),
         Column::made("sessions", sessions),
@@ -119,6 +129,10 @@ const CONTROLLER: Resource = Resource {
             format!("{}/{}", cell(row, "retry_budget.left"), cell(row, "retry_budget.burst"))
         }),
         Column::field("next retry", "retry_budget.next_at"),
+        Column::made("impostors", |row| match row["impostors"]["refused"].as_i64() {
+            None | Some(0) => String::new(),
+            Some(refused) => format!("{refused} heartbeats refused: {}", cell(row, "impostors.reason")),
+        }),
         Column::field("revoked by", "revocation.by"),
         Column::field("revoked because", "revocation.reason"),
         Column::made("owes", |row| match row["owed"].as_i64() {
@@ -175,12 +189,10 @@ pub(crate) async fn run(command: Command, asker: Asker) -> Result<(), Failure> {
         Command::Close(order) => order.give(&asker, "close").await,
         Command::Release(order) => order.give(&asker, "release").await,
         Command::Revoke { order, yes, wait } => order.revoke(&asker, yes, wait).await,
-        Command::Reinstate(order) => {
-            let console = asker.console(&order.server)?;
-            let path = format!("{ADMIN}/{}/reinstate", segment(&order.id));
-            let body = json!({ "reason": order.reason });
-            CONTROLLER.tell(&console, &console.client.post(&path, Some(&body)).await?)
-        }
+        Command::Reinstate(order) => order.decide(&asker, "reinstate").await,
+        Command::Admit(order) => order.decide(&asker, "admit").await,
+        Command::Reset(order) => order.decide(&asker, "reset").await,
+        Command::Remove(order) => order.remove(&asker).await,
         Command::Hold { id, how, reason, server } => {
             Order { id, reason, server }.give(&asker, &format!("hold_{how}")).await
         }
@@ -197,6 +209,18 @@ impl Order {
         let path = format!("{ADMIN}/{}/revoke", segment(&self.id));
         let job = console.client.post(&path, Some(&json!({ "reason": self.reason }))).await?;
         job::finish(&console, job, wait).await
+    }
+
+    async fn decide(self, asker: &Asker, what: &str) -> Result<(), Failure> {
+        let console = asker.console(&self.server)?;
+        let path = format!("{ADMIN}/{}/{what}", segment(&self.id));
+        CONTROLLER.tell(&console, &console.client.post(&path, Some(&json!({ "reason": self.reason }))).await?)
+    }
+
+    async fn remove(self, asker: &Asker) -> Result<(), Failure> {
+        let console = asker.console(&self.server)?;
+        let gone = console.client.delete(&CONTROLLER.at(&self.id), &[("reason", Some(self.reason))]).await?;
+        CONTROLLER.tell(&console, &gone)
     }
 
     async fn give(self, asker: &Asker, action: &str) -> Result<(), Failure> {

@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// The nats-server to run, 2.12 or newer [default: .tools/nats-server, else the one on PATH]
     #[arg(long, value_name = "PATH")]
     nats_server: Option<String>,
+    /// What a controller may do that nobody has heard of, on a platform that others serve: open (one of the durable lane serves at
+    /// once) or operator (each waits for `streamspace controller admit`) [default: open]
+    #[arg(long, value_name = "WHO")]
+    controllers_admission: Option<String>,
     /// A YAML file with settings; environment and flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -65,6 +69,7 @@ struct Config {
     admin_token: Option<String>,
     controller_id: String,
     default_platform: String,
+    admission: machine::admission::Policy,
     streams: streams::topology::Settings,
     retention: Option<engine::retention::Settings>,
     api: ApiLimits,
@@ -73,13 +78,18 @@ struct Config {
 
 impl Config {
     fn load(args: Args) -> Result<Self, Failure> {
-        let flags = [("http_addr", args.http_addr), ("data_dir", args.data_dir), ("nats_server", args.nats_server)];
+        let flags = [
+            ("http_addr", args.http_addr),
+            ("data_dir", args.data_dir),
+            ("nats_server", args.nats_server),
+            ("controllers_admission", args.controllers_admission),
+        ];
         let flags = flags.into_iter().chain(args.limits.flags()).chain(args.traffic.flags());
         let mut settings = Settings::load(args.config.as_deref(), flags);
         let http_addr = host::address(&mut settings, HTTP_ADDR);
         let nats = settings.text("nats_url").is_some().then(|| settings.nats("streamspace dev")).flatten();
         let admin_token = host::admin_token(&mut settings);
-        settings.duration("heartbeat_interval", Duration::from_secs(10));
+        crate::controller::heartbeat_interval(&mut settings);
         let id = settings.optional::<streams::ids::ControllerId>("controller_id");
         let read = Self {
             http_addr,
@@ -89,6 +99,7 @@ impl Config {
             admin_token,
             controller_id: id.map_or_else(|| "local-1".into(), String::from),
             default_platform: settings.text("default_platform").unwrap_or_else(|| "local".into()),
+            admission: settings.optional("controllers_admission").unwrap_or(machine::admission::Policy::Open),
             streams: limits::read(&mut settings),
             retention: host::retention(&mut settings),
             api: ApiLimits::read(&mut settings),
@@ -179,6 +190,7 @@ impl Run {
             admin_token: endpoints.admin_token.clone(),
             default_platform: self.config.default_platform.clone(),
             outbox_limit: engine::OUTBOX_LIMIT,
+            admission: self.config.admission,
             streams: self.config.streams.clone(),
             retention: self.config.retention.clone(),
             api: self.config.api.clone(),

@@ -51,6 +51,7 @@ async fn an_open_connection_keeps_a_local_session_awake() -> Result<()> {
         clock: clock.clone(),
         outbox_limit: engine::OUTBOX_LIMIT,
         retention: None,
+        admission: machine::admission::Policy::Open,
     })
     .await?;
     let (folder, cancel) = (tempfile::tempdir()?, CancellationToken::new());

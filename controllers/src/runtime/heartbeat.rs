@@ -4,6 +4,7 @@
 //! first one that it hears. It is a request: an engine answers whether another host has the same id, and then this one must not
 //! work. Where no engine answers it works, and beats again soon.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -25,6 +26,16 @@ const SOON: Duration = Duration::from_secs(1);
 /// The durable lane.
 const PROTOCOL: u32 = 2;
 
+/// What a request for an answer to a heartbeat came to.
+enum Reply {
+    /// An engine answered.
+    Said(HeartbeatAnswer),
+    /// Nobody listens there.
+    NoResponders,
+    /// It was not answered in time: the database is away, or whoever listens there is no engine.
+    Silence,
+}
+
 /// What became of the newest heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -45,7 +56,7 @@ impl Controller {
         loop {
             let mut pause = jittered(self.config.heartbeat_interval);
             if state.borrow_and_update().connected {
-                let heard = self.beat_once(link).await;
+                let heard = self.beat_once(link, ControllerHealth::Healthy).await;
                 if heard == Heard::Nobody {
                     pause = pause.min(SOON);
                 }
@@ -59,27 +70,51 @@ impl Controller {
         }
     }
 
-    /// One heartbeat. A lost one is replaced by the next.
-    async fn beat_once(&self, link: &Link) -> Heard {
-        let heartbeat = self.heartbeat(ControllerHealth::Healthy).await;
-        let request = Request::new().payload(heartbeat.into()).headers(self.event()).timeout(Some(PATIENCE));
-        match link.client.send_request(subject::HEARTBEAT, request).await {
-            Ok(answer) => match serde_json::from_slice(&answer.payload) {
-                Ok(HeartbeatAnswer { accepted: false, reason }) => Heard::Refused(reason.unwrap_or_default()),
-                _ => Heard::Taken,
-            },
-            Err(error) if error.kind() == RequestErrorKind::NoResponders => Heard::Nobody,
+    /// One heartbeat, on this controller's own subject. Engines of versions before do not listen there: where none answers it is said
+    /// again on the subject that all share. A lost one is replaced by the next.
+    async fn beat_once(&self, link: &Link, status: ControllerHealth) -> Heard {
+        let payload = self.heartbeat(status).await;
+        let own = subject::heartbeat(&self.config.platform, &self.config.controller_id);
+        let first = self.ask(link, &own, payload.clone()).await;
+        match first {
+            Reply::Said(answer) => {
+                self.own_subject.store(true, Ordering::Relaxed);
+                return heard(answer);
+            }
+            // an engine that has answered there before is only slow
+            Reply::Silence if self.own_subject.load(Ordering::Relaxed) => return Heard::Taken,
+            Reply::Silence | Reply::NoResponders => {}
+        }
+        let answer = match self.ask(link, subject::HEARTBEAT, payload.clone()).await {
+            Reply::Said(answer) => answer,
+            Reply::NoResponders if matches!(first, Reply::NoResponders) => return Heard::Nobody,
+            Reply::NoResponders | Reply::Silence => return Heard::Taken,
+        };
+        if answer.accepted {
+            return Heard::Taken;
+        }
+        // an engine that started in between refuses there what it takes on the own subject
+        match self.ask(link, &own, payload).await {
+            Reply::Said(answer) => heard(answer),
+            Reply::NoResponders | Reply::Silence => heard(answer),
+        }
+    }
+
+    async fn ask(&self, link: &Link, subject: &str, payload: Vec<u8>) -> Reply {
+        let request = Request::new().payload(payload.into()).headers(self.event(subject)).timeout(Some(PATIENCE));
+        match link.client.send_request(subject.to_owned(), request).await {
+            Ok(answer) => serde_json::from_slice(&answer.payload).map_or(Reply::Silence, Reply::Said),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Reply::NoResponders,
             Err(error) => {
-                tracing::debug!(%error, "a heartbeat was not answered");
-                Heard::Taken
+                tracing::debug!(%error, subject, "a heartbeat was not answered");
+                Reply::Silence
             }
         }
     }
 
-    /// The last heartbeat, which nobody needs to answer.
+    /// The last heartbeat; it is leaving, whatever is answered.
     pub(super) async fn take_leave(&self, link: &Link) {
-        let heartbeat = self.heartbeat(ControllerHealth::Unhealthy).await;
-        let _ = link.client.publish_with_headers(subject::HEARTBEAT, self.event(), heartbeat.into()).await;
+        self.beat_once(link, ControllerHealth::Unhealthy).await;
         let _ = link.client.flush().await; // it is leaving either way
     }
 
@@ -105,11 +140,11 @@ impl Controller {
         }
     }
 
-    /// A heartbeat's subject is the same for all: who speaks has to be said.
-    fn event(&self) -> HeaderMap {
+    /// The shared subject does not say who speaks, so the headers do.
+    fn event(&self, subject: &str) -> HeaderMap {
         let Config { platform, controller_id, .. } = &self.config;
         let about = format!("controller:{controller_id}");
-        let mut headers = cloudevents::headers(subject::HEARTBEAT, "", Some(&about));
+        let mut headers = cloudevents::headers(subject, "", Some(&about));
         headers.insert(cloudevents::SOURCE, cloudevents::controller(platform, controller_id));
         headers
     }
@@ -138,6 +173,10 @@ impl Controller {
         };
         serde_json::to_vec(&heartbeat).unwrap_or_default()
     }
+}
+
+fn heard(answer: HeartbeatAnswer) -> Heard {
+    if answer.accepted { Heard::Taken } else { Heard::Refused(answer.reason.unwrap_or_default()) }
 }
 
 /// Up to a tenth early or late, so that many controllers do not beat in step.

@@ -19,7 +19,7 @@ mod world;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -81,6 +81,8 @@ struct Controller {
     seen: Seen,
     /// What became of the newest heartbeat.
     heard: watch::Sender<Heard>,
+    /// An engine has answered a heartbeat on this controller's own subject.
+    own_subject: AtomicBool,
     /// What is being worked on, as it was announced.
     making: Mutex<HashMap<Uuid, Observed>>,
 }
@@ -146,7 +148,17 @@ impl Controller {
         };
         let (steps, lanes) = (Steps::default(), Lanes::new(config.slots, stopping));
         let (seen, heard) = (Seen::default(), watch::Sender::new(Heard::Nothing));
-        Self { config, driver, reporter, steps, lanes, seen, heard, making: Mutex::default() }
+        Self {
+            config,
+            driver,
+            reporter,
+            steps,
+            lanes,
+            seen,
+            heard,
+            own_subject: AtomicBool::default(),
+            making: Mutex::default(),
+        }
     }
 
     /// From the first heartbeat to the last report.

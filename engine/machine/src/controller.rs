@@ -7,6 +7,8 @@ use crate::breaker::{Breaker, Failing, Kind, Order, State};
 
 /// Intervals without a heartbeat after which a controller is unhealthy.
 pub const MISSED_HEARTBEATS: i64 = 3;
+/// What one that does not call itself healthy says, before its own word.
+const OWN_WORD: &str = "says of itself: ";
 /// What is said of one that fell silent.
 const SILENT: &str = "no heartbeat";
 
@@ -76,7 +78,7 @@ pub fn decide(controller: &Controller, event: &Event, now_ms: i64) -> Controller
     match event {
         Event::Heartbeat(own) => {
             next.status = *own;
-            next.reason = (*own != ControllerHealth::Healthy).then(|| format!("says of itself: {}", own.as_str()));
+            next.reason = (*own != ControllerHealth::Healthy).then(|| format!("{OWN_WORD}{}", own.as_str()));
         }
         Event::Silent if controller.reason.as_deref() == Some(SILENT) => {} // another engine was first
         Event::Silent => {
@@ -101,6 +103,12 @@ impl Controller {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.status == ControllerHealth::Healthy && self.breaker.admits()
+    }
+
+    /// Whether its last word was that it stops.
+    #[must_use]
+    pub fn left(&self) -> bool {
+        self.status != ControllerHealth::Healthy && self.reason.as_deref().is_some_and(|why| why.starts_with(OWN_WORD))
     }
 }
 

@@ -154,6 +154,7 @@ pub fn create(debt_id: Uuid, controller_id: &str, lane: Lane, generation: i64, c
 /// [`Error`] where the pair of state and event is illegal; the facts then stay as they are.
 pub fn decide(debt: &Debt, event: &Event, context: &Context) -> Result<Decision, Error> {
     let mut step = Step { debt: debt.clone(), effects: Vec::new(), context };
+    step.follow_owner();
     match event {
         Event::Owed(generation) => step.owed(*generation),
         Event::Again => step.again()?,

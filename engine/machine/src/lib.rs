@@ -4,12 +4,14 @@
 //! is to be done ([`command::Effect`]). There is no async, SQL, clock or randomness in this crate: time, fresh ids and jitter
 //! come in through [`Context`]. So every promise about decisions can be tested as a table, as a property, or exhaustively.
 
+pub mod admission;
 pub mod application;
 pub mod breaker;
 pub mod budget;
 pub mod command;
 pub mod controller;
 pub mod debt;
+pub mod identity;
 pub mod placement;
 pub mod retry;
 pub mod room;
@@ -35,6 +37,8 @@ pub struct Context {
     pub room: Option<room::Room>,
     /// How long a start may take to become ready beyond what every command may take, in milliseconds; from the template.
     pub readiness_ms: i64,
+    /// How the owner is reached now, where that is known: its commands follow it.
+    pub owner_lane: Option<Lane>,
 }
 
 /// Which way a controller is reached; see the contract's "two lanes".

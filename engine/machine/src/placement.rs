@@ -54,20 +54,21 @@ pub fn lacks(labels: &Value, selector: &Map<String, Value>) -> Option<String> {
     (!missing.is_empty()).then(|| format!("its labels lack {}", missing.join(", ")))
 }
 
-/// Chooses the least loaded controller of a platform; the core lane, where it exists, has its platform alone.
+/// Chooses the least loaded controller of a platform. One of the core lane gets only what no durable one can take now: it never
+/// displaces them.
 #[must_use]
 pub fn choose(platform: &str, candidates: &[Candidate]) -> Place {
     let mine: Vec<&Candidate> = candidates.iter().filter(|c| c.platform == platform).collect();
     if mine.is_empty() {
         return Place::Wait(format!("no controller of platform {platform} has ever reported; start one"));
     }
-    let core = mine.iter().any(|c| c.lane == Lane::Core && c.ready);
-    let usable = |c: &&&Candidate| c.ready && c.able && c.unfit.is_none() && (!core || c.lane == Lane::Core);
+    let usable = |c: &&&Candidate| c.ready && c.able && c.unfit.is_none();
     let with_room = |c: &&&Candidate| c.room.is_none_or(|room| c.load < room);
     let fullness =
         |c: &Candidate| (u64::from(c.load) * 1_000_000 / u64::from(c.room.unwrap_or(u32::MAX).max(1)), c.load);
     let fit: Vec<&&Candidate> = mine.iter().filter(usable).filter(with_room).collect();
-    let best = fit.iter().copied().min_by(|a, b| (fullness(a), &a.controller_id).cmp(&(fullness(b), &b.controller_id)));
+    let rank = |c: &Candidate| (c.lane == Lane::Core, fullness(c));
+    let best = fit.iter().copied().min_by(|a, b| (rank(a), &a.controller_id).cmp(&(rank(b), &b.controller_id)));
     match best {
         Some(c) => Place::Chosen { controller_id: c.controller_id.clone(), lane: c.lane, why: why(c, fit.len()) },
         None => Place::Wait(why_not(platform, &mine)),
@@ -89,7 +90,7 @@ fn why_not(platform: &str, candidates: &[&Candidate]) -> String {
                 (_, false, _) => format!("does not serve {}", c.domain),
                 _ if c.unfit.is_some() => c.unfit.clone().unwrap_or_default(),
                 (_, _, Some(room)) if c.load >= room => format!("full ({room} sessions)"),
-                _ => "another controller has this platform in the core lane".into(),
+                _ => "not ready".into(),
             };
             format!("{}: {why}", c.controller_id)
         })
@@ -167,9 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn a_core_controller_has_its_platform_alone() {
+    fn a_core_controller_never_displaces_a_durable_one() {
         let mut core = candidate("z", 9, None, true);
         core.lane = Lane::Core;
-        assert_eq!(chosen(choose("local", &[candidate("a", 0, None, true), core])), "z");
+        assert_eq!(chosen(choose("local", &[candidate("a", 500, None, true), core.clone()])), "a");
+        assert_eq!(
+            chosen(choose("local", &[candidate("a", 5, Some(5), true), core.clone()])),
+            "z",
+            "the other is full"
+        );
+        assert_eq!(chosen(choose("local", &[core])), "z");
     }
 }

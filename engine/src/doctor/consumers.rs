@@ -47,7 +47,10 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
     let mut wanted = BTreeMap::new();
     for row in queries::controllers(&doctor.parts.database.reader).await? {
         if let Some((platform, id)) = names(&row).filter(|_| row.protocol >= 2) {
-            wanted.insert(subject::consumer_name(&platform, &id), Reader { platform, id, revoked: row.revoked });
+            wanted.insert(
+                subject::consumer_name(&platform, &id),
+                Reader { platform, id, revoked: row.revoked || !row.admitted },
+            );
         }
     }
     Ok(judge(Facts { engine, commands, wanted }))

@@ -71,6 +71,7 @@ async fn turns(doctor: &Doctor, now_ms: i64) -> Result<HashMap<String, usize>, U
 fn judge(hosts: Vec<Host>, now_ms: i64) -> Check {
     let mut check = Check::new(NAME, "each that is known speaks and takes work");
     check.count("known", hosts.len());
+    check.count("waiting_for_admission", hosts.iter().filter(|host| !host.row.admitted).count());
     check.count("revoked", hosts.iter().filter(|host| host.row.revoked).count());
     hosts.iter().for_each(|host| judge_one(&mut check, host, now_ms));
     check
@@ -79,6 +80,23 @@ fn judge(hosts: Vec<Host>, now_ms: i64) -> Check {
 fn judge_one(check: &mut Check, host: &Host, now_ms: i64) {
     let (row, id) = (&host.row, &host.row.controller_id);
     let about = controller::Model::entity(id);
+    if let (Some(at_ms), Some(why)) = (row.refused_ms, &row.refused_why)
+        && now_ms - at_ms < LATELY_MS
+    {
+        let ago = said(now_ms - at_ms);
+        let sentence =
+            format!("{} heartbeats under id {id} were refused, the last {ago} ago: {why}", row.refused_beats);
+        let way_out = format!(
+            "find who sends them; where the host of {id} was reinstalled, `streamspace controller reset {id} --reason …`"
+        );
+        check.warn(about.clone(), sentence, way_out);
+    }
+    if !row.admitted {
+        let way_out =
+            format!("`streamspace controller admit {id} --reason …`, or `streamspace controller remove {id} …`");
+        check.warn(about, format!("controller {id} of platform {} waits to be admitted", row.platform), way_out);
+        return;
+    }
     if row.revoked {
         if host.needed {
             let sentence = format!("controller {id} is revoked, and sessions are still on it");

@@ -45,7 +45,11 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
     let now_ms = doctor.now_ms().await?;
     let changed = changed(doctor).await?;
     let mut facts = Facts::default();
-    for row in queries::controllers(&doctor.parts.database.reader).await?.into_iter().filter(|row| !row.revoked) {
+    for row in queries::controllers(&doctor.parts.database.reader)
+        .await?
+        .into_iter()
+        .filter(|row| !row.revoked && row.admitted)
+    {
         facts.untold += i64::from(row.protocol >= 2 && row.synced_instance != row.instance_id);
         let settled = changed.get(&row.controller_id).is_none_or(|at| *at + SETTLED_MS < row.last_heartbeat_ms);
         let silent = is_silent(now_ms, row.last_heartbeat_ms, 0, i64::from(row.interval_seconds));

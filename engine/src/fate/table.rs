@@ -88,6 +88,7 @@ fn letter(status: &str) -> dead_letter::Model {
         count: 1,
         last_ms: None,
         repeats: None,
+        verified: true,
     }
 }
 

@@ -26,6 +26,8 @@ const REPLIES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) beat: Box<Heartbeat>,
+    /// It came on the subject that names its sender.
+    pub(super) own_subject: bool,
     /// As it came.
     pub(super) payload: Bytes,
     pub(super) replies: Vec<async_nats::Subject>,
@@ -47,6 +49,8 @@ pub(super) enum Received {
 struct Registered {
     platform: String,
     world_id: Option<Uuid>,
+    durable: bool,
+    own_subject: bool,
 }
 
 /// Whose turn a beat is. An impostor's beat never takes the place of the controller's own.
@@ -77,8 +81,14 @@ impl Intake {
     }
 
     /// Takes in a beat; never waits.
-    pub(super) fn receive(&self, beat: Box<Heartbeat>, payload: Bytes, reply: Option<async_nats::Subject>) -> Received {
-        let received = self.state().receive(beat, payload, reply);
+    pub(super) fn receive(
+        &self,
+        beat: Box<Heartbeat>,
+        own_subject: bool,
+        payload: Bytes,
+        reply: Option<async_nats::Subject>,
+    ) -> Received {
+        let received = self.state().receive(beat, own_subject, payload, reply);
         if received == Received::Waits {
             self.arrived.notify_one();
         }
@@ -111,33 +121,46 @@ impl Intake {
 
     /// One controller is known now.
     pub(super) fn register(&self, row: &controller::Model) {
-        self.state().registered.insert(row.controller_id.clone(), Registered::of(row));
+        if row.admitted {
+            self.state().registered.insert(row.controller_id.clone(), Registered::of(row));
+        }
     }
 
     /// All that are known.
     pub(super) fn registered<'a>(&self, rows: impl Iterator<Item = &'a controller::Model>) {
         let mut state = self.state();
-        state.registered = rows.map(|row| (row.controller_id.clone(), Registered::of(row))).collect();
+        state.registered =
+            rows.filter(|row| row.admitted).map(|row| (row.controller_id.clone(), Registered::of(row))).collect();
     }
 }
 
 impl Registered {
     fn of(row: &controller::Model) -> Self {
-        Self { platform: row.platform.clone(), world_id: row.world_id }
+        let (durable, own_subject) = (row.protocol >= 2, row.own_subject);
+        Self { platform: row.platform.clone(), world_id: row.world_id, durable, own_subject }
     }
 
     /// Whether a beat can be this controller's own.
-    fn sent(&self, beat: &Heartbeat) -> bool {
-        self.platform == beat.platform && self.world_id.is_none_or(|world| beat.world_id == Some(world))
+    fn sent(&self, beat: &Heartbeat, own_subject: bool) -> bool {
+        self.platform == beat.platform
+            && self.world_id.is_none_or(|world| beat.world_id == Some(world))
+            && self.durable == beat.protocol.is_some_and(|protocol| protocol >= 2)
+            && (own_subject || !self.own_subject)
     }
 }
 
 impl State {
-    fn receive(&mut self, beat: Box<Heartbeat>, payload: Bytes, reply: Option<async_nats::Subject>) -> Received {
-        let own = self.registered.get(&beat.controller_id).is_some_and(|known| known.sent(&beat));
+    fn receive(
+        &mut self,
+        beat: Box<Heartbeat>,
+        own_subject: bool,
+        payload: Bytes,
+        reply: Option<async_nats::Subject>,
+    ) -> Received {
+        let own = self.registered.get(&beat.controller_id).is_some_and(|known| known.sent(&beat, own_subject));
         let key = Key { controller_id: beat.controller_id.clone(), own };
         if let Some(waiting) = self.waiting.get_mut(&key) {
-            (waiting.beat, waiting.payload) = (beat, payload);
+            (waiting.beat, waiting.own_subject, waiting.payload) = (beat, own_subject, payload);
             waiting.replies.extend(reply);
             let excess = waiting.replies.len().saturating_sub(REPLIES);
             waiting.replies.drain(..excess);
@@ -147,7 +170,7 @@ impl State {
             return Received::Dropped;
         }
         if own { &mut self.own } else { &mut self.strangers }.push_back(key.clone());
-        self.waiting.insert(key, Waiting { beat, payload, replies: reply.into_iter().collect() });
+        self.waiting.insert(key, Waiting { beat, own_subject, payload, replies: reply.into_iter().collect() });
         Received::Waits
     }
 }
@@ -172,7 +195,7 @@ mod tests {
 
     fn knowing(id: &str, world_id: Option<Uuid>) -> Intake {
         let intake = Intake::default();
-        let known = Registered { platform: "noop".into(), world_id };
+        let known = Registered { platform: "noop".into(), world_id, durable: false, own_subject: false };
         intake.state().registered.insert(id.into(), known);
         intake
     }
@@ -184,8 +207,11 @@ mod tests {
     #[test]
     fn a_newer_beat_takes_the_place_of_an_older_one_and_all_who_asked_are_answered() {
         let intake = knowing("host-1", None);
-        assert_eq!(intake.receive(beat("host-1", "1", None), Bytes::new(), Some("a".into())), Received::Waits);
-        assert_eq!(intake.receive(beat("host-1", "2", None), Bytes::new(), Some("b".into())), Received::Replaced);
+        assert_eq!(intake.receive(beat("host-1", "1", None), false, Bytes::new(), Some("a".into())), Received::Waits);
+        assert_eq!(
+            intake.receive(beat("host-1", "2", None), false, Bytes::new(), Some("b".into())),
+            Received::Replaced
+        );
         let taken = intake.take();
         assert_eq!(versions(&taken), ["2"]);
         assert_eq!(taken[0].replies.len(), 2);
@@ -196,10 +222,12 @@ mod tests {
     fn twenty_thousand_made_up_ids_neither_fill_memory_nor_stand_before_a_known_controller() {
         let intake = knowing("host-1", None);
         let dropped = (0..20_000)
-            .filter(|n| intake.receive(beat(&format!("fake-{n}"), "x", None), Bytes::new(), None) == Received::Dropped)
+            .filter(|n| {
+                intake.receive(beat(&format!("fake-{n}"), "x", None), false, Bytes::new(), None) == Received::Dropped
+            })
             .count();
         assert_eq!(dropped, 20_000 - STRANGERS);
-        assert_eq!(intake.receive(beat("host-1", "1", None), Bytes::new(), None), Received::Waits);
+        assert_eq!(intake.receive(beat("host-1", "1", None), false, Bytes::new(), None), Received::Waits);
         let taken = intake.take();
         assert_eq!(taken[0].beat.controller_id, "host-1");
         assert_eq!(taken.len(), 1 + STRANGERS_AT_ONCE);
@@ -209,9 +237,9 @@ mod tests {
     fn an_impostors_beat_never_takes_the_place_of_the_controllers_own() {
         let (world, other) = (Uuid::now_v7(), Uuid::now_v7());
         let intake = knowing("host-1", Some(world));
-        intake.receive(beat("host-1", "own", Some(world)), Bytes::new(), None);
-        intake.receive(beat("host-1", "other", Some(other)), Bytes::new(), None);
-        intake.receive(beat("host-1", "none", None), Bytes::new(), None);
+        intake.receive(beat("host-1", "own", Some(world)), false, Bytes::new(), None);
+        intake.receive(beat("host-1", "other", Some(other)), false, Bytes::new(), None);
+        intake.receive(beat("host-1", "none", None), false, Bytes::new(), None);
         assert!(intake.is_waiting("host-1"));
         assert_eq!(versions(&intake.take()), ["own", "none"]);
         assert!(!intake.is_waiting("host-1"));
@@ -221,7 +249,7 @@ mod tests {
     fn who_asks_again_and_again_is_answered_a_bounded_number_of_times() {
         let intake = knowing("host-1", None);
         for n in 0..1_000 {
-            let _ = intake.receive(beat("host-1", "1", None), Bytes::new(), Some(format!("r{n}").into()));
+            let _ = intake.receive(beat("host-1", "1", None), false, Bytes::new(), Some(format!("r{n}").into()));
         }
         assert_eq!(intake.take()[0].replies.len(), REPLIES);
     }

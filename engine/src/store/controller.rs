@@ -70,6 +70,16 @@ pub struct Model {
     #[serde(default)]
     pub retry_ms: i64,
     pub revoked: bool,
+    #[serde(default = "admitted")]
+    pub admitted: bool,
+    #[serde(default)]
+    pub own_subject: bool,
+    #[serde(default)]
+    pub refused_beats: i64,
+    #[serde(default)]
+    pub refused_ms: Option<i64>,
+    #[serde(default)]
+    pub refused_why: Option<String>,
     #[serde(default)]
     pub revoked_by: Option<String>,
     #[serde(default)]
@@ -85,6 +95,11 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Of rows that an engine of the version before kept under an idempotency key.
+const fn admitted() -> bool {
+    true
+}
 
 impl Model {
     /// The name of a controller in `event_log.entity`.
@@ -157,6 +172,12 @@ impl Model {
         if self.protocol >= 2 { Lane::Durable } else { Lane::Core }
     }
 
+    /// The same; `None` while nobody knows, because an operator has reset it and it has not spoken since.
+    #[must_use]
+    pub fn known_lane(&self) -> Option<Lane> {
+        (self.protocol > 0).then(|| self.lane())
+    }
+
     /// Whether it may get new work.
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -165,7 +186,7 @@ impl Model {
             State::HalfOpen => self.breaker_probe.is_none(),
             State::Open => false,
         };
-        !self.revoked && admits && self.status.as_deref() == Some(ControllerHealth::Healthy.as_str())
+        self.admitted && !self.revoked && admits && self.status.as_deref() == Some(ControllerHealth::Healthy.as_str())
     }
 
     /// Whether it is no news that this template runs there, as [`machine::breaker::Failing::template`] names it: it is known, or so
@@ -242,11 +263,24 @@ impl Model {
     }
 
     fn why_not_ready(&self) -> Option<String> {
+        if !self.admitted {
+            return Some(self.waits_for_admission());
+        }
         if self.revoked {
             let why = self.revoked_reason.as_deref().unwrap_or("no reason was given");
             return Some(format!("revoked by {}: {why}", self.revoked_by.as_deref().unwrap_or("an operator")));
         }
         self.reason.clone().or_else(|| self.breaker().why_not())
+    }
+
+    /// Why one that was not admitted gets no work, and the way out.
+    #[must_use]
+    pub fn waits_for_admission(&self) -> String {
+        let id = &self.controller_id;
+        format!(
+            "waits for an operator to admit it, because others serve platform {}: `streamspace controller admit {id}`",
+            self.platform
+        )
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Model {
     #[serde(default)]
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub repeats: Option<Json>,
+    #[serde(default)]
+    pub verified: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -12,6 +12,7 @@ pub mod debt;
 pub mod event;
 pub mod idempotency_key;
 pub mod job;
+pub mod secret;
 pub mod session;
 pub(crate) mod snapshot;
 pub mod stream_epoch;

@@ -59,6 +59,7 @@ pub(super) struct Memory<'a> {
     pub(super) turns: &'a mut Turns,
     pub(super) flight: &'a Flight,
     pub(super) sizes: &'a Sizes,
+    pub(super) admission: machine::admission::Policy,
 }
 
 pub(super) struct Batch<'a> {
@@ -96,6 +97,14 @@ pub(super) struct Batch<'a> {
     pub(super) turns: &'a mut Turns,
     flight: &'a Flight,
     pub(super) sizes: &'a Sizes,
+    /// What a controller may do that nobody has heard of before.
+    pub(super) admission: machine::admission::Policy,
+    /// Where the logs end of controllers that were removed.
+    pub(super) ended_logs: HashMap<String, i64>,
+    /// What depends on the controllers that are to be removed.
+    pub(super) held: HashMap<String, machine::admission::Held>,
+    /// The controllers whose rows go.
+    pub(super) removed: Vec<String>,
     pub(super) outcome: Outcome,
 }
 
@@ -133,6 +142,7 @@ impl<'a> Batch<'a> {
         batch
             .load_controllers(tx, known.controllers, needs.controllers, &needs.judged, &needs.succeeded, starts)
             .await?;
+        batch.load_held(tx, needs.removes).await?;
         needs.templates.retain(|name| !batch.templates.contains_key(name));
         if !needs.templates.is_empty() {
             let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
@@ -148,7 +158,7 @@ impl<'a> Batch<'a> {
     }
 
     fn empty(now_ms: i64, memory: Memory<'a>) -> Self {
-        let Memory { load, turns, flight, sizes } = memory;
+        let Memory { load, turns, flight, sizes, admission } = memory;
         Self {
             now_ms,
             keys: Keys::default(),
@@ -180,6 +190,10 @@ impl<'a> Batch<'a> {
             turns,
             flight,
             sizes,
+            admission,
+            ended_logs: HashMap::new(),
+            held: HashMap::new(),
+            removed: Vec::new(),
             outcome: Outcome::default(),
         }
     }
@@ -252,6 +266,7 @@ impl<'a> Batch<'a> {
             Work::Controller(id, event) => self.controller_event(id, event),
             Work::Revoke(revocation) => self.revoke(revocation, trace),
             Work::Reinstate { controller_id, why, by } => self.reinstate(controller_id, why, by),
+            Work::Operated { controller_id, what, why, by } => self.operated(controller_id, *what, why, by),
             Work::Debt(id, event) => self.debt_event(*id, event, trace),
             Work::Synced { controller_id, instance_id } => self.synced(controller_id, *instance_id),
             Work::Published(marks) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use machine::controller::{Event, decide, is_silent};
+use machine::identity;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable,
@@ -13,10 +14,11 @@ use streams::wire::{ControllerHealth, Heartbeat};
 use uuid::Uuid;
 
 use super::Error;
+use super::admission::{are_new, queue_newcomers};
 use super::batch::{Batch, Slot, State};
 use super::judged::version;
 use super::room::Starts;
-use super::work::Done;
+use super::work::{Beat, Done};
 use crate::store::{controller, event};
 
 /// Controllers of one platform that have a row at most; a heartbeat of one more is refused.
@@ -40,10 +42,15 @@ impl Batch<'_> {
         self.controllers = match known {
             Some(known) => known,
             None => {
-                let rows = controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx).await?;
+                let all = || controller::Entity::find().order_by_asc(controller::Column::ControllerId).all(tx);
+                let mut rows = all().await?;
+                if are_new(&rows, &meant) && queue_newcomers(tx).await? {
+                    rows = all().await?;
+                }
                 rows.into_iter().map(|row| (row.controller_id.clone(), Slot { row, state: State::Clean })).collect()
             }
         };
+        self.load_newcomers(tx, &meant).await?;
         let near = self.estimate(tx, &starts).await?;
         if tx.get_database_backend() != DbBackend::Sqlite {
             let judged: Vec<Uuid> = judged.iter().copied().chain(self.first_of_their_templates(succeeded)).collect();
@@ -92,25 +99,25 @@ impl Batch<'_> {
         owner.or_else(|| Some(self.debts.get(&id)?.row.controller_id.clone()))
     }
 
-    pub(super) fn heartbeat(&mut self, beat: &Heartbeat) -> Result<Done, Error> {
-        let now_ms = self.now_ms;
-        if !self.controllers.contains_key(&beat.controller_id) {
+    pub(super) fn heartbeat(&mut self, said: &Beat) -> Result<Done, Error> {
+        let (beat, now_ms) = (&said.heartbeat, self.now_ms);
+        let id = &beat.controller_id;
+        if self.controllers.contains_key(id) {
+            self.refuse_impostor(said)?;
+        } else {
             self.takes_one_more(&beat.platform)?;
+            let row = self.newcomer(beat)?;
+            self.controllers.insert(id.clone(), Slot { row, state: State::New });
         }
-        let living = self.living_on(&beat.controller_id);
-        let slot = self
-            .controllers
-            .entry(beat.controller_id.clone())
-            .or_insert_with(|| Slot { row: first_row(beat, now_ms), state: State::New });
-        if slot.state != State::New {
-            refuse_impostor(&slot.row, beat, now_ms)?;
-        }
+        let living = self.living_on(id);
+        let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
         let (before, was_ready) = (hard(&slot.row), slot.row.ready() && slot.state != State::New);
         let room = |row: &controller::Model| row.limit().map_or(u32::MAX, |max| max.saturating_sub(row.foreign()));
         let had = room(&slot.row);
         take_over(&mut slot.row, beat, now_ms);
         slot.row.count_foreign(living);
         self.outcome.freed |= room(&slot.row) > had;
+        slot.row.own_subject |= said.own_subject;
         let facts = decide(&slot.row.facts(), &Event::Heartbeat(beat.status), now_ms);
         slot.row.assume(&facts);
         slot.touch();
@@ -192,7 +199,9 @@ impl Batch<'_> {
     ) -> Result<Done, Error> {
         let slot = self.controllers.get_mut(id).ok_or_else(|| missing(id))?;
         let ready = slot.row.ready();
-        self.outcome.health.push((id.to_owned(), slot.row.platform.clone(), ready));
+        if slot.row.admitted {
+            self.outcome.health.push((id.to_owned(), slot.row.platform.clone(), ready)); // strangers get no series
+        }
         self.outcome.placement |= ready && !was_ready;
         let after = hard(&slot.row);
         let new = slot.state == State::New;
@@ -217,6 +226,7 @@ impl Batch<'_> {
     }
 
     pub(super) async fn flush_controllers(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+        self.flush_removed(tx).await?;
         let touched = self.controllers.values().filter(|slot| slot.state != State::Clean);
         let rows: Vec<_> = touched.map(|slot| slot.row.clone().into_active_model()).collect();
         if rows.is_empty() {
@@ -231,30 +241,8 @@ impl Batch<'_> {
     }
 }
 
-fn missing(id: &str) -> Error {
+pub(super) fn missing(id: &str) -> Error {
     Error::NotFound { what: "controller", name: id.to_owned() }
-}
-
-/// Two hosts with one id: the one that was there first stays, as long as it speaks.
-fn refuse_impostor(row: &controller::Model, beat: &Heartbeat, now_ms: i64) -> Result<(), Error> {
-    let other_world = row.world_id.is_some() && beat.world_id.is_some() && row.world_id != beat.world_id;
-    let speaks = now_ms - row.last_heartbeat_ms
-        < machine::controller::MISSED_HEARTBEATS * 1000 * i64::from(row.interval_seconds);
-    if row.platform != beat.platform {
-        return Err(Error::Conflict(format!(
-            "controller id {} belongs to platform {}; a controller of platform {} needs another id",
-            row.controller_id, row.platform, beat.platform
-        )));
-    }
-    if other_world && speaks && row.status.as_deref() == Some(ControllerHealth::Healthy.as_str()) {
-        return Err(Error::Conflict(format!(
-            "two hosts claim controller id {}: world {} is in charge, world {} is refused; give one another CONTROLLER_ID",
-            row.controller_id,
-            row.world_id.unwrap_or_default(),
-            beat.world_id.unwrap_or_default()
-        )));
-    }
-    Ok(())
 }
 
 fn take_over(row: &mut controller::Model, beat: &Heartbeat, now_ms: i64) {
@@ -270,11 +258,11 @@ fn take_over(row: &mut controller::Model, beat: &Heartbeat, now_ms: i64) {
     row.world_id = beat.world_id;
     row.capacity = beat.capacity.map_or_else(|| json!({}), |capacity| json!(capacity));
     row.labels = Value::Object(beat.labels.clone());
-    row.interval_seconds = beat.interval_seconds.map_or(10, |s| i32::try_from(s.clamp(1, 3600)).unwrap_or(10));
+    row.interval_seconds = identity::interval_s(beat.interval_seconds);
     row.sealing_key.clone_from(&beat.sealing_key);
 }
 
-fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
+pub(super) fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
     let now = chrono::DateTime::from_timestamp_millis(now_ms);
     controller::Model {
         id: Uuid::now_v7(),
@@ -293,7 +281,7 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
         world_id: None,
         capacity: json!({}),
         labels: json!({}),
-        interval_seconds: 10,
+        interval_seconds: identity::DEFAULT_INTERVAL_S,
         sealing_key: None,
         reason: None,
         breaker: machine::breaker::State::Closed.as_str().into(),
@@ -314,6 +302,11 @@ fn first_row(beat: &Heartbeat, now_ms: i64) -> controller::Model {
         revoked_reason: None,
         revoked_ms: None,
         revoked_job: None,
+        admitted: true,
+        own_subject: false,
+        refused_beats: 0,
+        refused_ms: None,
+        refused_why: None,
         last_heartbeat_ms: now_ms,
         synced_instance: None,
         entity_seq: 0,
@@ -336,8 +329,9 @@ fn told(event: &Event) -> Value {
     }
 }
 
-/// The columns that are logged: all but the last heartbeat, the resources of the moment and the retries spoken for.
-fn hard(row: &controller::Model) -> Value {
+/// The columns that are logged: all but the last heartbeat, the resources of the moment, the retries spoken for and the count of
+/// heartbeats that were refused.
+pub(super) fn hard(row: &controller::Model) -> Value {
     json!({
         "controller_id": row.controller_id, "platform": row.platform, "display_name": row.display_name,
         "status": row.status, "version": row.version, "capabilities": row.capabilities,
@@ -351,6 +345,7 @@ fn hard(row: &controller::Model) -> Value {
         "breaker_failing": row.breaker_failing, "breaker_ran": row.breaker_ran,
         "revoked": row.revoked, "revoked_by": row.revoked_by, "revoked_reason": row.revoked_reason,
         "revoked_ms": row.revoked_ms, "revoked_job": row.revoked_job, "synced_instance": row.synced_instance,
+        "admitted": row.admitted, "own_subject": row.own_subject,
         "generation": row.generation,
     })
 }

@@ -231,6 +231,7 @@ fn row_of(letter: Repeated, now_ms: i64) -> dead_letter::Model {
         count,
         last_ms: (count > 1).then_some(now_ms),
         repeats: (sources.len() > 1).then(|| json!(sources[sources.len().saturating_sub(64)..])),
+        verified: new.verified,
     }
 }
 

@@ -67,7 +67,7 @@ impl Batch<'_> {
         let seen = &report.observation;
         self.sessions.get(&report.session_id).is_some_and(|slot| {
             let lane = slot.row.lane.as_deref();
-            let owner = slot.row.controller_id.as_deref() == Some(&seen.controller_id) || seen.lane == Lane::Core;
+            let owner = slot.row.controller_id.as_deref() == Some(&seen.controller_id) || is_nameless(report);
             !owner || lane != Some(seen.lane.as_str())
         })
     }
@@ -79,7 +79,7 @@ impl Batch<'_> {
         }
         let seen = &report.observation;
         let mut debts = self.debts.values().map(|slot| &slot.row).filter(|row| row.session_id == report.session_id);
-        let theirs = |row: &&debt::Model| row.controller_id == seen.controller_id || seen.lane == Lane::Core;
+        let theirs = |row: &&debt::Model| row.controller_id == seen.controller_id || is_nameless(report);
         debts.find(|row| theirs(row) && row.lane.as_deref() == Some(seen.lane.as_str())).map(|row| row.debt_id)
     }
 
@@ -188,6 +188,12 @@ impl Batch<'_> {
         Ok((row.generation, row.command_id))
     }
 
+    /// The session that one is about, and whose that is.
+    pub(super) fn debt_owner(&self, id: Uuid) -> Result<(Uuid, String), Error> {
+        let row = &self.debt_slot(id)?.row;
+        Ok((row.session_id, row.user_id.clone()))
+    }
+
     pub(super) async fn flush_debts(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let touched = std::mem::take(&mut self.debts).into_values().filter(|slot| slot.state != State::Clean);
         let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
@@ -253,6 +259,11 @@ fn command(row: &debt::Model, generation: i64, attempt: i32, event_id: Uuid, now
     let (session_id, user_id, platform) = (row.session_id, row.user_id.clone(), row.platform.clone());
     let force = Some(true);
     Body::object(&SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt })
+}
+
+/// Whether a report of the core lane does not say who sent it.
+fn is_nameless(report: &ReportIn) -> bool {
+    report.observation.lane == Lane::Core && report.observation.controller_id.is_empty()
 }
 
 fn missing(id: Uuid) -> Error {

@@ -172,6 +172,7 @@ impl About<'_> {
             platform: Some(self.platform.to_owned()),
             count: 1,
             copied: false,
+            verified: true,
         }
     }
 }
@@ -181,8 +182,18 @@ impl Batch<'_> {
     pub(super) fn context(&self, owner: Option<&str>, fresh_id: Uuid) -> Context {
         let jitter = f64::from(rand::random::<u32>()) / f64::from(u32::MAX);
         let retry_ms = owner.and_then(|id| self.controllers.get(id)).map(|slot| slot.row.budget().next(self.now_ms));
+        let owner_lane = owner.and_then(|id| self.controllers.get(id)).and_then(|slot| slot.row.known_lane());
         let (owner_ready, retry_ms) = (self.owner_ready(owner), retry_ms.unwrap_or(self.now_ms));
-        Context { now_ms: self.now_ms, fresh_id, jitter, owner_ready, retry_ms, room: None, readiness_ms: 0 }
+        Context {
+            now_ms: self.now_ms,
+            fresh_id,
+            jitter,
+            owner_ready,
+            retry_ms,
+            room: None,
+            readiness_ms: 0,
+            owner_lane,
+        }
     }
 
     /// Whether a report was applied before; the same id with other content is an error.

@@ -238,8 +238,8 @@ impl Group {
         self.committing = None;
         let (now_ms, number) = self.clock.transaction(&tx).await?;
         let known = std::mem::take(&mut self.known);
-        let Among { flight, sizes, .. } = &self.among;
-        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight, sizes };
+        let Among { flight, sizes, admission, .. } = &self.among;
+        let memory = Memory { load: &mut self.load, turns: &mut self.turns, flight, sizes, admission: *admission };
         let mut batch = Batch::load(&tx, jobs, now_ms, known, memory).await?;
         let answers: Answers = jobs.iter().map(|job| batch.apply(job)).collect();
         let watched = self.among.wakes.watched.among(batch.changed_sessions());

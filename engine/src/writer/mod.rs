@@ -4,6 +4,7 @@
 //! work in turn, writes each row once together with the log, commits, and only then answers each caller. One bad piece of work
 //! fails alone. A commit whose answer was lost is read back before anything is tried again.
 
+mod admission;
 mod amend;
 mod application;
 mod attempt;
@@ -60,8 +61,9 @@ pub use records::Records;
 pub(crate) use repeats::remembered;
 pub(crate) use work::bounded_source;
 pub use work::{
-    Ask, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, LostAttempt, Mark, NewDeadLetter, NewSession,
-    Replay, ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written, WrittenTemplate,
+    Ask, Beat, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, LostAttempt, Mark, NewDeadLetter,
+    NewSession, Operated, Replay, ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written,
+    WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.
@@ -252,6 +254,8 @@ pub(crate) struct Among {
     pub(crate) flight: Arc<Flight>,
     pub(crate) metrics: Metrics,
     pub(crate) sizes: Sizes,
+    /// What a controller may do that nobody has heard of before.
+    pub(crate) admission: machine::admission::Policy,
 }
 
 impl Writer {

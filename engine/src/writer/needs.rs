@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::records::Records;
 use super::work::{Commanded, Item, JobWrite, Replay, TemplateWrite, Work};
-use super::{Job, application, rebuild, repair};
+use super::{Job, admission, application, rebuild, repair};
 use crate::verify;
 
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(super) struct Needs {
     pub(super) logs: Vec<String>,
     /// Controllers whose own rows are meant.
     pub(super) controllers: Vec<String>,
+    /// Controllers that are to be removed.
+    pub(super) removes: Vec<String>,
     /// Sessions and applications whose owners' rows may change with them.
     pub(super) judged: Vec<Uuid>,
     /// Sessions that are said to run: their templates may be news to their owners.
@@ -64,7 +66,11 @@ impl Needs {
                 self.jobs.push(revocation.job.job_id);
             }
             Work::Reinstate { controller_id, .. } => self.controllers.push(controller_id.clone()),
-            Work::Heartbeat(beat) => self.controllers.push(beat.controller_id.clone()),
+            Work::Operated { controller_id, .. } => {
+                self.controllers.push(controller_id.clone());
+                self.removes.extend(admission::removes(work).map(str::to_owned));
+            }
+            Work::Heartbeat(beat) => self.controllers.push(beat.heartbeat.controller_id.clone()),
             Work::Controller(id, _) | Work::Synced { controller_id: id, .. } => self.controllers.push(id.clone()),
             Work::Report(report) => {
                 let seen = &report.observation;

@@ -5,6 +5,7 @@ use machine::command::Effect;
 use machine::debt::Debt;
 use machine::session::Session;
 use serde::{Deserialize, Serialize};
+use streams::subject::Verb;
 use uuid::Uuid;
 
 use super::Error;
@@ -27,6 +28,15 @@ pub struct Outlook {
     pub outcome: String,
     /// The same for people, with where it stands and where it would stand.
     pub text: String,
+    /// Whose it is.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// Who would carry it out.
+    #[serde(default)]
+    pub controller_id: Option<String>,
+    /// What would be destroyed, where anything would.
+    #[serde(default)]
+    pub destroys: Option<String>,
 }
 
 /// What a job that only tries found out.
@@ -105,7 +115,15 @@ impl Batch<'_> {
         }
         self.is_open(letter)?;
         let text = format!("it is closed, and not processed any more: {} on {}", row.reason, row.subject);
-        Ok(Outlook { id: letter, entity: row.entity.clone(), outcome: "discard".into(), text })
+        Ok(Outlook {
+            id: letter,
+            entity: row.entity.clone(),
+            outcome: "discard".into(),
+            text,
+            user_id: None,
+            controller_id: None,
+            destroys: None,
+        })
     }
 
     fn letter_outlook(&self, letter: Uuid, how: &Replay) -> Result<Outlook, Error> {
@@ -130,7 +148,16 @@ impl Batch<'_> {
     fn message_outlook(&self, letter: Uuid, note: &str) -> Result<Outlook, Error> {
         let row = self.known_letter(letter)?;
         let text = format!("the message goes back to {}, byte for byte{note}", row.subject);
-        Ok(Outlook { id: letter, entity: row.entity.clone(), outcome: "message".into(), text })
+        let (entity, controller_id) = (row.entity.clone(), row.controller_id.clone());
+        Ok(Outlook {
+            id: letter,
+            entity,
+            outcome: "message".into(),
+            text,
+            controller_id,
+            user_id: None,
+            destroys: None,
+        })
     }
 
     fn session_outlook(&self, id: Uuid, ask: Ask) -> Result<Outlook, Error> {
@@ -141,22 +168,51 @@ impl Batch<'_> {
             },
             ask => self.decided(id, &self.asked(id, ask)?)?,
         };
-        Ok(told("session", id, &before, &decision.session, &decision.effects))
+        let row = &self.slot(id)?.row;
+        let outlook = told("session", id, &before, &decision.session, &decision.effects);
+        Ok(outlook.touching(&row.user_id, decision.session.controller_id, || doomed(id, row.persistent_home)))
     }
 
     fn debt_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
         let (before, decision) = self.debt_decided(id, &machine::debt::Event::Again)?;
-        Ok(told("debt", id, &before, &decision.debt, &decision.effects))
+        let outlook = told("debt", id, &before, &decision.debt, &decision.effects);
+        let (session, user) = self.debt_owner(id)?;
+        Ok(outlook.touching(&user, decision.debt.controller_id, || {
+            format!("what the former owner of session {session} still has of it")
+        }))
     }
 
     fn application_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
         let (before, decision) = self.application_would_again(id)?;
-        Ok(told("application", id, &before, &decision.application, &decision.effects))
+        let outlook = told("application", id, &before, &decision.application, &decision.effects);
+        let user = self.application_owner(id)?;
+        Ok(outlook.touching(&user, decision.application.controller_id, || format!("application {id} on its platform")))
     }
 }
 
+impl Outlook {
+    /// With whom it touches, and what of theirs it would destroy.
+    fn touching(mut self, user: &str, controller_id: Option<String>, doomed: impl FnOnce() -> String) -> Self {
+        let ends = [Verb::SessionDelete, Verb::AppUninstall].map(Verb::name);
+        if ends.contains(&self.outcome.as_str()) {
+            let doomed = doomed();
+            self.text = format!("{}; that destroys {doomed}, which is {user}'s", self.text);
+            self.destroys = Some(doomed);
+        }
+        (self.user_id, self.controller_id) = (Some(user.to_owned()), controller_id);
+        self
+    }
+}
+
+/// What goes with a session.
+fn doomed(id: Uuid, persistent_home: bool) -> String {
+    let home =
+        if persistent_home { ", its persistent home too where the platform keeps it with the session" } else { "" };
+    format!("session {id} and its files{home}")
+}
+
 fn unchanged(id: Uuid, entity: Option<String>, text: String) -> Outlook {
-    Outlook { id, entity, outcome: NOTHING.into(), text }
+    Outlook { id, entity, outcome: NOTHING.into(), text, user_id: None, controller_id: None, destroys: None }
 }
 
 fn told<'a, S: Into<Stand<'a>>>(noun: &str, id: Uuid, before: S, after: S, effects: &[Effect]) -> Outlook {
@@ -178,7 +234,7 @@ fn told<'a, S: Into<Stand<'a>>>(noun: &str, id: Uuid, before: S, after: S, effec
         None => (decision(effects), "without a command".into()),
     };
     let text = format!("{stands} → {outcome} at generation {}, {how}; then {}", is.generation, is.status);
-    Outlook { id, entity, outcome: outcome.into(), text }
+    Outlook { id, entity, outcome: outcome.into(), text, user_id: None, controller_id: None, destroys: None }
 }
 
 fn decision(effects: &[Effect]) -> &'static str {

@@ -44,7 +44,7 @@ impl Batch<'_> {
         }
         let Some(row) = self.known_letters.remove(&id) else { return };
         let told = json!({ "dead_letter_id": id, "about": row.entity, "status": row.status, "by": "retention" });
-        let [subject, _] = PRUNED;
+        let [subject, ..] = PRUNED;
         self.pruned(subject, dead_letter::Model::entity(id), row.entity_seq, row.event_id, told);
         self.gone.letters.push(id);
     }
@@ -55,7 +55,7 @@ impl Batch<'_> {
         }
         let Some(slot) = self.jobs.remove(&id) else { return };
         let told = json!({ "job_id": id, "kind": slot.row.kind, "status": slot.row.status, "by": "retention" });
-        let [_, subject] = PRUNED;
+        let [_, subject, _] = PRUNED;
         self.pruned(subject, job::Model::entity(id), slot.row.entity_seq, None, told);
         self.gone.jobs.push(id);
     }

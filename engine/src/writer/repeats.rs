@@ -44,6 +44,7 @@ fn digest(new: &NewDeadLetter) -> String {
     let sender = Some(()).filter(|()| new.subject.starts_with(HEARTBEAT)).and_then(|()| sender());
     let mut hash = Sha256::new();
     let sent_again = sent_again(new);
+    hash.update([u8::from(new.verified)]); // what anyone has put there never stands for what an engine has parked
     for part in [new.reason.as_bytes(), new.subject.as_bytes(), fingerprint(new).as_bytes(), sent_again.as_bytes()] {
         hash.update(part);
         hash.update([0]);
@@ -164,6 +165,7 @@ mod tests {
             platform: None,
             count: 1,
             copied: true,
+            verified: true,
         }
     }
 

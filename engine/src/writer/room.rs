@@ -125,7 +125,7 @@ impl Batch<'_> {
             Work::Ask(id, ask) => self.asks(*id, *ask, starts),
             Work::Place(id) => self.asks(*id, Ask::Move, starts),
             Work::Happened(id, Event::OwnerReady) => self.asks(*id, Ask::Wake, starts),
-            Work::Heartbeat(beat) => starts.beating.extend([beat.controller_id.clone()]),
+            Work::Heartbeat(beat) => starts.beating.extend([beat.heartbeat.controller_id.clone()]),
             Work::Replay { how, .. } | Work::TryReplay { how, .. } => self.replays(how, starts),
             Work::Job(JobWrite::Step(step)) => step.items.iter().for_each(|item| match item {
                 Item::Session(id, ask) => self.asks(*id, *ask, starts),

@@ -120,12 +120,14 @@ impl Batch<'_> {
             return Ok(Done::Duplicate);
         }
         if let Some(debt) = self.debt_of(report) {
+            self.may_report(&report.subject)?;
             return self.debt_report(debt, report, trace);
         }
         let before = self.facts(report.session_id)?;
         let context = self.session_context(report.session_id, before.controller_id.as_deref())?;
         let observation = Observation { in_use: self.in_use(report), ..report.observation.clone() };
         let decision = decide(&before, &Event::Report(Box::new(observation)), &context)?;
+        self.may_report(&report.subject)?;
         let seen = &report.observation;
         let core = before.command_id.filter(|_| seen.lane == Lane::Core);
         let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));

@@ -25,15 +25,33 @@ impl Rig {
         eventually(state, || async { Some(self.host(OWNER).await).filter(|row| row.breaker == state) }).await
     }
 
-    /// A controller that needs not speak for a day.
+    /// A controller that speaks as rarely as it may.
     async fn patient(&self) -> Controller {
         let controller = self.controller().await;
         let mut beat = heartbeat(2, controller.instance);
-        beat["interval_seconds"] = json!(3600);
+        beat["interval_seconds"] = json!(machine::identity::MAX_INTERVAL_S);
         self.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await.expect("published");
-        let patient = || async { Some(self.host(OWNER).await).filter(|row| row.interval_seconds == 3600) };
+        let patient = || async {
+            Some(self.host(OWNER).await).filter(|row| row.interval_seconds == machine::identity::MAX_INTERVAL_S)
+        };
         eventually("a patient controller", patient).await;
         controller
+    }
+
+    /// Time passes, and the controller speaks meanwhile.
+    async fn later(&self, controller: &Controller, by: Duration) {
+        let mut left = by;
+        while !left.is_zero() {
+            let step = left.min(Duration::from_secs(120));
+            self.clock.advance(step);
+            left -= step;
+            let now_ms = self.engine.now_ms().await.expect("a time");
+            let mut beat = heartbeat(2, controller.instance);
+            beat["interval_seconds"] = json!(machine::identity::MAX_INTERVAL_S);
+            self.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await.expect("published");
+            let heard = || async { Some(self.host(OWNER).await).filter(|row| row.last_heartbeat_ms >= now_ms) };
+            eventually("a heartbeat", heard).await;
+        }
     }
 
     /// Sessions of two templates that fail for good until the breaker opens.
@@ -158,7 +176,7 @@ async fn two_engines_let_one_probe_through() {
     for round in 0..4 {
         let until = rig.host(OWNER).await.breaker_until_ms.expect("a time");
         let now = rig.engine.now_ms().await.expect("a time");
-        rig.clock.advance(Duration::from_millis((until - now).max(0).unsigned_abs()));
+        rig.later(&controller, Duration::from_millis((until - now).max(0).unsigned_abs())).await;
         rig.breaker("half_open").await;
         let asked = (0..20).map(|n| if n % 2 == 0 { &rig.engine } else { &other });
         let ids: Vec<Uuid> = join_all(asked.map(|engine| engine.create_session(request())))
@@ -290,7 +308,7 @@ async fn an_operators_word_holds_and_is_in_the_log_with_their_name() {
         assert_eq!((held.breaker.as_str(), held.breaker_held), ("open", true));
         assert_eq!(rig.order(Order::HoldOpen, "another reason").await, held, "it holds already");
         let id = rig.create().await.session_id;
-        rig.clock.advance(Duration::from_secs(3000));
+        rig.later(&controller, Duration::from_secs(1200)).await;
         let reason = rig.session(id).await.reason.expect("a reason");
         assert!(reason.contains("held open by operator:ann: disk is replaced"), "{reason}");
         assert_eq!(rig.host(OWNER).await.breaker, "open");

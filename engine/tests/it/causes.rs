@@ -38,6 +38,7 @@ fn letter(fingerprint: &str, controller_id: Option<&str>, status: &str, created_
         count: 1,
         last_ms: None,
         repeats: None,
+        verified: true,
     }
 }
 

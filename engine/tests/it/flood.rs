@@ -56,7 +56,9 @@ async fn a_platform_that_is_full_says_so_to_one_more() {
     let rig = Rig::sqlite().await;
     let mut refused = Value::Null;
     for n in 0..=CONTROLLERS_PER_PLATFORM {
-        let asked = rig.client.request(SUBJECT, made_up(n).to_string().into()).await.expect("answered");
+        let mut beat = made_up(n);
+        beat["protocol"] = json!(2); // of the core lane only the first would be admitted
+        let asked = rig.client.request(SUBJECT, beat.to_string().into()).await.expect("answered");
         refused = serde_json::from_slice(&asked.payload).expect("JSON");
         assert_eq!(refused["accepted"], n < CONTROLLERS_PER_PLATFORM, "{n}: {refused}");
     }

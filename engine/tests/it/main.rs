@@ -36,6 +36,7 @@ mod revocation;
 mod rig;
 mod room;
 mod skew;
+mod strangers;
 mod stuck;
 mod tasks;
 mod turns;

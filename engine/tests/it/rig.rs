@@ -190,6 +190,7 @@ async fn config(database: &TestDatabase, nats: &streams::testing::Nats, clock: &
         default_platform: PLATFORM.into(),
         outbox_limit: engine::OUTBOX_LIMIT,
         retention: None,
+        admission: machine::admission::Policy::Open,
         clock: clock.clone(),
     }
 }

@@ -103,8 +103,10 @@ fn reports(report: Report) -> [Channel; 2] {
 }
 
 const HEARTBEATS: &str = "A controller lives; a newer one replaces an older.";
+const OWN_HEARTBEATS: &str = "The same on a subject that names its sender, so that permissions can hold it. An id that has spoken here \
+                              is refused on the shared subject.";
 
-fn others() -> [Channel; 8] {
+fn others() -> [Channel; 9] {
     let plain = |key: &str, address: Value, summary: &str, actions| Channel {
         key: key.into(),
         address,
@@ -117,12 +119,19 @@ fn others() -> [Channel; 8] {
     };
     let sync = format!("streamspace.controller.sync.{{{PLATFORM}}}.{{{CONTROLLER}}}");
     let ask = format!("streamspace.controller.ask.{{{PLATFORM}}}.{{{CONTROLLER}}}");
+    let own = format!("{HEARTBEAT}.{{{PLATFORM}}}.{{{CONTROLLER}}}");
     let letters = format!("{DEAD_LETTER_PREFIX}{{original_subject}}");
     let asked = "streamspace.intake.{user}.{domain}.{action}";
     [
         Channel {
             answered: Some(HEARTBEAT_ANSWER),
             ..plain("controller_heartbeat", HEARTBEAT.into(), HEARTBEATS, &["receive"])
+        },
+        Channel {
+            message: "controller_heartbeat".into(),
+            parameters: &[PLATFORM, CONTROLLER],
+            answered: Some(HEARTBEAT_ANSWER),
+            ..plain("controller_heartbeat_own", own.into(), OWN_HEARTBEATS, &["receive"])
         },
         plain(HEARTBEAT_ANSWER, Value::Null, "The inbox that a heartbeat names, where it is a request.", &[]),
         Channel {

@@ -76,3 +76,35 @@ fn a_letter_is_parked_under_a_subject_that_fits_and_can_be_published_on() {
     }
     assert!(dead_letter(&long("b")).starts_with("streamspace.dlq.streamspace.session.status.cut-"));
 }
+
+#[test]
+fn a_heartbeat_and_what_its_controller_parks_end_with_its_name_so_that_permissions_hold_them() {
+    let built = subject::heartbeat(&platform(), &controller());
+    assert_eq!(built, "streamspace.controller.heartbeat.docker.Host-1");
+    assert_eq!(subject::parse_heartbeat(&built), Some(Some((platform(), controller()))));
+    assert_eq!(subject::parse_heartbeat(subject::HEARTBEAT), Some(None));
+    for other in
+        ["streamspace.controller.heartbeats", "streamspace.controller.heartbeat.docker", "x", &format!("{built}.x")]
+    {
+        assert_eq!(subject::parse_heartbeat(other), None, "{other}");
+    }
+    for verb in Verb::ALL {
+        let parked = subject::dead_letter(&subject::command(verb, &platform(), &controller()));
+        let tokens: Vec<&str> = parked.split('.').collect();
+        let [_, _, "streamspace", _, _, "docker", "Host-1"] = tokens[..] else { panic!("{parked}") };
+    }
+}
+
+#[test]
+fn every_subject_on_which_a_command_is_heard_is_known_as_one() {
+    for verb in Verb::ALL {
+        let bare = format!("streamspace.{}", verb.name());
+        let core = subject::core_command(verb, &platform());
+        for subject in [&bare, &core, &subject::command(verb, &platform(), &controller()), &format!("{core}.a.b")] {
+            assert!(subject::is_command(subject), "{subject}");
+        }
+    }
+    for report in Report::ALL {
+        assert!(!subject::is_command(&subject::report(report, &platform(), &controller())));
+    }
+}

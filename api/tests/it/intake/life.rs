@@ -111,6 +111,7 @@ async fn two_engines_share_the_requests_and_each_is_done_once() -> Result<()> {
             clock: Clock::default(),
             outbox_limit: engine::OUTBOX_LIMIT,
             retention: None,
+            admission: machine::admission::Policy::Open,
         })
         .await?;
         let router = Arc::new(api::router(config(), engine.clone()).boxed());

@@ -76,6 +76,7 @@ pub fn create(install_id: Uuid, place: &Place, context: &Context) -> Decision {
 /// [`Error`] where the pair of state and event is illegal; the facts then stay as they are.
 pub fn decide(application: &Application, event: &Event, context: &Context) -> Result<Decision, Error> {
     let mut step = Step { app: application.clone(), effects: Vec::new(), context };
+    step.follow_owner();
     match event {
         Event::Install { place, changed } => step.install(place, *changed)?,
         Event::Uninstall => step.uninstall(),

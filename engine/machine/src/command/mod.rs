@@ -130,6 +130,15 @@ pub(crate) trait Commanded {
     /// The command was given up: what it was for has failed.
     fn failed(&mut self);
 
+    /// Commands take the lane that their owner is reached on now, whatever it was when the owner was chosen.
+    fn follow_owner(&mut self) {
+        let owner_lane = self.context().owner_lane;
+        let open = self.open();
+        if open.controller_id.is_some() && owner_lane.is_some() {
+            *open.lane = owner_lane;
+        }
+    }
+
     /// A new generation: whatever was open is overtaken, and a fresh command leads to what is desired now.
     fn command(&mut self, force: bool) {
         self.supersede();

@@ -99,8 +99,8 @@ pub(crate) trait Listens: Commanded {
 
     fn check_owner(&mut self, word: Word<'_>) -> Result<(), Error> {
         let open = self.open();
-        if *open.lane == Some(Lane::Core) && word.lane == Lane::Core {
-            return Ok(()); // bare reports carry no proof of their sender; the lane is all that is known
+        if *open.lane == Some(Lane::Core) && word.lane == Lane::Core && word.controller_id.is_empty() {
+            return Ok(()); // bare reports need not name their sender; then the lane is all that is known
         }
         if open.controller_id.as_deref() == Some(word.controller_id) && *open.lane == Some(word.lane) {
             return Ok(());

@@ -89,6 +89,9 @@ pub struct Decision {
 /// [`Error`] where the pair of state and event is illegal; the facts then stay as they are.
 pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Decision, Error> {
     let mut step = Step { session: session.clone(), effects: Vec::new(), context };
+    if !matches!(event, Event::Moved(_)) {
+        step.follow_owner(); // what is known of a session that moves is known of its next owner
+    }
     match event {
         Event::Hibernate => step.hibernate()?,
         Event::Wake(place) => step.wake(place)?,

@@ -22,6 +22,7 @@ pub(crate) fn at(now_ms: i64, fresh: u128) -> Context {
         retry_ms: i64::MIN,
         room: Some(Room::UNBOUNDED),
         readiness_ms: 0,
+        owner_lane: None,
     }
 }
 

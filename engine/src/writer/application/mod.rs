@@ -81,6 +81,11 @@ impl Batch<'_> {
         self.record_application(new.install_id, None, decision, also, Vec::new(), trace)
     }
 
+    /// Who installed one.
+    pub(super) fn application_owner(&self, id: Uuid) -> Result<String, Error> {
+        self.application_slot(id).map(|slot| slot.row.installed_by.clone())
+    }
+
     fn uninstall(&mut self, id: Uuid, force: bool, trace: Option<&str>) -> Result<Done, Error> {
         let row = &self.application_slot(id)?.row;
         let placed = row.controller_id.is_some() && !row::is_gone(row);
@@ -111,6 +116,7 @@ impl Batch<'_> {
         let before = self.application_facts(id)?;
         let context = self.application_context(id, &before);
         let decision = decide(&before, &Event::Report(Box::new(seen.clone())), &context)?;
+        self.may_report(&report.subject)?;
         let core = before.command_id.filter(|_| seen.lane == Lane::Core);
         let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
         let row = self.application_slot(id)?.row.clone();

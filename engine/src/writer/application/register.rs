@@ -75,6 +75,7 @@ impl Batch<'_> {
         if self.is_known(report.event_id, &report.payload)? {
             return Ok(Done::Duplicate);
         }
+        self.may_register(&report.subject, &report.author)?;
         let name = report.manifest.metadata.name.clone();
         let of_application = |slot: &super::Slot<application::Model>| {
             slot.row.template_name == name && !is_gone(&slot.row) && self.may_speak(&slot.row, report)

@@ -36,6 +36,8 @@ pub struct NewDeadLetter {
     pub count: i64,
     /// Whether the dead-letter stream has it already.
     pub copied: bool,
+    /// Whether an engine parked it, so that its bytes were on its subject before.
+    pub verified: bool,
 }
 
 impl NewDeadLetter {

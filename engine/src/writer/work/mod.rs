@@ -74,6 +74,28 @@ pub struct LostAttempt {
     pub by: Option<(String, Lane)>,
 }
 
+/// A heartbeat as it was heard.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// What it says.
+    pub heartbeat: Heartbeat,
+    /// It came on the subject that names its sender.
+    pub own_subject: bool,
+    /// Since when heartbeats have been listened to without a break, by the database's clock; `None` where that is not known yet.
+    pub listening_since_ms: Option<i64>,
+}
+
+/// What an operator decides about a controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operated {
+    /// A newcomer may serve its platform.
+    Admit,
+    /// Its host was reinstalled, or speaks another protocol: what tells it from others is forgotten.
+    Reset,
+    /// It is gone for good.
+    Remove,
+}
+
 /// An operator takes a controller out of service.
 #[derive(Debug, Clone)]
 pub struct Revocation {
@@ -118,7 +140,7 @@ pub enum Work {
     /// A template.
     Template(TemplateWrite),
     /// A controller spoke.
-    Heartbeat(Box<Heartbeat>),
+    Heartbeat(Box<Beat>),
     /// A controller fell silent, or time passed for its breaker.
     Controller(String, machine::controller::Event),
     /// An operator revokes a controller.
@@ -127,6 +149,17 @@ pub enum Work {
     Reinstate {
         /// Which.
         controller_id: String,
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+    },
+    /// An operator decides about a controller.
+    Operated {
+        /// Which.
+        controller_id: String,
+        /// What becomes of it.
+        what: Operated,
         /// Why.
         why: String,
         /// Who.

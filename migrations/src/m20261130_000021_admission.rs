@@ -1,0 +1,41 @@
+//! `platform_controllers`: whether a controller may serve its platform, whether it has spoken on a subject of its own, and the
+//! heartbeats under its id that were refused.
+//!
+//! Controllers that are known before this step count as admitted, and so do those that an engine of the version before writes.
+//! What was refused is soft: it is neither logged nor folded.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const TABLE: &str = "platform_controllers";
+
+/// One statement a column: SQLite takes no more.
+fn columns() -> [ColumnDef; 5] {
+    [
+        boolean("admitted").default(true).take(),
+        boolean("own_subject").default(false).take(),
+        big_integer("refused_beats").default(0).take(),
+        big_integer_null("refused_ms"),
+        text_null("refused_why"),
+    ]
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for column in columns() {
+            manager.alter_table(Table::alter().table(TABLE).add_column(column).take()).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for column in columns() {
+            manager.alter_table(Table::alter().table(TABLE).drop_column(column.get_column_name()).take()).await?;
+        }
+        Ok(())
+    }
+}

@@ -9,6 +9,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use streams::limits::{self, DEPTH, FRAME, json};
 
 use crate::problem::{Kind, Problem};
 use crate::schema;
@@ -72,10 +73,12 @@ fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Any JSON.
+/// Any JSON within the limits of every entrance.
 pub(crate) fn json(bytes: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::new(Kind::MalformedBody, format!("the body is not JSON: {error}")))
+    json::strict(bytes, DEPTH + FRAME).map_err(|error| match error {
+        limits::Error::Syntax(error) => Problem::new(Kind::MalformedBody, format!("the body is not JSON: {error}")),
+        limits::Error::Breaches(breaches) => Problem::invalid(breaches.into_iter().map(Into::into).collect()),
+    })
 }
 
 /// The media type without its parameters, in lower case; empty where there is none.

@@ -157,7 +157,9 @@ fn read<P: DeserializeOwned>(list: &str, of: &str, text: &str) -> Result<P, Prob
         Problem::parameter("cursor", rule, hint)
     };
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let cursor = bytes.and_then(|bytes| serde_json::from_slice::<Cursor<P>>(&bytes).ok());
+    // a forged one is a text from outside as well: it goes into a statement
+    let cursor = bytes.and_then(|bytes| streams::limits::json::document(&bytes).ok());
+    let cursor = cursor.and_then(|cursor| serde_json::from_value::<Cursor<P>>(cursor).ok());
     let cursor = cursor.filter(|cursor| cursor.list == list);
     let cursor = cursor.ok_or_else(|| wrong(format!("is not a cursor of the list of {list}")))?;
     if cursor.of == of { Ok(cursor.after) } else { Err(wrong("belongs to other filters or another order".into())) }

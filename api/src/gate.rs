@@ -11,6 +11,7 @@ use engine::Engine;
 use futures::FutureExt;
 use poem::http::HeaderValue;
 use poem::{Endpoint, Request, Response};
+use streams::limits::PARAMETER;
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ use crate::document::Apis;
 use crate::problem::{self, Kind, Problem};
 use crate::rate::{Left, Rate};
 use crate::routes::{PREFIX, Route, Routes};
-use crate::{deprecation, idempotency};
+use crate::{deprecation, headers, idempotency};
 
 const REQUEST_ID: &str = "x-request-id";
 /// Bytes of path and query.
@@ -96,6 +97,7 @@ impl Gate {
         route: Option<&Route>,
     ) -> Result<Response, Problem> {
         check_size(&request)?;
+        headers::check(&mut request)?;
         let (principal, left) = self.admit(&mut request)?;
         let answer = self.admitted(next, request, route, principal).await;
         match (answer, left) {
@@ -115,6 +117,7 @@ impl Gate {
         principal: Option<Principal>,
     ) -> Result<Response, Problem> {
         let route = check_route(&request, route)?;
+        headers::conditions(&request, route)?;
         if let Some(principal) = &principal {
             access::permit(&self.engine, principal, route, &request).await?;
         }
@@ -197,6 +200,10 @@ fn check_size(request: &Request) -> Result<(), Problem> {
 /// Whether what is asked exists, and is spelt as it must be.
 fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Route, Problem> {
     let uri = request.uri();
+    if uri.path().len() > 3 * PARAMETER {
+        let rule = format!("must have at most {PARAMETER} characters");
+        return Err(Problem::parameter("path", rule, "no resource has a name of that length"));
+    }
     for (field, text) in [("path", uri.path()), ("query", uri.query().unwrap_or_default())] {
         let rule = "must be UTF-8 without NUL characters, percent-encoded where it must be";
         if !is_text(text) {
@@ -212,7 +219,7 @@ fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Ro
     let pairs: Vec<(String, String)> = request
         .params()
         .map_err(|_| Problem::parameter("query", "is not well-formed", "write it as name=value&name=value"))?;
-    for (i, (name, _)) in pairs.iter().enumerate() {
+    for (i, (name, value)) in pairs.iter().enumerate() {
         if !known.contains(name) {
             let known =
                 if known.is_empty() { "it takes none".into() } else { format!("it takes {}", known.join(", ")) };
@@ -220,6 +227,10 @@ fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Ro
         }
         if pairs[..i].iter().any(|(before, _)| before == name) {
             return Err(Problem::parameter(name, "is given twice", "give it once"));
+        }
+        if value.chars().nth(PARAMETER).is_some() {
+            let rule = format!("must have at most {PARAMETER} characters");
+            return Err(Problem::parameter(name, rule, "shorten it"));
         }
     }
     Ok(route)

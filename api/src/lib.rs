@@ -20,6 +20,7 @@ mod examples;
 mod fate;
 mod feed;
 mod gate;
+mod headers;
 mod homes;
 mod idempotency;
 pub mod intake;

@@ -10,7 +10,6 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde_json::{Value, json};
 use streams::wire::{Manifest, ManifestError};
 
 use crate::body::{self, Limits};
@@ -55,7 +54,6 @@ impl<'a> ApiExtractor<'a> for Manifests {
         let limit = request.data::<Limits>().map_or(0, |limits| limits.templates);
         let bytes = body::read(request, body, limit).await?;
         let manifests = if yaml { from_yaml(&bytes)? } else { vec![from_json(&bytes)?] };
-        check_characters(&manifests)?;
         Ok(Self(manifests))
     }
 }
@@ -137,23 +135,6 @@ fn placed(error: &ManifestError, place: Option<(usize, usize)>) -> FieldError {
 
 fn mistake(field: String, rule: String) -> FieldError {
     FieldError { field, rule, hint: HINT.into() }
-}
-
-/// A character that one of the databases cannot keep is refused on both.
-fn check_characters(manifests: &[Manifest]) -> Result<(), Problem> {
-    let bad = manifests.iter().enumerate().filter(|(_, manifest)| has_nul(&json!(manifest)));
-    let mistakes: Vec<FieldError> =
-        bad.map(|(i, _)| mistake(format!("documents[{i}]"), "must not hold NUL characters".into())).collect();
-    if mistakes.is_empty() { Ok(()) } else { Err(Problem::invalid(mistakes)) }
-}
-
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

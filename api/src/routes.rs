@@ -44,6 +44,8 @@ pub(crate) struct Operation {
     parameters: Vec<(String, MetaSchemaRef)>,
     /// `None`: any parameter is let through.
     pub(crate) query: Option<Vec<String>>,
+    /// The headers that it reads.
+    pub(crate) headers: Vec<String>,
     /// The `operationId`, where the operation is deprecated.
     deprecated: Option<&'static str>,
     /// Whether it reads a body.
@@ -75,6 +77,11 @@ impl Route {
     /// The query parameters that a method reads; `None` where it does not matter.
     pub(crate) fn query(&self, method: &Method) -> Option<&[String]> {
         self.operation(method)?.query.as_deref()
+    }
+
+    /// The headers that a method reads.
+    pub(crate) fn headers(&self, method: &Method) -> &[String] {
+        self.operation(method).map_or(&[], |operation| &operation.headers)
     }
 
     /// The `operationId` of a method that is deprecated.
@@ -123,6 +130,7 @@ impl Routes {
             id: None,
             parameters: Vec::new(),
             query: None,
+            headers: Vec::new(),
             deprecated: None,
             body: false,
             streams: false,
@@ -157,7 +165,9 @@ impl Routes {
 
 fn operation(meta: MetaOperation) -> Operation {
     let parameters = meta.params.iter().map(|param| (param.name.clone(), param.schema.clone())).collect();
-    let query = meta.params.into_iter().filter(|param| param.in_type == MetaParamIn::Query);
+    let of = |kind: MetaParamIn| meta.params.iter().filter(move |param| param.in_type == kind);
+    let query = of(MetaParamIn::Query).map(|param| param.name.clone()).collect();
+    let headers = of(MetaParamIn::Header).map(|param| param.name.clone()).collect();
     let mut contents = meta.responses.responses.iter().flat_map(|response| &response.content);
     let streams = contents.any(|content| content.content_type == "text/event-stream")
         || meta.responses.responses.iter().any(|response| response.status == Some(101));
@@ -165,7 +175,8 @@ fn operation(meta: MetaOperation) -> Operation {
         method: meta.method,
         id: meta.operation_id,
         parameters,
-        query: Some(query.map(|param| param.name).collect()),
+        query: Some(query),
+        headers,
         deprecated: meta.operation_id.filter(|_| meta.deprecated),
         body: meta.request.is_some(),
         streams,

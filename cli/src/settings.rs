@@ -120,7 +120,7 @@ impl Settings {
 
     fn read_file(&mut self, path: &Path) {
         let at = path.display();
-        let text = std::fs::read_to_string(path).map_err(|e| e.to_string());
+        let text = crate::files::text(path).map_err(|e| e.to_string());
         let parsed =
             text.and_then(|text| serde_saphyr::from_str::<BTreeMap<String, Value>>(&text).map_err(|e| e.to_string()));
         let entries = match parsed {

@@ -5,6 +5,7 @@
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use streams::ids::Platform;
+use streams::limits::{MANIFEST, TEMPLATE_NAME, printable, shorten};
 use streams::wire::Manifest;
 use uuid::Uuid;
 
@@ -12,9 +13,6 @@ use crate::Engine;
 use crate::request::{Error, FieldError, Invalid};
 use crate::store::application;
 use crate::writer::{self, ApplicationWork, Done, NewApplication, Work};
-
-/// Bytes that a manifest may have.
-const MAX_MANIFEST: usize = 262_144;
 
 /// A request as it came: a manifest, or the name of a template whose manifest is meant.
 #[derive(Debug, Clone, Default)]
@@ -97,8 +95,8 @@ async fn read(db: &impl ConnectionTrait, request: &InstallApplication) -> Result
 
 fn parse(text: &str) -> Read {
     let hint = "correct it and send it again; nothing was accepted";
-    if text.len() > MAX_MANIFEST || text.contains('\0') {
-        let rule = format!("must be YAML of at most {MAX_MANIFEST} bytes without NUL characters");
+    if text.len() > MANIFEST || text.contains('\0') {
+        let rule = format!("must be YAML of at most {MANIFEST} bytes without NUL characters");
         return Err(mistake("manifest", rule, hint));
     }
     let mut all = Manifest::parse_all(text).map_err(|error| mistake("manifest", error.in_text(text), hint))?;
@@ -110,13 +108,12 @@ fn parse(text: &str) -> Read {
 }
 
 async fn of_template(db: &impl ConnectionTrait, name: &str) -> Result<Read, Error> {
-    let usable = !name.is_empty() && name.len() <= 128 && !name.contains('\0');
-    let row = if usable { crate::queries::template(db, name).await? } else { None };
+    let row = if printable(name, TEMPLATE_NAME) { crate::queries::template(db, name).await? } else { None };
     let manifest = row.filter(|row| !row.deleted).and_then(|row| serde_json::from_value::<Manifest>(row.manifest).ok());
     Ok(match manifest {
         Some(manifest) => Ok((format!("{:#}\n", json!(manifest)), manifest)), // JSON is YAML
         None => {
-            let rule = format!("there is no template {name:?}");
+            let rule = format!("there is no template {:?}", shorten(name, TEMPLATE_NAME));
             Err(mistake("template_name", rule, "GET /api/v1/templates lists them; or send the manifest itself"))
         }
     })

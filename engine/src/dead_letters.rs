@@ -123,7 +123,7 @@ fn letter(delivery: &Delivery, key: &Key) -> NewDeadLetter {
     let original = original(delivery);
     let said = |name: &str| header(delivery, name).unwrap_or("parked").to_owned();
     let attempts = header(delivery, ATTEMPTS).map(parking::attempts).unwrap_or_default();
-    let body: Value = serde_json::from_slice(&delivery.payload).unwrap_or(Value::Null);
+    let body: Value = streams::limits::json::stored(&delivery.payload).unwrap_or(Value::Null);
     let id = |name: &str| body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<Uuid>().ok());
     let headers = delivery.headers.iter().map(|(name, value)| json!([name, value])).collect();
     let (platform, controller_id) = party(&original);

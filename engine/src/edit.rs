@@ -70,7 +70,7 @@ fn checked(letter: &dead_letter::Model, new: &NewEdit) -> Result<Edit, Error> {
     if let Some(mistake) = wrong {
         return Err(Error::Writer(Invalid(vec![mistake]).into()));
     }
-    let before: Value = serde_json::from_slice(&letter.payload).unwrap_or_default();
+    let before: Value = streams::limits::json::stored(&letter.payload).unwrap_or_default();
     let diff = json_patch::diff(&before, &new.payload);
     if diff.0.is_empty() {
         let (field, rule) = ("payload".to_owned(), "is what the dead letter says already".to_owned());

@@ -18,6 +18,7 @@ use machine::controller::{Event, is_silent};
 use sea_orm::{DbErr, EntityTrait};
 use streams::cloudevents;
 use streams::ids::{ControllerId, Platform};
+use streams::limits;
 use streams::parking::Parker;
 use streams::subject;
 use streams::tasks::Task;
@@ -311,7 +312,7 @@ fn read(subject: &str, payload: &[u8]) -> Result<(Box<Heartbeat>, bool), (&'stat
     if payload.len() > LARGEST {
         return Err(("too_large", format!("a heartbeat has {} bytes, and may have {LARGEST}", payload.len())));
     }
-    let beat: Heartbeat = serde_json::from_slice(payload).map_err(|error| ("undecodable", error.to_string()))?;
+    let (_, beat) = limits::read::<Heartbeat>(payload).map_err(|error| ("undecodable", error.to_string()))?;
     let own_subject = check(&beat).and_then(|()| sender(subject, &beat)).map_err(|reason| ("illegal", reason))?;
     Ok((Box::new(beat), own_subject))
 }
@@ -335,13 +336,6 @@ fn check(beat: &Heartbeat) -> Result<(), String> {
     Platform::try_new(beat.platform.clone()).map_err(|error| error.to_string())?;
     if beat.protocol.is_some_and(|protocol| protocol >= 2) {
         ControllerId::try_new(beat.controller_id.clone()).map_err(|error| error.to_string())?;
-    }
-    let plain = |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
-    if !plain(&beat.controller_id) {
-        return Err("controller_id must be 1 to 255 printable characters".into());
-    }
-    if serde_json::to_value(beat).is_ok_and(|value| crate::projector::has_nul(&value)) {
-        return Err("a string holds a NUL character".into());
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use sea_orm::{ConnectionTrait, DbErr};
 use streams::ids::Platform;
+use streams::limits::{self, Breach, Check, TAG, TAGS, printable};
 use streams::wire::{Manifest, Object, Resources};
 use streams::{duration, quantity};
 use uuid::Uuid;
@@ -13,11 +14,6 @@ use crate::writer::{self, NewSession};
 
 /// Platforms of the contract; others are known once a controller of theirs has reported.
 pub const PLATFORMS: [&str; 6] = ["kubernetes", "docker", "hyperv", "vcenter", "local", "noop"];
-/// Bytes of metadata at most, as JSON.
-const MAX_METADATA: usize = 16_384;
-
-/// Labels that a request may ask for.
-const MAX_LABELS: usize = 16;
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +40,12 @@ pub struct FieldError {
     pub rule: String,
     /// The way out.
     pub hint: String,
+}
+
+impl From<Breach> for FieldError {
+    fn from(Breach { field, rule, hint }: Breach) -> Self {
+        Self { field, rule, hint }
+    }
 }
 
 /// All mistakes of a request.
@@ -81,47 +83,19 @@ impl Mistakes {
         self.0.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
     }
 
-    fn text(&mut self, field: &str, value: &str, max: usize) {
-        if value.is_empty() || value.chars().count() > max || value.chars().any(char::is_control) {
-            self.add(
-                field,
-                format!("must be 1 to {max} printable characters"),
-                "shorten it, and remove control characters",
-            );
-        }
+    /// What the limits of every entrance say.
+    pub(crate) fn limits(&mut self, check: impl FnOnce(&mut Check)) {
+        let mut found = Check::default();
+        check(&mut found);
+        self.0.extend(found.0.into_iter().map(FieldError::from));
     }
 
     pub(crate) fn tags(&mut self, tags: &[String]) {
-        if tags.len() > 32 {
-            self.add("tags", "at most 32", "remove some");
-        }
-        for (i, tag) in tags.iter().enumerate() {
-            self.text(&format!("tags[{i}]"), tag, 64);
-        }
-    }
-
-    fn selector(&mut self, selector: &Object) {
-        if selector.len() > MAX_LABELS {
-            self.add("selector", format!("at most {MAX_LABELS}"), "ask for fewer labels");
-        }
-        for (name, value) in selector {
-            let field = format!("selector.{name}");
-            self.text(&field, name, 64);
-            match value.as_str() {
-                Some(value) => self.text(&field, value, 64),
-                None => self.add(&field, "must be a text", "labels are texts: write \"1\" for 1"),
-            }
-        }
+        self.limits(|check| check.names("tags", tags, TAGS, TAG));
     }
 
     pub(crate) fn metadata(&mut self, metadata: &serde_json::Value) {
-        if metadata.to_string().len() > MAX_METADATA {
-            let rule = format!("at most {MAX_METADATA} bytes of JSON");
-            self.add("metadata", rule, "keep large things elsewhere, and refer to them");
-        }
-        if crate::projector::has_nul(metadata) {
-            self.add("metadata", "must not hold NUL characters", "remove \\u0000");
-        }
+        self.limits(|check| check.free("metadata", metadata));
     }
 
     pub(crate) fn duration(&mut self, field: &str, value: Option<&str>) -> Option<i64> {
@@ -143,7 +117,7 @@ pub(crate) async fn check(
     request: CreateSession,
 ) -> Result<NewSession, Error> {
     let mut mistakes = Mistakes::default();
-    mistakes.text("user_id", &request.user_id, 255);
+    mistakes.limits(|check| check.name("user_id", &request.user_id, limits::NAME));
     let idle_timeout_s = mistakes.duration("idle_timeout", request.idle_timeout.as_deref());
     let max_duration_s = mistakes.duration("max_duration", request.max_duration.as_deref());
     check_extras(&request, &mut mistakes);
@@ -173,7 +147,7 @@ pub(crate) async fn check(
 
 fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
     mistakes.tags(&request.tags);
-    mistakes.selector(&request.selector);
+    mistakes.limits(|check| check.labels("selector", &request.selector));
     mistakes.metadata(&serde_json::Value::Object(request.metadata.clone()));
 }
 
@@ -193,7 +167,7 @@ async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mu
 /// The template must exist, and the platform must be able to run it.
 fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mistakes: &mut Mistakes) {
     let Some(manifest) = manifest else {
-        let rule = format!("there is no template {name:?}");
+        let rule = format!("there is no template {:?}", limits::shorten(name, limits::TEMPLATE_NAME));
         mistakes.add("template_id", rule, "GET /api/v1/templates lists them; POST one there first");
         return;
     };
@@ -217,6 +191,12 @@ pub(crate) fn needs(manifest: &Manifest, platform: &str) -> (&'static str, bool)
 }
 
 fn check_resources(asked: &Resources, mistakes: &mut Mistakes) {
+    for (field, text) in [("resources.memory", &asked.memory), ("resources.cpu", &asked.cpu)] {
+        if text.as_deref().is_some_and(|text| !printable(text, limits::QUANTITY)) {
+            let rule = format!("must be 1 to {} printable characters", limits::QUANTITY);
+            return mistakes.add(field, rule, "write it as 512Mi or 500m");
+        }
+    }
     if let Some(Err(error)) = asked.memory.as_deref().map(quantity::bytes) {
         mistakes.add("resources.memory", error.to_string(), "write it as 512Mi or 2Gi");
     }

@@ -57,7 +57,7 @@ impl Templates {
 
     /// The manifest of a template that exists and is not deleted.
     pub(crate) async fn living(&self, db: &impl ConnectionTrait, name: &str) -> Result<Option<Arc<Manifest>>, DbErr> {
-        if name.is_empty() || name.len() > 128 || name.contains('\0') {
+        if !streams::limits::printable(name, streams::limits::TEMPLATE_NAME) {
             return Ok(None);
         }
         if let Some(manifest) = self.0.get(name).await {

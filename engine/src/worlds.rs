@@ -10,13 +10,14 @@ use futures::future::join_all;
 use machine::session::Source;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use serde_json::json;
+use streams::limits;
 use streams::subject::Sender;
 use streams::wire::{SessionState, SessionStatus, Span, World};
 use streams::worker::{Delivery, Verdict};
 use uuid::Uuid;
 
 use crate::parts::Parts;
-use crate::projector::{has_nul, report_in};
+use crate::projector::report_in;
 use crate::queries;
 use crate::store::session;
 use crate::stuck::TRIES;
@@ -113,11 +114,12 @@ impl Worlds {
     /// Says whether it is dealt with. What is refused or unknown is quarantined; what can never be stored is parked by itself, so that
     /// the rest of the world counts.
     async fn report(&self, subject: &str, status: &SessionStatus, sender: &Sender, source: Source) -> bool {
-        let payload = serde_json::to_value(status).unwrap_or_default();
-        if has_nul(&payload) {
-            return self.park(subject, status, "undecodable", "a string holds a NUL character").await;
-        }
-        let report = report_in(subject, payload, status, sender, source);
+        let told = serde_json::to_vec(status).unwrap_or_default();
+        let (payload, fitting) = match limits::read::<SessionStatus>(&told) {
+            Ok(read) => read,
+            Err(error) => return self.park(subject, status, "undecodable", &error.to_string()).await,
+        };
+        let report = report_in(subject, payload, &fitting, sender, source);
         let error = match self.parts.writer.enqueue(Work::Report(Box::new(report)), None).await {
             Ok(_) => return true,
             Err(error) => error,

@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Result<Duration, Error> {
     humantime::parse_duration(text)
         .ok()
         .filter(|duration| (Duration::from_secs(1)..=MAX).contains(duration))
-        .ok_or_else(|| Error(text.into()))
+        .ok_or_else(|| Error(crate::limits::shorten(text, 64).into_owned()))
 }
 
 /// Writes a duration the way [`parse`] reads it, without spaces.

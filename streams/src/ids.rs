@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{CONTROLLER_ID, PLATFORM, USER_TOKEN, shorten};
+
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -34,10 +36,10 @@ impl Platform {
     pub fn try_new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if (1..=32).contains(&name.len()) && name.chars().all(legal) {
+        if (1..=PLATFORM).contains(&name.len()) && name.chars().all(legal) {
             Ok(Self(name))
         } else {
-            Err(Error::Platform(name))
+            Err(Error::Platform(shorten(&name, 100).into_owned()))
         }
     }
 
@@ -61,7 +63,11 @@ impl ControllerId {
     pub fn try_new(id: impl Into<String>) -> Result<Self, Error> {
         let id = id.into();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if (1..=63).contains(&id.len()) && id.chars().all(legal) { Ok(Self(id)) } else { Err(Error::Controller(id)) }
+        if (1..=CONTROLLER_ID).contains(&id.len()) && id.chars().all(legal) {
+            Ok(Self(id))
+        } else {
+            Err(Error::Controller(shorten(&id, 100).into_owned()))
+        }
     }
 
     /// The id as it stands in subjects.
@@ -84,7 +90,11 @@ impl User {
     pub fn try_new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if (1..=64).contains(&name.len()) && name.chars().all(legal) { Ok(Self(name)) } else { Err(Error::User(name)) }
+        if (1..=USER_TOKEN).contains(&name.len()) && name.chars().all(legal) {
+            Ok(Self(name))
+        } else {
+            Err(Error::User(shorten(&name, 100).into_owned()))
+        }
     }
 
     /// The name as it stands in subjects.

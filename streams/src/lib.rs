@@ -10,6 +10,7 @@ pub mod connect;
 pub mod crash;
 pub mod duration;
 pub mod ids;
+pub mod limits;
 pub mod metrics;
 pub mod moment;
 pub mod parking;

@@ -2,6 +2,8 @@
 //!
 //! Source: Kubernetes API conventions, "Resource quantity" (binary suffixes Ki..Ei, decimal suffixes m, k..E).
 
+use crate::limits::shorten;
+
 /// Why a quantity was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {what}, such as {example}")]
@@ -42,7 +44,8 @@ fn number(text: &str) -> Option<f64> {
 /// # Errors
 /// [`Error`] where the text is not a positive quantity of bytes.
 pub fn bytes(text: &str) -> Result<u64, Error> {
-    let error = || Error { text: text.into(), what: "a quantity of memory", example: "512Mi or 2Gi" };
+    let error =
+        || Error { text: shorten(text, 64).into_owned(), what: "a quantity of memory", example: "512Mi or 2Gi" };
     number(text).filter(|value| *value >= 1.0).map(|value| value as u64).ok_or_else(error)
 }
 
@@ -51,6 +54,6 @@ pub fn bytes(text: &str) -> Result<u64, Error> {
 /// # Errors
 /// [`Error`] where the text is not a positive quantity of cores.
 pub fn millicores(text: &str) -> Result<u64, Error> {
-    let error = || Error { text: text.into(), what: "a quantity of CPU", example: "500m or 2" };
+    let error = || Error { text: shorten(text, 64).into_owned(), what: "a quantity of CPU", example: "500m or 2" };
     number(text).filter(|value| *value <= 1e6).map(|v| (v * 1e3).round() as u64).filter(|v| *v >= 1).ok_or_else(error)
 }

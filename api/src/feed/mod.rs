@@ -18,6 +18,7 @@ use poem::web::websocket::WebSocket;
 use poem_openapi::param::{Header, Query};
 use poem_openapi::{Enum, OpenApi};
 use streams::ids::Platform;
+use streams::limits::{self, NAME, printable};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -176,7 +177,7 @@ impl Wanted {
     fn filter(&self) -> Result<Filter, Problem> {
         Ok(Filter {
             entity: checked("entity", &self.entity, is_entity, ENTITY)?,
-            user_id: checked("user_id", &self.user_id, |user| (1..=255).contains(&user.len()), USER)?,
+            user_id: checked("user_id", &self.user_id, |user| printable(user, NAME), USER)?,
             kind: self.kind.map(|kind| match kind {
                 KindFilter::Command => Kind::Command,
                 KindFilter::Report => Kind::Report,
@@ -201,7 +202,7 @@ impl Wanted {
 
 type Rule = (&'static str, &'static str);
 const ENTITY: Rule = ("is neither a noun nor noun:name", "write session:<id>, or session for all of them");
-const USER: Rule = ("must have 1 to 255 bytes", "give a user_id as sessions show it, or leave it out");
+const USER: Rule = ("must be 1 to 255 printable characters", "give a user_id as sessions show it, or leave it out");
 const PLATFORM: Rule = ("is no name of a platform", "GET /api/v1/platforms lists them");
 
 fn checked(
@@ -219,7 +220,7 @@ fn checked(
 fn is_entity(text: &str) -> bool {
     let (noun, name) = text.split_once(':').map_or((text, None), |(noun, name)| (noun, Some(name)));
     let noun = !noun.is_empty() && noun.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    noun && name != Some("") && text.len() <= 160
+    noun && name != Some("") && printable(text, limits::ENTITY)
 }
 
 fn pattern(text: &str) -> Result<Pattern, Problem> {

@@ -9,14 +9,18 @@ use streams::async_nats::{HeaderMap, Message};
 
 use super::operations::Operation;
 use crate::body;
+use crate::headers::CONDITIONS;
 use crate::problem::{Kind, Problem};
 
-/// Headers that mean the same in both worlds.
-const PASSED: [&str; 2] = ["If-Match", streams::trace::HEADER];
+/// Headers that mean the same in both worlds, besides conditions.
+const PASSED: [&str; 1] = [streams::trace::HEADER];
 /// Says which request this is, so that it can be sent again.
 const KEY: &str = "Idempotency-Key";
 /// What a publisher calls its message: a key where it gave no other.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Headers of which a message can have one.
+const SINGLE: [&str; 3] = [KEY, MESSAGE_ID, "Content-Type"];
 
 /// What is encoded in paths and queries: all but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -30,14 +34,19 @@ struct Said {
 
 /// The request that a message is.
 pub(super) fn request(operation: &Operation, message: &Message) -> Result<Request, Problem> {
-    let given = |name: &str| value(message.headers.as_ref(), name);
+    for name in SINGLE.into_iter().chain(CONDITIONS) {
+        if values(message.headers.as_ref(), name).nth(1).is_some() {
+            return Err(Problem::parameter(name, "is given more than once", "send it once"));
+        }
+    }
+    let given = |name: &str| values(message.headers.as_ref(), name).next();
     let said = said(operation, &message.payload)?;
     let mut request = Request::builder().method(operation.method.clone()).uri(uri(&said)?);
     if operation.body {
         request = request.header(header::CONTENT_TYPE, given("Content-Type").unwrap_or("application/json".into()));
     }
     let key = given(KEY).or_else(|| given(MESSAGE_ID));
-    let others = PASSED.into_iter().filter_map(|name| Some((name, given(name)?)));
+    let others = PASSED.into_iter().chain(CONDITIONS).filter_map(|name| Some((name, given(name)?)));
     for (name, value) in others.chain(key.map(|key| (KEY, key))) {
         // one that is left out silently would not keep what it promises
         let unfit = |_| Problem::parameter(name, "must be printable ASCII", "see the message's headers");
@@ -47,10 +56,10 @@ pub(super) fn request(operation: &Operation, message: &Message) -> Result<Reques
 }
 
 /// NATS keeps the case of a header's name, HTTP does not know it.
-fn value(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
-    let mut all = headers?.iter();
-    let (_, values) = all.find(|(found, _)| found.to_string().eq_ignore_ascii_case(name))?;
-    values.first().map(|value| value.as_str().to_owned())
+fn values<'a>(headers: Option<&'a HeaderMap>, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let all = headers.into_iter().flat_map(HeaderMap::iter);
+    let named = all.filter(move |(found, _)| found.to_string().eq_ignore_ascii_case(name));
+    named.flat_map(|(_, values)| values).map(|value| value.as_str().to_owned())
 }
 
 /// Fields that the path or the query has are taken from the payload; what is left is the body, where there is one.

@@ -13,6 +13,7 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
 use poem_openapi::types::{Example, ToJSON};
+use streams::limits::{self, MESSAGE, NAME};
 
 use crate::rate::Left;
 pub(crate) use kind::Kind;
@@ -21,6 +22,9 @@ pub(crate) use refused::{
     Amendment, Change, Conditional, Correction, Creation, Extending, History, Listing, Lookup, Operation, Refused,
     Removal, Watching, WatchingSocket,
 };
+
+/// Mistakes that are named at most; more do not help.
+const MOST: usize = 100;
 
 /// The media type of RFC 9457.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -194,8 +198,13 @@ pub(crate) struct ShownMistake {
 
 impl From<FieldError> for ShownMistake {
     fn from(error: FieldError) -> Self {
-        Self { field: error.field, rule: error.rule, hint: error.hint }
+        Self { field: short(&error.field, NAME), rule: short(&error.rule, MESSAGE), hint: short(&error.hint, MESSAGE) }
     }
+}
+
+/// What was wrong may be quoted in a refusal, but not said back at length.
+fn short(text: &str, max: usize) -> String {
+    limits::shorten(text, max).into_owned()
 }
 
 impl From<Problem> for Shown {
@@ -205,9 +214,9 @@ impl From<Problem> for Shown {
             kind: problem.kind.path(),
             title: problem.kind.title().to_owned(),
             status: problem.kind.status().as_u16(),
-            detail: problem.detail,
+            detail: short(&problem.detail, MESSAGE),
             instance: None,
-            errors: problem.errors.into_iter().map(Into::into).collect(),
+            errors: problem.errors.into_iter().take(MOST).map(Into::into).collect(),
             state,
             allowed,
         }

@@ -25,16 +25,41 @@ pub(super) fn if_match(header: Option<&str>) -> Result<Option<Stands>, Problem> 
         return Ok(Some(Stands::Anywhere));
     }
     // a weak tag never matches (RFC 9110, 13.1.1), so it cannot be meant
-    let places: Option<Vec<_>> = text.split(',').map(|tag| place(tag.trim())).collect();
+    let strong = |tag: &Tag<'_>| if tag.weak { None } else { place(tag.opaque) };
+    let places: Option<Vec<_>> = tags(text).and_then(|tags| tags.iter().map(strong).collect());
     places.map(Stands::At).map(Some).ok_or_else(|| {
         let rule = format!("{text:?} is not an ETag of a session");
         Problem::parameter("If-Match", rule, "send an ETag as it came, \"<generation>\" alone, or *")
     })
 }
 
+/// An entity tag of RFC 9110, 8.8.3.
+#[derive(Debug, PartialEq, Eq)]
+struct Tag<'a> {
+    weak: bool,
+    opaque: &'a str,
+}
+
+/// Reads a list of tags, which may have commas in them.
+fn tags(text: &str) -> Option<Vec<Tag<'_>>> {
+    let (mut rest, mut tags) = (text.trim(), Vec::new());
+    loop {
+        let weak = rest.starts_with("W/");
+        let (opaque, after) = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
+        if !opaque.bytes().all(|byte| byte == b'!' || (0x23..=0x7e).contains(&byte)) {
+            return None;
+        }
+        tags.push(Tag { weak, opaque });
+        match after.trim_start() {
+            "" => return Some(tags),
+            after => rest = after.strip_prefix(',')?.trim_start(),
+        }
+    }
+}
+
 fn place(tag: &str) -> Option<(i64, Option<i64>)> {
-    let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
-    let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
+    // as this server writes it, so that one that only looks alike is refused
+    let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0 && number.to_string() == text);
     match tag.split_once('.') {
         Some((generation, revision)) => Some((number(generation)?, Some(number(revision)?))),
         None => Some((number(tag)?, None)),
@@ -42,15 +67,31 @@ fn place(tag: &str) -> Option<(i64, Option<i64>)> {
 }
 
 /// Whether `If-None-Match` names the session as it stands.
-pub(super) fn none_match(header: Option<&str>, row: &session::Model) -> bool {
+pub(super) fn none_match(header: Option<&str>, row: &session::Model) -> Result<bool, Problem> {
+    let Some(text) = header else { return Ok(false) };
+    if text.trim() == "*" {
+        return Ok(true);
+    }
     let now = etag(row);
-    let named = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == now;
-    header.is_some_and(|text| text.split(',').any(|tag| named(tag.trim())))
+    let tags = tags(text).ok_or_else(|| {
+        let rule = format!("{text:?} is no list of ETags");
+        Problem::parameter("If-None-Match", rule, "send an ETag as it came, quotes included, or *")
+    })?;
+    Ok(tags.iter().any(|tag| now.trim_matches('"') == tag.opaque))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_tags_is_read_as_its_standard_has_it() {
+        let tag = |weak, opaque| Tag { weak, opaque };
+        assert_eq!(tags("\"a,b\", W/\"\""), Some(vec![tag(false, "a,b"), tag(true, "")]));
+        for wrong in ["", "a", "\"a", "\"a\" \"b\"", "\"a\",", "w/\"a\"", "\"\u{e9}\"", "*"] {
+            assert_eq!(tags(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn if_match_takes_a_tag_a_generation_or_anything_and_refuses_the_rest() {
@@ -59,7 +100,20 @@ mod tests {
         assert_eq!(if_match(Some("*")).ok(), Some(Some(Stands::Anywhere)));
         assert_eq!(if_match(Some("\"3.17\"")).ok(), Some(places(&[(3, Some(17))])));
         assert_eq!(if_match(Some("\"3\" , \"4.1\"")).ok(), Some(places(&[(3, None), (4, Some(1))])));
-        for wrong in ["", "3.17", "\"a\"", "\"3.\"", "W/\"3.17\"", "\"-1\"", "\"3.17\",", "\"1.2.3\""] {
+        for wrong in [
+            "",
+            "3.17",
+            "\"a\"",
+            "\"3.\"",
+            "W/\"3.17\"",
+            "\"-1\"",
+            "\"3.17\",",
+            "\"1.2.3\"",
+            "\"+3\"",
+            "\"03\"",
+            "*, \"3\"",
+            "\"3\" \"4\"",
+        ] {
             assert!(if_match(Some(wrong)).is_err(), "{wrong}");
         }
     }

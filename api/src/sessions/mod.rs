@@ -161,7 +161,7 @@ impl Sessions {
         let row = queries::session(self.engine.reader(), id.0).await.map_err(database)?;
         let row = row.ok_or_else(|| Problem::not_found("session", id.0))?;
         let tag = etag::etag(&row);
-        if etag::none_match(if_none_match.as_deref(), &row) {
+        if etag::none_match(if_none_match.as_deref(), &row)? {
             return Ok(Read::Unchanged(tag));
         }
         Ok(Read::Session(Json(row.into()), tag))

@@ -145,6 +145,11 @@ impl App {
         self.endpoint.get_response(request).await
     }
 
+    /// The status of a request whose answer may have no end.
+    pub(crate) async fn watch_any(&self, method: Method, path: &str) -> u16 {
+        self.endpoint.get_response(request(method, path).finish()).await.status().as_u16()
+    }
+
     /// A request without a body, with the token.
     pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {
         self.send(request(method, path).finish()).await

@@ -109,7 +109,7 @@ const CASES: &[Case] = &[
         "{\"template_id\":\"scratchpad\",\"metadata\":{\"a\":\"\\u0000\"}}",
         422,
         "invalid-fields",
-        "metadata",
+        "metadata.a",
     ),
     (
         "POST",

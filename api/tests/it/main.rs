@@ -14,6 +14,7 @@ mod intake;
 mod integers;
 mod jobs;
 mod letter;
+mod limits;
 mod lists;
 mod moments;
 mod operators;

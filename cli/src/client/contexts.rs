@@ -93,7 +93,7 @@ impl Contexts {
             Failure::because(Kind::Usage, &message, e)
                 .hint("mend that file, or remove it and `streamspace context add`")
         };
-        let text = match fs::read_to_string(path) {
+        let text = match files::text(path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(failed(&e)),

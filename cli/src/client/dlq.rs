@@ -282,10 +282,10 @@ impl Replay {
 /// Shows the difference, and sends the corrected message where that is meant.
 async fn edit(console: &Console, id: Uuid, file: &Path, reason: &str, yes: bool) -> Result<(), Failure> {
     let text =
-        if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    let text = text.map_err(|error| Failure::because(Kind::Usage, &file.display().to_string(), &error))?;
-    let payload: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::because(Kind::Usage, &format!("{} is not JSON", file.display()), &error))?;
+        crate::files::text(file).map_err(|error| Failure::because(Kind::Usage, &file.display().to_string(), &error))?;
+    // here and not only at the server, because what is sent is written anew: an equal key or a large number would be lost
+    let payload: Value = streams::limits::json::document(text.as_bytes())
+        .map_err(|error| Failure::because(Kind::Usage, &format!("{} cannot be sent", file.display()), &error))?;
     let path = format!("{}/edit", LETTER.at(id));
     let body = json!({ "payload": payload, "reason": reason, "dry_run": true });
     let tried = console.client.post(&path, Some(&body)).await?;

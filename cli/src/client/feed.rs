@@ -100,7 +100,7 @@ impl<'a> Feed<'a> {
         if let Some(id) = said.id.filter(|id| !id.is_empty()) {
             self.last = Some(id);
         }
-        let change: Value = serde_json::from_str(&said.data?).ok()?;
+        let change: Value = streams::limits::json::stored(said.data?.as_bytes()).ok()?;
         change.get("entity").is_some().then_some(change)
     }
 }

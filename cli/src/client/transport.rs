@@ -158,7 +158,7 @@ impl Client {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&bytes).map_err(|e| self.foreign(&e).into())
+        streams::limits::json::stored(&bytes).map_err(|e| self.foreign(&e).into())
     }
 
     fn url(&self, path: &str, query: Query<'_>) -> Url {

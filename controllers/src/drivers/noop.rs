@@ -278,7 +278,7 @@ fn read(path: &Path) -> io::Result<(Vec<Line>, u64)> {
     loop {
         text.clear();
         let length = file.read_until(b'\n', &mut text)?;
-        match serde_json::from_slice(&text) {
+        match streams::limits::json::stored(&text) {
             Ok(line) if text.ends_with(b"\n") => lines.push(line),
             _ => return Ok((lines, whole)),
         }

@@ -78,7 +78,8 @@ impl Command {
 }
 
 fn read<T: DeserializeOwned>(verb: Verb, payload: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(payload).map_err(|source| Error::Payload { verb: verb.name(), source })
+    // the engine has checked it when it came, perhaps by the rules of an older version
+    streams::limits::json::stored(payload).map_err(|source| Error::Payload { verb: verb.name(), source })
 }
 
 fn start(command: SessionCreate, announcement: SessionState, installation: &str) -> Order {

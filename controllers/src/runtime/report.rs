@@ -12,6 +12,7 @@ use serde::Serialize;
 use streams::{
     cloudevents,
     ids::{ControllerId, Platform},
+    limits::{CODE, MESSAGE, PHASE, shorten},
     publisher::{self, Outgoing, Publisher},
     subject::{self, Report},
     trace,
@@ -36,6 +37,16 @@ const TELL: Duration = Duration::from_secs(30);
 #[error("given up because the controller is stopping")]
 pub(super) struct Stopped;
 
+/// What a platform says for people may be a whole log; the engine would shorten it too, but NATS takes no message of that size.
+fn short(text: Option<&str>, max: usize) -> Option<String> {
+    text.map(|text| shorten(text, max).into_owned())
+}
+
+fn short_failure(failure: &Failure) -> Failure {
+    let (code, message) = (shorten(&failure.code, CODE).into_owned(), shorten(&failure.message, MESSAGE).into_owned());
+    Failure { code, message, ..failure.clone() }
+}
+
 pub(super) struct Reporter {
     pub(super) publisher: Publisher,
     pub(super) controller_id: ControllerId,
@@ -57,10 +68,10 @@ impl Reporter {
             timestamp: Utc::now(),
             session_id: observed.session_id,
             status: observed.state,
-            phase: observed.phase.clone(),
+            phase: short(observed.phase.as_deref(), PHASE),
             url: observed.url.clone(),
             pod_name: observed.resource_name.clone(),
-            message: observed.message.clone(),
+            message: short(observed.message.as_deref(), MESSAGE),
             resource_usage: observed.resource_usage.clone(),
             connections: observed.connections,
             generation: Some(observed.generation),
@@ -68,7 +79,7 @@ impl Reporter {
             attempt: cause.map(|order| order.attempt),
             controller_id: Some(self.controller_id.to_string()),
             instance_id: Some(self.instance_id),
-            error: observed.failure.clone(),
+            error: observed.failure.as_ref().map(short_failure),
         }
     }
 
@@ -105,13 +116,13 @@ impl Reporter {
             status,
             template_name: asked.template_name.to_owned(),
             template_namespace: None,
-            message,
+            message: short(message.as_deref(), MESSAGE),
             generation: Some(asked.generation).filter(|generation| *generation > 0),
             causation_id: Some(asked.event_id),
             attempt: Some(asked.attempt),
             controller_id: Some(self.controller_id.to_string()),
             instance_id: Some(self.instance_id),
-            error,
+            error: error.as_ref().map(short_failure),
         };
         let span = tracing::info_span!("report app.status", otel.kind = "producer", app.install_id = %asked.install_id);
         let about = format!("application:{}", asked.install_id);

@@ -1,11 +1,10 @@
 //! Whether a report could be read, and else which field is wrong: the types are those that reports are read with.
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use streams::limits::{self, Payload};
 use streams::subject::{self, Report, Sender};
 use streams::wire::{AppStatus, SessionStatus, TemplateCreate, World};
 
-use super::{has_nul, reports};
+use super::reports;
 use crate::request::FieldError;
 
 /// What is wrong with a payload, as a report on this subject.
@@ -13,32 +12,23 @@ pub(crate) fn illegible(subject: &str, payload: &[u8]) -> Option<FieldError> {
     let Some((report, sender)) = subject::parse_report(subject) else {
         return Some(wrong(".", format!("{subject} is not a subject of reports"), "discard it"));
     };
-    let payload: Value = match serde_json::from_slice(payload) {
-        Ok(payload) => payload,
-        Err(error) => return Some(wrong(".", error.to_string(), "write it as a JSON object")),
-    };
-    if has_nul(&payload) {
-        return Some(wrong(".", "a string holds a NUL character".into(), "leave that character out"));
-    }
-    let name = report.name();
     match report {
-        Report::SessionStatus => read::<SessionStatus>(&payload, name).err(),
-        Report::AppStatus => read::<AppStatus>(&payload, name).err(),
-        Report::TemplateCreate => read::<TemplateCreate>(&payload, name).and_then(|template| manifest(&template)).err(),
-        Report::ControllerWorld => read::<World>(&payload, name).and_then(|world| teller(&world, &sender)).err(),
-        Report::NodeStatus => Some(wrong(".", format!("this version does not act on {name}"), "discard it")),
+        Report::SessionStatus => read::<SessionStatus>(payload).err(),
+        Report::AppStatus => read::<AppStatus>(payload).err(),
+        Report::TemplateCreate => read::<TemplateCreate>(payload).and_then(|template| manifest(&template)).err(),
+        Report::ControllerWorld => read::<World>(payload).and_then(|world| teller(&world, &sender)).err(),
+        Report::NodeStatus => Some(wrong(".", format!("this version does not act on {}", report.name()), "discard it")),
     }
 }
 
-fn read<T: DeserializeOwned>(payload: &Value, report: &str) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(payload).map_err(|error| {
-        let (path, rule) = (error.path().to_string(), error.inner().to_string());
-        let hint = format!("/asyncapi.json says what {report} looks like");
-        match rule.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-            Some(name) if path == "." => wrong(name, "is required".into(), &hint),
-            Some(name) => wrong(&format!("{path}.{name}"), "is required".into(), &hint),
-            None => wrong(&path, rule, &hint),
-        }
+fn read<T: Payload>(payload: &[u8]) -> Result<T, FieldError> {
+    limits::read(payload).map(|(_, read)| read).map_err(|error| match error {
+        limits::Error::Breaches(breaches) => match breaches.into_iter().next() {
+            Some(breach) if breach.field.is_empty() => wrong(".", breach.rule, &breach.hint),
+            Some(breach) => wrong(&breach.field, breach.rule, &breach.hint),
+            None => wrong(".", "breaks a limit".into(), "see docs/limits.md"),
+        },
+        limits::Error::Syntax(error) => wrong(".", error.to_string(), "write it as a JSON object"),
     })
 }
 

@@ -16,6 +16,7 @@ use machine::Lane;
 use machine::session::{Observation, Source};
 use serde_json::Value;
 use streams::crash::{Moment, point};
+use streams::limits;
 use streams::subject::{self, Report, Sender};
 use streams::wire::{Failure, SessionState, SessionStatus, World};
 use streams::worker::{Delivery, Verdict};
@@ -90,17 +91,10 @@ impl Projector {
     }
 
     async fn session_status(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {
-        let payload: Value = match serde_json::from_slice(&delivery.payload) {
-            Ok(payload) => payload,
+        let (payload, status) = match limits::read::<SessionStatus>(&delivery.payload) {
+            Ok(read) => read,
             Err(error) => return Verdict::Park(format!("undecodable: {error}")),
         };
-        let status: SessionStatus = match serde_json::from_slice(&delivery.payload) {
-            Ok(status) => status,
-            Err(error) => return Verdict::Park(format!("undecodable: {error}")),
-        };
-        if has_nul(&payload) {
-            return Verdict::Park("undecodable: a string holds a NUL character".into());
-        }
         let report = report_in(&delivery.subject, payload, &status, sender, source);
         let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
         let answer = self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await;
@@ -112,16 +106,11 @@ impl Projector {
     async fn application(
         &self,
         delivery: &Delivery,
-        read: fn(&Delivery, Value, &Sender, Source) -> Result<ApplicationWork, String>,
+        read: fn(&Delivery, &Sender, Source) -> Result<ApplicationWork, String>,
         sender: &Sender,
         source: Source,
     ) -> Verdict {
-        let payload: Result<Value, _> = serde_json::from_slice(&delivery.payload);
-        let read = payload.map_err(|error| error.to_string()).and_then(|payload| match has_nul(&payload) {
-            true => Err("a string holds a NUL character".into()),
-            false => read(delivery, payload, sender, source),
-        });
-        let work = match read {
+        let work = match read(delivery, sender, source) {
             Ok(work) => Work::Application(Box::new(work)),
             Err(why) => return Verdict::Park(format!("undecodable: {why}")),
         };
@@ -133,6 +122,7 @@ impl Projector {
         let Sender::Durable(platform, controller) = sender else {
             return Verdict::Park("illegal: a world is told in the durable lane".into());
         };
+        // each of its sessions is held to the limits by itself, so that one hinders no other
         let world: World = match serde_json::from_slice(&delivery.payload) {
             Ok(world) => world,
             Err(error) => return Verdict::Park(format!("undecodable: {error}")),
@@ -222,14 +212,4 @@ fn failure(error: Option<&Failure>, failed: bool, message: Option<&str>) -> Opti
     }
     let message = message.unwrap_or("the controller reported failed").to_owned();
     Some(Failure { code: "failed".into(), message, retryable: true, user_error: false, scope: None })
-}
-
-/// PostgreSQL cannot store NUL in JSON; nothing that people read needs one.
-pub(crate) fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
-    }
 }

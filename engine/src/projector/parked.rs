@@ -16,7 +16,7 @@ const LONGEST_WHY: usize = 500;
 
 /// The attempt that a report was about, which is parked because of `why`.
 pub(super) fn attempt(delivery: &Delivery, report: Report, sender: &Sender, why: &str) -> Option<LostAttempt> {
-    let payload: Value = serde_json::from_slice(&delivery.payload).ok()?;
+    let payload: Value = streams::limits::json::stored(&delivery.payload).ok()?;
     let id = |name: &str| payload.get(name)?.as_str()?.parse::<Uuid>().ok();
     let of = match report {
         Report::SessionStatus => Commanded::Session(id("session_id")?),

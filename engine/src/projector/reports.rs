@@ -3,8 +3,8 @@
 use machine::Lane;
 use machine::application::Observation;
 use machine::command::Source;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use streams::limits::{self, Payload};
 use streams::subject::Sender;
 use streams::wire::{AppState, AppStatus, Manifest, TemplateCreate};
 use streams::worker::Delivery;
@@ -12,17 +12,12 @@ use streams::worker::Delivery;
 use super::failure;
 use crate::writer::{ApplicationReport, ApplicationWork, TemplateReport};
 
-fn decode<T: DeserializeOwned>(delivery: &Delivery) -> Result<T, String> {
-    serde_json::from_slice(&delivery.payload).map_err(|error| error.to_string())
+fn decode<T: Payload>(delivery: &Delivery) -> Result<(Value, T), String> {
+    limits::read(&delivery.payload).map_err(|error| error.to_string())
 }
 
-pub(super) fn app_status(
-    delivery: &Delivery,
-    payload: Value,
-    sender: &Sender,
-    source: Source,
-) -> Result<ApplicationWork, String> {
-    let status: AppStatus = decode(delivery)?;
+pub(super) fn app_status(delivery: &Delivery, sender: &Sender, source: Source) -> Result<ApplicationWork, String> {
+    let (payload, status) = decode::<AppStatus>(delivery)?;
     let (lane, controller_id) = match sender {
         Sender::Durable(_, controller) => (Lane::Durable, controller.to_string()),
         Sender::Core => (Lane::Core, status.controller_id.clone().unwrap_or_default()),
@@ -45,13 +40,8 @@ pub(super) fn app_status(
     Ok(ApplicationWork::Report(Box::new(report)))
 }
 
-pub(super) fn template_create(
-    delivery: &Delivery,
-    payload: Value,
-    sender: &Sender,
-    source: Source,
-) -> Result<ApplicationWork, String> {
-    let template: TemplateCreate = decode(delivery)?;
+pub(super) fn template_create(delivery: &Delivery, sender: &Sender, source: Source) -> Result<ApplicationWork, String> {
+    let (payload, template) = decode::<TemplateCreate>(delivery)?;
     let manifest = manifest(&template)?;
     let (lane, controller_id, author) = match sender {
         Sender::Durable(_, controller) => (Lane::Durable, controller.to_string(), format!("controller:{controller}")),

@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::text::Text;
+
 /// An answer that is kept.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -14,7 +16,7 @@ pub struct Model {
     pub key: String,
     pub request_hash: String,
     #[sea_orm(column_type = "JsonBinary")]
-    pub answer: Json,
+    pub answer: Text,
     pub created_ms: i64,
 }
 

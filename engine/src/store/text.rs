@@ -8,6 +8,7 @@ use sea_orm::{ActiveValue, IntoActiveValue, TryGetableFromJson};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
+use streams::limits::json;
 
 /// JSON of a row, as it was stored. It is shared, and not read until somebody asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,7 +19,12 @@ impl Text {
     /// Of what can be JSON; `null` where it cannot.
     #[must_use]
     pub fn new(of: &impl Serialize) -> Self {
-        Self(to_raw_value(of).unwrap_or_default().into())
+        Self::made(of).unwrap_or_else(|_| Self(Box::<RawValue>::default().into()))
+    }
+
+    /// The same; an error where it cannot be JSON.
+    pub(crate) fn made(of: &impl Serialize) -> Result<Self, serde_json::Error> {
+        Ok(Self(to_raw_value(of)?.into()))
     }
 
     /// The text.
@@ -30,7 +36,7 @@ impl Text {
     /// What it says.
     #[must_use]
     pub fn value(&self) -> Value {
-        serde_json::from_str(self.as_str()).unwrap_or_default() // it was JSON when it came
+        json::stored(self.as_str().as_bytes()).unwrap_or_default() // it was JSON when it came
     }
 }
 
@@ -93,7 +99,7 @@ impl Body {
     pub(crate) fn object(of: &impl Serialize) -> Self {
         match serde_json::to_string(of) {
             Ok(text) if text.ends_with('}') => Self::Text(text),
-            Ok(text) => Self::Tree(serde_json::from_str(&text).unwrap_or_default()),
+            Ok(text) => Self::Tree(json::stored(text.as_bytes()).unwrap_or_default()),
             Err(_) => Self::default(),
         }
     }
@@ -111,7 +117,7 @@ impl Body {
                 text.push_str(value);
                 text.push('}');
             }
-            Self::Tree(tree) => tree[name] = serde_json::from_str(value).unwrap_or_default(),
+            Self::Tree(tree) => tree[name] = json::stored(value.as_bytes()).unwrap_or_default(),
         }
         self
     }
@@ -127,7 +133,7 @@ impl Body {
     pub(crate) fn into_tree(self) -> Value {
         match self {
             Self::Tree(tree) => tree,
-            Self::Text(text) => serde_json::from_str(&text).unwrap_or_default(), // it was made of something
+            Self::Text(text) => json::stored(text.as_bytes()).unwrap_or_default(), // it was made of something
         }
     }
 

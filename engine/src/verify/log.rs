@@ -29,8 +29,10 @@ impl Told {
         if self.gap.is_some() {
             return Ok(());
         }
-        let changes: Option<Value> =
-            changes.map(serde_json::from_str).transpose().map_err(|error| DbErr::Json(error.to_string()))?;
+        let changes: Option<Value> = changes
+            .map(|text| streams::limits::json::stored(text.as_bytes()))
+            .transpose()
+            .map_err(|error| DbErr::Json(error.to_string()))?;
         match self.folding.take(&self.entity, seq, subject, changes) {
             Err(Fold::Gap { at, .. }) => self.gap = Some(at),
             Err(Fold::Database(error)) => return Err(error),

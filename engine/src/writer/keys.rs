@@ -17,6 +17,7 @@ use sea_orm::{
 use super::{Done, Error, Job};
 use crate::store::bulk::{Insert, all_values, padded};
 use crate::store::idempotency_key::{Column, Entity, Model};
+use crate::store::text::Text;
 
 /// How long an answer is kept, in milliseconds.
 pub const KEPT_MS: i64 = 24 * 3_600_000;
@@ -90,7 +91,7 @@ impl Key {
         if kept.request_hash != self.0.request_hash {
             return Err(Error::KeyReused(self.0.key.clone()));
         }
-        let done = serde_json::from_value(kept.answer.clone()).map_err(|error| {
+        let done = streams::limits::json::stored(kept.answer.as_str().as_bytes()).map_err(|error| {
             Error::Unreadable(
                 format!("the answer under the idempotency key was kept by another version: {error}").into(),
             )
@@ -137,7 +138,7 @@ impl Keys {
 
     /// Keeps what was answered.
     pub(super) fn keep(&mut self, key: &Key, done: &Done, now_ms: i64) -> Result<(), Error> {
-        let answer = serde_json::to_value(done).map_err(|error| Error::Unreadable(error.to_string().into()))?;
+        let answer = Text::made(done).map_err(|error| Error::Unreadable(error.to_string().into()))?;
         let (principal, id) = key.id();
         let request_hash = key.0.request_hash.clone();
         let row = Model { principal, key: id, request_hash, answer, created_ms: now_ms };

@@ -22,6 +22,7 @@ mod full;
 mod history;
 mod idleness;
 mod jobs;
+mod limits;
 mod lists;
 mod parked;
 mod placement;

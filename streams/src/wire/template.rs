@@ -8,7 +8,7 @@ use super::{
     Object, Resources, heading,
     local::{self, HomeUse, Liveness, Restart, Stop},
 };
-use crate::{duration, quantity};
+use crate::{duration, limits, quantity};
 
 /// The only `apiVersion` there is.
 pub const API_VERSION: &str = "stream.space/v1alpha1";
@@ -246,11 +246,7 @@ impl Manifest {
     /// # Errors
     /// The first document that is wrong, with its line or its field.
     pub fn parse_all(yaml: &str) -> Result<Vec<Self>, ManifestError> {
-        let manifests: Result<Vec<Self>, _> = serde_saphyr::from_multiple(yaml);
-        let manifests = manifests.map_err(|error| heading::of_yaml(yaml).unwrap_or(ManifestError::Yaml(error)))?;
-        if manifests.is_empty() {
-            return Err(ManifestError::Empty);
-        }
+        let manifests = Self::read_all(yaml)?;
         manifests.iter().try_for_each(Self::check)?;
         Ok(manifests)
     }
@@ -267,6 +263,16 @@ impl Manifest {
             .map_err(|error| ManifestError::Field { field: "manifest".into(), rule: error.to_string() })?;
         manifest.check()?;
         Ok(manifest)
+    }
+
+    /// Reads what was accepted before, by whatever rules were in force then.
+    ///
+    /// # Errors
+    /// It is not YAML, or not of a manifest's shape.
+    pub fn read_all(yaml: &str) -> Result<Vec<Self>, ManifestError> {
+        let manifests: Result<Vec<Self>, _> = serde_saphyr::from_multiple(yaml);
+        let manifests = manifests.map_err(|error| heading::of_yaml(yaml).unwrap_or(ManifestError::Yaml(error)))?;
+        if manifests.is_empty() { Err(ManifestError::Empty) } else { Ok(manifests) }
     }
 
     /// Checks what the types do not.
@@ -290,7 +296,11 @@ impl Manifest {
         if self.spec.use_cpu_percent.is_some_and(|percent| percent > 100) {
             return refuse("spec.useCpuPercent", "must be between 0 and 100");
         }
-        self.spec.local.as_ref().map_or(Ok(()), check_local)
+        self.spec.local.as_ref().map_or(Ok(()), check_local)?;
+        match limits::manifest(self).into_iter().next() {
+            Some(breach) => refuse(&breach.field, breach.rule),
+            None => Ok(()),
+        }
     }
 
     /// How long a start may take to become ready, where the template says so; never more than [`MAX_READINESS`]. A start has this on
@@ -314,7 +324,11 @@ impl Manifest {
 fn check_name(name: &str) -> Result<(), ManifestError> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let edges = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if (1..=128).contains(&name.len()) && name.chars().all(legal) && name.starts_with(edges) && name.ends_with(edges) {
+    if (1..=limits::TEMPLATE_NAME).contains(&name.len())
+        && name.chars().all(legal)
+        && name.starts_with(edges)
+        && name.ends_with(edges)
+    {
         return Ok(());
     }
     refuse(

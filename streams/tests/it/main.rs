@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod disk;
 mod full;
+mod limits;
 mod parking;
 mod points;
 mod probe;

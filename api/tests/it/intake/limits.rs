@@ -53,3 +53,35 @@ async fn a_refusal_names_its_request_as_the_log_does() -> Result<()> {
     assert_eq!(reply.json["instance"], format!("urn:uuid:{}", reply.header("X-Request-Id")), "{reply:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_read_is_refused_and_metadata_that_cannot_be_kept_too() -> Result<()> {
+    let desk = Desk::open().await?;
+    let created = desk.ask("ada", "session.create", r#"{"template_id":"scratchpad"}"#).await?;
+    assert_eq!(created.status, 202, "{created:?}");
+    let named = json!({ "session_id": created.json["session_id"] }).to_string();
+    let conditions: [&[(&str, &str)]; 5] = [
+        &[("If-Match", "\"9.9é\"")],
+        &[("If-Match", "\"1\""), ("If-Match", "*")],
+        &[("If-Match", "*"), ("if-match", "\"1\"")],
+        &[("If-None-Match", "*")],
+        &[("Idempotency-Key", "a"), ("Idempotency-Key", "b")],
+    ];
+    for condition in conditions {
+        let mut headers = streams::async_nats::HeaderMap::new();
+        condition.iter().for_each(|(name, value)| headers.append(*name, *value));
+        let reply = desk.ask_with("ada", "session.delete", headers, named.clone()).await?;
+        assert_eq!((reply.status, reply.problem()), (400, "invalid-parameter"), "{condition:?} {reply:?}");
+    }
+    for metadata in
+        [r#"{"a":1,"a":2}"#, r#"{"a":18446744073709551616}"#, &format!("{}{}", "[".repeat(126), "]".repeat(126))]
+    {
+        let body = format!(r#"{{"template_id":"scratchpad","metadata":{{"m":{metadata}}}}}"#);
+        let reply = desk.ask("ada", "session.create", body).await?;
+        assert_eq!((reply.status, reply.problem()), (422, "invalid-fields"), "{reply:?}");
+    }
+    let listed = desk.ask("ada", "session.list", "").await?;
+    assert_eq!(listed.json["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(listed.json["items"][0]["desired"], "running");
+    Ok(())
+}

@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use streams::limits::json;
 use streams::wire::{Failure, Resources, SessionState};
 use uuid::Uuid;
 
@@ -114,7 +115,7 @@ impl State {
     }
 
     pub(super) fn load(folder: &Path) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?)
+        Ok(json::stored(&fs::read(folder.join(FILE))?)?)
     }
 
     pub(super) fn save(&self, folder: &Path, mode: u32) -> io::Result<()> {
@@ -163,4 +164,25 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o600))?; // one that a kill left may have others
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed assumption is a failed test
+
+    use super::*;
+
+    #[test]
+    fn a_state_of_metadata_that_an_older_version_took_however_deep_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut metadata = serde_json::json!(1);
+        for _ in 0..125 {
+            metadata = serde_json::json!({ "a": metadata });
+        }
+        let metadata = metadata.as_object().cloned().unwrap();
+        let spec = Arc::new(Spec { metadata, ..Spec::default() });
+        let state = State { spec: Some(spec), ..State::new(Uuid::nil()) };
+        state.save(folder.path(), 0o700).unwrap();
+        assert_eq!(State::load(folder.path()).unwrap(), state);
+    }
 }

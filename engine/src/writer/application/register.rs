@@ -36,7 +36,7 @@ impl Batch<'_> {
     /// Its template can be run: it is registered, unless the name has become another's.
     pub(super) fn register(&mut self, id: Uuid, trace: Option<&str>) -> Result<(), Error> {
         let row = self.application_slot(id)?.row.clone();
-        let parsed = Manifest::parse_all(&row.manifest).ok().and_then(|all| all.into_iter().next());
+        let parsed = Manifest::read_all(&row.manifest).ok().and_then(|all| all.into_iter().next());
         let Some(manifest) = parsed else { return Ok(()) }; // it was read before it was accepted
         match self.living_template(&row.template_name) {
             Ok(known) if known.source != row.source() => Ok(()), // it stays whose it is
@@ -48,7 +48,7 @@ impl Batch<'_> {
     pub(super) fn left_alone(&self, id: Uuid) -> Option<String> {
         let row = &self.application_slot(id).ok()?.row;
         let known = self.living_template(&row.template_name).ok()?;
-        let manifest = Manifest::parse_all(&row.manifest).ok()?.into_iter().next()?;
+        let manifest = Manifest::read_all(&row.manifest).ok()?.into_iter().next()?;
         let foreign = known.source != row.source() && known.manifest != json!(manifest);
         foreign.then(|| format!("template {} was left as it is: {}", row.template_name, whose(&known.source)))
     }
@@ -64,7 +64,7 @@ impl Batch<'_> {
             |other: &application::Model| other.template_name == row.template_name && other.install_status == "ready";
         let heir = self.applications.values().map(|slot| &slot.row).find(|other| alike(other)).cloned();
         let Some(heir) = heir else { return self.delete_template(&row.template_name, trace).map(drop) };
-        match Manifest::parse_all(&heir.manifest).ok().and_then(|all| all.into_iter().next()) {
+        match Manifest::read_all(&heir.manifest).ok().and_then(|all| all.into_iter().next()) {
             Some(manifest) => self.put_template(&manifest, &heir.source(), None, trace).map(drop),
             None => Ok(()),
         }

@@ -25,9 +25,9 @@ bench: tools ## Measures; ARGS="--help" says what
 	cargo build --locked --workspace --release
 	scripts/with-postgres.sh target/release/bench $(ARGS)
 
-chaos: tools ## Rounds of chaos on real processes, and an account: ROUNDS=200, SEED= for the same again, ARGS="--json FILE"
+chaos: tools ## Rounds of chaos on real processes, and an account: ROUNDS=200, SEED= for the same again, WITHOUT= as above, ARGS="--json FILE"
 	cargo build --locked --workspace --all-features
-	scripts/with-postgres.sh target/debug/bench chaos --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-postgres.sh target/debug/bench chaos --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint:
 	cargo fmt --all --check

@@ -84,9 +84,16 @@ impl Stack {
     /// # Errors
     /// As above.
     pub async fn on(owned: TestDatabase, binary: &Path, more: &[(&str, String)]) -> Result<Self> {
+        Self::with(owned, streams::testing::nats().await, binary, more)
+    }
+
+    /// The same on a nats-server that runs already.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn with(owned: TestDatabase, nats: Nats, binary: &Path, more: &[(&str, String)]) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
         let folder = tempfile::tempdir()?;
-        let nats = streams::testing::nats().await;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = nats.config("bench");
         let mut environment = HashMap::from([

@@ -5,21 +5,30 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use migrations::connect::{self, Role};
-use migrations::testing::POSTGRES_URL;
+use migrations::testing::{POSTGRES_URL, TestDatabase};
+use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement};
-use streams::metrics::Metrics;
-use streams::publisher::{self, Outgoing, Publisher};
+use serde_json::json;
+use streams::testing::Nats;
+use streams::testing::disk::SmallDisk;
 use streams::topology::{self, SS_COMMANDS};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::plan::{Action, Plan, Step};
+use super::strangers::Strangers;
 use crate::process::{Process, Signal, send};
-use crate::stack::{Backend, Stack};
+use crate::stack::Stack;
 
 /// Id and platform of each controller.
 pub(super) const CONTROLLERS: [(&str, &str); 3] = [("host-1", "here"), ("host-2", "here"), ("host-3", "there")];
-const READY: Duration = Duration::from_secs(60);
+pub(super) const READY: Duration = Duration::from_secs(60);
+/// A small disk, in megabytes: three streams of [`SMALL_STREAM`], and what nats-server keeps beside them.
+const SMALL_DISK: u32 = 128;
+/// What a stream may hold on a small disk; nats-server lets all of them together have three quarters of it.
+const SMALL_STREAM: &str = "24Mi";
+const LIMITS: [&str; 3] =
+    ["STREAMSPACE_COMMANDS_MAX_BYTES", "STREAMSPACE_REPORTS_MAX_BYTES", "STREAMSPACE_DEAD_LETTERS_MAX_BYTES"];
 
 /// Everything that runs.
 pub(super) struct Fleet {
@@ -30,15 +39,30 @@ pub(super) struct Fleet {
     second: Mutex<Process>,
     controllers: Vec<Mutex<Process>>,
     folder: PathBuf,
+    /// Who else speaks on the bus.
+    pub(super) strangers: Strangers,
+    /// Where NATS stores its streams, where that is small. It goes after the stack.
+    disk: Option<SmallDisk>,
 }
 
 impl Fleet {
-    /// Starts all, the servers with these settings, and waits until both servers are ready and every controller takes work.
+    /// Starts all that a plan needs, and waits until both servers are ready and every controller takes work.
     ///
     /// # Errors
     /// Where something does not come up.
-    pub(super) async fn start(binary: &Path, settings: &[(&str, String)]) -> Result<Self> {
-        let stack = Stack::start(binary, Backend::Postgres, settings).await?;
+    pub(super) async fn start(binary: &Path, plan: &Plan) -> Result<Self> {
+        let disk = if plan.fills_disk() { SmallDisk::mount(SMALL_DISK)? } else { None };
+        let nats = match &disk {
+            Some(disk) => Nats::stored_in(disk.path().join("nats")).await?,
+            None => streams::testing::nats().await,
+        };
+        // with strangers on the bus nobody is let in who only says so
+        let mut settings = vec![("STREAMSPACE_CONTROLLERS_ADMISSION", "operator".to_owned())];
+        if disk.is_some() {
+            settings.extend(LIMITS.map(|limit| (limit, SMALL_STREAM.to_owned())));
+        }
+        settings.extend(plan.settings.iter().cloned());
+        let stack = Stack::with(TestDatabase::postgres().await?, nats, binary, &settings)?;
         let (http, second) = stack.serve_beside()?;
         let driven = |n: u64| {
             [("STREAMSPACE_DRIVER", "noop".to_owned()), ("STREAMSPACE_NOOP_DELAY_MS", (20 + 60 * n).to_string())]
@@ -48,10 +72,12 @@ impl Fleet {
         let controllers = controllers.map(|process| process.map(Mutex::new)).collect::<Result<Vec<_>>>()?;
         let servers = vec![stack.http.clone(), http];
         let folder = stack.folder.path().to_owned();
-        let fleet = Self { servers, stack: Mutex::new(stack), second: Mutex::new(second), controllers, folder };
+        let (stack, second) = (Mutex::new(stack), Mutex::new(second));
+        let fleet = Self { servers, stack, second, controllers, folder, strangers: Strangers::default(), disk };
         fleet.ready(0).await?;
         fleet.ready(1).await?;
         let stack = fleet.stack.lock().await;
+        admit(&stack).await.with_context(|| stack.logs())?;
         stack.ready(CONTROLLERS.len()).await.with_context(|| stack.logs())?;
         drop(stack);
         Ok(fleet)
@@ -67,8 +93,7 @@ impl Fleet {
     /// # Errors
     /// Where something does not come up again, or ended by itself.
     pub(super) async fn suffer(&self, plan: &Plan) -> Result<()> {
-        let hands = async { tokio::try_join!(self.hand(&plan.above), self.hand(&plan.below)) };
-        hands.await?;
+        tokio::try_join!(self.hand(&plan.above), self.hand(&plan.below), self.hand(&plan.beside))?;
         self.all_live().await
     }
 
@@ -119,6 +144,8 @@ impl Fleet {
             Action::RestoreStore => self.restore().await,
             Action::Crowd(long) => self.crowd(long).await,
             Action::Poison(count) => self.poison(count).await,
+            Action::FillDisk(long) => self.fill_disk(long).await,
+            Action::Strangers(long) => self.let_strangers_speak(long).await,
         }
     }
 
@@ -189,45 +216,14 @@ impl Fleet {
         Ok(server.close().await?)
     }
 
-    /// Sends reports that nobody can read, each until it is stored.
-    async fn poison(&self, count: usize) -> Result<()> {
-        let link = self.stack.lock().await.nats.link().await?;
-        let publisher = Publisher::new(link, Metrics::default());
-        let mut refused = 0;
-        for n in 0..count {
-            let report = Outgoing {
-                subject: "streamspace.session.status".into(),
-                message_id: format!("poison-{n}"),
-                payload: format!("no JSON, {n}").into(),
-                ..Outgoing::default()
-            };
-            let begun = Instant::now();
-            while let Err(error) = publisher.publish(report.clone()).await {
-                ensure!(begun.elapsed() < READY, "report {n} was not stored within {READY:?}: {error}");
-                refused += usize::from(matches!(error, publisher::Error::Full(_)));
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-        ensure!(refused > 0, "the streams were never full, so nothing was proved");
-        Ok(())
-    }
-
-    /// Fills the stream of commands again and again for so long, and then takes out what it put there.
-    async fn crowd(&self, long: Duration) -> Result<()> {
-        const NOBODY: &str = "streamspace.session.create.nowhere.nobody";
-        let link = self.stack.lock().await.nats.link().await?;
-        let publisher = Publisher::new(link.clone(), Metrics::default());
-        let (begun, mut refused) = (Instant::now(), 0);
-        while begun.elapsed() < long {
-            let stored = publisher.publish(Outgoing { subject: NOBODY.into(), ..Outgoing::default() }).await;
-            if matches!(stored, Err(publisher::Error::Full(_))) {
-                refused += 1;
-                sleep(Duration::from_millis(20)).await;
-            }
-        }
-        ensure!(refused > 0, "the stream of commands was never full, so nothing was proved");
-        link.jetstream.get_stream(SS_COMMANDS).await?.purge().filter(NOBODY).await?;
-        Ok(())
+    /// Takes all the room where NATS stores its streams, gives it back after so long, and starts NATS again: a stream that could not
+    /// write once takes nothing until then, and does not say so. Where small disks are left out there is none to fill.
+    async fn fill_disk(&self, long: Duration) -> Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        disk.fill()?;
+        sleep(long).await;
+        disk.free()?;
+        Ok(self.stack.lock().await.nats.restart().await?)
     }
 
     /// Puts the copy of the store back, and waits until the streams were made anew.
@@ -283,6 +279,22 @@ impl Fleet {
         let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
         logs.map(|path| Ok((path.clone(), std::fs::read_to_string(path)?))).collect()
     }
+}
+
+/// Lets our controllers in: of those of one platform only the first is let in without a word.
+async fn admit(stack: &Stack) -> Result<()> {
+    for (id, _) in CONTROLLERS {
+        let (path, reason) = (format!("/admin/controllers/{id}/admit"), json!({ "reason": "it is ours" }));
+        let begun = Instant::now();
+        loop {
+            match stack.request(Method::POST, &path, Some(&reason)).await? {
+                (200, _) => break,
+                (status, answer) => ensure!(begun.elapsed() < READY, "{id} is not admitted: {status} {answer}"),
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
 }
 
 async fn kill(process: &mut Process, long: Duration) -> Result<()> {

@@ -2,9 +2,12 @@
 //! account of every promise, against the tables and against what the controllers really did.
 
 mod client;
+mod crowd;
 mod fleet;
+mod letters;
 mod load;
 mod plan;
+mod strangers;
 mod verdict;
 mod worlds;
 
@@ -80,7 +83,7 @@ pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Ve
 pub async fn round(binary: &Path, plan: Plan) -> Round {
     let begun = Instant::now();
     let mut round = Round { seed: plan.seed, calm: plan.calm, figures: Figures::default(), wrong: Vec::new() };
-    let fleet = match Fleet::start(binary, &plan.settings).await {
+    let fleet = match Fleet::start(binary, &plan).await {
         Ok(fleet) => fleet,
         Err(error) => {
             round.wrong.push(format!("the fleet did not start: {error:#}"));
@@ -115,10 +118,14 @@ async fn play(fleet: &Fleet, plan: &Plan, round: &mut Round) -> Result<()> {
         promised.goals.extend(one.goals);
     }
     suffered?;
-    let database = fleet.stack.lock().await.database.clone();
+    let stack = fleet.stack.lock().await;
+    letters::refuse_forged(&stack).await?;
+    let database = stack.database.clone();
+    drop(stack);
     let verdict = verdict::judge(&database, &promised, &|| Worlds::read(fleet.journals())).await?;
     (round.figures, round.wrong) = (verdict.figures, verdict.wrong);
-    round.wrong.extend(verdict::parked(&database, plan.poison()).await?);
+    round.wrong.extend(letters::parked(&database, plan.poison()).await?);
+    round.figures.foreign = letters::judge(&database, &fleet.strangers, &mut round.wrong).await?;
     round.figures.bumps = bumps.errors.load(Ordering::Relaxed);
     verdict::floor(&round.figures)?;
     let first = bumps.first.lock().map(|first| first.clone()).unwrap_or_default();
@@ -140,6 +147,8 @@ pub fn line(seed: &str, figures: &Figures, good: bool) -> String {
         doubled,
         stuck,
         orphaned,
+        moved,
+        foreign,
         bumps,
         settled_seconds,
         seconds,
@@ -147,7 +156,7 @@ pub fn line(seed: &str, figures: &Figures, good: bool) -> String {
     let verdict = if good { "good" } else { "BROKEN" };
     format!(
         "{seed:>12} {accepted:>8} {sessions:>8} {completed:>9} {dead:>4} {lost:>4} {doubled:>7} {stuck:>5} {orphaned:>8} \
-         {bumps:>6} {settled_seconds:>7.1} {seconds:>7.1} {verdict}"
+         {moved:>5} {foreign:>7} {bumps:>6} {settled_seconds:>7.1} {seconds:>7.1} {verdict}"
     )
 }
 
@@ -155,7 +164,7 @@ pub fn line(seed: &str, figures: &Figures, good: bool) -> String {
 #[must_use]
 pub fn head() -> String {
     format!(
-        "{:>12} {:>8} {:>8} {:>9} {:>4} {:>4} {:>7} {:>5} {:>8} {:>6} {:>7} {:>7}",
+        "{:>12} {:>8} {:>8} {:>9} {:>4} {:>4} {:>7} {:>5} {:>8} {:>5} {:>7} {:>6} {:>7} {:>7}",
         "seed",
         "accepted",
         "sessions",
@@ -165,6 +174,8 @@ pub fn head() -> String {
         "doubled",
         "stuck",
         "orphaned",
+        "moved",
+        "foreign",
         "resent",
         "settled",
         "seconds"

@@ -45,12 +45,16 @@ pub enum Action {
     Poison(usize),
     /// The stream of commands is full of what nobody reads, for so long.
     Crowd(Duration),
+    /// Another file takes all the room where NATS stores its streams, for so long; then there is room, and it is started again.
+    FillDisk(Duration),
+    /// Somebody who may publish says anything, for so long: announces controllers, speaks under others' names, forges letters.
+    Strangers(Duration),
 }
 
 /// A pause, and then an action.
 pub type Step = (Duration, Action);
 
-/// The plan of a round. Its two hands act at the same time, each on things of its own.
+/// The plan of a round. Its hands act at the same time, each on things of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What it was drawn from.
@@ -61,6 +65,8 @@ pub struct Plan {
     pub above: Vec<Step>,
     /// On NATS and controllers.
     pub below: Vec<Step>,
+    /// On nothing: what others say on the bus.
+    pub beside: Vec<Step>,
     /// More of the environment of the servers.
     pub settings: Vec<(&'static str, String)>,
 }
@@ -69,13 +75,29 @@ impl Plan {
     /// A plan that somebody thought of. The seed gives only what users ask for.
     #[must_use]
     pub const fn thought_of(seed: u64, above: Vec<Step>, below: Vec<Step>) -> Self {
-        Self { seed, calm: false, above, below, settings: Vec::new() }
+        Self { seed, calm: false, above, below, beside: Vec::new(), settings: Vec::new() }
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.above.iter().chain(&self.below).chain(&self.beside)
+    }
+
+    /// Whether NATS stores its streams on a small disk, which another file will fill.
+    #[must_use]
+    pub fn fills_disk(&self) -> bool {
+        self.steps().any(|(_, action)| matches!(action, Action::FillDisk(_)))
+    }
+
+    /// Whether somebody else speaks on the bus.
+    #[must_use]
+    pub fn has_strangers(&self) -> bool {
+        self.steps().any(|(_, action)| matches!(action, Action::Strangers(_)))
     }
 
     /// Reports that nobody can read.
     pub(super) fn poison(&self) -> usize {
         let poison = |step: &Step| if let (_, Action::Poison(count)) = step { *count } else { 0 };
-        self.above.iter().chain(&self.below).map(poison).sum()
+        self.steps().map(poison).sum()
     }
 
     /// Draws a plan.
@@ -86,7 +108,9 @@ impl Plan {
             let roll = (Duration::from_millis(rng.random_range(200..1_000)), Action::RollServers);
             return Self { calm: true, ..Self::thought_of(seed, vec![roll, roll], Vec::new()) };
         }
-        Self::thought_of(seed, hand(&mut rng, above), hand(&mut rng, below))
+        let (above, below) = (hand(&mut rng, above), hand(&mut rng, below));
+        let beside = if rng.random_bool(0.5) { hand(&mut rng, beside) } else { Vec::new() };
+        Self { beside, ..Self::thought_of(seed, above, below) }
     }
 }
 
@@ -114,11 +138,17 @@ fn above(rng: &mut StdRng) -> (Duration, Action) {
 
 fn below(rng: &mut StdRng) -> (Duration, Action) {
     let (which, long) = (rng.random_range(0..CONTROLLERS), Duration::from_millis(rng.random_range(0..4_000)));
-    match rng.random_range(0..20) {
+    match rng.random_range(0..22) {
         0..8 => (long, Action::KillController(which, long)),
         8..13 => (long, Action::PauseController(which, long)),
         13..16 => (long, Action::KillNats(long)),
         16..19 => (long, Action::PauseNats(long)),
-        _ => (Duration::ZERO, Action::LoseStore),
+        19 => (Duration::ZERO, Action::LoseStore),
+        _ => (long, Action::FillDisk(long)),
     }
+}
+
+fn beside(rng: &mut StdRng) -> (Duration, Action) {
+    let long = Duration::from_millis(rng.random_range(500..4_000));
+    (long, Action::Strangers(long))
 }

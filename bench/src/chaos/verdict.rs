@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use engine::store::{dead_letter, session};
 use migrations::connect::Database;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement};
 use serde::Serialize;
 use streams::wire::SessionState;
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::fleet::CONTROLLERS;
 use super::load::{Goal, Promised};
+use super::strangers::TRAP;
 use super::worlds::Worlds;
 use crate::account;
 
@@ -23,7 +25,8 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(90);
 pub(super) const FLOOR: f64 = 0.6;
 /// A round with fewer promises proves nothing either.
 pub(super) const LEAST: usize = 10;
-const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 
 /// Figures of one round, or their sum.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -44,6 +47,10 @@ pub struct Figures {
     pub stuck: usize,
     /// What a world holds of sessions that are deleted, unknown, or owned by another.
     pub orphaned: usize,
+    /// Sessions that a stranger owns or was sent a command for, and those that show what a stranger said.
+    pub moved: usize,
+    /// Dead letters that strangers caused.
+    pub foreign: usize,
     /// Requests that had to be sent again.
     pub bumps: usize,
     /// Seconds until all had ended.
@@ -63,6 +70,8 @@ impl Figures {
         self.doubled += round.doubled;
         self.stuck += round.stuck;
         self.orphaned += round.orphaned;
+        self.moved += round.moved;
+        self.foreign += round.foreign;
         self.bumps += round.bumps;
         self.settled_seconds += round.settled_seconds;
         self.seconds += round.seconds;
@@ -108,24 +117,6 @@ pub(super) async fn judge(
     }
 }
 
-/// Waits until each of so many unreadable reports is a dead letter, or the deadline is over; what is wrong then.
-///
-/// # Errors
-/// Where the database cannot be read.
-pub(super) async fn parked(database: &Database, poison: usize) -> Result<Option<String>> {
-    let begun = Instant::now();
-    loop {
-        let letters = dead_letter::Entity::find().filter(dead_letter::Column::Reason.eq("undecodable"));
-        let letters = letters.count(&database.reader).await? as usize;
-        if letters == poison || begun.elapsed() > DEADLINE {
-            return Ok(
-                (letters != poison).then(|| format!("lost: of {poison} unreadable reports {letters} are dead letters"))
-            );
-        }
-        sleep(LOOK).await;
-    }
-}
-
 /// What has not ended: a session's open command, a running job.
 async fn open(database: &Database) -> Result<Vec<String>> {
     let sql = "SELECT 'session ' || session_id || ': ' || command_verb || ' is open, attempt ' || attempt || ', ' || status \
@@ -141,8 +132,9 @@ async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: 
     let mut verdict = Verdict::default();
     let rows = session::Entity::find().all(&database.reader).await?;
     let rows: HashMap<Uuid, session::Model> = rows.into_iter().map(|row| (row.session_id, row)).collect();
-    let letters = dead_letter::Entity::find().all(&database.reader).await?;
-    let letters: HashSet<String> = letters.into_iter().filter_map(|letter| letter.entity).collect();
+    let letters = dead_letter::Entity::find().select_only().column(dead_letter::Column::Entity);
+    let letters = letters.filter(dead_letter::Column::Entity.is_not_null()).into_tuple::<String>();
+    let letters: HashSet<String> = letters.all(&database.reader).await?.into_iter().collect();
     verdict.figures.accepted = promised.accepted;
     verdict.figures.sessions = promised.goals.len();
     verdict.figures.stuck = open.len();
@@ -166,6 +158,10 @@ async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: 
         verdict.figures.doubled += 1;
         verdict.wrong(format!("doubled: nobody was told of session {id}, so its request made another one, too"));
     }
+    for what in moved(database, &rows).await? {
+        verdict.figures.moved += 1;
+        verdict.wrong(format!("moved: {what}"));
+    }
     for what in worlds.doubled() {
         verdict.figures.doubled += 1;
         verdict.wrong(format!("doubled: {what}"));
@@ -178,6 +174,29 @@ async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: 
         }
     }
     Ok(verdict)
+}
+
+/// What strangers got hold of. No controller of a round is of the core lane, so nothing may go out where its whole platform listens.
+async fn moved(database: &Database, rows: &HashMap<Uuid, session::Model>) -> Result<Vec<String>> {
+    let ours = |id: &str| CONTROLLERS.iter().any(|(controller, _)| *controller == id);
+    let taken = rows.values().filter_map(|row| {
+        let owner = row.controller_id.as_deref().filter(|id| !ours(id));
+        let trapped = row.url.as_deref().filter(|url| url.contains(TRAP));
+        let what =
+            owner.map(|id| format!("is owned by {id:?}")).or_else(|| trapped.map(|url| format!("is at {url}")))?;
+        Some(format!("session {} {what}", row.session_id))
+    });
+    let mut all: Vec<String> = taken.collect();
+    let sql = "SELECT DISTINCT controller_id, coalesce(lane, '-') AS lane, subject FROM event_log \
+               WHERE kind = 'command' AND entity LIKE 'session:%' AND published_at IS NOT NULL";
+    for row in database.reader.query_all_raw(Statement::from_string(database.backend, sql)).await? {
+        let to: Option<String> = row.try_get("", "controller_id")?;
+        let (lane, subject): (String, String) = (row.try_get("", "lane")?, row.try_get("", "subject")?);
+        if lane == "core" || to.as_deref().is_none_or(|id| !ours(id)) {
+            all.push(format!("a command went to {to:?} on {subject}, in the lane {lane}"));
+        }
+    }
+    Ok(all)
 }
 
 /// Whether its owner's world holds what its row says.

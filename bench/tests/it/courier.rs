@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bench::chaos::{Action, Plan, Step, round};
+use bench::chaos::{Action, Figures, Plan, Step, round};
 use tokio::sync::Semaphore;
 
 use crate::crash::binary;
@@ -18,11 +18,12 @@ async fn ends_right(seed: u64, above: Vec<Step>, below: Vec<Step>) {
     plays_well(Plan::thought_of(seed, above, below)).await;
 }
 
-async fn plays_well(plan: Plan) {
+async fn plays_well(plan: Plan) -> Figures {
     let _place = PLACES.acquire().await.expect("open");
     let told = round(&binary(), plan).await;
     assert!(told.wrong.is_empty(), "{}", told.wrong.join("\n"));
     assert_eq!(told.figures.dead, 0, "a session ended as a dead letter because of {:?}", told.seed);
+    told.figures
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,4 +78,21 @@ async fn nats_is_restored_to_an_older_state() {
     let restored = vec![(MEANWHILE, Action::BackUpStore), (3 * MEANWHILE, Action::RestoreStore)];
     let after = vec![(MEANWHILE, Action::KillNats(Duration::ZERO))]; // and work goes on
     plays_well(Plan::thought_of(8, vec![], [restored, after].concat())).await;
+}
+
+/// Without a small file system (`STREAMSPACE_TEST_WITHOUT=small-disk`) there is nothing to fill, and only the load is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_of_nats_is_full_twice() {
+    let full = (MEANWHILE, Action::FillDisk(MEANWHILE));
+    ends_right(9, vec![], vec![full, full]).await;
+}
+
+/// Also while every server and NATS start again, so that nothing that they remembered tells them who is who.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_on_the_bus_move_nothing() {
+    let above = vec![(2 * MEANWHILE, Action::RollServers)];
+    let below = vec![(4 * MEANWHILE, Action::KillNats(Duration::ZERO))];
+    let beside = vec![(MEANWHILE / 4, Action::Strangers(5 * MEANWHILE))];
+    let told = plays_well(Plan { beside, ..Plan::thought_of(10, above, below) }).await;
+    assert!(told.foreign >= 10, "strangers caused only {} dead letters, so nothing was proved", told.foreign);
 }

@@ -31,7 +31,7 @@ fn own(id: &str) -> String {
 
 impl Rig {
     /// What an engine answers to a heartbeat.
-    async fn beats(&self, subject: &str, beat: &Value) -> Value {
+    async fn answered(&self, subject: &str, beat: &Value) -> Value {
         let answer = self.client.request(subject.to_owned(), beat.to_string().into());
         let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("in time").expect("an answer");
         serde_json::from_slice(&answer.payload).expect("JSON")
@@ -67,7 +67,7 @@ async fn a_plain_heartbeat_of_an_unknown_id_takes_no_session_reads_no_command_an
         let mut owner = rig.controller().await;
         let mut overheard =
             rig.client.subscribe(format!("streamspace.session.*.{PLATFORM}")).await.expect("subscribed");
-        let answer = rig.beats(SHARED, &plain("stranger")).await;
+        let answer = rig.answered(SHARED, &plain("stranger")).await;
         assert_eq!(answer["accepted"], false, "{answer}");
         assert!(answer["reason"].as_str().is_some_and(|why| why.contains("streamspace controller admit")), "{answer}");
 
@@ -105,13 +105,13 @@ async fn a_plain_heartbeat_of_an_unknown_id_takes_no_session_reads_no_command_an
 async fn an_operator_admits_resets_and_removes_and_the_log_says_who_and_why() {
     for rig in [Rig::sqlite().await, Rig::postgres().await] {
         let _owner = rig.controller().await;
-        assert_eq!(rig.beats(SHARED, &plain("plain_1")).await["accepted"], false);
+        assert_eq!(rig.answered(SHARED, &plain("plain_1")).await["accepted"], false);
         let row = rig.engine.admit("plain_1", "it is ours".into(), "ann".into()).await.expect("admitted");
         assert!(row.admitted);
-        assert_eq!(rig.beats(SHARED, &plain("plain_1")).await["accepted"], true);
+        assert_eq!(rig.answered(SHARED, &plain("plain_1")).await["accepted"], true);
         assert!(rig.row("plain_1").await.ready());
 
-        assert_eq!(rig.beats(SHARED, &plain("plain_2")).await["accepted"], false);
+        assert_eq!(rig.answered(SHARED, &plain("plain_2")).await["accepted"], false);
         let second =
             rig.engine.admit("plain_2", "too".into(), "ann".into()).await.expect_err("one at a time").to_string();
         assert!(second.contains("plain_1"), "{second}");
@@ -121,11 +121,11 @@ async fn an_operator_admits_resets_and_removes_and_the_log_says_who_and_why() {
         assert!(speaks.contains("still speaks"), "{speaks}");
         let mut leave = plain("plain_1");
         leave["status"] = json!("unhealthy");
-        rig.beats(SHARED, &leave).await;
+        rig.answered(SHARED, &leave).await;
         rig.engine.remove("plain_1", "gone".into(), "bob".into()).await.expect("removed");
         assert!(rig.known("plain_1").await.is_none());
         rig.engine.remove("plain_2", "a stranger".into(), "bob".into()).await.expect("one that waits may be removed");
-        assert_eq!(rig.beats(SHARED, &plain("plain_1")).await["accepted"], false, "it is a newcomer");
+        assert_eq!(rig.answered(SHARED, &plain("plain_1")).await["accepted"], false, "it is a newcomer");
         rig.controller_folds("plain_1").await;
         let told: Vec<_> = rig
             .decisions_about("plain_1")
@@ -144,11 +144,11 @@ async fn an_operator_admits_resets_and_removes_and_the_log_says_who_and_why() {
         assert!(missing.contains("no controller nobody"), "{missing}");
 
         let here = Uuid::now_v7();
-        assert_eq!(rig.beats(&own(OWNER), &of_world(OWNER, here)).await["accepted"], true);
-        assert_eq!(rig.beats(SHARED, &plain(OWNER)).await["accepted"], false, "another protocol");
+        assert_eq!(rig.answered(&own(OWNER), &of_world(OWNER, here)).await["accepted"], true);
+        assert_eq!(rig.answered(SHARED, &plain(OWNER)).await["accepted"], false, "another protocol");
         let row = rig.engine.reset(OWNER, "reinstalled".into(), "ann".into()).await.expect("reset");
         assert_eq!((row.protocol, row.world_id, row.own_subject, row.ready()), (0, None, false, false));
-        assert_eq!(rig.beats(SHARED, &of_world(OWNER, Uuid::now_v7())).await["accepted"], true);
+        assert_eq!(rig.answered(SHARED, &of_world(OWNER, Uuid::now_v7())).await["accepted"], true);
         assert!(rig.row(OWNER).await.ready());
         rig.controller_folds(OWNER).await;
         rig.engine.stop().await;
@@ -162,7 +162,7 @@ async fn a_controller_with_sessions_is_not_removed() {
         rig.running(&mut owner).await;
         let mut leave = heartbeat(2, owner.instance);
         leave["status"] = json!("unhealthy");
-        rig.beats(SHARED, &leave).await;
+        rig.answered(SHARED, &leave).await;
         let why = rig.engine.remove(OWNER, "gone".into(), "ann".into()).await.expect_err("in use").to_string();
         assert!(why.contains("1 sessions"), "{why}");
         rig.engine.stop().await;
@@ -173,7 +173,7 @@ async fn a_controller_with_sessions_is_not_removed() {
 async fn a_heartbeat_that_says_less_than_is_known_is_refused_counted_shown_and_erases_nothing() {
     for rig in [Rig::sqlite().await, Rig::postgres().await] {
         let world = Uuid::now_v7();
-        assert_eq!(rig.beats(SHARED, &of_world(OWNER, world)).await["accepted"], true);
+        assert_eq!(rig.answered(SHARED, &of_world(OWNER, world)).await["accepted"], true);
         let before = rig.row(OWNER).await;
         let mut without_world = of_world(OWNER, world);
         without_world["world_id"] = Value::Null;
@@ -181,7 +181,7 @@ async fn a_heartbeat_that_says_less_than_is_known_is_refused_counted_shown_and_e
         elsewhere["platform"] = json!("docker");
         let impostors = [plain(OWNER), without_world, of_world(OWNER, Uuid::now_v7()), elsewhere];
         for (beat, count) in impostors.iter().zip(1..) {
-            let answer = rig.beats(SHARED, beat).await;
+            let answer = rig.answered(SHARED, beat).await;
             assert_eq!(answer["accepted"], false, "{beat}");
             let row = rig.row(OWNER).await;
             assert_eq!((row.refused_beats, row.refused_why.as_deref()), (count, answer["reason"].as_str()));
@@ -193,8 +193,8 @@ async fn a_heartbeat_that_says_less_than_is_known_is_refused_counted_shown_and_e
             };
             assert_eq!(same, before, "{beat}");
         }
-        assert_eq!(rig.beats(&own(OWNER), &of_world(OWNER, world)).await["accepted"], true);
-        let bare = rig.beats(SHARED, &of_world(OWNER, world)).await;
+        assert_eq!(rig.answered(&own(OWNER), &of_world(OWNER, world)).await["accepted"], true);
+        let bare = rig.answered(SHARED, &of_world(OWNER, world)).await;
         assert!(bare["reason"].as_str().is_some_and(|why| why.contains("a subject of its own")), "{bare}");
         assert_eq!(rig.row(OWNER).await.refused_beats, 5);
         rig.client.publish(own("host-2"), of_world(OWNER, world).to_string().into()).await.expect("published");
@@ -210,11 +210,11 @@ async fn another_world_takes_over_only_after_a_silence_that_the_engine_chose() {
     let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
     let mut hurried = of_world(OWNER, first);
     hurried["interval_seconds"] = json!(1);
-    assert_eq!(rig.beats(SHARED, &hurried).await["accepted"], true);
+    assert_eq!(rig.answered(SHARED, &hurried).await["accepted"], true);
     rig.clock.advance(Duration::from_millis(machine::identity::TAKEOVER_MS.unsigned_abs() - 5_000));
-    assert_eq!(rig.beats(SHARED, &of_world(OWNER, second)).await["accepted"], false);
+    assert_eq!(rig.answered(SHARED, &of_world(OWNER, second)).await["accepted"], false);
     rig.clock.advance(Duration::from_secs(6));
-    assert_eq!(rig.beats(SHARED, &of_world(OWNER, second)).await["accepted"], true);
+    assert_eq!(rig.answered(SHARED, &of_world(OWNER, second)).await["accepted"], true);
     assert_eq!(rig.row(OWNER).await.world_id, Some(second));
     rig.engine.stop().await;
 }
@@ -306,7 +306,7 @@ async fn only_to_be_read(rig: &Rig, letter: &engine::store::dead_letter::Model) 
     let filter = LetterFilter { fingerprint: Some(letter.fingerprint.clone()), ..LetterFilter::default() };
     for dry_run in [true, false] {
         let (kind, what, pace) = (Kind::Replay, What::Letters(filter.clone()), Pace::default());
-        let new = NewJob { kind, what, force: false, dry_run, pace, created_by: "ops".into() };
+        let new = NewJob { kind, what, force: false, dry_run, pace, created_by: "ops".into(), reason: None };
         let id = rig.engine.create_job(new).await.expect("accepted").job_id;
         let ended = || async {
             let job = engine::queries::job(rig.engine.reader(), id).await.expect("readable")?;

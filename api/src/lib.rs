@@ -129,10 +129,10 @@ impl Default for Sockets {
 
 impl Sockets {
     /// The same, but leaving room for the process' own work (database, NATS, files) where it may open only so many descriptors: a
-    /// quarter of them, and 64 at least.
+    /// quarter of them, and 96 at least.
     #[must_use]
     pub fn within(self, descriptors: u64) -> Self {
-        let own = (descriptors / 4).clamp(64, 2_048);
+        let own = (descriptors / 4).clamp(96, 2_048);
         let room = usize::try_from(descriptors.saturating_sub(own)).unwrap_or(usize::MAX).max(16);
         let connections = self.connections.min(room);
         Self { connections, per_address: self.per_address.min(connections - connections / 4), ..self }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_the_database_and_nats() {
-        for (descriptors, connections) in [(256, 192), (64, 16), (1_024, 768), (1 << 20, 10_000)] {
+        for (descriptors, connections) in [(256, 160), (64, 16), (1_024, 768), (1 << 20, 10_000)] {
             let sockets = Sockets::default().within(descriptors);
             assert_eq!(sockets.connections, connections, "{descriptors}");
             assert!(sockets.per_address < sockets.connections);

@@ -125,8 +125,8 @@ impl Open {
                 && of.is_none_or(|address| address == entry.address)
         };
         let since = |entry: &&Arc<Entry>| match entry.asked.load(Ordering::Relaxed) {
-            false => (false, entry.opened_ms),
-            true => (true, entry.ended_ms.load(Ordering::Relaxed)),
+            false => (false, entry.opened_ms, entry.id),
+            true => (true, entry.ended_ms.load(Ordering::Relaxed), entry.id),
         };
         self.all.values().filter(idle).min_by_key(since).cloned()
     }

@@ -205,7 +205,7 @@ impl Controller {
     }
 
     fn of(row: controller::Model, now_ms: i64, owed: &[(String, i64)]) -> Self {
-        let candidate = row.candidate("sessions", 0);
+        let candidate = row.candidate("sessions", row.reported());
         let capacity = row.capacity();
         let interval = std::time::Duration::from_secs(u64::from(row.interval_seconds.unsigned_abs()));
         Self {

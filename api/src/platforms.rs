@@ -66,7 +66,7 @@ impl Platforms {
     #[oai(path = "/platforms", method = "get", operation_id = "list_platforms")]
     async fn list(&self, _caller: Caller) -> Result<Json<Page<Platform>>, Refused<Listing>> {
         let rows = queries::controllers(self.0.reader()).await.map_err(database)?;
-        let candidates: Vec<Candidate> = rows.iter().map(|row| row.candidate("sessions", 0)).collect();
+        let candidates: Vec<Candidate> = rows.iter().map(|row| row.candidate("sessions", row.reported())).collect();
         let reported = candidates.iter().map(|candidate| candidate.platform.as_str());
         let names: BTreeSet<&str> = reported.chain(PLATFORMS).collect();
         let items = names.into_iter().map(|name| Platform::of(name, &candidates)).collect();

@@ -222,7 +222,7 @@ async fn flood(database: &TestDatabase, rows: usize) -> Result<()> {
 
 #[tokio::test]
 async fn who_does_not_read_is_cut_and_comes_back_whole() -> Result<()> {
-    let (database, nats, rows) = (TestDatabase::sqlite().await?, nats().await, 5 * engine::feed::RING);
+    let (database, nats, rows) = (TestDatabase::sqlite().await?, nats().await, 8 * engine::feed::RING);
     let server = Server::start(&database, &nats).await?;
     let (mut sse, mut socket) = (server.stream("", "").await?, server.socket("").await?);
     flood(&database, rows).await?;

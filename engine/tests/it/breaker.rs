@@ -373,7 +373,7 @@ async fn one_session_that_fails_again_and_again_is_nobody_elses_trouble() {
             fail_of(&controller, &command, None, true).await; // of a controller that knows no scopes
             let armed = || async { Some(rig.session(id).await).filter(|row| row.next_attempt_ms.is_some()) };
             eventually("the next attempt is armed", armed).await;
-            rig.clock.advance(Duration::from_secs(400));
+            rig.later(&controller, Duration::from_secs(400)).await;
         }
         let row = rig.host(OWNER).await;
         assert_eq!((row.breaker.as_str(), row.breaker_failures), ("closed", 8));

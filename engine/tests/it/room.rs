@@ -121,8 +121,13 @@ async fn a_wake_waits_for_its_owner_visibly_without_a_deadline_and_is_served_at_
         assert_eq!(told, [(sleeper, WaitsFor::Room, 1)]);
         assert_eq!(queue[0].reason, row.reason);
 
-        rig.clock.advance(Duration::from_secs(7200));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        for _ in 0..5 {
+            rig.clock.advance(Duration::from_secs(120)); // together longer than any deadline
+            let now_ms = rig.engine.now_ms().await.expect("a time");
+            rig.beats(OWNER, host.instance, json!({ "sessions_max": 1, "sessions": 0 })).await;
+            let heard = || async { Some(rig.host(OWNER).await).filter(|row| row.last_heartbeat_ms >= now_ms) };
+            eventually("the controller is heard", heard).await;
+        }
         let row = rig.session(sleeper).await;
         assert_eq!((row.attempt, row.command_id.is_some()), (0, true), "time alone changes nothing");
         let begun = Instant::now();

@@ -284,8 +284,10 @@ async fn edit(console: &Console, id: Uuid, file: &Path, reason: &str, yes: bool)
     let text =
         crate::files::text(file).map_err(|error| Failure::because(Kind::Usage, &file.display().to_string(), &error))?;
     // here and not only at the server, because what is sent is written anew: an equal key or a large number would be lost
-    let payload: Value = streams::limits::json::document(text.as_bytes())
-        .map_err(|error| Failure::because(Kind::Usage, &format!("{} cannot be sent", file.display()), &error))?;
+    let payload: Value = streams::limits::json::document(text.as_bytes()).map_err(|error| {
+        let what = if matches!(error, streams::limits::Error::Syntax(_)) { "is not JSON" } else { "cannot be sent" };
+        Failure::because(Kind::Usage, &format!("{} {what}", file.display()), &error)
+    })?;
     let path = format!("{}/edit", LETTER.at(id));
     let body = json!({ "payload": payload, "reason": reason, "dry_run": true });
     let tried = console.client.post(&path, Some(&body)).await?;

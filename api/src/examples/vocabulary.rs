@@ -148,6 +148,7 @@ pub(super) fn sample(name: &str) -> Option<Value> {
         "RateLimit-Remaining" => json!("0"),
         "RateLimit-Reset" => json!("1"),
         "Upgrade" => json!("websocket"),
+        "SessionLog.text" => json!("serving on port 8080\n"),
         "PersistentHome.sessions" => json!(["0198f3c2-7a11-7c02-8f10-5b7a1de0c9aa"]),
         "sessions" => json!(12),
         "sort" | "SessionSort" => json!("-created_at"),

@@ -15,9 +15,9 @@ use crate::timestamp::Timestamp;
 
 /// The background loops of one engine.
 #[derive(Debug, Object, Serialize)]
-struct Tasks {
+struct TaskList {
     /// In the order in which they were started.
-    tasks: Vec<BackgroundTask>,
+    items: Vec<BackgroundTask>,
 }
 
 /// A background loop of the engine.
@@ -66,7 +66,7 @@ impl TasksApi {
     /// The loops of the engine that answers this request, with their last run and their last error. One that panics is started
     /// again by itself; behind a load balancer each engine answers for its own.
     #[oai(path = "/admin/tasks", method = "get", operation_id = "list_tasks")]
-    async fn list(&self, _caller: Caller) -> Result<Json<Tasks>, Refused<Listing>> {
-        Ok(Json(Tasks { tasks: self.0.tasks().status().into_iter().map(Into::into).collect() }))
+    async fn list(&self, _caller: Caller) -> Result<Json<TaskList>, Refused<Listing>> {
+        Ok(Json(TaskList { items: self.0.tasks().status().into_iter().map(Into::into).collect() }))
     }
 }

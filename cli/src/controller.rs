@@ -1,11 +1,9 @@
 //! `streamspace controller`: one platform controller as a process; and `controller list`, what the server knows of them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use controllers::Driver;
-use controllers::drivers::{local, noop};
+use controllers::registration::{NotOpened, Open};
 use controllers::runtime;
 use streams::ids::{ControllerId, Platform};
 use streams::wire::Object;
@@ -13,6 +11,7 @@ use streams::wire::Object;
 use crate::client;
 use crate::failure::{Failure, Kind};
 use crate::files;
+use crate::platforms;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
@@ -64,13 +63,6 @@ struct Run {
     config: Option<PathBuf>,
 }
 
-/// Which driver, and what it needs.
-#[derive(Debug)]
-enum Drive {
-    Local(local::Config),
-    Noop(noop::Knobs),
-}
-
 /// Runs a controller, or asks about them.
 pub(crate) async fn dispatch(args: Args, asker: client::Asker) -> Result<(), Failure> {
     match args.ask {
@@ -79,7 +71,7 @@ pub(crate) async fn dispatch(args: Args, asker: client::Asker) -> Result<(), Fai
     }
 }
 
-fn load(run: Run) -> Result<(runtime::Config, Drive), Failure> {
+fn load(run: Run) -> Result<(runtime::Config, Open), Failure> {
     let flags = [
         ("controller_id", run.controller_id),
         ("controller_platform", run.platform),
@@ -137,67 +129,32 @@ fn labels(text: &str) -> Result<Object, String> {
     text.split(',').map(pair).collect()
 }
 
-fn drive(platform: &Platform, settings: &mut Settings) -> Option<Drive> {
-    let sessions_max: Option<u32> = settings.optional("sessions_max");
+/// What opens the driver, once its settings are read.
+fn drive(platform: &Platform, settings: &mut Settings) -> Option<Open> {
     let driver = settings.text("driver").unwrap_or_else(|| platform.to_string());
-    match driver.as_str() {
-        "local" => {
-            let state_dir: String = settings.required("state_dir", "./data/local")?;
-            let config = local::Config::new(state_dir);
-            Some(Drive::Local(local::Config {
-                sessions_max: sessions_max.unwrap_or(config.sessions_max),
-                own_users: own_users(settings),
-                processes_max: settings.optional("session_processes_max").unwrap_or(config.processes_max),
-                log_bytes: settings.optional("session_log_bytes").unwrap_or(config.log_bytes),
-                ..config
-            }))
-        }
-        "noop" => {
-            let journal = settings.text("state_dir").map(|folder| PathBuf::from(folder).join("noop.journal"));
-            let delay = Duration::from_millis(settings.optional("noop_delay_ms").unwrap_or(0));
-            let knobs = noop::Knobs { journal, delay, ..noop::Knobs::default() };
-            Some(Drive::Noop(noop::Knobs { sessions_max: sessions_max.unwrap_or(knobs.sessions_max), ..knobs }))
-        }
-        other => {
-            settings.mistake(format!(
-                "CONTROLLER_PLATFORM (or STREAMSPACE_DRIVER)={other}: this program drives local and noop"
-            ));
-            None
-        }
-    }
+    let Some(registered) = platforms::named(&driver) else {
+        settings.mistake(format!(
+            "CONTROLLER_PLATFORM (or STREAMSPACE_DRIVER)={driver}: this program drives {}",
+            platforms::names()
+        ));
+        return None;
+    };
+    (registered.configure)(settings)
 }
 
-/// `STREAMSPACE_SESSION_USERS`: `own` (the default: users of their own where the controller is root) or `shared`.
-fn own_users(settings: &mut Settings) -> local::OwnUsers {
-    match settings.text("session_users").as_deref() {
-        None | Some("own") => local::OwnUsers::WherePossible,
-        Some("shared") => local::OwnUsers::Never,
-        Some(other) => {
-            settings.mistake(format!("STREAMSPACE_SESSION_USERS={other}: it is own or shared"));
-            local::OwnUsers::Never
-        }
-    }
-}
-
-fn open(drive: Drive) -> Result<Arc<dyn Driver>, Failure> {
-    match drive {
-        Drive::Local(config) => Ok(Arc::new(local::Local::open(config).map_err(|e| {
-            let kind = if matches!(e, local::Error::InUse(_)) { Kind::Conflict } else { Kind::Usage };
-            Failure::because(kind, "local", &e).hint("--state-dir with a folder of its own")
-        })?)),
-        Drive::Noop(knobs) => {
-            if let Some(folder) = knobs.journal.as_deref().and_then(std::path::Path::parent) {
-                std::fs::create_dir_all(folder)?;
-            }
-            Ok(Arc::new(noop::Noop::open(knobs)?))
-        }
+fn not_opened(error: NotOpened) -> Failure {
+    let kind = if error.in_use { Kind::Conflict } else { Kind::Usage };
+    let failure = Failure::because(kind, "driver", &error);
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 
 async fn run(run: Run) -> Result<(), Failure> {
     let (config, drive) = load(run)?;
     files::private();
-    let driver = open(drive)?;
+    let driver = drive().await.map_err(not_opened)?;
     let shutdown = Shutdown::listen()?;
     let working = runtime::run(config, driver, shutdown.asked.clone());
     tokio::select! {

@@ -15,6 +15,7 @@ mod limits;
 mod migrate;
 mod misplaced;
 mod output;
+mod platforms;
 mod scratchpad;
 mod serve;
 mod settings;
@@ -37,7 +38,7 @@ use output::Screen;
 pub fn main() -> ExitCode {
     // Before there is a thread or an open file: this may be a process of a session, on its way to become its program.
     let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    if let Some(code) = controllers::drivers::local::helper(&arguments.take(3).collect::<Vec<_>>()) {
+    if let Some(code) = platforms::helper(&arguments.take(3).collect::<Vec<_>>()) {
         return code;
     }
     // First of all: two parts of the process that chose a provider each would panic at the first connection.

@@ -24,7 +24,7 @@ const OF_THE_CONTRACT: [&str; 8] = [
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 38] = [
+const OURS: [&str; 34] = [
     "address_rate_burst",
     "address_rate_limit",
     "admin_token",
@@ -50,16 +50,12 @@ const OURS: [&str; 38] = [
     "labels",
     "migrate",
     "nats_server",
-    "noop_delay_ms",
     "outbox_limit",
     "prune_unarchived",
     "rate_burst",
     "rate_limit",
     "reports_max_bytes",
     "reports_max_messages",
-    "session_log_bytes",
-    "session_processes_max",
-    "session_users",
     "sessions_max",
     "state_dir",
     "trusted_proxies",
@@ -74,6 +70,11 @@ pub(crate) struct Settings {
     /// The highest layer that says something wins: value, and the place to name in a mistake.
     said: BTreeMap<String, (String, String)>,
     mistakes: Vec<String>,
+}
+
+/// Every setting that there is.
+fn keys() -> impl Iterator<Item = &'static str> {
+    OF_THE_CONTRACT.iter().chain(&OURS).copied().chain(crate::platforms::settings())
 }
 
 /// The name of a setting in the environment.
@@ -104,10 +105,10 @@ impl Settings {
         if let Some(path) = file.map(Path::to_path_buf).or(named) {
             this.read_file(&path);
         }
-        for key in OF_THE_CONTRACT.iter().chain(&OURS) {
+        for key in keys() {
             let name = environment_name(key);
             if let Some(value) = environment(&name).filter(|value| !value.is_empty()) {
-                this.said.insert((*key).to_owned(), (value, name));
+                this.said.insert(key.to_owned(), (value, name));
             }
         }
         for (key, value) in flags {
@@ -129,7 +130,7 @@ impl Settings {
         };
         for (key, value) in entries {
             let text = match value {
-                _ if !OF_THE_CONTRACT.iter().chain(&OURS).any(|known| *known == key) => {
+                _ if !keys().any(|known| known == key) => {
                     self.mistakes.push(format!("{at}: there is no setting {key:?}"));
                     continue;
                 }
@@ -158,10 +159,14 @@ impl Settings {
     /// A value that has to be there.
     pub(crate) fn required<T: FromStr<Err: Display>>(&mut self, key: &str, example: &str) -> Option<T> {
         if !self.said.contains_key(key) {
-            let (name, flag) = (environment_name(key), flag_name(key));
-            self.mistake(format!("{name} (or {flag}) is missing, for example {example}"));
+            self.absent(key, example);
         }
         self.optional(key)
+    }
+
+    fn absent(&mut self, key: &str, example: &str) {
+        let (name, flag) = (environment_name(key), flag_name(key));
+        self.mistake(format!("{name} (or {flag}) is missing, for example {example}"));
     }
 
     /// Yes or no.
@@ -212,6 +217,21 @@ impl Settings {
                     .hint("`streamspace help` and the setting named here"))
             }
         }
+    }
+}
+
+impl controllers::registration::Settings for Settings {
+    fn text(&self, key: &str) -> Option<String> {
+        Self::text(self, key)
+    }
+
+    fn wrong(&mut self, key: &str, rule: String) {
+        let place = self.said.get(key).map_or_else(|| environment_name(key), |(_, place)| place.clone());
+        self.mistake(format!("{place}: {rule}"));
+    }
+
+    fn missing(&mut self, key: &str, example: &str) {
+        self.absent(key, example);
     }
 }
 

@@ -1,13 +1,17 @@
 //! Controllers: what stands between the engine and a platform.
 //!
 //! `driver` is what a platform has to offer, `runtime` is everything around it (heartbeats, commands, reports, traces) and
-//! is the same for all, `drivers` are the platforms. Nothing here knows SQL: a controller knows NATS and its platform.
+//! is the same for all, `registration` is how a platform's crate presents itself. The platforms are crates of their own, in
+//! folders beside `src`. Nothing here knows SQL: a controller knows NATS and its platform.
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod driver;
-pub mod drivers;
+pub mod registration;
 pub mod runtime;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use driver::Driver;
+pub use registration::Registration;
 pub use runtime::{Config, Error, run};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use controllers::drivers::noop;
+use driver_noop as noop;
 use streams::wire::SessionState;
 use uuid::Uuid;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use controllers::drivers::local::{self, Local};
 use controllers::runtime;
+use driver_local::{self as local, Local};
 use engine::clock::Clock;
 use engine::store::session;
 use engine::writer::Ask;

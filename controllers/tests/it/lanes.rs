@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use controllers::{
     Config, Driver,
     driver::{Desired, Goal, Observed},
-    drivers::noop::{Knobs, Noop},
+    testing::{PATIENCE, Stage, command},
 };
+use driver_noop::{Knobs, Noop};
 use futures::StreamExt as _;
 use streams::{
     subject::Verb,
@@ -27,7 +28,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::runtime::{PATIENCE, Stage, command, create, noop};
+use crate::runtime::{create, noop};
 
 /// How long an end may take, whatever else is under way.
 const SOON: Duration = Duration::from_secs(2);
@@ -78,7 +79,16 @@ impl Driver for Stuck {
     }
 }
 
-impl Stage {
+/// What these tests ask of a stage.
+trait Lanes {
+    fn hasty(&self, slots: usize) -> Config;
+    async fn begin_with(&mut self, config: Config, driver: Arc<dyn Driver>);
+    async fn create(&self, session: Uuid) -> Uuid;
+    async fn all_are(&mut self, sessions: HashSet<Uuid>, state: SessionState, within: Duration);
+    async fn reported_on(&mut self, cause: Uuid) -> Vec<SessionState>;
+}
+
+impl Lanes for Stage {
     fn hasty(&self, slots: usize) -> Config {
         Config { slots, stop_patience: Duration::from_millis(100), ..self.config() }
     }
@@ -172,13 +182,14 @@ async fn an_end_passes_all_starts_that_hold_or_wait_for_slots() {
     for session in &sessions {
         causes.push(stage.create(*session).await);
     }
-    crate::world::until("both slots are taken", || driver.begun.load(Ordering::SeqCst) == 2).await;
+    controllers::testing::until("both slots are taken", || driver.begun.load(Ordering::SeqCst) == 2).await;
     let ended = [sessions[0], sessions[150], sessions[299], Uuid::new_v4()];
     for session in ended {
         stage.send(Verb::SessionDelete, &command(session, 2)).await;
     }
     stage.all_are(ended.into(), SessionState::Deleted, SOON).await;
-    crate::world::until("the slot of what was cut is taken again", || driver.begun.load(Ordering::SeqCst) == 3).await;
+    controllers::testing::until("the slot of what was cut is taken again", || driver.begun.load(Ordering::SeqCst) == 3)
+        .await;
     assert_eq!(stage.reported_on(causes[150]).await, [], "what never began is not reported on");
     stage.stop().await;
 }
@@ -195,7 +206,7 @@ async fn what_stops_or_deletes_is_left_to_its_end_and_only_force_cuts_it() {
             stage.all_are(HashSet::from([session]), SessionState::Running, PATIENCE).await;
             stage.send(verb, &command(session, 2)).await;
         }
-        crate::world::until("both are under way", || driver.begun.load(Ordering::SeqCst) == 2).await;
+        controllers::testing::until("both are under way", || driver.begun.load(Ordering::SeqCst) == 2).await;
         stage.send(Verb::SessionDelete, &command(saved, 3)).await;
         let mut order = command(forced, 3);
         order["force"] = true.into();

@@ -1,4 +1,0 @@
-//! The platforms, one driver each.
-
-pub mod local;
-pub mod noop;

@@ -5,12 +5,12 @@
 //! sent again whatever is lost meanwhile. It is settled by the former owner's own word that nothing is there.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use streams::subject::Verb;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
 
-use crate::command::{Attempt, Commanded, Effect, Error, FailedAttempt, Listens as _, Open, Worth, open, word};
+use crate::command::{CommandState, Commanded, Effect, Error, FailedAttempt, Listens as _, Worth, word};
+use crate::facts::facts;
 use crate::session::Observation;
 use crate::{Context, Lane};
 
@@ -45,46 +45,20 @@ impl Status {
 }
 
 /// The facts of a debt. What is named as in `session::Session` means the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // as said
 pub struct Debt {
     pub debt_id: Uuid,
     pub status: Status,
-    pub generation: i64,
-    pub controller_id: Option<String>,
-    pub lane: Option<Lane>,
-    pub reason: Option<String>,
-    pub message: Option<String>,
-    pub command_id: Option<Uuid>,
-    pub command_verb: Option<String>,
-    pub attempt: i32,
-    pub starts: i32,
-    pub starter: Option<Uuid>,
-    pub next_attempt_ms: Option<i64>,
-    pub in_turn: bool,
-    pub seen_generation: i64,
-    pub seen_epoch: i64,
-    pub seen_seq: i64,
-    pub failures: Vec<Attempt>,
-    /// Soft: when the open command's silence is looked into.
-    pub deadline_ms: Option<i64>,
+    /// Its delete, and the former owner.
+    pub command: CommandState,
 }
 
-/// Names of the soft fields: neither logged nor folded.
-pub const SOFT: [&str; 1] = ["deadline_ms"];
-
-impl Debt {
-    /// The facts that are logged and folded, by the names of their columns.
-    #[must_use]
-    pub fn hard(&self) -> Map<String, Value> {
-        let mut all = match serde_json::to_value(self) {
-            Ok(Value::Object(all)) => all,
-            _ => Map::new(),
-        };
-        all.retain(|name, _| !SOFT.contains(&name.as_str()));
-        all
-    }
-}
+facts!(Debt:
+    hard [debt_id, status],
+    message "message",
+    soft []
+);
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,23 +99,11 @@ pub fn create(debt_id: Uuid, controller_id: &str, lane: Lane, generation: i64, c
     let debt = Debt {
         debt_id,
         status: Status::Owed,
-        generation,
-        controller_id: Some(controller_id.to_owned()),
-        lane: Some(lane),
-        reason: None,
-        message: None,
-        command_id: None,
-        command_verb: None,
-        attempt: 0,
-        starts: 0,
-        starter: None,
-        next_attempt_ms: None,
-        in_turn: false,
-        seen_generation: 0,
-        seen_epoch: 0,
-        seen_seq: 0,
-        failures: Vec::new(),
-        deadline_ms: None,
+        command: CommandState {
+            controller_id: Some(controller_id.to_owned()),
+            lane: Some(lane),
+            ..CommandState::new(generation)
+        },
     };
     let mut step = Step { debt, effects: Vec::new(), context };
     step.issue(true);
@@ -176,8 +138,8 @@ struct Step<'a> {
 }
 
 impl Commanded for Step<'_> {
-    fn open(&mut self) -> Open<'_> {
-        open!(self.debt)
+    fn open(&mut self) -> &mut CommandState {
+        &mut self.debt.command
     }
 
     fn effects(&mut self) -> &mut Vec<Effect> {
@@ -209,13 +171,13 @@ impl Step<'_> {
     /// It is asked for (again), above what the owner knows.
     fn delete(&mut self) {
         self.debt.status = Status::Owed;
-        self.debt.message = None;
+        self.debt.command.message = None;
         self.command(true);
     }
 
     fn owed(&mut self, generation: i64) {
-        if generation > self.debt.generation {
-            self.debt.generation = generation - 1;
+        if generation > self.debt.command.generation {
+            self.debt.command.generation = generation - 1;
             self.delete();
         }
     }
@@ -248,13 +210,13 @@ impl Step<'_> {
     }
 
     fn progress(&mut self, seen: &Observation) {
-        let open = self.debt.command_id;
+        let open = self.debt.command.id;
         match open {
             Some(event_id) if seen.status == S::Deleted => {
                 self.done(event_id);
                 self.debt.status = Status::Settled;
-                self.debt.reason = None;
-                self.debt.failures.clear();
+                self.debt.command.reason = None;
+                self.debt.command.failures.clear();
             }
             Some(event_id) if seen.status == S::Deleting && self.answers_open_command(word!(seen)) => {
                 self.began(event_id, word!(seen));
@@ -265,7 +227,7 @@ impl Step<'_> {
 
     /// What was settled, or given up, and exists nevertheless is deleted again.
     fn look(&mut self, seen: &Observation) {
-        if self.debt.command_id.is_none() && seen.claims_existence() {
+        if self.debt.command.id.is_none() && seen.claims_existence() {
             self.effects.push(Effect::Decide("exists_again"));
             self.delete();
         }

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod command;
 pub mod controller;
 pub mod debt;
+pub mod facts;
 pub mod identity;
 pub mod placement;
 pub mod retry;

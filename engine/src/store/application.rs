@@ -1,10 +1,12 @@
 //! The table `installed_applications`: what was installed where, and the facts that the machine decides on.
 
-use machine::Lane;
-use machine::application::{Application, Attempt, Desired};
+use machine::application::{Application, Desired};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use streams::wire::AppState;
+
+pub use super::command::Unreadable;
+use super::command::{CommandColumns as _, command_columns};
 
 /// An application's row. One that was uninstalled keeps it.
 #[sea_orm::model]
@@ -49,14 +51,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A row that no version of this engine wrote.
-#[derive(Debug, thiserror::Error)]
-#[error("installed_applications.{column} of {install_id} holds {value:?}, which this version does not know")]
-pub struct Unreadable {
-    column: &'static str,
-    install_id: Uuid,
-    value: String,
-}
+command_columns!(Model, install_message);
 
 impl Model {
     /// The name of an application in `event_log.entity`.
@@ -76,56 +71,27 @@ impl Model {
     /// # Errors
     /// [`Unreadable`] where a column holds what this version does not know.
     pub fn facts(&self) -> Result<Application, Unreadable> {
-        let unreadable = |column, value: &str| Unreadable { column, install_id: self.install_id, value: value.into() };
-        let failures: Vec<Attempt> = serde_json::from_value(self.failures.clone())
-            .map_err(|_| unreadable("failures", &self.failures.to_string()))?;
+        let unreadable = |column, value: &str| Unreadable {
+            table: "installed_applications",
+            column,
+            key: self.install_id.to_string(),
+            value: value.to_owned(),
+        };
         let status = AppState::from_name(&self.install_status);
         Ok(Application {
             install_id: self.install_id,
             status: status.ok_or_else(|| unreadable("install_status", &self.install_status))?,
             desired: Desired::from_name(&self.desired).ok_or_else(|| unreadable("desired", &self.desired))?,
-            generation: self.generation,
-            controller_id: self.controller_id.clone(),
-            lane: self.lane.as_deref().and_then(Lane::from_name),
-            reason: self.reason.clone(),
-            message: self.install_message.clone(),
-            command_id: self.command_id,
-            command_verb: self.command_verb.clone(),
-            attempt: self.attempt,
-            starts: self.starts,
-            starter: self.starter,
-            next_attempt_ms: self.next_attempt_ms,
-            in_turn: self.in_turn,
-            seen_generation: self.seen_generation,
-            seen_epoch: self.seen_epoch,
-            seen_seq: self.seen_seq,
-            failures,
-            deadline_ms: self.deadline_ms,
+            command: self.command().map_err(|value| unreadable("failures", &value))?,
         })
     }
 
     /// Takes over decided facts.
     pub fn assume(&mut self, facts: Application, now_ms: i64) {
-        self.wake_ms = [facts.next_attempt_ms, facts.deadline_ms].into_iter().flatten().min();
+        let Application { install_id: _, status, desired, command } = facts;
+        self.wake_ms = command.due_ms();
         self.updated_ms = now_ms;
-        self.install_status = facts.status.as_str().into();
-        self.desired = facts.desired.as_str().into();
-        self.generation = facts.generation;
-        self.controller_id = facts.controller_id;
-        self.lane = facts.lane.map(|lane| lane.as_str().into());
-        self.reason = facts.reason;
-        self.install_message = facts.message;
-        self.command_id = facts.command_id;
-        self.command_verb = facts.command_verb;
-        self.attempt = facts.attempt;
-        self.starts = facts.starts;
-        self.starter = facts.starter;
-        self.next_attempt_ms = facts.next_attempt_ms;
-        self.in_turn = facts.in_turn;
-        self.seen_generation = facts.seen_generation;
-        self.seen_epoch = facts.seen_epoch;
-        self.seen_seq = facts.seen_seq;
-        self.failures = serde_json::to_value(facts.failures).unwrap_or_default();
-        self.deadline_ms = facts.deadline_ms;
+        (self.install_status, self.desired) = (status.as_str().to_owned(), desired.as_str().to_owned());
+        self.set_command(command);
     }
 }

@@ -1,10 +1,11 @@
 //! The table `debts`: what former owners still have to remove.
 
-use machine::Lane;
-use machine::command::Attempt;
 use machine::debt::{Debt, Status};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
+
+pub use super::command::Unreadable;
+use super::command::{CommandColumns as _, command_columns};
 
 /// A debt's row. One that was settled keeps it.
 #[sea_orm::model]
@@ -44,14 +45,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A row that no version of this engine wrote.
-#[derive(Debug, thiserror::Error)]
-#[error("debts.{column} of {debt_id} holds {value:?}, which this version does not know")]
-pub struct Unreadable {
-    column: &'static str,
-    debt_id: Uuid,
-    value: String,
-}
+command_columns!(Model, message);
 
 impl Model {
     /// The id of what a controller owes of a session: the same however often it comes to owe it.
@@ -71,52 +65,25 @@ impl Model {
     /// # Errors
     /// [`Unreadable`] where a column holds what this version does not know.
     pub fn facts(&self) -> Result<Debt, Unreadable> {
-        let unreadable = |column, value: &str| Unreadable { column, debt_id: self.debt_id, value: value.into() };
-        let failures: Vec<Attempt> = serde_json::from_value(self.failures.clone())
-            .map_err(|_| unreadable("failures", &self.failures.to_string()))?;
+        let unreadable = |column, value: &str| Unreadable {
+            table: "debts",
+            column,
+            key: self.debt_id.to_string(),
+            value: value.to_owned(),
+        };
         Ok(Debt {
             debt_id: self.debt_id,
             status: Status::from_name(&self.status).ok_or_else(|| unreadable("status", &self.status))?,
-            generation: self.generation,
-            controller_id: Some(self.controller_id.clone()),
-            lane: self.lane.as_deref().and_then(Lane::from_name),
-            reason: self.reason.clone(),
-            message: self.message.clone(),
-            command_id: self.command_id,
-            command_verb: self.command_verb.clone(),
-            attempt: self.attempt,
-            starts: self.starts,
-            starter: self.starter,
-            next_attempt_ms: self.next_attempt_ms,
-            in_turn: self.in_turn,
-            seen_generation: self.seen_generation,
-            seen_epoch: self.seen_epoch,
-            seen_seq: self.seen_seq,
-            failures,
-            deadline_ms: self.deadline_ms,
+            command: self.command().map_err(|value| unreadable("failures", &value))?,
         })
     }
 
     /// Takes over decided facts.
     pub fn assume(&mut self, facts: Debt, now_ms: i64) {
-        self.wake_ms = [facts.next_attempt_ms, facts.deadline_ms].into_iter().flatten().min();
+        let Debt { debt_id: _, status, command } = facts;
+        self.wake_ms = command.due_ms();
         self.updated_ms = now_ms;
-        self.status = facts.status.as_str().into();
-        self.generation = facts.generation;
-        self.lane = facts.lane.map(|lane| lane.as_str().into());
-        self.reason = facts.reason;
-        self.message = facts.message;
-        self.command_id = facts.command_id;
-        self.command_verb = facts.command_verb;
-        self.attempt = facts.attempt;
-        self.starts = facts.starts;
-        self.starter = facts.starter;
-        self.failures = serde_json::to_value(facts.failures).unwrap_or_default();
-        self.next_attempt_ms = facts.next_attempt_ms;
-        self.in_turn = facts.in_turn;
-        self.deadline_ms = facts.deadline_ms;
-        self.seen_generation = facts.seen_generation;
-        self.seen_epoch = facts.seen_epoch;
-        self.seen_seq = facts.seen_seq;
+        self.status = status.as_str().to_owned();
+        self.set_command(command);
     }
 }

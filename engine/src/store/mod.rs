@@ -5,6 +5,7 @@
 pub mod application;
 pub mod bulk;
 pub mod canary;
+pub mod command;
 pub(crate) mod commanded;
 pub mod controller;
 pub mod dead_letter;

@@ -1,12 +1,14 @@
 //! The table `sessions`: what was asked for, and the facts that the machine decides on.
 
-use machine::Lane;
-use machine::session::{Attempt, Desired, Session, Sign};
+use machine::facts::Facts as _;
+use machine::session::{Desired, Session, Sign};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use streams::wire::SessionState;
 
+pub use super::command::Unreadable;
+use super::command::{CommandColumns as _, command_columns};
 use super::text::Text;
 
 /// A session's row.
@@ -88,14 +90,7 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A row that no version of this engine wrote.
-#[derive(Debug, thiserror::Error)]
-#[error("sessions.{column} of {session_id} holds {value:?}, which this version does not know")]
-pub struct Unreadable {
-    column: &'static str,
-    session_id: Uuid,
-    value: String,
-}
+command_columns!(Model, message);
 
 impl Model {
     /// The name of a session in `event_log.entity`.
@@ -109,30 +104,22 @@ impl Model {
     /// # Errors
     /// [`Unreadable`] where a column holds what this version does not know.
     pub fn facts(&self) -> Result<Session, Unreadable> {
-        let unreadable = |column, value: &str| Unreadable { column, session_id: self.session_id, value: value.into() };
-        let failures: Vec<Attempt> = serde_json::from_value(self.failures.clone())
-            .map_err(|_| unreadable("failures", &self.failures.to_string()))?;
+        let unreadable = |column, value: &str| Unreadable {
+            table: "sessions",
+            column,
+            key: self.session_id.to_string(),
+            value: value.to_owned(),
+        };
+        let command = self.command().map_err(|value| unreadable("failures", &value))?;
         let status = SessionState::from_name(&self.status).ok_or_else(|| unreadable("status", &self.status))?;
         Ok(Session {
             session_id: self.session_id,
             status,
             desired: Desired::from_name(&self.desired).ok_or_else(|| unreadable("desired", &self.desired))?,
-            generation: self.generation,
-            controller_id: self.controller_id.clone(),
-            lane: self.lane.as_deref().and_then(Lane::from_name),
             placement: self.placement.clone(),
-            reason: self.reason.clone(),
-            message: self.message.clone(),
             phase: self.phase.clone(),
             url: self.url.clone(),
             pod_name: self.pod_name.clone(),
-            command_id: self.command_id,
-            command_verb: self.command_verb.clone(),
-            attempt: self.attempt,
-            starts: self.starts,
-            starter: self.starter,
-            next_attempt_ms: self.next_attempt_ms,
-            in_turn: self.in_turn,
             run_ms: self.run_ms,
             expires_ms: self.expires_ms,
             awake_until_ms: self.awake_until_ms,
@@ -140,20 +127,16 @@ impl Model {
             extended_at_ms: self.extended_at_ms,
             idle_warned_ms: self.idle_warned_ms,
             expiry_warned_ms: self.expiry_warned_ms,
-            seen_generation: self.seen_generation,
-            seen_epoch: self.seen_epoch,
-            seen_seq: self.seen_seq,
-            failures,
             debt: self.debt,
-            has_room: self.has_room.unwrap_or(self.controller_id.is_some() && Session::holds_room_as(status)),
+            has_room: self.has_room.unwrap_or(command.controller_id.is_some() && Session::holds_room_as(status)),
             idle_timeout_s: self.idle_timeout_s,
             max_duration_s: self.max_duration_s,
-            deadline_ms: self.deadline_ms,
             idle_ms: self.idle_ms,
             last_activity_ms: self.last_activity_ms,
             last_sign: Sign::from_name(&self.last_sign).ok_or_else(|| unreadable("last_sign", &self.last_sign))?,
             connections: self.connections,
             connected_ms: self.connected_ms,
+            command,
         })
     }
 
@@ -171,47 +154,24 @@ impl Model {
 
     /// Takes over decided facts.
     pub fn assume(&mut self, facts: Session, now_ms: i64) {
-        self.wake_ms =
-            [facts.next_attempt_ms, facts.deadline_ms, facts.expires_ms, facts.idle_ms].into_iter().flatten().min();
+        #[rustfmt::skip]
+        let Session {
+            session_id: _, command, status, desired, placement, phase, url, pod_name, run_ms, expires_ms, awake_until_ms,
+            extended_s, extended_at_ms, idle_warned_ms, expiry_warned_ms, debt, has_room, idle_timeout_s, max_duration_s,
+            idle_ms, last_activity_ms, last_sign, connections, connected_ms,
+        } = facts;
+        self.wake_ms = command.due_ms().into_iter().chain(expires_ms).chain(idle_ms).min();
         self.updated_ms = now_ms;
-        self.status = facts.status.as_str().into();
-        self.desired = facts.desired.as_str().into();
-        self.generation = facts.generation;
-        self.controller_id = facts.controller_id;
-        self.lane = facts.lane.map(|lane| lane.as_str().into());
-        self.placement = facts.placement;
-        self.reason = facts.reason;
-        self.message = facts.message;
-        self.phase = facts.phase;
-        self.url = facts.url;
-        self.pod_name = facts.pod_name;
-        self.command_id = facts.command_id;
-        self.command_verb = facts.command_verb;
-        self.attempt = facts.attempt;
-        self.starts = facts.starts;
-        self.starter = facts.starter;
-        self.next_attempt_ms = facts.next_attempt_ms;
-        self.in_turn = facts.in_turn;
-        self.run_ms = facts.run_ms;
-        self.expires_ms = facts.expires_ms;
-        self.awake_until_ms = facts.awake_until_ms;
-        self.extended_s = facts.extended_s;
-        self.extended_at_ms = facts.extended_at_ms;
-        self.idle_warned_ms = facts.idle_warned_ms;
-        self.expiry_warned_ms = facts.expiry_warned_ms;
-        self.seen_generation = facts.seen_generation;
-        self.seen_epoch = facts.seen_epoch;
-        self.seen_seq = facts.seen_seq;
-        self.failures = serde_json::to_value(facts.failures).unwrap_or_default();
-        self.debt = facts.debt;
-        self.has_room = Some(facts.has_room);
-        self.idle_timeout_s = facts.idle_timeout_s;
-        self.max_duration_s = facts.max_duration_s;
-        self.deadline_ms = facts.deadline_ms;
-        self.idle_ms = facts.idle_ms;
-        self.last_activity_ms = facts.last_activity_ms;
-        self.last_sign = facts.last_sign.as_str().into();
-        self.connections = facts.connections;
-        self.connected_ms = facts.connected_ms;
+        self.set_command(command);
+        (self.status, self.desired) = (status.as_str().to_owned(), desired.as_str().to_owned());
+        (self.placement, self.phase, self.url, self.pod_name) = (placement, phase, url, pod_name);
+        (self.run_ms, self.expires_ms, self.awake_until_ms) = (run_ms, expires_ms, awake_until_ms);
+        (self.extended_s, self.extended_at_ms) = (extended_s, extended_at_ms);
+        (self.idle_warned_ms, self.expiry_warned_ms) = (idle_warned_ms, expiry_warned_ms);
+        (self.debt, self.has_room) = (debt, Some(has_room));
+        (self.idle_timeout_s, self.max_duration_s) = (idle_timeout_s, max_duration_s);
+        (self.idle_ms, self.last_activity_ms) = (idle_ms, last_activity_ms);
+        self.last_sign = last_sign.as_str().to_owned();
+        (self.connections, self.connected_ms) = (connections, connected_ms);
     }
 }

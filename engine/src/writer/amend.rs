@@ -34,7 +34,7 @@ impl Batch<'_> {
         if metadata != row.metadata {
             noted.insert("metadata".into(), metadata.clone());
         }
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.context(before.command.controller_id.as_deref(), Uuid::now_v7());
         let mut decision = decide(&before, &Event::Amend { idle_timeout_s }, &context)?;
         if noted.is_empty() && idle_timeout_s == before.idle_timeout_s {
             return self.session(id); // it holds already

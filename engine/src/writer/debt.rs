@@ -3,6 +3,7 @@
 
 use machine::Lane;
 use machine::debt::{Debt, Decision, Event, create, decide};
+use machine::facts::Facts as _;
 use machine::session::Session;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
 use sea_orm::{
@@ -15,7 +16,7 @@ use streams::wire::SessionCommand;
 use uuid::Uuid;
 
 use super::batch::{Batch, Slot, State};
-use super::decided::{About, Rows, difference};
+use super::decided::{About, Rows};
 use super::work::{Ask, Commanded, Done, Item, JobWrite, ReportIn, Work};
 use super::{Error, Job};
 use crate::store::text::Body;
@@ -93,7 +94,7 @@ impl Batch<'_> {
 
     /// The owner that a session had owes its removal, as of the generation at which the session has moved on.
     pub(super) fn owe(&mut self, had: &Session, generation: i64, trace: Option<&str>) -> Result<(), Error> {
-        let (Some(controller_id), Some(lane)) = (&had.controller_id, had.lane) else { return Ok(()) };
+        let (Some(controller_id), Some(lane)) = (&had.command.controller_id, had.command.lane) else { return Ok(()) };
         let id = debt::Model::id(had.session_id, controller_id);
         if self.debts.contains_key(&id) {
             return self.debt_event(id, &Event::Owed(generation), trace).map(drop);
@@ -114,7 +115,7 @@ impl Batch<'_> {
     /// What an event would do, without doing it.
     pub(super) fn debt_decided(&self, id: Uuid, event: &Event) -> Result<(Debt, Decision), Error> {
         let before = self.debt_slot(id)?.row.facts().map_err(|error| Error::Unreadable(error.to_string().into()))?;
-        let context = self.context(before.controller_id.as_deref(), Uuid::now_v7());
+        let context = self.context(before.command.controller_id.as_deref(), Uuid::now_v7());
         let decision = decide(&before, event, &context)?;
         Ok((before, decision))
     }
@@ -137,7 +138,7 @@ impl Batch<'_> {
         trace: Option<&str>,
     ) -> Result<Done, Error> {
         let Decision { debt: after, effects } = decision;
-        self.follow(None, after.controller_id.as_deref(), (Some(Verb::SessionDelete), None), &effects);
+        self.follow(None, after.command.controller_id.as_deref(), (Some(Verb::SessionDelete), None), &effects);
         let now_ms = self.now_ms;
         let slot = self.debts.get_mut(&id).ok_or_else(|| missing(id))?;
         let changes = if slot.state == State::New && slot.row.entity_seq == 0 {
@@ -147,21 +148,17 @@ impl Batch<'_> {
             if before == after && effects.is_empty() && rows.is_empty() {
                 return Ok(Done::Written);
             }
-            difference(&before.hard(), after.hard())
+            after.difference(&before)
         };
         let mut entity_seq = slot.row.entity_seq;
-        let payload = |event_id, _, _| command(&slot.row, after.generation, after.attempt, event_id, now_ms);
+        let payload =
+            |event_id, _, _| command(&slot.row, after.command.generation, after.command.attempt, event_id, now_ms);
         let about = About {
             entity: debt::Model::entity(id),
             user: &slot.row.user_id,
             platform: &slot.row.platform,
             status: after.status.as_str(),
-            reason: after.reason.as_deref(),
-            generation: after.generation,
-            attempt: after.attempt,
-            controller_id: after.controller_id.as_deref(),
-            lane: after.lane,
-            command_id: after.command_id,
+            command: &after.command,
             verb: Verb::SessionDelete,
             payload: &payload,
         };

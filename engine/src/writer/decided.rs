@@ -1,9 +1,9 @@
 //! How a decision of a machine becomes rows: the log of what it is about, its commands' changes, and dead letters. Sessions and
 //! applications have this alike.
 
-use machine::command::{Effect, Source};
+use machine::command::{CommandState, Effect, Source};
 use machine::{Context, Lane};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Verb};
 use uuid::Uuid;
@@ -23,12 +23,7 @@ pub(super) struct About<'a> {
     pub(super) user: &'a str,
     pub(super) platform: &'a str,
     pub(super) status: &'a str,
-    pub(super) reason: Option<&'a str>,
-    pub(super) generation: i64,
-    pub(super) attempt: i32,
-    pub(super) controller_id: Option<&'a str>,
-    pub(super) lane: Option<Lane>,
-    pub(super) command_id: Option<Uuid>,
+    pub(super) command: &'a CommandState,
     /// Of the open command, or of that which was open before.
     pub(super) verb: Verb,
     /// The contract's payload of a command: its id, its verb, and whether it is forced.
@@ -48,19 +43,20 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     pub(super) fn effect(&mut self, about: &About<'_>, effect: &Effect) {
-        let by = || about.controller_id.map(str::to_owned);
+        let by = || about.command.controller_id.clone();
         match effect {
             Effect::Send { event_id, verb, ready, force } => {
                 let row = self.command_row(about, *event_id, *verb, *ready, *force);
                 self.rows.push(row);
             }
             Effect::Redrive { event_id } => {
-                let lane = about.lane.map(Lane::as_str);
-                self.commands.again(*event_id, about.command_subject(about.verb), by(), lane, about.attempt);
+                let lane = about.command.lane.map(Lane::as_str);
+                self.commands.again(*event_id, about.command_subject(about.verb), by(), lane, about.command.attempt);
             }
             Effect::Started { event_id } => self.commands.started(*event_id),
             Effect::Complete { event_id, superseded } => {
-                let note = superseded.then(|| format!("{} by generation {}", event::SUPERSEDED, about.generation));
+                let note =
+                    superseded.then(|| format!("{} by generation {}", event::SUPERSEDED, about.command.generation));
                 self.outcome.latencies.extend((!superseded).then(|| self.seconds_since(*event_id)).flatten());
                 self.commands.ended(*event_id, false, by(), note);
             }
@@ -94,11 +90,11 @@ impl Rows<'_> {
         let subject = format!("streamspace.decision.{what}");
         let entity = about.entity.clone();
         let mut row = event::Row::new(self.now_ms, event::Kind::Decision, Uuid::now_v7(), subject, entity);
-        row.payload = json!({ "decision": what, "status": about.status, "reason": about.reason }).into();
-        row.generation = about.generation;
-        row.attempt = about.attempt;
-        row.controller_id = about.controller_id.map(str::to_owned);
-        row.causation_id = about.command_id;
+        row.payload = json!({ "decision": what, "status": about.status, "reason": about.command.reason }).into();
+        row.generation = about.command.generation;
+        row.attempt = about.command.attempt;
+        row.controller_id = about.command.controller_id.clone();
+        row.causation_id = about.command.id;
         self.rows.push(row);
     }
 
@@ -134,12 +130,12 @@ impl Rows<'_> {
         let (subject, entity) = (about.command_subject(verb), about.entity.clone());
         let mut row = event::Row::new(self.now_ms, event::Kind::Command, event_id, subject, entity);
         row.payload = (about.payload)(event_id, verb, force);
-        row.generation = about.generation;
-        row.attempt = about.attempt;
+        row.generation = about.command.generation;
+        row.attempt = about.command.attempt;
         row.ready = ready;
         row.turn = self.turns.take(about.user, verb, self.now_ms);
-        row.controller_id = about.controller_id.map(str::to_owned);
-        row.lane = about.lane.map(Lane::as_str);
+        row.controller_id = about.command.controller_id.clone();
+        row.lane = about.command.lane.map(Lane::as_str);
         row
     }
 }
@@ -149,8 +145,8 @@ impl About<'_> {
     fn command_subject(&self, verb: Verb) -> String {
         let bare = format!("streamspace.{}", verb.name());
         let Ok(platform) = Platform::try_new(self.platform) else { return bare };
-        let controller = self.controller_id.and_then(|id| ControllerId::try_new(id).ok());
-        match (self.lane, controller) {
+        let controller = self.command.controller_id.as_deref().and_then(|id| ControllerId::try_new(id).ok());
+        match (self.command.lane, controller) {
             (Some(Lane::Durable), Some(controller)) => subject::command(verb, &platform, &controller),
             (Some(Lane::Core), _) => subject::core_command(verb, &platform),
             _ => bare,
@@ -168,7 +164,7 @@ impl About<'_> {
             headers: json!([]),
             attempts,
             entity: Some(self.entity.clone()),
-            controller_id: self.controller_id.map(str::to_owned),
+            controller_id: self.command.controller_id.clone(),
             platform: Some(self.platform.to_owned()),
             count: 1,
             copied: false,
@@ -232,9 +228,4 @@ impl Told<'_> {
         row.stream_seq = Some(self.source.seq);
         row
     }
-}
-
-/// The hard columns that differ, with their new values.
-pub(super) fn difference(before: &Map<String, Value>, after: Map<String, Value>) -> Map<String, Value> {
-    after.into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect()
 }

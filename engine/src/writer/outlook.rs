@@ -1,6 +1,7 @@
 //! What would become of something if it were asked now: the machine decides as it would, and nothing is written.
 
 use machine::application::Application;
+use machine::command::CommandState;
 use machine::command::Effect;
 use machine::debt::Debt;
 use machine::session::Session;
@@ -71,24 +72,28 @@ struct Stand<'a> {
     owner: Option<&'a str>,
 }
 
+impl<'a> Stand<'a> {
+    fn of(status: &'a str, command: &'a CommandState) -> Self {
+        let (reason, owner) = (command.reason.as_deref(), command.controller_id.as_deref());
+        Self { status, generation: command.generation, reason, owner }
+    }
+}
+
 impl<'a> From<&'a Session> for Stand<'a> {
     fn from(of: &'a Session) -> Self {
-        let (reason, owner) = (of.reason.as_deref(), of.controller_id.as_deref());
-        Self { status: of.status.as_str(), generation: of.generation, reason, owner }
+        Self::of(of.status.as_str(), &of.command)
     }
 }
 
 impl<'a> From<&'a Application> for Stand<'a> {
     fn from(of: &'a Application) -> Self {
-        let (reason, owner) = (of.reason.as_deref(), of.controller_id.as_deref());
-        Self { status: of.status.as_str(), generation: of.generation, reason, owner }
+        Self::of(of.status.as_str(), &of.command)
     }
 }
 
 impl<'a> From<&'a Debt> for Stand<'a> {
     fn from(of: &'a Debt) -> Self {
-        let (reason, owner) = (of.reason.as_deref(), of.controller_id.as_deref());
-        Self { status: of.status.as_str(), generation: of.generation, reason, owner }
+        Self::of(of.status.as_str(), &of.command)
     }
 }
 
@@ -170,14 +175,14 @@ impl Batch<'_> {
         };
         let row = &self.slot(id)?.row;
         let outlook = told("session", id, &before, &decision.session, &decision.effects);
-        Ok(outlook.touching(&row.user_id, decision.session.controller_id, || doomed(id, row.persistent_home)))
+        Ok(outlook.touching(&row.user_id, decision.session.command.controller_id, || doomed(id, row.persistent_home)))
     }
 
     fn debt_outlook(&self, id: Uuid) -> Result<Outlook, Error> {
         let (before, decision) = self.debt_decided(id, &machine::debt::Event::Again)?;
         let outlook = told("debt", id, &before, &decision.debt, &decision.effects);
         let (session, user) = self.debt_owner(id)?;
-        Ok(outlook.touching(&user, decision.debt.controller_id, || {
+        Ok(outlook.touching(&user, decision.debt.command.controller_id, || {
             format!("what the former owner of session {session} still has of it")
         }))
     }
@@ -186,7 +191,9 @@ impl Batch<'_> {
         let (before, decision) = self.application_would_again(id)?;
         let outlook = told("application", id, &before, &decision.application, &decision.effects);
         let user = self.application_owner(id)?;
-        Ok(outlook.touching(&user, decision.application.controller_id, || format!("application {id} on its platform")))
+        Ok(outlook.touching(&user, decision.application.command.controller_id, || {
+            format!("application {id} on its platform")
+        }))
     }
 }
 

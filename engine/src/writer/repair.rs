@@ -197,32 +197,19 @@ fn unfit(entity: &str, why: &str) -> Error {
 /// The times that are not logged, from the facts.
 fn rewake_session(row: &mut session::Model, now_ms: i64) {
     let Ok(mut facts) = row.facts() else { return }; // then they are left as they are
-    let waits_for = (facts.next_attempt_ms, facts.reason.as_deref());
-    facts.deadline_ms = deadline(facts.command_id, waits_for, facts.deadline_ms, now_ms);
+    facts.command.watch(now_ms);
     facts.idle_ms = machine::session::due(&facts);
     row.assume(facts, now_ms);
 }
 
 fn rewake_application(row: &mut application::Model, now_ms: i64) {
     let Ok(mut facts) = row.facts() else { return };
-    let waits_for = (facts.next_attempt_ms, facts.reason.as_deref());
-    facts.deadline_ms = deadline(facts.command_id, waits_for, facts.deadline_ms, now_ms);
+    facts.command.watch(now_ms);
     row.assume(facts, now_ms);
 }
 
 fn rewake_debt(row: &mut debt::Model, now_ms: i64) {
     let Ok(mut facts) = row.facts() else { return };
-    let waits_for = (facts.next_attempt_ms, facts.reason.as_deref());
-    facts.deadline_ms = deadline(facts.command_id, waits_for, facts.deadline_ms, now_ms);
+    facts.command.watch(now_ms);
     row.assume(facts, now_ms);
-}
-
-/// An open command that waits for no time and no reason, and whose silence nobody would look into, is looked into now.
-fn deadline(
-    command: Option<Uuid>,
-    waits_for: (Option<i64>, Option<&str>),
-    deadline_ms: Option<i64>,
-    now_ms: i64,
-) -> Option<i64> {
-    command.and(deadline_ms.or((waits_for == (None, None)).then_some(now_ms)))
 }

@@ -49,7 +49,7 @@ impl Batch<'_> {
     /// What becomes of a session whose owner was revoked; `None` where its owner was not.
     pub(super) fn would_move(&self, id: Uuid) -> Result<Option<(Session, Decision)>, Error> {
         let before = self.facts(id)?;
-        let owner = before.controller_id.as_deref().and_then(|id| self.controllers.get(id));
+        let owner = before.command.controller_id.as_deref().and_then(|id| self.controllers.get(id));
         if owner.is_none_or(|slot| !slot.row.revoked) {
             return Ok(None);
         }
@@ -69,9 +69,9 @@ impl Batch<'_> {
         if decision.effects.is_empty() {
             return Ok(false);
         }
-        let (next, generation) = (&decision.session.controller_id, decision.session.generation);
-        let left = *next != before.controller_id;
-        let sent = before.generation > 1 || before.attempt > 0 || before.seen_generation > 0;
+        let (next, generation) = (&decision.session.command.controller_id, decision.session.command.generation);
+        let left = *next != before.command.controller_id;
+        let sent = before.command.generation > 1 || before.command.attempt > 0 || before.command.seen_generation > 0;
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         if left && sent {
             self.owe(&before, generation, trace)?;

@@ -207,7 +207,7 @@ impl Batch<'_> {
 
     /// A session came to hold a place, gave one back, or waits for one.
     pub(super) fn keep_count(&mut self, before: Option<&Session>, after: &Session) {
-        let place = |session: &Session| session.controller_id.clone().filter(|_| session.has_room);
+        let place = |session: &Session| session.command.controller_id.clone().filter(|_| session.has_room);
         let (was, is) = (before.and_then(place), place(after));
         if was != is {
             self.outcome.freed |= was.is_some();
@@ -217,7 +217,8 @@ impl Batch<'_> {
         if after.awaits_room() {
             self.outcome.awaits_room = true;
             // it was not counted here: placement does
-            self.outcome.placement |= after.controller_id.as_deref().is_some_and(|owner| self.room(owner).is_none());
+            self.outcome.placement |=
+                after.command.controller_id.as_deref().is_some_and(|owner| self.room(owner).is_none());
         }
     }
 

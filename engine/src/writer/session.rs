@@ -1,5 +1,6 @@
 //! What happens to a session: the machine decides, and its effects become rows.
 
+use machine::facts::Facts as _;
 use machine::placement::Place;
 use machine::session::{Decision, Event, Observation, Session, create, decide};
 use machine::{Context, Lane};
@@ -84,7 +85,7 @@ impl Batch<'_> {
 
     pub(super) fn decided(&self, id: Uuid, event: &Event) -> Result<(Session, Decision), Error> {
         let before = self.facts(id)?;
-        let context = self.session_context(id, before.controller_id.as_deref())?;
+        let context = self.session_context(id, before.command.controller_id.as_deref())?;
         let decision = decide(&before, event, &context)?;
         Ok((before, decision))
     }
@@ -108,8 +109,8 @@ impl Batch<'_> {
         let (before, decision) = self.decided(id, event)?;
         if matches!(event, Event::Deadline { .. }) {
             let row = self.slot(id)?.row.clone();
-            let open = (before.command_id, before.command_verb.as_deref());
-            self.judge_silence(before.controller_id.as_deref(), open, whose(&row), &decision.effects);
+            let open = (before.command.id, before.command.verb.as_deref());
+            self.judge_silence(before.command.controller_id.as_deref(), open, whose(&row), &decision.effects);
         }
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         self.session(id)
@@ -124,16 +125,16 @@ impl Batch<'_> {
             return self.debt_report(debt, report, trace);
         }
         let before = self.facts(report.session_id)?;
-        let context = self.session_context(report.session_id, before.controller_id.as_deref())?;
+        let context = self.session_context(report.session_id, before.command.controller_id.as_deref())?;
         let observation = Observation { in_use: self.in_use(report), ..report.observation.clone() };
         let decision = decide(&before, &Event::Report(Box::new(observation)), &context)?;
         self.may_report(&report.subject)?;
         let seen = &report.observation;
-        let core = before.command_id.filter(|_| seen.lane == Lane::Core);
-        let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
-        if seen.error.is_some() || decision.session.command_id != before.command_id {
+        let core = before.command.id.filter(|_| seen.lane == Lane::Core);
+        let (owner, command) = (before.command.controller_id.as_deref(), seen.causation_id.or(core));
+        if seen.error.is_some() || decision.session.command.id != before.command.id {
             let row = self.slot(report.session_id)?.row.clone();
-            let open = (before.command_id, before.command_verb.as_deref());
+            let open = (before.command.id, before.command.verb.as_deref());
             let verdict = Verdict { owner, command, open, error: seen.error.as_ref(), whose: whose(&row) };
             self.judge(&verdict, &decision.effects);
         }
@@ -196,9 +197,9 @@ impl Batch<'_> {
             }
         };
         self.keep_count(before, &after);
-        let was = before.and_then(|before| before.controller_id.as_deref());
-        let verb = after.command_verb.as_deref().and_then(Verb::from_name);
-        self.follow(was, after.controller_id.as_deref(), (verb, after.deadline_ms), &effects);
+        let was = before.and_then(|before| before.command.controller_id.as_deref());
+        let verb = after.command.verb.as_deref().and_then(Verb::from_name);
+        self.follow(was, after.command.controller_id.as_deref(), (verb, after.command.deadline_ms), &effects);
         let now_ms = self.now_ms;
         let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
         let mut entity_seq = slot.row.entity_seq;
@@ -222,8 +223,8 @@ impl Batch<'_> {
         if *before == after {
             return Ok(());
         }
-        (after.seen_generation, after.seen_epoch, after.seen_seq) =
-            (before.seen_generation, before.seen_epoch, before.seen_seq);
+        (after.command.seen_generation, after.command.seen_epoch, after.command.seen_seq) =
+            (before.command.seen_generation, before.command.seen_epoch, before.command.seen_seq);
         let updated_ms = slot.row.updated_ms;
         slot.row.assume(after, updated_ms);
         slot.touch();
@@ -270,18 +271,13 @@ fn whose(row: &session::Model) -> Whose<'_> {
 }
 
 fn about<'a>(row: &'a session::Model, after: &'a Session, payload: &'a dyn Fn(Uuid, Verb, bool) -> Body) -> About<'a> {
-    let verb = after.command_verb.as_deref().or(row.command_verb.as_deref());
+    let verb = after.command.verb.as_deref().or(row.command_verb.as_deref());
     About {
         entity: session::Model::entity(row.session_id),
         user: &row.user_id,
         platform: &row.platform,
         status: after.status.as_str(),
-        reason: after.reason.as_deref(),
-        generation: after.generation,
-        attempt: after.attempt,
-        controller_id: after.controller_id.as_deref(),
-        lane: after.lane,
-        command_id: after.command_id,
+        command: &after.command,
         verb: verb.and_then(Verb::from_name).unwrap_or(Verb::SessionCreate),
         payload,
     }

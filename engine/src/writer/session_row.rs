@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use machine::facts::Facts as _;
 use machine::session::Session;
 use sea_orm::{DatabaseTransaction, DbErr, IdenStatic};
 use serde::Deserialize;
@@ -149,7 +150,7 @@ pub(super) fn command_payload(
     now_ms: i64,
 ) -> Body {
     let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
-    let (session_id, generation, attempt) = (row.session_id, after.generation, after.attempt);
+    let (session_id, generation, attempt) = (row.session_id, after.command.generation, after.command.attempt);
     if !matches!(verb, Verb::SessionCreate | Verb::SessionWake) {
         let (user_id, platform) = (row.user_id.clone(), row.platform.clone());
         let force = (verb == Verb::SessionDelete).then_some(force);

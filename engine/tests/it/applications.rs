@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::store::application;
 use engine::{InstallApplication, WriteError};
 use futures::StreamExt;
+use machine::facts::Facts as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -7,6 +7,7 @@ use engine::fold::fold;
 use engine::store::{debt, job, session};
 use engine::writer::Ask;
 use futures::future::join_all;
+use machine::facts::Facts as _;
 use sea_orm::EntityTrait;
 use serde_json::json;
 use uuid::Uuid;

@@ -12,11 +12,11 @@ use streams::wire::AppState as S;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::command::{Commanded, Open, open};
+use crate::command::{CommandState, Commanded};
 use crate::placement::Place;
 
 pub use crate::command::{Attempt, Effect, Error, FailedAttempt, Source};
-pub use facts::{Application, Desired, SOFT};
+pub use facts::{Application, Desired};
 pub use report::Observation;
 
 /// What happened.
@@ -89,7 +89,7 @@ pub fn decide(application: &Application, event: &Event, context: &Context) -> Re
         Event::Lost => step.lost(),
         Event::AttemptFailed(failed) => step.came_to_nothing(failed),
     }
-    if step.app.reason.is_none() {
+    if step.app.command.reason.is_none() {
         step.explain_wait();
     }
     Ok(Decision { application: step.app, effects: step.effects })
@@ -112,8 +112,8 @@ struct Step<'a> {
 }
 
 impl Commanded for Step<'_> {
-    fn open(&mut self) -> Open<'_> {
-        open!(self.app)
+    fn open(&mut self) -> &mut CommandState {
+        &mut self.app.command
     }
 
     fn effects(&mut self) -> &mut Vec<Effect> {
@@ -158,7 +158,7 @@ impl Step<'_> {
             _ => {}
         }
         self.app.desired = Desired::Installed;
-        if self.app.controller_id.is_none() {
+        if self.app.command.controller_id.is_none() {
             self.assign(place);
         }
         self.set_out();
@@ -168,7 +168,7 @@ impl Step<'_> {
     fn uninstall(&mut self) {
         match self.app.status {
             S::Uninstalling | S::Uninstalled => {}
-            _ if self.app.controller_id.is_none() => self.vanish(),
+            _ if self.app.command.controller_id.is_none() => self.vanish(),
             _ => {
                 self.app.desired = Desired::Uninstalled;
                 self.set_out();
@@ -191,20 +191,20 @@ impl Step<'_> {
             Desired::Installed => S::Pending,
             Desired::Uninstalled => S::Uninstalling,
         };
-        self.app.message = None;
-        let reason = self.app.reason.take().filter(|_| self.app.controller_id.is_none());
+        self.app.command.message = None;
+        let reason = self.app.command.reason.take().filter(|_| self.app.command.controller_id.is_none());
         self.command(false);
-        if self.app.reason.is_none() {
-            self.app.reason = reason; // why it has no place
+        if self.app.command.reason.is_none() {
+            self.app.command.reason = reason; // why it has no place
         }
     }
 
     /// It never reached a controller, so there is nothing to take back.
     fn vanish(&mut self) {
         self.app.desired = Desired::Uninstalled;
-        self.app.generation += 1;
+        self.app.command.generation += 1;
         self.app.status = S::Uninstalled;
-        self.app.reason = Some("uninstalled before it was placed".into());
+        self.app.command.reason = Some("uninstalled before it was placed".into());
         self.supersede();
         self.effects.push(Effect::Decide("uninstalled_unplaced"));
     }

@@ -57,7 +57,7 @@ impl Step<'_> {
 
     /// An older generation changes nothing. But what it claims to exist after the end is taken back again.
     fn of_the_past(&mut self, seen: &Observation) {
-        if self.app.status == S::Uninstalled && self.app.command_id.is_none() && seen.claims_existence() {
+        if self.app.status == S::Uninstalled && self.app.command.id.is_none() && seen.claims_existence() {
             self.command(false);
         }
     }
@@ -66,18 +66,18 @@ impl Step<'_> {
     /// recovers by its owner's word, or by being installed again.
     fn failure(&mut self, seen: &Observation, error: &Failure) {
         let answers = self.answered_badly(word!(seen), error);
-        let by_itself = !answers && self.app.command_id.is_none() && seen.causation_id.is_none();
+        let by_itself = !answers && self.app.command.id.is_none() && seen.causation_id.is_none();
         if by_itself && self.app.status == S::Ready {
             self.app.status = S::Failed;
-            self.app.reason = Some(format!("failed by itself: {}", error.code));
-            self.app.message = Some(error.message.clone());
+            self.app.command.reason = Some(format!("failed by itself: {}", error.code));
+            self.app.command.message = Some(error.message.clone());
             self.effects.push(Effect::Decide("broke_down"));
         }
     }
 
     fn progress(&mut self, seen: &Observation) {
         let goal = self.app.desired.goal();
-        let open = self.app.command_id;
+        let open = self.app.command.id;
         match open {
             Some(event_id) if seen.status == goal => {
                 self.done(event_id);
@@ -101,7 +101,7 @@ impl Step<'_> {
             self.app.status = on_the_way;
         }
         if seen.message.is_some() {
-            self.app.message.clone_from(&seen.message);
+            self.app.command.message.clone_from(&seen.message);
         }
         self.began(event_id, word!(seen));
     }
@@ -109,9 +109,9 @@ impl Step<'_> {
     /// What is desired holds.
     fn settle(&mut self, seen: &Observation) {
         self.app.status = self.app.desired.goal();
-        self.app.reason = None;
-        self.app.message.clone_from(&seen.message);
-        self.app.failures.clear();
+        self.app.command.reason = None;
+        self.app.command.message.clone_from(&seen.message);
+        self.app.command.failures.clear();
     }
 
     /// Nothing was asked of the owner, and it speaks: either all is as it should be, or the world moved and is set right.

@@ -6,6 +6,7 @@
 
 mod effect;
 mod report;
+mod state;
 
 use streams::subject::Verb;
 use streams::wire::Failure;
@@ -19,6 +20,7 @@ pub use effect::{Attempt, Effect, Error, FailedAttempt};
 pub use report::Source;
 pub(crate) use report::{Listens, word};
 pub(crate) use report::{Word, Worth};
+pub use state::CommandState;
 
 /// How long a durable command may take before the engine looks after it, in milliseconds, besides the time that a template gives
 /// a start to become ready. Longer than a controller's own limit (5 min, and the same addition), so that its error comes first.
@@ -30,81 +32,10 @@ pub const MAX_STARTS: i32 = 3;
 /// The code, in a command's history, of a run of its controller that began it and did not come back.
 pub const RUN_LOST: &str = "run_lost";
 
-/// The facts that an open command lives in, where they are.
-pub(crate) struct Open<'a> {
-    pub(crate) generation: &'a mut i64,
-    pub(crate) controller_id: &'a mut Option<String>,
-    pub(crate) lane: &'a mut Option<Lane>,
-    pub(crate) reason: &'a mut Option<String>,
-    pub(crate) message: &'a mut Option<String>,
-    pub(crate) command_id: &'a mut Option<Uuid>,
-    pub(crate) command_verb: &'a mut Option<String>,
-    pub(crate) attempt: &'a mut i32,
-    pub(crate) starts: &'a mut i32,
-    pub(crate) starter: &'a mut Option<Uuid>,
-    pub(crate) next_attempt_ms: &'a mut Option<i64>,
-    pub(crate) in_turn: &'a mut bool,
-    pub(crate) deadline_ms: &'a mut Option<i64>,
-    pub(crate) failures: &'a mut Vec<Attempt>,
-    pub(crate) seen_generation: &'a mut i64,
-    pub(crate) seen_epoch: &'a mut i64,
-    pub(crate) seen_seq: &'a mut i64,
-}
-
-/// The same facts by the same names, of whatever has them.
-macro_rules! open {
-    ($facts:expr) => {{
-        let facts = &mut $facts;
-        $crate::command::Open {
-            generation: &mut facts.generation,
-            controller_id: &mut facts.controller_id,
-            lane: &mut facts.lane,
-            reason: &mut facts.reason,
-            message: &mut facts.message,
-            command_id: &mut facts.command_id,
-            command_verb: &mut facts.command_verb,
-            attempt: &mut facts.attempt,
-            starts: &mut facts.starts,
-            starter: &mut facts.starter,
-            next_attempt_ms: &mut facts.next_attempt_ms,
-            in_turn: &mut facts.in_turn,
-            deadline_ms: &mut facts.deadline_ms,
-            failures: &mut facts.failures,
-            seen_generation: &mut facts.seen_generation,
-            seen_epoch: &mut facts.seen_epoch,
-            seen_seq: &mut facts.seen_seq,
-        }
-    }};
-}
-pub(crate) use open;
-
-impl Open<'_> {
-    /// The open command waits for a place or an owner: nothing is under way and no retry is due.
-    fn waits(&self) -> bool {
-        self.command_id.is_some() && self.deadline_ms.is_none() && self.next_attempt_ms.is_none()
-    }
-
-    fn arm_deadline(&mut self, now_ms: i64, durable_ms: i64) {
-        let patience = if *self.lane == Some(Lane::Core) { CORE_DEADLINE_MS } else { durable_ms };
-        *self.deadline_ms = Some(now_ms + patience);
-    }
-
-    /// Writes a choice down, or why there is none.
-    fn assign(&mut self, place: &Place) {
-        match place {
-            Place::Chosen { controller_id, lane, .. } => {
-                *self.controller_id = Some(controller_id.clone());
-                *self.lane = Some(*lane);
-            }
-            Place::Wait(reason) => *self.reason = Some(reason.clone()),
-        }
-    }
-}
-
 /// A decision in the making about something that has at most one open command, of its present generation.
 pub(crate) trait Commanded {
-    /// The facts of the command.
-    fn open(&mut self) -> Open<'_>;
+    /// The state of the open command.
+    fn open(&mut self) -> &mut CommandState;
     /// Where effects go.
     fn effects(&mut self) -> &mut Vec<Effect>;
     /// What may be known.
@@ -135,14 +66,14 @@ pub(crate) trait Commanded {
         let owner_lane = self.context().owner_lane;
         let open = self.open();
         if open.controller_id.is_some() && owner_lane.is_some() {
-            *open.lane = owner_lane;
+            open.lane = owner_lane;
         }
     }
 
     /// A new generation: whatever was open is overtaken, and a fresh command leads to what is desired now.
     fn command(&mut self, force: bool) {
         self.supersede();
-        *self.open().generation += 1;
+        self.open().generation += 1;
         self.issue(force);
     }
 
@@ -153,9 +84,9 @@ pub(crate) trait Commanded {
         let owned = self.open().controller_id.is_some();
         let ready = owned && admitted && self.enters();
         let open = self.open();
-        *open.command_id = Some(event_id);
-        *open.command_verb = Some(verb.name().to_owned());
-        *open.attempt = 0;
+        open.id = Some(event_id);
+        open.verb = Some(verb.name().to_owned());
+        open.attempt = 0;
         if ready {
             self.attempt();
         } else if owned {
@@ -179,27 +110,27 @@ pub(crate) trait Commanded {
     /// The next attempt of the open command is on its way.
     fn attempt(&mut self) {
         let (now_ms, durable_ms) = (self.context().now_ms, self.durable_ms());
-        let mut open = self.open();
-        *open.attempt += 1;
-        *open.starts = 0;
-        *open.starter = None;
-        *open.next_attempt_ms = None;
-        *open.in_turn = false;
-        *open.reason = None;
+        let open = self.open();
+        open.attempt += 1;
+        open.starts = 0;
+        open.starter = None;
+        open.next_attempt_ms = None;
+        open.in_turn = false;
+        open.reason = None;
         open.arm_deadline(now_ms, durable_ms);
     }
 
     /// Closes the open command's book; the caller says how the command ended.
     fn close(&mut self) -> Option<Uuid> {
         let open = self.open();
-        *open.command_verb = None;
-        *open.attempt = 0;
-        *open.starts = 0;
-        *open.starter = None;
-        *open.next_attempt_ms = None;
-        *open.in_turn = false;
-        *open.deadline_ms = None;
-        open.command_id.take()
+        open.verb = None;
+        open.attempt = 0;
+        open.starts = 0;
+        open.starter = None;
+        open.next_attempt_ms = None;
+        open.in_turn = false;
+        open.deadline_ms = None;
+        open.id.take()
     }
 
     fn supersede(&mut self) {
@@ -210,7 +141,7 @@ pub(crate) trait Commanded {
     }
 
     fn redrive(&mut self) {
-        if let Some(event_id) = *self.open().command_id {
+        if let Some(event_id) = self.open().id {
             self.attempt();
             self.effects().push(Effect::Redrive { event_id });
         }
@@ -219,9 +150,9 @@ pub(crate) trait Commanded {
     fn give_up(&mut self, cause: &'static str, error: &Failure) {
         self.failed();
         let open = self.open();
-        let attempts = std::mem::take(open.failures);
-        *open.reason = Some(format!("{cause}: {}", error.code));
-        *open.message = Some(error.message.clone());
+        let attempts = std::mem::take(&mut open.failures);
+        open.reason = Some(format!("{cause}: {}", error.code));
+        open.message = Some(error.message.clone());
         if let Some(event_id) = self.close() {
             self.effects().push(Effect::Fail { event_id, cause, error: error.message.clone(), attempts });
         }
@@ -241,7 +172,7 @@ pub(crate) trait Commanded {
         let full = self.context().room.filter(|_| self.context().owner_ready && self.needs_room());
         let open = self.open();
         if let (true, Some(owner)) = (open.waits(), open.controller_id.as_deref()) {
-            *open.reason = Some(match full {
+            open.reason = Some(match full {
                 Some(Room { held, max: Some(max) }) => {
                     format!("controller {owner} has no room now ({held} of {max} sessions)")
                 }
@@ -263,7 +194,7 @@ pub(crate) trait Commanded {
         if open.controller_id.is_some() {
             self.effects().push(Effect::Decide("placed"));
             self.redrive();
-        } else if *open.reason != before {
+        } else if open.reason != before {
             self.effects().push(Effect::Decide("waiting"));
         }
     }
@@ -278,10 +209,10 @@ pub(crate) trait Commanded {
         if !self.enters() {
             let before = self.open().reason.clone();
             self.explain_wait();
-            if *self.open().reason != before {
+            if self.open().reason != before {
                 self.effects().push(Effect::Decide("waiting"));
             }
-        } else if *self.open().attempt == 0 {
+        } else if self.open().attempt == 0 {
             self.effects().push(Effect::Decide("owner_ready"));
             self.redrive();
         } else {
@@ -299,8 +230,8 @@ pub(crate) trait Commanded {
             self.retry("retry");
         } else {
             let open = self.open();
-            *open.next_attempt_ms = None;
-            *open.in_turn = false;
+            open.next_attempt_ms = None;
+            open.in_turn = false;
             self.explain_wait();
             self.effects().push(Effect::Decide("waiting"));
         }
@@ -310,17 +241,17 @@ pub(crate) trait Commanded {
     fn retry(&mut self, why: &'static str) {
         let (now_ms, place_ms) = (self.context().now_ms, self.context().retry_ms);
         let open = self.open();
-        let has_place = *open.in_turn;
+        let has_place = open.in_turn;
         if has_place || place_ms <= now_ms {
             self.effects().extend((!has_place).then_some(Effect::Retried));
             self.effects().push(Effect::Decide(why));
             return self.redrive();
         }
         let owner = open.controller_id.as_deref().unwrap_or("unknown");
-        *open.reason = Some(format!("waits for its turn among the retries of controller {owner}"));
-        *open.in_turn = true;
-        *open.deadline_ms = None;
-        *open.next_attempt_ms = Some(place_ms);
+        open.reason = Some(format!("waits for its turn among the retries of controller {owner}"));
+        open.in_turn = true;
+        open.deadline_ms = None;
+        open.next_attempt_ms = Some(place_ms);
         self.effects().push(Effect::Retried);
         self.effects().push(Effect::Decide("retry_deferred"));
     }
@@ -328,15 +259,15 @@ pub(crate) trait Commanded {
     /// Silence. While the stream holds the command JetStream owns it; only then is it sent again.
     fn deadline(&mut self, held: bool) {
         let (now_ms, durable_ms) = (self.context().now_ms, self.durable_ms());
-        let mut open = self.open();
-        if open.command_id.is_none() || open.deadline_ms.is_none_or(|at| at > now_ms) {
+        let open = self.open();
+        if open.id.is_none() || open.deadline_ms.is_none_or(|at| at > now_ms) {
             return;
         }
         if held {
             open.arm_deadline(now_ms, durable_ms);
             return;
         }
-        let core = *open.lane == Some(Lane::Core);
+        let core = open.lane == Some(Lane::Core);
         let failure = Failure {
             code: "no_report".into(),
             message: "the controller took the command and never reported".into(),
@@ -350,9 +281,9 @@ pub(crate) trait Commanded {
     /// An attempt came to nothing, and no report says so: where it is the one that is under way, it counts as failed.
     fn came_to_nothing(&mut self, failed: &FailedAttempt) {
         let open = self.open();
-        let command = failed.command.or(*open.command_id);
-        let is_under_way = open.command_id.is_some() && *open.command_id == command && open.deadline_ms.is_some();
-        if is_under_way && failed.attempt.is_none_or(|attempt| attempt == 0 || attempt == *open.attempt) {
+        let command = failed.command.or(open.id);
+        let is_under_way = open.id.is_some() && open.id == command && open.deadline_ms.is_some();
+        if is_under_way && failed.attempt.is_none_or(|attempt| attempt == 0 || attempt == open.attempt) {
             self.attempt_failed(&failed.error, false);
         }
     }
@@ -360,7 +291,7 @@ pub(crate) trait Commanded {
     /// The stream's store is gone: what was under way there is sent again at once, without blame.
     fn lost(&mut self) {
         let open = self.open();
-        if open.command_id.is_some() && open.deadline_ms.is_some() {
+        if open.id.is_some() && open.deadline_ms.is_some() {
             self.effects().push(Effect::Decide("redriven"));
             self.redrive();
         }
@@ -370,17 +301,17 @@ pub(crate) trait Commanded {
     fn attempt_failed(&mut self, error: &Failure, at_once: bool) {
         let (at_ms, jitter) = (self.context().now_ms, self.context().jitter);
         let open = self.open();
-        let attempt = *open.attempt;
+        let attempt = open.attempt;
         open.failures.push(Attempt { attempt, at_ms, error: error.clone() });
-        *open.message = Some(error.message.clone());
+        open.message = Some(error.message.clone());
         match retry::delay_ms(attempt, jitter) {
             _ if !error.retryable => self.give_up("permanent", error),
             None => self.give_up("retries_exhausted", error),
             Some(_) if at_once => self.retry("sent_again"),
             Some(delay) => {
-                *open.deadline_ms = None;
-                *open.next_attempt_ms = Some(at_ms + delay);
-                *open.reason = Some(format!("attempt {attempt} failed ({}); waiting to try again", error.code));
+                open.deadline_ms = None;
+                open.next_attempt_ms = Some(at_ms + delay);
+                open.reason = Some(format!("attempt {attempt} failed ({}); waiting to try again", error.code));
                 self.effects().push(Effect::Decide("retry_armed"));
             }
         }

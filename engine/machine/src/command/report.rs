@@ -63,18 +63,18 @@ pub(crate) trait Listens: Commanded {
     fn weigh(&mut self, word: Word<'_>) -> Result<Worth, Error> {
         self.check_owner(word)?;
         let open = self.open();
-        let generation = word.generation.unwrap_or(*open.generation);
+        let generation = word.generation.unwrap_or(open.generation);
         let place = (word.source.epoch, word.source.seq);
         if generation > open.generation.saturating_add(1_000_000_000) {
             return Err(Error::Nonsense(format!("generation {generation} is beyond anything that was ever issued")));
         }
-        if generation < *open.generation {
-            let said_later = place > (*open.seen_epoch, *open.seen_seq);
+        if generation < open.generation {
+            let said_later = place > (open.seen_epoch, open.seen_seq);
             self.effects().push(Effect::Superseded);
             return Ok(if said_later { Worth::Afterthought } else { Worth::Old });
         }
-        let future = generation > *open.generation;
-        if !future && (generation, place.0, place.1) <= (*open.seen_generation, *open.seen_epoch, *open.seen_seq) {
+        let future = generation > open.generation;
+        if !future && (generation, place.0, place.1) <= (open.seen_generation, open.seen_epoch, open.seen_seq) {
             self.effects().push(Effect::Superseded);
             return Ok(Worth::Old);
         }
@@ -83,15 +83,15 @@ pub(crate) trait Listens: Commanded {
             return Ok(Worth::Old);
         }
         let open = self.open();
-        *open.generation = generation;
-        (*open.seen_generation, *open.seen_epoch, *open.seen_seq) = (generation, place.0, place.1);
+        open.generation = generation;
+        (open.seen_generation, open.seen_epoch, open.seen_seq) = (generation, place.0, place.1);
         Ok(if future { Worth::Future } else { Worth::News })
     }
 
     /// Whether an attempt failed after a newer one had begun. That says nothing of what exists, so it must not fence off what the
     /// newer one said a moment before, which may arrive later.
     fn is_overtaken(&mut self, word: Word<'_>) -> bool {
-        let newest = *self.open().attempt;
+        let newest = self.open().attempt;
         word.failed
             && self.answers_open_command(word)
             && word.attempt.is_some_and(|attempt| attempt > 0 && attempt < newest)
@@ -99,10 +99,10 @@ pub(crate) trait Listens: Commanded {
 
     fn check_owner(&mut self, word: Word<'_>) -> Result<(), Error> {
         let open = self.open();
-        if *open.lane == Some(Lane::Core) && word.lane == Lane::Core && word.controller_id.is_empty() {
+        if open.lane == Some(Lane::Core) && word.lane == Lane::Core && word.controller_id.is_empty() {
             return Ok(()); // bare reports need not name their sender; then the lane is all that is known
         }
-        if open.controller_id.as_deref() == Some(word.controller_id) && *open.lane == Some(word.lane) {
+        if open.controller_id.as_deref() == Some(word.controller_id) && open.lane == Some(word.lane) {
             return Ok(());
         }
         let owner = open.controller_id.clone().unwrap_or_else(|| "nobody".into());
@@ -113,10 +113,9 @@ pub(crate) trait Listens: Commanded {
         let open = self.open();
         match word.causation_id {
             Some(id) => {
-                *open.command_id == Some(id)
-                    && word.attempt.is_none_or(|attempt| attempt == 0 || attempt <= *open.attempt)
+                open.id == Some(id) && word.attempt.is_none_or(|attempt| attempt == 0 || attempt <= open.attempt)
             }
-            None => word.lane == Lane::Core && open.command_id.is_some(),
+            None => word.lane == Lane::Core && open.id.is_some(),
         }
     }
 
@@ -126,7 +125,7 @@ pub(crate) trait Listens: Commanded {
             return false;
         }
         let open = self.open();
-        let current = word.attempt.is_none_or(|attempt| attempt == 0 || attempt == *open.attempt);
+        let current = word.attempt.is_none_or(|attempt| attempt == 0 || attempt == open.attempt);
         if current && open.deadline_ms.is_some() {
             self.attempt_failed(error, false);
         }
@@ -139,12 +138,12 @@ pub(crate) trait Listens: Commanded {
         self.effects().push(Effect::Started { event_id });
         let at_ms = self.context().now_ms;
         let open = self.open();
-        if let Some(run) = word.instance_id.filter(|run| Some(*run) != *open.starter) {
+        if let Some(run) = word.instance_id.filter(|run| Some(*run) != open.starter) {
             let lost = open.starter.replace(run).map(|lost| run_lost(lost, run));
-            open.failures.extend(lost.map(|error| Attempt { attempt: *open.attempt, at_ms, error }));
-            *open.starts += 1;
+            open.failures.extend(lost.map(|error| Attempt { attempt: open.attempt, at_ms, error }));
+            open.starts += 1;
         }
-        let starts = *open.starts;
+        let starts = open.starts;
         if starts > MAX_STARTS {
             let error = Failure {
                 code: "poison".into(),

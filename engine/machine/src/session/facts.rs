@@ -1,14 +1,12 @@
 //! The facts of a session: what decisions are made on, and which of them the log remembers.
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 use streams::wire::SessionState;
 use uuid::Uuid;
 
 use super::Sign;
-use crate::Lane;
-use crate::command::Attempt;
+use crate::command::CommandState;
+use crate::facts::facts;
 
 /// What is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,39 +51,18 @@ pub struct Session {
     pub status: SessionState,
     /// Where it is to be.
     pub desired: Desired,
-    /// Grows with every change of what is desired; the engine owns it.
-    pub generation: i64,
-    /// Its owner, once placed.
-    pub controller_id: Option<String>,
-    /// How its owner is reached.
-    pub lane: Option<Lane>,
+    /// Its open command, and its owner.
+    #[serde(flatten)]
+    pub command: CommandState,
     /// Why it was given to this owner; for people.
     #[serde(default)]
     pub placement: Option<String>,
-    /// Why it waits, or why the engine moved it; for people.
-    pub reason: Option<String>,
-    /// The last word of its owner; for people.
-    pub message: Option<String>,
     /// The platform's own word for its state.
     pub phase: Option<String>,
     /// Where a browser reaches it.
     pub url: Option<String>,
     /// The platform's name of what runs it.
     pub pod_name: Option<String>,
-    /// The open command.
-    pub command_id: Option<Uuid>,
-    /// Its verb, as `session.create`.
-    pub command_verb: Option<String>,
-    /// Its attempt, counted from 1; 0 while it was never sent.
-    pub attempt: i32,
-    /// Runs of the owner that began this attempt.
-    pub starts: i32,
-    /// The run that began it last.
-    pub starter: Option<Uuid>,
-    /// When the next attempt is due.
-    pub next_attempt_ms: Option<i64>,
-    /// That is its place in its owner's budget of retries.
-    pub in_turn: bool,
     /// When its present run began.
     pub run_ms: Option<i64>,
     /// When the maximum duration ends.
@@ -100,14 +77,6 @@ pub struct Session {
     pub idle_warned_ms: Option<i64>,
     /// The end of its duration that was warned of, by its time.
     pub expiry_warned_ms: Option<i64>,
-    /// Fence: generation of the newest report that was applied.
-    pub seen_generation: i64,
-    /// Fence: its stream's epoch.
-    pub seen_epoch: i64,
-    /// Fence: its sequence in the stream.
-    pub seen_seq: i64,
-    /// Failed attempts of the open command, and recent failures of the session itself.
-    pub failures: Vec<Attempt>,
     /// Shown as deleted, while its owner still owes the clean-up.
     pub debt: bool,
     /// It holds one of its owner's places ([`crate::room`]).
@@ -117,8 +86,6 @@ pub struct Session {
     pub idle_timeout_s: Option<i64>,
     /// Longest time that it may run without a break, in seconds.
     pub max_duration_s: Option<i64>,
-    /// Soft: when the open command's silence is looked into.
-    pub deadline_ms: Option<i64>,
     /// Soft: when idleness, or a warning, is looked into; follows from the other facts.
     pub idle_ms: Option<i64>,
     /// Soft: last sign of use.
@@ -131,10 +98,46 @@ pub struct Session {
     pub connected_ms: Option<i64>,
 }
 
-/// Names of the soft fields: neither logged nor folded.
-pub const SOFT: [&str; 6] = ["deadline_ms", "idle_ms", "last_activity_ms", "last_sign", "connections", "connected_ms"];
+facts!(Session:
+    hard [
+        session_id, status, desired, placement, phase, url, pod_name, run_ms, expires_ms, awake_until_ms, extended_s,
+        extended_at_ms, idle_warned_ms, expiry_warned_ms, debt, has_room, idle_timeout_s, max_duration_s,
+    ],
+    message "message",
+    soft [idle_ms, last_activity_ms, last_sign, connections, connected_ms]
+);
 
 impl Session {
+    /// A session that is to run, and of which nothing exists yet.
+    pub(super) const fn new(session_id: Uuid, now_ms: i64) -> Self {
+        Self {
+            session_id,
+            status: SessionState::Pending,
+            desired: Desired::Running,
+            command: CommandState::new(1),
+            placement: None,
+            phase: None,
+            url: None,
+            pod_name: None,
+            run_ms: None,
+            expires_ms: None,
+            awake_until_ms: None,
+            extended_s: 0,
+            extended_at_ms: None,
+            idle_warned_ms: None,
+            expiry_warned_ms: None,
+            debt: false,
+            has_room: false,
+            idle_timeout_s: None,
+            max_duration_s: None,
+            idle_ms: None,
+            last_activity_ms: now_ms,
+            last_sign: Sign::Started,
+            connections: None,
+            connected_ms: None,
+        }
+    }
+
     /// Whether a row that does not say whether it holds room does: one of a version that did not write it down.
     #[must_use]
     pub const fn holds_room_as(status: SessionState) -> bool {
@@ -145,52 +148,6 @@ impl Session {
     /// Whether it is to start, and waits for a place: on its owner, or anywhere.
     #[must_use]
     pub fn awaits_room(&self) -> bool {
-        let waits = self.command_id.is_some() && self.deadline_ms.is_none() && self.next_attempt_ms.is_none();
-        waits && self.desired == Desired::Running && !self.has_room
+        self.command.waits() && self.desired == Desired::Running && !self.has_room
     }
-}
-
-macro_rules! hard {
-    ($($field:ident)*) => {
-        impl Session {
-            /// The facts that are logged and folded: all but the soft ones, by the names of their columns.
-            #[must_use]
-            pub fn hard(&self) -> Map<String, Value> {
-                [$((stringify!($field), json!(self.$field))),*].map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
-            }
-
-            /// The same, to be written as JSON at once.
-            #[must_use]
-            pub fn hard_facts(&self) -> impl Serialize {
-                HardFacts(self)
-            }
-
-            /// Those of them that are not as they were, with their new values. No more than these become JSON.
-            #[must_use]
-            pub fn difference(&self, before: &Self) -> Map<String, Value> {
-                let mut changes = Map::new();
-                $(if self.$field != before.$field {
-                    changes.insert(stringify!($field).to_owned(), json!(self.$field));
-                })*
-                changes
-            }
-        }
-
-        impl Serialize for HardFacts<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(None)?;
-                $(map.serialize_entry(stringify!($field), &self.0.$field)?;)*
-                map.end()
-            }
-        }
-    };
-}
-
-struct HardFacts<'a>(&'a Session);
-
-hard! {
-    session_id status desired generation controller_id lane placement reason message phase url pod_name
-    command_id command_verb attempt starts starter next_attempt_ms in_turn run_ms expires_ms awake_until_ms extended_s
-    extended_at_ms idle_warned_ms expiry_warned_ms seen_generation seen_epoch seen_seq failures debt has_room
-    idle_timeout_s max_duration_s
 }

@@ -296,7 +296,7 @@ impl Step<'_> {
         let now = self.context.now_ms;
         let Some(stop) = next_stop(&self.session) else { return };
         if stop.at_ms <= now {
-            self.session.reason = Some(match stop.limit {
+            self.session.command.reason = Some(match stop.limit {
                 Limit::Idleness => format!("idle for {} s", (now - self.session.last_activity_ms) / 1000),
                 Limit::Duration => "maximum duration reached".into(),
             });

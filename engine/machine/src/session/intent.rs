@@ -19,7 +19,7 @@ pub fn create(
     max_duration_s: Option<i64>,
     context: &Context,
 ) -> Decision {
-    let mut step = Step { session: blank(session_id, context.now_ms), effects: Vec::new(), context };
+    let mut step = Step { session: Session::new(session_id, context.now_ms), effects: Vec::new(), context };
     step.session.idle_timeout_s = idle_timeout_s;
     step.session.max_duration_s = max_duration_s;
     step.assign(place);
@@ -27,57 +27,12 @@ pub fn create(
     Decision { session: step.session, effects: step.effects }
 }
 
-fn blank(session_id: Uuid, now_ms: i64) -> Session {
-    Session {
-        session_id,
-        status: S::Pending,
-        desired: Desired::Running,
-        generation: 1,
-        controller_id: None,
-        lane: None,
-        placement: None,
-        reason: None,
-        message: None,
-        phase: None,
-        url: None,
-        pod_name: None,
-        command_id: None,
-        command_verb: None,
-        attempt: 0,
-        starts: 0,
-        starter: None,
-        next_attempt_ms: None,
-        in_turn: false,
-        run_ms: None,
-        expires_ms: None,
-        awake_until_ms: None,
-        extended_s: 0,
-        extended_at_ms: None,
-        idle_warned_ms: None,
-        expiry_warned_ms: None,
-        seen_generation: 0,
-        seen_epoch: 0,
-        seen_seq: 0,
-        failures: Vec::new(),
-        debt: false,
-        has_room: false,
-        idle_timeout_s: None,
-        max_duration_s: None,
-        deadline_ms: None,
-        idle_ms: None,
-        last_activity_ms: now_ms,
-        last_sign: Sign::Started,
-        connections: None,
-        connected_ms: None,
-    }
-}
-
 impl Step<'_> {
     pub(super) fn hibernate(&mut self) -> Result<(), Error> {
         match self.session.status {
             S::Hibernating | S::Hibernated => Ok(()),
             S::Running | S::Creating | S::Waking => {
-                self.session.reason = None;
+                self.session.command.reason = None;
                 self.fall_asleep();
                 Ok(())
             }
@@ -87,12 +42,12 @@ impl Step<'_> {
 
     /// Hibernates, for whatever reason the caller wrote down.
     pub(super) fn fall_asleep(&mut self) {
-        let reason = self.session.reason.take();
+        let reason = self.session.command.reason.take();
         self.session.desired = Desired::Hibernated;
         self.session.status = S::Hibernating;
         self.end_run();
         self.command(false);
-        self.session.reason = reason;
+        self.session.command.reason = reason;
     }
 
     pub(super) fn wake(&mut self, place: &Place) -> Result<(), Error> {
@@ -102,8 +57,8 @@ impl Step<'_> {
             S::Hibernating | S::Hibernated | S::Failed => {
                 self.session.desired = Desired::Running;
                 self.session.status = S::Waking;
-                self.session.message = None;
-                if self.session.controller_id.is_none() {
+                self.session.command.message = None;
+                if self.session.command.controller_id.is_none() {
                     self.assign(place);
                 }
                 self.command(false);
@@ -122,7 +77,7 @@ impl Step<'_> {
                     self.effects.push(Effect::Decide("written_off"));
                 }
             }
-            _ if self.session.controller_id.is_none() => self.vanish(),
+            _ if self.session.command.controller_id.is_none() => self.vanish(),
             _ => self.tear_down(force),
         }
     }
@@ -130,11 +85,11 @@ impl Step<'_> {
     /// It never reached a controller, so there is nothing to clean up.
     fn vanish(&mut self) {
         self.session.desired = Desired::Deleted;
-        self.session.generation += 1;
+        self.session.command.generation += 1;
         self.session.status = S::Deleted;
-        let never = self.session.seen_generation == 0;
+        let never = self.session.command.seen_generation == 0;
         let why = if never { "deleted before it was placed" } else { "deleted while no controller had it" };
-        self.session.reason = Some(why.into());
+        self.session.command.reason = Some(why.into());
         self.supersede();
         self.effects.push(Effect::Decide("deleted_unplaced"));
     }
@@ -144,7 +99,7 @@ impl Step<'_> {
         self.session.status = S::Deleting;
         self.session.url = None;
         self.end_run();
-        self.session.reason = None;
+        self.session.command.reason = None;
         self.command(force);
         if force && !self.context.owner_ready {
             self.write_off();
@@ -155,7 +110,7 @@ impl Step<'_> {
     pub(super) fn write_off(&mut self) {
         self.session.status = S::Deleted;
         self.session.debt = true;
-        self.session.reason = Some("the owner is away: it owes the clean-up".into());
+        self.session.command.reason = Some("the owner is away: it owes the clean-up".into());
     }
 
     /// What failed is tried once more, towards what is desired now.
@@ -172,7 +127,7 @@ impl Step<'_> {
             Desired::Hibernated => S::Hibernating,
             Desired::Deleted => S::Deleting,
         };
-        self.session.message = None;
+        self.session.command.message = None;
         self.command(false);
         Ok(())
     }
@@ -200,6 +155,6 @@ impl Step<'_> {
     pub(super) fn delete_again(&mut self) {
         debug_assert_eq!(self.session.desired, Desired::Deleted);
         self.command(false);
-        debug_assert_eq!(self.session.command_verb.as_deref(), Some(Verb::SessionDelete.name()));
+        debug_assert_eq!(self.session.command.verb.as_deref(), Some(Verb::SessionDelete.name()));
     }
 }

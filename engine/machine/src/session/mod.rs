@@ -14,11 +14,11 @@ mod timer;
 use streams::subject::Verb;
 use streams::wire::SessionState;
 
-use crate::command::{Commanded, DEADLINE_MS, Open, open};
+use crate::command::{CommandState, Commanded, DEADLINE_MS};
 use crate::{Context, placement::Place};
 
 pub use crate::command::{Attempt, Effect, Error, FailedAttempt, Source};
-pub use facts::{Desired, SOFT, Session};
+pub use facts::{Desired, Session};
 pub use idleness::{
     Awake, Limit, MAX_EXTENSIONS_S, MAX_LEAD_MS, MIN_EXTENSIONS_S, Reason, Sign, Stop, Warning, awake, due, next_stop,
 };
@@ -109,7 +109,7 @@ pub fn decide(session: &Session, event: &Event, context: &Context) -> Result<Dec
         Event::Lost => step.lost(),
         Event::AttemptFailed(failed) => step.came_to_nothing(failed),
     }
-    if step.session.reason.is_none() {
+    if step.session.command.reason.is_none() {
         step.explain_wait();
     }
     step.settle_room();
@@ -139,8 +139,8 @@ struct Step<'a> {
 }
 
 impl Commanded for Step<'_> {
-    fn open(&mut self) -> Open<'_> {
-        open!(self.session)
+    fn open(&mut self) -> &mut CommandState {
+        &mut self.session.command
     }
 
     fn effects(&mut self) -> &mut Vec<Effect> {
@@ -155,7 +155,7 @@ impl Commanded for Step<'_> {
     /// create.
     fn verb(&self) -> Verb {
         match self.session.desired {
-            Desired::Running if self.session.seen_generation == 0 => Verb::SessionCreate,
+            Desired::Running if self.session.command.seen_generation == 0 => Verb::SessionCreate,
             Desired::Running => Verb::SessionWake,
             Desired::Hibernated => Verb::SessionHibernate,
             Desired::Deleted => Verb::SessionDelete,
@@ -199,7 +199,7 @@ impl Step<'_> {
     /// What sleeps, is gone or was given up holds no room; what runs holds some, however it came to run.
     fn settle_room(&mut self) {
         let s = &mut self.session;
-        s.has_room = s.controller_id.is_some()
+        s.has_room = s.command.controller_id.is_some()
             && match s.status {
                 SessionState::Hibernated | SessionState::Deleted | SessionState::Failed => false,
                 SessionState::Running => true,

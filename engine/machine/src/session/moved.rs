@@ -12,7 +12,7 @@ impl Step<'_> {
     pub(super) fn moved(&mut self, place: &Place) {
         match (self.session.status, self.session.desired) {
             (S::Deleted, _) => {}
-            _ if self.session.controller_id.is_none() => {}
+            _ if self.session.command.controller_id.is_none() => {}
             (S::Deleting, _) => self.write_off_as_moved(),
             (_, Desired::Deleted) => {
                 self.command(true);
@@ -34,8 +34,8 @@ impl Step<'_> {
         self.leave();
         self.session.status = S::Hibernated;
         self.supersede();
-        self.session.generation += 1;
-        self.session.reason = Some("its owner was revoked; it wakes elsewhere".into());
+        self.session.command.generation += 1;
+        self.session.command.reason = Some("its owner was revoked; it wakes elsewhere".into());
         self.effects.push(Effect::Decide("moved"));
     }
 
@@ -52,9 +52,9 @@ impl Step<'_> {
     fn leave(&mut self) {
         self.end_run();
         let s = &mut self.session;
-        (s.controller_id, s.lane, s.placement) = (None, None, None);
-        (s.url, s.pod_name, s.phase, s.message) = (None, None, None, None);
-        s.reason = None;
+        (s.command.controller_id, s.command.lane, s.placement) = (None, None, None);
+        (s.url, s.pod_name, s.phase, s.command.message) = (None, None, None, None);
+        s.command.reason = None;
         s.has_room = false;
     }
 }

@@ -77,14 +77,14 @@ impl Step<'_> {
 
     /// An older generation changes nothing. But where it claims that something exists which must not, that is deleted again.
     fn of_the_past(&mut self, seen: &Observation) {
-        if self.session.status == S::Deleted && self.session.command_id.is_none() && seen.claims_existence() {
+        if self.session.status == S::Deleted && self.session.command.id.is_none() && seen.claims_existence() {
             self.delete_again();
         }
     }
 
     fn failure(&mut self, seen: &Observation, error: &Failure) {
         let answers = self.answered_badly(word!(seen), error);
-        if !answers && self.session.command_id.is_none() && seen.causation_id.is_none() {
+        if !answers && self.session.command.id.is_none() && seen.causation_id.is_none() {
             self.broke_down(error);
         }
     }
@@ -95,13 +95,13 @@ impl Step<'_> {
             return;
         }
         let now = self.context.now_ms;
-        let mut failures = std::mem::take(&mut self.session.failures);
+        let mut failures = std::mem::take(&mut self.session.command.failures);
         failures.retain(|past| now - past.at_ms < FAILURE_WINDOW_MS);
         let count = i32::try_from(failures.len()).unwrap_or(i32::MAX).saturating_add(1);
         failures.push(Attempt { attempt: count, at_ms: now, error: error.clone() });
         self.session.url = None;
-        self.session.message = Some(error.message.clone());
-        self.session.failures = failures;
+        self.session.command.message = Some(error.message.clone());
+        self.session.command.failures = failures;
         match retry::delay_ms(count, self.context.jitter).filter(|_| error.retryable) {
             Some(delay) => self.start_again_after(delay, &error.code),
             None => self.give_up("failed_repeatedly", error),
@@ -109,24 +109,24 @@ impl Step<'_> {
     }
 
     fn start_again_after(&mut self, delay_ms: i64, code: &str) {
-        let failures = std::mem::take(&mut self.session.failures);
+        let failures = std::mem::take(&mut self.session.command.failures);
         self.session.status = S::Waking;
         self.end_run();
-        self.session.generation += 1;
+        self.session.command.generation += 1;
         let event_id = self.context.fresh_id;
-        self.session.command_id = Some(event_id);
-        self.session.command_verb = Some(Verb::SessionWake.name().to_owned());
-        self.session.attempt = 0;
-        self.session.next_attempt_ms = Some(self.context.now_ms + delay_ms);
-        self.session.reason = Some(format!("stopped by itself ({code}); waiting to start it again"));
-        self.session.failures = failures;
+        self.session.command.id = Some(event_id);
+        self.session.command.verb = Some(Verb::SessionWake.name().to_owned());
+        self.session.command.attempt = 0;
+        self.session.command.next_attempt_ms = Some(self.context.now_ms + delay_ms);
+        self.session.command.reason = Some(format!("stopped by itself ({code}); waiting to start it again"));
+        self.session.command.failures = failures;
         self.effects.push(Effect::Send { event_id, verb: Verb::SessionWake, ready: false, force: false });
     }
 
     fn progress(&mut self, seen: &Observation) {
         self.describe(seen);
         let goal = self.session.desired.goal();
-        let open = self.session.command_id;
+        let open = self.session.command.id;
         match open {
             Some(event_id) if seen.status == goal => self.reached(event_id),
             Some(event_id) if self.answers_open_command(word!(seen)) => self.started(event_id, seen),
@@ -145,7 +145,7 @@ impl Step<'_> {
         };
         keep(&seen.pod_name, &mut s.pod_name);
         keep(&seen.phase, &mut s.phase);
-        keep(&seen.message, &mut s.message);
+        keep(&seen.message, &mut s.command.message);
         if seen.status == S::Running && s.desired == Desired::Running {
             keep(&seen.url, &mut s.url);
             self.signs(seen);
@@ -178,18 +178,18 @@ impl Step<'_> {
         s.status = s.desired.goal();
         match s.desired {
             Desired::Running => {
-                s.reason = None;
+                s.command.reason = None;
                 self.begin_run();
             }
             Desired::Hibernated => {
                 s.url = None;
-                s.failures.clear();
+                s.command.failures.clear();
             }
             Desired::Deleted => {
                 s.url = None;
                 s.pod_name = None;
-                s.reason = None;
-                s.failures.clear();
+                s.command.reason = None;
+                s.command.failures.clear();
                 s.debt = false;
             }
         }

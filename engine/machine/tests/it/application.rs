@@ -18,9 +18,9 @@ fn seen(app: &Application, status: S, seq: i64) -> Observation {
         lane: Lane::Durable,
         source: Source { epoch: 1, seq },
         status,
-        generation: Some(app.generation),
-        causation_id: app.command_id,
-        attempt: Some(app.attempt),
+        generation: Some(app.command.generation),
+        causation_id: app.command.id,
+        attempt: Some(app.command.attempt),
         instance_id: Some(id(7)),
         error: None,
         message: Some(format!("said {}", status.as_str())),
@@ -114,7 +114,7 @@ fn what_exists_after_it_was_uninstalled_is_taken_back_again() {
     ghost.causation_id = None;
     let decision = after(&gone, &said(ghost), 900);
     assert_eq!(decision.application.status, S::Uninstalled, "people see no change");
-    assert_eq!(decision.application.command_verb.as_deref(), Some("app.uninstall"));
+    assert_eq!(decision.application.command.verb.as_deref(), Some("app.uninstall"));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_upgrade_overtakes_what_is_under_way_and_its_old_answer_counts_for_nothing(
     let app = in_state(S::Installing);
     let decision = after(&app, &event("upgrade", &app), 900);
     let upgraded = decision.application;
-    assert_eq!((upgraded.generation, upgraded.command_id), (2, Some(id(900))));
+    assert_eq!((upgraded.command.generation, upgraded.command.id), (2, Some(id(900))));
     let overtaken = Effect::Complete { event_id: id(100), superseded: true };
     assert!(decision.effects.contains(&overtaken), "{:?}", decision.effects);
     let late = after(&upgraded, &said(seen(&app, S::Ready, 70)), 901);
@@ -135,7 +135,7 @@ fn a_plain_ready_without_generation_or_cause_completes_the_install() {
     let mut plain = seen(&app, S::Ready, 5);
     (plain.lane, plain.generation, plain.causation_id, plain.attempt) = (Lane::Core, None, None, None);
     let ready = after(&app, &said(plain), 900).application;
-    assert_eq!((ready.status, ready.command_id), (S::Ready, None));
+    assert_eq!((ready.status, ready.command.id), (S::Ready, None));
 }
 
 #[derive(Debug, Clone)]
@@ -177,7 +177,7 @@ struct Run {
 impl Run {
     fn start() -> Self {
         let app = created();
-        let open = app.command_id.into_iter().collect();
+        let open = app.command.id.into_iter().collect();
         Self { app, now: 0, fresh: 10_000, seq: 0, ready: true, sent: Vec::new(), open }
     }
 
@@ -221,17 +221,20 @@ impl Run {
                 _ => {}
             }
         }
-        let fence = |app: &Application| (app.seen_generation, app.seen_epoch, app.seen_seq);
-        assert!(application.generation >= self.app.generation && fence(&application) >= fence(&self.app));
+        let fence = |app: &Application| (app.command.seen_generation, app.command.seen_epoch, app.command.seen_seq);
+        assert!(
+            application.command.generation >= self.app.command.generation && fence(&application) >= fence(&self.app)
+        );
         self.app = application;
         self.check(&event);
     }
 
     fn check(&self, event: &Event) {
         let app = &self.app;
-        assert_eq!(self.open, app.command_id.into_iter().collect::<Vec<_>>(), "after {event:?}: I2");
-        let visible = app.deadline_ms.is_some() || app.next_attempt_ms.is_some() || app.reason.is_some();
-        assert!(app.command_id.is_none() || visible, "after {event:?}: waits for nothing that is shown: {app:?}");
+        assert_eq!(self.open, app.command.id.into_iter().collect::<Vec<_>>(), "after {event:?}: I2");
+        let visible =
+            app.command.deadline_ms.is_some() || app.command.next_attempt_ms.is_some() || app.command.reason.is_some();
+        assert!(app.command.id.is_none() || visible, "after {event:?}: waits for nothing that is shown: {app:?}");
         let possible = match app.desired {
             Desired::Installed => !matches!(app.status, S::Uninstalling | S::Uninstalled),
             Desired::Uninstalled => matches!(app.status, S::Uninstalling | S::Uninstalled | S::Failed),
@@ -258,10 +261,10 @@ proptest! {
             run.take(&Step::Time(400_000));
             let goal = run.app.desired.goal();
             let status = S::ALL.iter().position(|state| *state == goal).unwrap_or(0);
-            if run.app.deadline_ms.is_some() {
+            if run.app.command.deadline_ms.is_some() {
                 run.take(&Step::Report { status, late: false });
             }
         }
-        prop_assert!(run.app.command_id.is_none(), "still open: {:?}", run.app);
+        prop_assert!(run.app.command.id.is_none(), "still open: {:?}", run.app);
     }
 }

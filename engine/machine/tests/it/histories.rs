@@ -1,8 +1,9 @@
 //! Random histories: whatever happens in whatever order, duplicated, late or lost, what is promised holds at every step.
 
 use machine::Lane;
+use machine::facts::Facts as _;
 use machine::room::Room;
-use machine::session::{Desired, Effect, Event, SOFT, Session, decide};
+use machine::session::{Desired, Effect, Event, Session, decide};
 use proptest::prelude::*;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
@@ -113,13 +114,13 @@ impl Run {
                 _ => {}
             }
         }
-        assert!(decision.session.generation >= self.session.generation, "a generation went back");
-        let fence = |s: &Session| (s.seen_generation, s.seen_epoch, s.seen_seq);
+        assert!(decision.session.command.generation >= self.session.command.generation, "a generation went back");
+        let fence = |s: &Session| (s.command.seen_generation, s.command.seen_epoch, s.command.seen_seq);
         assert!(fence(&decision.session) >= fence(&self.session), "the fence went back");
         logged(&self.session, &decision.session);
         self.session = decision.session;
         if event == Event::Tick {
-            let timers = [self.session.next_attempt_ms, self.session.expires_ms, self.session.idle_ms];
+            let timers = [self.session.command.next_attempt_ms, self.session.expires_ms, self.session.idle_ms];
             assert!(
                 timers.into_iter().flatten().all(|at| at > self.now),
                 "a timer that fired is still due: {timers:?}"
@@ -131,12 +132,13 @@ impl Run {
     /// Every open command is the session's own, and shows what it waits for; what ended stays ended.
     fn check(&self, event: &Event) {
         let s = &self.session;
-        assert_eq!(self.open, s.command_id.into_iter().collect::<Vec<_>>(), "after {event:?}: I2");
-        if s.command_id.is_some() {
-            let visible = s.deadline_ms.is_some() || s.next_attempt_ms.is_some() || s.reason.is_some();
+        assert_eq!(self.open, s.command.id.into_iter().collect::<Vec<_>>(), "after {event:?}: I2");
+        if s.command.id.is_some() {
+            let visible =
+                s.command.deadline_ms.is_some() || s.command.next_attempt_ms.is_some() || s.command.reason.is_some();
             assert!(visible, "after {event:?}: an open command waits for nothing that is shown: {s:?}");
         }
-        if s.desired == Desired::Running && (s.deadline_ms.is_some() || s.next_attempt_ms.is_some()) {
+        if s.desired == Desired::Running && (s.command.deadline_ms.is_some() || s.command.next_attempt_ms.is_some()) {
             assert!(s.has_room, "after {event:?}: it is started without room");
         }
         if matches!(s.status, S::Hibernated | S::Deleted | S::Failed) {
@@ -158,7 +160,7 @@ fn logged(before: &Session, after: &Session) {
         let Ok(serde_json::Value::Object(mut all)) = serde_json::to_value(session) else {
             panic!("facts are an object")
         };
-        all.retain(|name, _| !SOFT.contains(&name.as_str()));
+        all.retain(|name, _| !Session::SOFT.contains(&name.as_str()));
         all
     };
     let (was, mut is) = (hard(before), hard(after));
@@ -169,7 +171,7 @@ fn logged(before: &Session, after: &Session) {
 
 fn start() -> Run {
     let session = created();
-    let open = session.command_id.into_iter().collect();
+    let open = session.command.id.into_iter().collect();
     Run { session, now: 0, fresh: 10_000, seq: 0, ready: true, full: false, sent: Vec::new(), open }
 }
 
@@ -203,13 +205,13 @@ proptest! {
             run.take(&Step::Time(400_000));
             let goal = run.session.desired.goal();
             let status = S::ALL.iter().position(|state| *state == goal).unwrap_or(0);
-            if run.session.deadline_ms.is_some() {
+            if run.session.command.deadline_ms.is_some() {
                 run.take(&Step::Work { status, late: false });
             }
-            if run.session.command_id.is_none() {
+            if run.session.command.id.is_none() {
                 break;
             }
         }
-        prop_assert!(run.session.command_id.is_none(), "still open: {:?}", run.session);
+        prop_assert!(run.session.command.id.is_none(), "still open: {:?}", run.session);
     }
 }

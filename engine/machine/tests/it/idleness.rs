@@ -85,7 +85,7 @@ fn the_maximum_duration_warns_and_ends_a_run_that_is_in_use() {
     assert_eq!(effects, vec![Effect::Warn(Warning { limit: Limit::Duration, stops_at_ms: expires })]);
     assert_eq!(tick(&warned, expires - 1).1, vec![]);
     let asleep = tick(&warned, expires).0;
-    assert_eq!((asleep.status, asleep.reason.as_deref()), (S::Hibernating, Some("maximum duration reached")));
+    assert_eq!((asleep.status, asleep.command.reason.as_deref()), (S::Hibernating, Some("maximum duration reached")));
 }
 
 #[test]

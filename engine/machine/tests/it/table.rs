@@ -67,11 +67,11 @@ fn asking_for_what_holds_changes_nothing() {
 fn a_life_from_create_to_delete_ends_every_command() {
     let asleep = in_state(S::Hibernated);
     let waking = after(&asleep, Event::Wake(chosen(Lane::Durable)), &at(30_000, 400)).session;
-    assert_eq!(waking.command_verb.as_deref(), Some(Verb::SessionWake.name()));
+    assert_eq!(waking.command.verb.as_deref(), Some(Verb::SessionWake.name()));
     let awake = reported(&waking, S::Running, 40);
     let deleting = after(&awake, Event::Delete { force: false }, &at(50_000, 401)).session;
     let gone = reported(&deleting, S::Deleted, 60);
-    assert_eq!((gone.status, gone.command_id, gone.url), (S::Deleted, None, None));
+    assert_eq!((gone.status, gone.command.id, gone.url), (S::Deleted, None, None));
 }
 
 #[test]
@@ -123,16 +123,19 @@ fn an_attempt_that_came_to_nothing_counts_once_and_only_where_it_is_the_one_unde
         let error = Failure { code: "report_parked".into(), message: "no".into(), retryable, ..Failure::default() };
         Event::AttemptFailed(Box::new(FailedAttempt { command, attempt, error }))
     };
-    let armed = after(&first, lost(first.command_id, Some(1), true), &at(1_000, 500)).session;
-    assert_eq!((armed.failures.len(), armed.next_attempt_ms.is_some(), armed.deadline_ms), (1, true, None));
-    let twice = after(&armed, lost(first.command_id, Some(1), true), &at(1_001, 501));
+    let armed = after(&first, lost(first.command.id, Some(1), true), &at(1_000, 500)).session;
+    assert_eq!(
+        (armed.command.failures.len(), armed.command.next_attempt_ms.is_some(), armed.command.deadline_ms),
+        (1, true, None)
+    );
+    let twice = after(&armed, lost(first.command.id, Some(1), true), &at(1_001, 501));
     assert_eq!((twice.session, twice.effects), (armed, vec![]), "told twice, it counts once");
-    for other in [lost(Some(id(77)), Some(1), true), lost(first.command_id, Some(2), true)] {
+    for other in [lost(Some(id(77)), Some(1), true), lost(first.command.id, Some(2), true)] {
         let decision = after(&first, other, &at(1_000, 500));
         assert_eq!((decision.session, decision.effects), (first.clone(), vec![]));
     }
-    let failed = after(&first, lost(first.command_id, Some(1), false), &at(1_000, 500));
-    assert_eq!((failed.session.status, failed.session.command_id), (S::Failed, None));
+    let failed = after(&first, lost(first.command.id, Some(1), false), &at(1_000, 500));
+    assert_eq!((failed.session.status, failed.session.command.id), (S::Failed, None));
 }
 
 #[test]
@@ -141,11 +144,11 @@ fn ten_retries_with_growing_delays_and_then_a_dead_letter() {
     let mut now = 0;
     for attempt in 1..=10 {
         session = after(&session, said(failed(&session, i64::from(attempt), true)), &at(now, 500)).session;
-        let due = session.next_attempt_ms.expect("a retry is due");
+        let due = session.command.next_attempt_ms.expect("a retry is due");
         assert_eq!(due - now, machine::retry::delay_ms(attempt, 0.0).expect("within the retries"));
         now = due;
         session = after(&session, Event::Tick, &at(now, 501)).session;
-        assert_eq!(session.attempt, attempt + 1);
+        assert_eq!(session.command.attempt, attempt + 1);
     }
     let last = after(&session, said(failed(&session, 11, true)), &at(now, 502));
     assert_eq!(last.session.status, S::Failed);
@@ -159,35 +162,38 @@ fn a_retry_waits_for_its_owner_without_spending_attempts() {
     let mut away = at(2_000, 501);
     away.owner_ready = false;
     let waiting = after(&failing, Event::Tick, &away).session;
-    assert_eq!((waiting.attempt, waiting.next_attempt_ms, waiting.deadline_ms), (1, None, None));
-    assert!(waiting.reason.as_deref().is_some_and(|why| why.contains("takes no work")));
-    assert_eq!(after(&waiting, Event::OwnerReady, &at(9_000, 502)).session.attempt, 2);
+    assert_eq!(
+        (waiting.command.attempt, waiting.command.next_attempt_ms, waiting.command.deadline_ms),
+        (1, None, None)
+    );
+    assert!(waiting.command.reason.as_deref().is_some_and(|why| why.contains("takes no work")));
+    assert_eq!(after(&waiting, Event::OwnerReady, &at(9_000, 502)).session.command.attempt, 2);
 }
 
 #[test]
 fn the_late_failure_of_an_overtaken_attempt_hides_nothing_that_the_newer_one_said() {
     let first = created();
     let again = after(&first, Event::Lost, &at(1_000, 500)).session;
-    assert_eq!((again.attempt, again.command_id), (2, first.command_id));
+    assert_eq!((again.command.attempt, again.command.id), (2, first.command.id));
     let overtaken = failed(&first, 8, true);
     let late = after(&again, said(overtaken), &at(2_000, 501)).session;
-    assert_eq!((late.next_attempt_ms, late.seen_seq), (None, 0), "it is no news");
+    assert_eq!((late.command.next_attempt_ms, late.command.seen_seq), (None, 0), "it is no news");
     assert_eq!(reported(&late, S::Running, 7).status, S::Running, "said before, and read after");
 }
 
 #[test]
 fn a_permanent_failure_is_not_retried() {
-    assert_eq!(in_state(S::Failed).command_id, None);
+    assert_eq!(in_state(S::Failed).command.id, None);
 }
 
 #[test]
 fn silence_is_looked_into_only_when_the_stream_let_go() {
     let session = created();
-    let due = session.deadline_ms.expect("armed");
+    let due = session.command.deadline_ms.expect("armed");
     let held = after(&session, Event::Deadline { held: true }, &at(due, 600));
-    assert_eq!((held.session.attempt, held.effects), (1, vec![]));
+    assert_eq!((held.session.command.attempt, held.effects), (1, vec![]));
     let lost = after(&session, Event::Deadline { held: false }, &at(due, 600));
-    assert!(lost.session.next_attempt_ms.is_some());
+    assert!(lost.session.command.next_attempt_ms.is_some());
 }
 
 #[test]
@@ -199,7 +205,7 @@ fn a_command_that_kills_its_controller_again_and_again_is_poison() {
         session = after(&session, said(began), &at(run, 700)).session;
     }
     assert_eq!(session.status, S::Failed);
-    assert!(session.reason.as_deref().is_some_and(|why| why.starts_with("poison")));
+    assert!(session.command.reason.as_deref().is_some_and(|why| why.starts_with("poison")));
 }
 
 #[test]
@@ -210,10 +216,10 @@ fn a_run_that_begins_where_another_did_not_come_back_leaves_that_in_the_history(
         began.instance_id = Some(id(run));
         session = after(&session, said(began), &at(place, 700)).session;
     }
-    let [lost] = &session.failures[..] else { panic!("{:?}", session.failures) };
+    let [lost] = &session.command.failures[..] else { panic!("{:?}", session.command.failures) };
     assert_eq!((lost.attempt, lost.at_ms, lost.error.code.as_str()), (1, 3, "run_lost"));
     assert!(lost.error.message.contains(&id(1001).to_string()) && lost.error.message.contains(&id(1002).to_string()));
-    assert_eq!((session.status, session.attempt), (S::Creating, 1), "it is still under way");
+    assert_eq!((session.status, session.command.attempt), (S::Creating, 1), "it is still under way");
 }
 
 #[test]
@@ -221,9 +227,9 @@ fn a_forced_delete_of_a_dead_owner_shows_deleted_and_keeps_the_debt_until_it_is_
     let mut away = at(50_000, 900);
     away.owner_ready = false;
     let owed = after(&running(), Event::Delete { force: true }, &away).session;
-    assert_eq!((owed.status, owed.debt, owed.command_id), (S::Deleted, true, Some(id(900))));
+    assert_eq!((owed.status, owed.debt, owed.command.id), (S::Deleted, true, Some(id(900))));
     let paid = reported(&owed, S::Deleted, 77);
-    assert_eq!((paid.status, paid.debt, paid.command_id), (S::Deleted, false, None));
+    assert_eq!((paid.status, paid.debt, paid.command.id), (S::Deleted, false, None));
 }
 
 #[test]
@@ -236,12 +242,12 @@ fn a_session_that_stops_by_itself_is_started_again_and_given_up_when_it_keeps_st
         let now = session.last_activity_ms + 100;
         session = after(&session, said(died), &at(now, 2000 + round)).session;
         assert_eq!(session.status, S::Waking);
-        let due = session.next_attempt_ms.expect("armed");
+        let due = session.command.next_attempt_ms.expect("armed");
         session = after(&session, Event::Tick, &at(due.min(now + 1000), 3000)).session;
         session = after(&session, Event::Tick, &at(due, 3000)).session;
         session.last_activity_ms = 0;
         let mut up = seen(&session, S::Running, seq + 1);
-        up.generation = Some(session.generation);
+        up.generation = Some(session.command.generation);
         session = after(&session, said(up), &at(1000, 4000)).session;
         assert_eq!(session.status, S::Running);
         seq += 2;
@@ -257,7 +263,7 @@ fn after_a_restore_from_backup_generations_are_raised_above_what_the_owner_knows
     let mut report = seen(&session, S::Running, 50);
     report.generation = Some(41);
     let decision = after(&session, said(report), &at(50_000, 900));
-    assert_eq!((decision.session.generation, decision.session.status), (42, S::Waking));
+    assert_eq!((decision.session.command.generation, decision.session.status), (42, S::Waking));
 }
 
 #[test]
@@ -268,8 +274,11 @@ fn an_amendment_leaves_alone_what_is_under_way_and_arms_idleness_only_where_it_r
             Ok(decision) => {
                 let after = decision.session;
                 assert_eq!(decision.effects, vec![], "{state:?}");
-                assert_eq!((after.status, after.generation), (before.status, before.generation));
-                assert_eq!((after.command_id, after.deadline_ms), (before.command_id, before.deadline_ms));
+                assert_eq!((after.status, after.command.generation), (before.status, before.command.generation));
+                assert_eq!(
+                    (after.command.id, after.command.deadline_ms),
+                    (before.command.id, before.command.deadline_ms)
+                );
                 assert_eq!(after.idle_ms.is_some(), state == S::Running, "{state:?}");
             }
             Err(error) => assert!(state == S::Deleted && matches!(error, Error::Illegal { .. }), "{error}"),

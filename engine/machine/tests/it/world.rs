@@ -39,12 +39,12 @@ pub(crate) fn created() -> Session {
 pub(crate) fn seen(session: &Session, status: SessionState, seq: i64) -> Observation {
     Observation {
         controller_id: OWNER.into(),
-        lane: session.lane.unwrap_or(Lane::Durable),
+        lane: session.command.lane.unwrap_or(Lane::Durable),
         source: Source { epoch: 1, seq },
         status,
-        generation: Some(session.generation),
-        causation_id: session.command_id,
-        attempt: Some(session.attempt),
+        generation: Some(session.command.generation),
+        causation_id: session.command.id,
+        attempt: Some(session.command.attempt),
         instance_id: Some(id(7)),
         error: None,
         url: None,

@@ -6,6 +6,7 @@ mod row;
 mod work;
 
 use machine::application::{Application, Decision, Event, create, decide};
+use machine::facts::Facts as _;
 use machine::placement::Place;
 use machine::{Context, Lane};
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
-use super::decided::{About, Rows, Told, difference};
+use super::decided::{About, Rows, Told};
 use super::judged::{Verdict, Whose};
 use super::work::Done;
 use crate::store::application;
@@ -102,8 +103,8 @@ impl Batch<'_> {
         let decision = decide(&before, event, &context)?;
         if matches!(event, Event::Deadline { .. }) {
             let row = self.application_slot(id)?.row.clone();
-            let open = (before.command_id, before.command_verb.as_deref());
-            self.judge_silence(before.controller_id.as_deref(), open, whose(&row), &decision.effects);
+            let open = (before.command.id, before.command.verb.as_deref());
+            self.judge_silence(before.command.controller_id.as_deref(), open, whose(&row), &decision.effects);
         }
         self.record_application(id, Some(&before), decision, Map::new(), Vec::new(), trace)
     }
@@ -117,10 +118,10 @@ impl Batch<'_> {
         let context = self.application_context(id, &before);
         let decision = decide(&before, &Event::Report(Box::new(seen.clone())), &context)?;
         self.may_report(&report.subject)?;
-        let core = before.command_id.filter(|_| seen.lane == Lane::Core);
-        let (owner, command) = (before.controller_id.as_deref(), seen.causation_id.or(core));
+        let core = before.command.id.filter(|_| seen.lane == Lane::Core);
+        let (owner, command) = (before.command.controller_id.as_deref(), seen.causation_id.or(core));
         let row = self.application_slot(id)?.row.clone();
-        let open = (before.command_id, before.command_verb.as_deref());
+        let open = (before.command.id, before.command.verb.as_deref());
         let verdict = Verdict { owner, command, open, error: seen.error.as_ref(), whose: whose(&row) };
         self.judge(&verdict, &decision.effects);
         self.count_report(&seen.controller_id);
@@ -154,15 +155,15 @@ impl Batch<'_> {
         let Decision { application: mut after, effects } = decision;
         let becomes_ready = after.status == AppState::Ready && before.is_none_or(|b| b.status != AppState::Ready);
         if let Some(note) = becomes_ready.then(|| self.left_alone(id)).flatten() {
-            after.message = Some(note);
+            after.command.message = Some(note);
         }
         if rows.is_empty() && effects.is_empty() && also.is_empty() && before == Some(&after) {
             return self.application_done(id);
         }
-        let was = before.and_then(|before| before.controller_id.as_deref());
-        let verb = after.command_verb.as_deref().and_then(Verb::from_name);
-        self.follow(was, after.controller_id.as_deref(), (verb, after.deadline_ms), &effects);
-        let mut changes = before.map_or_else(|| after.hard(), |before| difference(&before.hard(), after.hard()));
+        let was = before.and_then(|before| before.command.controller_id.as_deref());
+        let verb = after.command.verb.as_deref().and_then(Verb::from_name);
+        self.follow(was, after.command.controller_id.as_deref(), (verb, after.command.deadline_ms), &effects);
+        let mut changes = before.map_or_else(|| after.hard(), |before| after.difference(before));
         changes.extend(also);
         let now_ms = self.now_ms;
         let slot = self.applications.get_mut(&id).ok_or_else(|| missing(id))?;
@@ -196,7 +197,7 @@ impl Batch<'_> {
 
     /// What a decision about an application may know.
     fn application_context(&self, id: Uuid, before: &Application) -> Context {
-        let owner = before.controller_id.as_deref();
+        let owner = before.command.controller_id.as_deref();
         let context = self.context(owner, Uuid::now_v7());
         let owner_ready = context.owner_ready && owner.is_some_and(|owner| self.admits_start_of(owner, id));
         Context { owner_ready, ..context }
@@ -234,18 +235,13 @@ fn about<'a>(
     after: &'a Application,
     payload: &'a dyn Fn(Uuid, Verb, bool) -> Body,
 ) -> About<'a> {
-    let verb = after.command_verb.as_deref().or(row.command_verb.as_deref());
+    let verb = after.command.verb.as_deref().or(row.command_verb.as_deref());
     About {
         entity: application::Model::entity(row.install_id),
         user: &row.installed_by,
         platform: &row.platform,
         status: after.status.as_str(),
-        reason: after.reason.as_deref(),
-        generation: after.generation,
-        attempt: after.attempt,
-        controller_id: after.controller_id.as_deref(),
-        lane: after.lane,
-        command_id: after.command_id,
+        command: &after.command,
         verb: verb.and_then(Verb::from_name).unwrap_or(Verb::AppInstall),
         payload,
     }

@@ -63,7 +63,7 @@ pub(super) fn is_gone(row: &application::Model) -> bool {
 pub(super) fn payload(row: &application::Model, after: &Application, event_id: Uuid, verb: Verb, now_ms: i64) -> Body {
     let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
     let (install_id, template_name) = (row.install_id, row.template_name.clone());
-    let (platform, generation, attempt) = (row.platform.clone(), after.generation, after.attempt);
+    let (platform, generation, attempt) = (row.platform.clone(), after.command.generation, after.command.attempt);
     if verb == Verb::AppUninstall {
         let command = AppUninstall { event_id, timestamp, install_id, template_name, platform, generation, attempt };
         return Body::object(&command);

@@ -56,17 +56,18 @@ impl State {
 
     fn commit(&mut self, Decision { mut session, effects }: Decision) {
         let before = &self.row.0;
-        let fence = |s: &machine::session::Session| (s.seen_generation, s.seen_epoch, s.seen_seq);
-        if fence(&session) < fence(before) || session.generation < before.generation {
+        let fence =
+            |s: &machine::session::Session| (s.command.seen_generation, s.command.seen_epoch, s.command.seen_seq);
+        if fence(&session) < fence(before) || session.command.generation < before.command.generation {
             self.broken = Some("the fence never goes back");
         }
         for effect in &effects {
             self.effect(effect, &session);
         }
         // Time is a step here, so how late it is must not tell states apart.
-        session.deadline_ms = session.deadline_ms.map(|_| 1);
-        session.next_attempt_ms = session.next_attempt_ms.map(|_| 1);
-        session.failures.iter_mut().for_each(|past| past.at_ms = 0);
+        session.command.deadline_ms = session.command.deadline_ms.map(|_| 1);
+        session.command.next_attempt_ms = session.command.next_attempt_ms.map(|_| 1);
+        session.command.failures.iter_mut().for_each(|past| past.at_ms = 0);
         session.run_ms = session.run_ms.map(|_| 0);
         (session.last_activity_ms, session.connections, session.connected_ms) = (0, None, None);
         self.row = Facts(session);
@@ -77,18 +78,18 @@ impl State {
             Effect::Send { event_id, ready, verb, .. } => {
                 self.fresh += 1;
                 debug_assert_eq!(*verb == Verb::SessionDelete, goal(after.desired) == 2);
-                let (goal, generation, attempt) = (after.desired, after.generation, after.attempt);
+                let (goal, generation, attempt) = (after.desired, after.command.generation, after.command.attempt);
                 let entry = Entry { goal, generation, attempt, pending: *ready, ended: false, epoch: 0 };
                 self.outbox.insert(*event_id, entry);
             }
             Effect::Redrive { event_id } => {
                 if let Some(entry) = self.outbox.get_mut(event_id) {
-                    (entry.pending, entry.attempt) = (true, after.attempt);
+                    (entry.pending, entry.attempt) = (true, after.command.attempt);
                 }
             }
             Effect::Complete { event_id, superseded } => {
                 self.end(*event_id);
-                if !superseded && self.made < after.generation {
+                if !superseded && self.made < after.command.generation {
                     self.broken = Some("done means that it was done");
                 }
             }
@@ -107,7 +108,7 @@ impl State {
     /// The order of a row that waits to be published; a claim is no lock, a slow engine may still hold an older one.
     pub(super) fn claimable(&self) -> Option<Order> {
         let (event_id, entry) = self.outbox.iter().find(|(_, entry)| entry.pending)?;
-        let to = OWNERS.iter().position(|owner| self.row.0.controller_id.as_deref() == Some(owner))?;
+        let to = OWNERS.iter().position(|owner| self.row.0.command.controller_id.as_deref() == Some(owner))?;
         let (goal, generation, attempt) = (goal(entry.goal), entry.generation, entry.attempt);
         Some(Order { id: *event_id, goal, generation, attempt, to })
     }
@@ -138,7 +139,7 @@ impl State {
         self.known.sort_unstable();
         let blind = bug == Some(Bug::BlindRetry) && said.failed;
         if let Some((event_id, _)) = said.answers.filter(|_| blind) {
-            let generation = self.row.0.generation;
+            let generation = self.row.0.command.generation;
             if let Some(entry) = self.outbox.get_mut(&event_id).filter(|entry| entry.generation < generation) {
                 (entry.pending, entry.generation) = (true, generation);
             }
@@ -154,9 +155,12 @@ impl State {
         Observation {
             controller_id: OWNERS[said.by].into(),
             lane: Lane::Durable,
-            source: Source { epoch: self.epoch, seq: if unfenced { self.row.0.seen_seq + 1 } else { said.seq } },
+            source: Source {
+                epoch: self.epoch,
+                seq: if unfenced { self.row.0.command.seen_seq + 1 } else { said.seq },
+            },
             status: if said.failed { S::Failed } else { status(said.status) },
-            generation: Some(if unfenced { self.row.0.generation } else { said.generation }),
+            generation: Some(if unfenced { self.row.0.command.generation } else { said.generation }),
             causation_id: said.answers.map(|(event_id, _)| event_id),
             attempt: said.answers.map(|(_, attempt)| attempt),
             instance_id: None,

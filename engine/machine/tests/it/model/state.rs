@@ -48,9 +48,26 @@ impl Eq for Facts {}
 impl Hash for Facts {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let s = &self.0;
-        (s.status as u8, s.desired, s.generation, &s.controller_id, s.command_id, &s.command_verb).hash(hasher);
-        (s.attempt, s.starts, s.starter, s.next_attempt_ms, s.deadline_ms, &s.reason).hash(hasher);
-        (s.seen_generation, s.seen_epoch, s.seen_seq, s.failures.len(), s.debt, s.has_room).hash(hasher);
+        (s.status as u8, s.desired, s.command.generation, &s.command.controller_id, s.command.id, &s.command.verb)
+            .hash(hasher);
+        (
+            s.command.attempt,
+            s.command.starts,
+            s.command.starter,
+            s.command.next_attempt_ms,
+            s.command.deadline_ms,
+            &s.command.reason,
+        )
+            .hash(hasher);
+        (
+            s.command.seen_generation,
+            s.command.seen_epoch,
+            s.command.seen_seq,
+            s.command.failures.len(),
+            s.debt,
+            s.has_room,
+        )
+            .hash(hasher);
     }
 }
 
@@ -165,21 +182,26 @@ impl State {
     fn contradiction(&self) -> Option<&'static str> {
         let s = &self.row.0;
         let open: Vec<_> = self.outbox.iter().filter(|(_, entry)| !entry.ended).map(|(id, _)| *id).collect();
-        let visible = s.deadline_ms.is_some() || s.next_attempt_ms.is_some() || s.reason.is_some();
+        let visible =
+            s.command.deadline_ms.is_some() || s.command.next_attempt_ms.is_some() || s.command.reason.is_some();
         let on_the_way = self.commands.iter().all(|order| self.outbox.contains_key(&order.id));
         let deleted = s.desired == Desired::Deleted;
-        let starts = s.desired == Desired::Running && (s.deadline_ms.is_some() || s.next_attempt_ms.is_some());
+        let starts =
+            s.desired == Desired::Running && (s.command.deadline_ms.is_some() || s.command.next_attempt_ms.is_some());
         let rules = [
-            (open == s.command_id.into_iter().collect::<Vec<_>>(), "the open command is the session's own"),
-            (s.command_id.is_none() || visible, "an open command shows what it waits for"),
+            (open == s.command.id.into_iter().collect::<Vec<_>>(), "the open command is the session's own"),
+            (s.command.id.is_none() || visible, "an open command shows what it waits for"),
             (s.status != S::Deleted || deleted, "deleted is shown where it is desired"),
             (!deleted || matches!(s.status, S::Deleting | S::Deleted | S::Failed), "what is to go is never alive"),
             (self.running() <= 1, "never two instances"),
             (self.outbox.values().all(|entry| !(entry.ended && entry.pending)), "what ended stays ended"),
             (!starts || s.has_room, "nothing is started without room"),
-            (!s.has_room || s.controller_id.is_some(), "room is held on an owner"),
+            (!s.has_room || s.command.controller_id.is_some(), "room is held on an owner"),
             (on_the_way, "what is on its way is a row of the outbox"),
-            (s.failures.iter().all(|past| past.error.code != "no_report"), "a crash is not blamed on an attempt"),
+            (
+                s.command.failures.iter().all(|past| past.error.code != "no_report"),
+                "a crash is not blamed on an attempt",
+            ),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
     }
@@ -202,7 +224,7 @@ impl State {
                 Desired::Hibernated => exists.is_some_and(|resource| !resource.running),
                 Desired::Deleted => exists.is_none(),
             };
-        match (s.command_id.is_none(), s.status == S::Failed, holds && s.status == s.desired.goal()) {
+        match (s.command.id.is_none(), s.status == S::Failed, holds && s.status == s.desired.goal()) {
             (false, ..) => Some("every command ends"),
             (true, false, false) => Some("the newest intent holds in the end"),
             _ => None,

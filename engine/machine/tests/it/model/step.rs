@@ -71,11 +71,11 @@ impl State {
     fn work(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         let s = &self.row.0;
-        if s.controller_id.is_none() && s.command_id.is_some() && !self.full {
+        if s.command.controller_id.is_none() && s.command.id.is_some() && !self.full {
             steps.push(Step::Place(0));
         }
         steps.extend(self.full.then_some(Step::Leave));
-        if s.awaits_room() && s.controller_id.is_some() && !self.full {
+        if s.awaits_room() && s.command.controller_id.is_some() && !self.full {
             steps.push(Step::OwnerReady);
         }
         for engine in 0..usize::from(self.budget.engines) {
@@ -87,13 +87,13 @@ impl State {
         }
         self.deliveries(&mut steps);
         steps.extend((0..self.reports.len()).map(|at| Step::Report { at, acknowledged: true }));
-        if s.next_attempt_ms.is_some() {
+        if s.command.next_attempt_ms.is_some() {
             steps.push(Step::Retry);
         }
         if self.forgotten() {
             steps.push(Step::Lost);
         }
-        if steps.is_empty() && s.deadline_ms.is_some() {
+        if steps.is_empty() && s.command.deadline_ms.is_some() {
             steps.push(Step::Silence);
         }
         if steps.is_empty() {
@@ -106,9 +106,9 @@ impl State {
     /// A world has what the log says it must not have.
     fn differs(&self, owner: usize) -> bool {
         let desired = self.row.0.desired;
-        let mine = self.row.0.controller_id.as_deref() == Some(OWNERS[owner]);
+        let mine = self.row.0.command.controller_id.as_deref() == Some(OWNERS[owner]);
         self.worlds[owner].is_some_and(|resource| !mine || super::state::goal(desired) != u8::from(!resource.running))
-            && self.row.0.command_id.is_none()
+            && self.row.0.command.id.is_none()
             && self.row.0.status == desired.goal()
     }
 
@@ -127,9 +127,9 @@ impl State {
 
     /// The open command was given to a store that is gone.
     fn forgotten(&self) -> bool {
-        let entry = self.row.0.command_id.and_then(|id| self.outbox.get(&id));
+        let entry = self.row.0.command.id.and_then(|id| self.outbox.get(&id));
         entry.is_some_and(|entry| !entry.pending && entry.epoch > 0 && entry.epoch < self.epoch)
-            && self.row.0.deadline_ms.is_some()
+            && self.row.0.command.deadline_ms.is_some()
     }
 
     fn trouble(&self, steps: &mut Vec<Step>) {

@@ -1,8 +1,8 @@
-//! What can be said on the command line: the commands, and what all of them share.
+//! The command line: its commands and the options that they share.
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::output::{GLOBAL, Looks};
+use crate::output::{GLOBAL, OutputOptions};
 use crate::{client, controller, dev, migrate, scratchpad, serve, shell};
 
 const EXIT_CODES: &str = "\
@@ -15,7 +15,7 @@ Exit codes:
   5    unavailable, or not in time
   6    no valid token, or not enough rights
   7    `doctor` found something wrong
-  130  Ctrl-C; what was accepted goes on
+  130  Ctrl-C; accepted work continues on the server
 
 Start with `streamspace dev`, then `streamspace session create scratchpad --wait`.";
 
@@ -26,11 +26,12 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
-    pub(crate) looks: Looks,
-    /// The server to ask, by the name that `streamspace context` knows it by
+    pub(crate) output: OutputOptions,
+    /// Context to use, one of `streamspace context list`
     #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
     pub(crate) context: Option<String>,
-    /// How logs look on stderr: text (on a terminal) or json (elsewhere). RUST_LOG says which of them.
+    /// Log format on stderr: text (the default on a terminal) or json (the default elsewhere). RUST_LOG sets
+    /// the level.
     #[arg(
         long,
         global = true,
@@ -51,55 +52,55 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Everything in one place: API, engine, nats-server, SQLite and a local controller.
+    /// Run everything on this machine: API, engine, nats-server, SQLite and a local controller.
     Dev(dev::Args),
-    /// API and engine, on PostgreSQL and a NATS server that are there already.
+    /// Run API and engine against an existing PostgreSQL and NATS.
     Serve(serve::Args),
-    /// Runs a platform controller; `controller list`, `get`, `hold` and others are about those that are known.
+    /// Run a platform controller, or manage controllers with `list`, `get`, `hold` and others.
     Controller(controller::Args),
-    /// The database's schema.
+    /// Apply, revert or list the steps of the database schema.
     Migrate(migrate::Args),
-    /// Sessions: create, list, watch, hibernate, wake, delete, one or many.
+    /// Create, list, watch, hibernate, wake and delete sessions, one or many.
     Session(client::session::Args),
-    /// Applications on a platform: install, list, get, watch, uninstall.
+    /// Install, list, watch and uninstall applications on a platform.
     App(client::app::Args),
-    /// Templates: what a session can be made from.
+    /// Manage the templates that sessions are created from.
     Template(client::template::Args),
-    /// Persistent homes: list, delete.
+    /// List and delete persistent homes.
     Home(client::home::Args),
-    /// Jobs: what was asked of many things at once.
+    /// List, watch, resume and cancel bulk actions.
     Job(client::job::Args),
-    /// The log of everything: every command, report and decision.
+    /// Read the log of every command, report and decision.
     Event(client::event::Args),
-    /// What waits, for what, and why.
+    /// Show what waits, for what, and why.
     Queue(client::queue::Args),
-    /// What is wrong, in words, and what to do about it.
+    /// Check the installation, and say what to do about each finding.
     Doctor(client::doctor::Args),
-    /// Dead letters: what could not be processed, kept until somebody decides.
+    /// Inspect, replay, correct and discard messages that could not be processed (dead letters).
     Dlq(client::dlq::Args),
-    /// Whether the log and the tables say the same; repairs what differs.
+    /// Compare the log with the tables, and repair rows that differ.
     Verify(client::verify::Args),
-    /// JetStream itself: made anew from the log.
+    /// Rebuild the JetStream streams from the log.
     Streams(client::streams::Args),
-    /// Prints every change as it happens.
+    /// Print every change as it happens.
     Watch(client::watch::Args),
-    /// The servers that this program knows, and which of them it asks.
+    /// Manage the servers that this program knows by name.
     Context(client::context::Args),
-    /// Completions for a shell.
+    /// Print completions for a shell.
     Completions(shell::Completions),
-    /// The manual, as man pages.
+    /// Print the manual, or write its man pages.
     Man(shell::Man),
-    /// The notes page of the built-in template; the local controller runs it.
+    /// Serve the notes page of the built-in template; started by the local controller.
     #[command(hide = true)]
     Scratchpad(scratchpad::Args),
 }
 
-/// What a process is, in logs and traces.
+/// How this process logs and traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It serves, under this name.
+    /// A long-running service, traced under this name.
     Service(&'static str),
-    /// It asks a server something and ends.
+    /// A command that calls a server and exits.
     Client,
 }
 

@@ -1,8 +1,9 @@
-//! Which processes this installation started, on disk, so that the next start can end those that outlived a kill.
+//! A ledger on disk of the processes that this installation started, so that the next start can end those that
+//! outlived a kill.
 //!
-//! A process is known by its pid, the time at which it started, and the boot of the machine: pids come again, the three
-//! together do not. A child is written down before its program runs (it waits at a gate until then), so no kill leaves one
-//! that nobody knows.
+//! A process is identified by its pid, its start time and the boot id, because pids are reused. A child is
+//! recorded before its program runs (it waits at a gate until then), so no kill leaves one that is not in the
+//! ledger.
 
 use std::fs;
 use std::io;
@@ -16,17 +17,17 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A killed process goes when the kernel lets it.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the kernel to remove a killed process.
+const KILL_WAIT: Duration = Duration::from_secs(5);
 
-/// One process for as long as the machine is up.
+/// A process, identified for as long as the machine stays up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Child {
-    /// What it is: `nats-server`, `controller`.
+    /// The kind of child: `nats-server` or `controller`.
     pub name: String,
-    /// Its number.
+    /// Process id.
     pub pid: i32,
-    /// Clock ticks between boot and its start.
+    /// Start time, in clock ticks since boot.
     pub started: u64,
 }
 
@@ -36,7 +37,7 @@ struct Book {
     children: Vec<Child>,
 }
 
-/// The file and what is in it.
+/// The ledger file and its content.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
@@ -44,10 +45,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, or begins a new one. A file of an earlier boot names nobody who lives.
+    /// Opens the file or creates it. Entries of an earlier boot are discarded.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not one of ours.
+    /// The file cannot be read, or is not a ledger.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let (path, boot) = (path.into(), boot()?);
         let book = match fs::read(&path) {
@@ -59,10 +60,10 @@ impl Ledger {
         Ok(Self { path, book: Mutex::new(book) })
     }
 
-    /// Writes a living process down.
+    /// Records a running process.
     ///
     /// # Errors
-    /// Where it is gone already, or the file cannot be written.
+    /// The process has ended already, or the file cannot be written.
     pub fn note(&self, name: &str, pid: i32) -> io::Result<Child> {
         let started = started(pid).ok_or_else(|| io::Error::other(format!("{name} ended at once")))?;
         let child = Child { name: name.to_owned(), pid, started };
@@ -72,26 +73,26 @@ impl Ledger {
         Ok(child)
     }
 
-    /// Strikes a process out that has ended.
+    /// Removes a process that has ended.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// The file cannot be written.
     pub fn forget(&self, child: &Child) -> io::Result<()> {
         let mut book = self.book();
         book.children.retain(|other| other != child);
         self.write(&book)
     }
 
-    /// Who is written down.
+    /// The recorded processes.
     #[must_use]
     pub fn children(&self) -> Vec<Child> {
         self.book().children.clone()
     }
 
-    /// Ends everybody who is written down and still lives, last started first, and answers who that was.
+    /// Ends every recorded process that is still alive, the last started first, and returns those.
     ///
     /// # Errors
-    /// Where the file cannot be written, or somebody would not go.
+    /// The file cannot be written, or a process survives SIGKILL.
     pub async fn end_leftovers(&self, grace: Duration) -> io::Result<Vec<Child>> {
         let mut ended = Vec::new();
         for child in self.children().into_iter().rev() {
@@ -113,35 +114,35 @@ impl Ledger {
     }
 }
 
-/// Whether it is still that process.
+/// Whether the pid still belongs to the recorded process.
 #[must_use]
 pub fn alive(child: &Child) -> bool {
     started(child.pid) == Some(child.started)
 }
 
-/// Asks a process to end, and after `grace` ends it.
+/// Sends SIGTERM, and SIGKILL after `grace`.
 ///
 /// # Errors
-/// Where it lives on after all.
+/// The process survives SIGKILL.
 pub async fn end(child: &Child, grace: Duration) -> io::Result<()> {
     signal(child, Signal::TERM);
     if gone(child, grace).await {
         return Ok(());
     }
     signal(child, Signal::KILL);
-    if gone(child, KILL_PATIENCE).await {
+    if gone(child, KILL_WAIT).await {
         return Ok(());
     }
     Err(io::Error::other(format!("{} (pid {}) cannot be ended", child.name, child.pid)))
 }
 
-/// Through a handle that is of this process and no other: the start time is compared after the handle is there.
+/// Signals through a pidfd; the start time is compared once it is open, so that a reused pid is never signalled.
 fn signal(child: &Child, signal: Signal) {
     let Some(handle) = Pid::from_raw(child.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
         return;
     };
     if alive(child) {
-        let _ = pidfd_send_signal(handle, signal); // it may have ended just now, which is what is wanted
+        let _ = pidfd_send_signal(handle, signal); // it may have just ended, which is fine
     }
 }
 
@@ -154,10 +155,10 @@ async fn gone(child: &Child, within: Duration) -> bool {
     tokio::time::timeout(within, looked).await.is_ok()
 }
 
-/// When a living process started; `None` for the dead, and for those that only wait to be reaped.
+/// Start time of a running process; `None` if it has ended or is a zombie.
 fn started(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold spaces and brackets, so count from the last bracket: state is field 3, start time 22.
+    // The name may contain spaces and brackets, so count from the last bracket: state is field 3, start time 22.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
     if state == "Z" || state == "X" {

@@ -1,4 +1,5 @@
-//! `streamspace controller`: one platform controller as a process; and `controller list`, what the server knows of them.
+//! `streamspace controller`: runs one platform controller as a process; its subcommands manage the controllers
+//! of a server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::platforms;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
-/// `streamspace controller`
+/// Arguments of `streamspace controller`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -26,7 +27,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether this is a controller, and no question about them.
+    /// Whether to run a controller, as opposed to a subcommand.
     pub(crate) const fn runs(&self) -> bool {
         self.ask.is_none()
     }
@@ -34,39 +35,39 @@ impl Args {
 
 #[derive(Debug, clap::Args)]
 struct Run {
-    /// Who it is: one id for all replicas of one controller; else CONTROLLER_ID
+    /// ID of the controller, the same for all its replicas [default: CONTROLLER_ID]
     #[arg(long, value_name = "ID")]
     controller_id: Option<String>,
-    /// What it drives: local or noop; else CONTROLLER_PLATFORM
+    /// Platform to drive: local or noop [default: CONTROLLER_PLATFORM]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// Where NATS is; credentials are NATS_USER and NATS_PASSWORD
+    /// URL of the NATS server; credentials are NATS_USER and NATS_PASSWORD
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
-    /// Where it keeps what it started
+    /// Folder for its state
     #[arg(long, value_name = "DIR")]
     state_dir: Option<String>,
-    /// Between two heartbeats [default: 10s]; else HEARTBEAT_INTERVAL
+    /// Time between two heartbeats [default: HEARTBEAT_INTERVAL, or 10s]
     #[arg(long, value_name = "TIME")]
     heartbeat_interval: Option<String>,
-    /// Sessions that it will hold
+    /// Maximum number of sessions
     #[arg(long, value_name = "N")]
     sessions_max: Option<String>,
-    /// What it can be chosen by, such as zone=eu-1,gpu=yes
+    /// Labels for placement, such as zone=eu-1,gpu=yes
     #[arg(long, value_name = "NAME=VALUE,...")]
     labels: Option<String>,
-    /// Tells the resources of two installations on one platform apart [default: streamspace]
+    /// Distinguishes the resources of two installations on one platform [default: streamspace]
     #[arg(long, value_name = "NAME")]
     installation: Option<String>,
-    /// A YAML file with settings; environment and flags win over it
+    /// YAML file with settings; the environment and flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Runs a controller, or asks about them.
-pub(crate) async fn dispatch(args: Args, asker: client::Asker) -> Result<(), Failure> {
+/// Runs a controller or a subcommand.
+pub(crate) async fn dispatch(args: Args, factory: client::ClientFactory) -> Result<(), Failure> {
     match args.ask {
-        Some(command) => client::controllers::run(command, asker).await,
+        Some(command) => client::controllers::run(command, factory).await,
         None => run(args.run).await,
     }
 }
@@ -104,13 +105,13 @@ fn load(run: Run) -> Result<(runtime::Config, Open), Failure> {
     settings.finish(read)
 }
 
-/// The time between two heartbeats: engines hold every controller to a minute at most.
+/// Time between two heartbeats; engines accept at most a minute.
 pub(crate) fn heartbeat_interval(settings: &mut Settings) -> Duration {
     const DEFAULT: Duration = Duration::from_secs(machine::identity::DEFAULT_INTERVAL_S as u64);
     const LONGEST: Duration = Duration::from_secs(machine::identity::MAX_INTERVAL_S as u64);
     let read = |text: &str| match streams::duration::parse(text) {
         Ok(interval) if interval.is_zero() || interval > LONGEST => {
-            Err(format!("{text:?} is not more than 0s and at most {}s, as engines expect", LONGEST.as_secs()))
+            Err(format!("{text:?} must be more than 0s and at most {}s", LONGEST.as_secs()))
         }
         Ok(interval) => Ok(interval),
         Err(error) => Err(error.to_string()),
@@ -118,18 +119,18 @@ pub(crate) fn heartbeat_interval(settings: &mut Settings) -> Duration {
     settings.read("heartbeat_interval", read).unwrap_or(DEFAULT)
 }
 
-/// Labels for placement, as they are written on a command line.
+/// Parses labels for placement.
 fn labels(text: &str) -> Result<Object, String> {
     let pair = |pair: &str| match pair.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().to_owned(), value.trim().into()))
         }
-        _ => Err(format!("{pair:?} is no label: write NAME=VALUE, several of them with commas between")),
+        _ => Err(format!("{pair:?} is not a label; write NAME=VALUE, separated by commas")),
     };
     text.split(',').map(pair).collect()
 }
 
-/// What opens the driver, once its settings are read.
+/// Reads the settings of the driver; returns how to open it.
 fn drive(platform: &Platform, settings: &mut Settings) -> Option<Open> {
     let driver = settings.text("driver").unwrap_or_else(|| platform.to_string());
     let Some(registered) = platforms::named(&driver) else {

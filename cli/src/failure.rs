@@ -1,30 +1,29 @@
-//! How a command fails: one line on stderr that says what happened and what to try, and an exit code that scripts can
-//! rely on.
+//! How a command fails: one line on stderr with the problem and the advice, and an exit code that scripts can rely on.
 
 use std::error::Error;
 
-/// What went wrong, as scripts see it.
+/// The category of a failure; it determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// It failed, or was refused.
     Failed,
-    /// The command line, a setting, or a folder that was named is wrong.
+    /// The command line, a setting or a given folder is wrong.
     Usage,
-    /// There is no such thing.
+    /// The thing does not exist.
     NotFound,
-    /// What is there does not allow it.
+    /// The present state does not permit it.
     Conflict,
-    /// Nobody answered, or not in time.
+    /// No answer, or not in time.
     Unavailable,
-    /// The token is missing, wrong, or not enough.
+    /// The token is missing, wrong or insufficient.
     Forbidden,
-    /// It was there, and is not kept any more.
+    /// It existed, and is no longer kept.
     Gone,
-    /// The server does not know of what was asked.
+    /// The server is too old for this request.
     Older,
-    /// It answered, and says itself that something is wrong with it.
-    Unwell,
-    /// Ctrl-C, while something went on that goes on without us.
+    /// The server reports a problem of its own.
+    Unhealthy,
+    /// Ctrl-C while the server continues.
     Interrupted,
 }
 
@@ -37,19 +36,19 @@ impl Kind {
             Self::Conflict => 4,
             Self::Unavailable => 5,
             Self::Forbidden => 6,
-            Self::Unwell => 7,
+            Self::Unhealthy => 7,
             Self::Interrupted => 130,
         }
     }
 }
 
-/// The error of every command. Like `anyhow::Error` it takes any other error, and is none itself.
+/// The error of every command. Like `anyhow::Error` it converts from any other error and is not one itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
-    /// What else is known, for those who ask with `--verbose`.
+    /// Further details, shown with `--verbose`.
     pub(crate) details: Vec<String>,
 }
 
@@ -62,18 +61,18 @@ impl Failure {
         Self::new(Kind::Usage, message)
     }
 
-    /// An error with all its causes in one line.
+    /// An error with its causes in one line.
     pub(crate) fn because(kind: Kind, what: &str, error: &dyn Error) -> Self {
         Self::new(kind, format!("{what}: {}", chain(error)))
     }
 
-    /// What the reader can do about it.
+    /// Adds advice on what to do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What else is known.
+    /// Adds a detail for `--verbose`.
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
         self
@@ -86,7 +85,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
-/// An error and its causes; a cause that the error has said already is not said twice.
+/// An error and its causes, without causes that the error's own text already contains.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! Files that are replaced whole, so that a reader finds the old one or the new one, also after a crash.
+//! Files that are replaced atomically, so that readers find the old or the new content even after a crash.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
@@ -7,16 +7,16 @@ use std::path::Path;
 
 use streams::limits::FILE;
 
-/// From now on nobody else may read what this process, and those that it starts, write: a process that keeps people's files
-/// does not depend on the umask that it was started with.
+/// From now on, files that this process and its children create are private. Users' files must not depend on
+/// the umask that the process was started with.
 pub(crate) fn private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
-/// The text of a file that somebody wrote, or of standard input for `-`.
+/// The text of a user's file, or of standard input for `-`.
 ///
 /// # Errors
-/// It cannot be read, is not UTF-8, or is larger than anything that is meant to be read so.
+/// It cannot be read, is not UTF-8, or exceeds the size limit.
 pub(crate) fn text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let most = FILE as u64 + 1;
@@ -26,12 +26,12 @@ pub(crate) fn text(path: &Path) -> io::Result<String> {
         File::open(path)?.take(most).read_to_string(&mut text)?;
     }
     if text.len() > FILE {
-        return Err(io::Error::other(format!("has more than {FILE} bytes")));
+        return Err(io::Error::other(format!("is larger than {FILE} bytes")));
     }
     Ok(text)
 }
 
-/// Replaces a file. Only its owner can read it: what this crate keeps is secrets, and notes of people.
+/// Replaces a file. Only its owner can read it, because this crate stores secrets and users' notes.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut fresh = tempfile::NamedTempFile::new_in(folder)?;

@@ -1,4 +1,4 @@
-//! API and engine in this process: what `dev` and `serve` share.
+//! API and engine in this process, shared by `dev` and `serve`.
 
 use std::future::pending;
 use std::io;
@@ -19,34 +19,34 @@ use crate::failure::{Failure, Kind};
 use crate::settings;
 use crate::traffic::ApiLimits;
 
-/// What has an age from which it goes.
+/// Settings of the ages at which records are pruned.
 const RETENTION: [&str; 3] = ["event_retention", "dead_letter_retention", "job_retention"];
-/// Shorter would take away what is still being dealt with.
+/// Minimum age: recent records may still be needed.
 const RETENTION_MIN: Duration = Duration::from_secs(24 * 3_600);
-/// Shorter tokens can be guessed.
+/// Minimum length of the admin token; shorter ones could be guessed.
 const TOKEN_MIN: usize = 16;
-/// Connections that may wait to be accepted, as the standard library has it.
+/// Backlog of the listening socket, in connections; the value of the standard library.
 const BACKLOG: u32 = 1024;
 
-/// What a host is made of.
+/// Settings of a host.
 pub(crate) struct Settings {
     pub(crate) database_url: String,
-    /// Apply what the schema lacks; otherwise refuse to start without it.
+    /// Apply missing schema steps; otherwise refuse to start without them.
     pub(crate) migrate: bool,
     pub(crate) admin_token: String,
     pub(crate) default_platform: String,
     pub(crate) outbox_limit: i64,
-    /// What a controller may do that nobody has heard of before.
+    /// Whether new controllers have to be admitted.
     pub(crate) admission: machine::admission::Policy,
-    /// What the streams may hold.
+    /// Limits of the streams.
     pub(crate) streams: streams::topology::Settings,
-    /// What of the log goes when it is old.
+    /// What is pruned when it is old.
     pub(crate) retention: Option<engine::retention::Settings>,
-    /// What the API may be asked.
+    /// Limits of the API.
     pub(crate) api: ApiLimits,
 }
 
-/// Both, running.
+/// The running API and engine.
 pub(crate) struct Host {
     engine: Arc<Engine>,
     database: Database,
@@ -55,7 +55,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts both; whoever connects is answered from then on.
+    /// Starts both; connections are accepted from then on.
     pub(crate) async fn start(settings: Settings, link: Link, claimed: Claimed) -> Result<Self, Failure> {
         let database = open(&settings.database_url, settings.migrate).await?;
         let config = engine::Config {
@@ -77,7 +77,7 @@ impl Host {
         Ok(Self { engine, database, cancel, api: Some(api) })
     }
 
-    /// Waits for the API to end by itself, which it only does when it fails.
+    /// Waits for the API to end by itself, which happens only if it fails.
     pub(crate) async fn ended(&mut self) -> Result<(), Failure> {
         let Some(api) = &mut self.api else { return pending().await };
         let ended = api.await;
@@ -85,26 +85,26 @@ impl Host {
         Ok(ended??)
     }
 
-    /// No new requests; those that were begun are answered.
+    /// Stops accepting requests; those under way are answered.
     pub(crate) async fn stop_api(&mut self) {
         self.cancel.cancel();
         let Some(api) = self.api.take() else { return };
         if let Ok(Err(error)) = api.await {
-            tracing::warn!(%error, "the API did not stop well");
+            tracing::warn!(%error, "the API did not stop cleanly");
         }
     }
 
-    /// Ends every loop, and closes the database.
+    /// Stops every loop and closes the database.
     pub(crate) async fn stop_engine(self) {
         self.engine.stop().await;
         drop(self.engine);
         if let Err(error) = self.database.close().await {
-            tracing::warn!(%error, "the database was not closed well");
+            tracing::warn!(%error, "the database was not closed cleanly");
         }
     }
 }
 
-/// Opens a database whose schema fits this binary.
+/// Opens a database and checks or migrates its schema.
 async fn open(url: &str, migrate: bool) -> Result<Database, Failure> {
     let database = migrations::connect::open(url, Role::SERVICE).await.map_err(database_failure)?;
     if migrate {
@@ -115,7 +115,7 @@ async fn open(url: &str, migrate: bool) -> Result<Database, Failure> {
     Ok(database)
 }
 
-/// What is wrong with a database, sorted for scripts.
+/// Converts a database error, with the category for scripts.
 pub(crate) fn database_failure(error: migrations::Error) -> Failure {
     use migrations::Error;
     let kind = match error {
@@ -126,79 +126,80 @@ pub(crate) fn database_failure(error: migrations::Error) -> Failure {
     Failure::because(kind, "database", &error)
 }
 
-/// The address to listen on; a mistake where it is none.
+/// The address to listen on; records a mistake if it is invalid.
 pub(crate) fn address(settings: &mut settings::Settings, default: &str) -> SocketAddr {
-    let read =
-        |text: &str| text.parse().map_err(|_| format!("{text:?} is no address such as 127.0.0.1:8080 or [::]:8080"));
-    let said = settings.read("http_addr", read);
-    said.or_else(|| default.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))
+    let read = |text: &str| {
+        text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:8080 or [::]:8080"))
+    };
+    let address = settings.read("http_addr", read);
+    address.or_else(|| default.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)))
 }
 
-/// How long events, closed dead letters and finished jobs are kept; for ever unless it is said. That something goes for good has to
-/// be said, too.
+/// How long events, closed dead letters and finished jobs are kept: for ever by default. Pruning without an
+/// archive has to be permitted explicitly.
 pub(crate) fn retention(settings: &mut settings::Settings) -> Option<engine::retention::Settings> {
     let read = |text: &str| {
         let age = streams::duration::parse(text).map_err(|e| e.to_string())?;
         if age < RETENTION_MIN {
-            Err(format!("{text:?} is less than a day, and whoever looks after it may be away for longer"))
+            Err(format!("{text:?} is less than a day; operators may be away for longer"))
         } else {
             Ok(age)
         }
     };
     let ages @ [events, dead_letters, jobs] = RETENTION.map(|name| settings.read(name, read));
-    let said = RETENTION.into_iter().zip(ages).find_map(|(name, age)| age.map(|_| name))?;
+    let limited = RETENTION.into_iter().zip(ages).find_map(|(name, age)| age.map(|_| name))?;
     let archive = settings.text("archive_dir").map(PathBuf::from);
     if archive.is_none() && !settings.switch("prune_unarchived", false) {
         settings.mistake(format!(
-            "STREAMSPACE_{} needs STREAMSPACE_ARCHIVE_DIR, where what is old is written before it goes, \
+            "STREAMSPACE_{} needs STREAMSPACE_ARCHIVE_DIR, where records are archived before they are pruned, \
              or STREAMSPACE_PRUNE_UNARCHIVED=true, and then it is gone for good",
-            said.to_uppercase()
+            limited.to_uppercase()
         ));
         return None;
     }
     Some(engine::retention::Settings { events, dead_letters, jobs, archive, every: engine::retention::Settings::EVERY })
 }
 
-/// The administrator's token, said or in a file; a mistake where it can be guessed.
+/// The admin token, given directly or in a file; records a mistake if it is too short.
 pub(crate) fn admin_token(settings: &mut settings::Settings) -> Option<String> {
     let from_file = settings.read("admin_token_file", |path| {
         std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|e| format!("{path}: {e}"))
     });
     let token = from_file.or_else(|| settings.text("admin_token"))?;
     if token.len() < TOKEN_MIN || token.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        settings.mistake(format!("the admin token must be {TOKEN_MIN} or more characters without spaces"));
+        settings.mistake(format!("the admin token must have at least {TOKEN_MIN} characters and no spaces"));
         return None;
     }
     Some(token)
 }
 
-/// An address that is ours, though nobody can connect yet: whoever is early is refused at once and can try another server,
-/// instead of waiting for one that has not started.
+/// A bound address that does not accept connections yet: early clients are refused at once and can try another
+/// server, instead of waiting for one that has not started.
 pub(crate) struct Claimed {
     socket: TcpSocket,
     address: SocketAddr,
 }
 
 impl Claimed {
-    /// Takes an address, or says who is in the way.
+    /// Binds an address, or reports that it is in use.
     pub(crate) fn take(address: SocketAddr) -> Result<Self, Failure> {
         Self::bind(address).map_err(|e| in_the_way(address, &e))
     }
 
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?; // what an earlier run left in TIME_WAIT is not in the way
+        socket.set_reuseaddr(true)?; // connections in TIME_WAIT must not block a restart
         socket.bind(address)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
 
-    /// How a client on this machine will reach it.
+    /// The URL for clients on this machine.
     pub(crate) fn url(&self) -> String {
         url(self.address)
     }
 
-    /// Lets them connect.
+    /// Starts to accept connections.
     fn open(self) -> Result<TcpListener, Failure> {
         self.socket.listen(BACKLOG).map_err(|e| in_the_way(self.address, &e))
     }
@@ -206,15 +207,15 @@ impl Claimed {
 
 fn in_the_way(address: SocketAddr, error: &io::Error) -> Failure {
     let failure = Failure::because(Kind::Conflict, &format!("cannot listen on {address}"), error);
-    failure.hint("--http-addr with another port, or end what listens there")
+    failure.hint("choose another port with --http-addr, or stop the process that listens there")
 }
 
-/// Listens at once.
+/// Binds and listens at once.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     Claimed::take(address)?.open()
 }
 
-/// How a client on this machine reaches a listener.
+/// The URL of a listener for clients on this machine.
 pub(crate) fn url(address: SocketAddr) -> String {
     let loopback = if address.is_ipv4() {
         SocketAddr::from(([127, 0, 0, 1], 0))

@@ -1,6 +1,7 @@
-//! The binary `streamspace`. Everything is in the library of this crate, so that tests reach it.
+//! The binary `streamspace`. All code is in this crate's library, so that tests can call it.
 
-/// The engine makes and drops many small things at once, on several threads; glibc's allocator took a fifth of its time.
+/// The engine allocates many small, short-lived objects on several threads; glibc's allocator took a fifth of
+/// its time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

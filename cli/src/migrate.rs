@@ -1,4 +1,4 @@
-//! `streamspace migrate`: the schema of a database, up, down, and where it stands.
+//! `streamspace migrate`: applies, reverts and lists the steps of a database schema.
 
 use std::path::PathBuf;
 
@@ -9,41 +9,42 @@ use crate::host::database_failure;
 use crate::output;
 use crate::settings::Settings;
 
-/// `streamspace migrate`
+/// Arguments of `streamspace migrate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
-    /// The database; DATABASE_URL, so that no password is in a list of processes
+    /// URL of the database; prefer DATABASE_URL, which keeps the password out of process lists
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
-    /// A YAML file with settings; environment and flags win over it
+    /// YAML file with settings; the environment and flags take precedence
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Applies every step that is missing; safe beside others that do the same
+    /// Apply all missing steps; safe to run on several machines at once
     Up,
-    /// Takes the last steps back; their tables and all that is in them are gone
+    /// Revert the last steps, deleting their tables and all data in them
     Down {
-        /// How many
+        /// Number of steps
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         steps: u32,
-        /// Yes, delete what is in them
+        /// Confirm: delete the data
         #[arg(long)]
         yes: bool,
     },
-    /// Lists the steps; changes nothing
+    /// List the steps; changes nothing
     Status,
 }
 
-/// Does one of them.
+/// Runs the subcommand.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if let What::Down { yes: false, .. } = args.what {
-        return Err(Failure::usage("taking steps back deletes their tables and what is in them")
-            .hint("--yes, if that is meant"));
+        return Err(
+            Failure::usage("reverting steps deletes their tables and all data in them").hint("add --yes to confirm")
+        );
     }
     let mut settings = Settings::load(args.config.as_deref(), [("database_url", args.database_url)]);
     let url = settings.required("database_url", "postgres://user:password@localhost:5432/streamspace");
@@ -63,7 +64,7 @@ async fn act(what: &What, database: &Database) -> Result<(), migrations::Error> 
         }
         What::Down { steps, .. } => {
             let undone = migrations::down(database, *steps).await?;
-            undone.iter().for_each(|step| output::line(format!("taken back  {step}")));
+            undone.iter().for_each(|step| output::line(format!("reverted {step}")));
         }
         What::Status => {
             for step in migrations::status(database).await? {

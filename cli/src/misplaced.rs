@@ -1,5 +1,5 @@
-//! A flag that was written before the command that it is for: clap only says that it does not know it, which sends people looking for
-//! a misspelling.
+//! Explains a flag that was written before the command that it belongs to: clap only reports it as unknown,
+//! which sends people looking for a misspelling.
 
 use std::ffi::OsString;
 
@@ -8,10 +8,10 @@ use clap::{Command, CommandFactory, Parser};
 
 use crate::args::Cli;
 
-/// Commands that are named at most; a flag that many take says nothing about which was meant.
+/// Number of commands named at most; a flag of many commands says nothing about which was meant.
 const MOST: usize = 3;
 
-/// The command line, or clap's own answer, with the place of a flag that is in the wrong one.
+/// Parses the command line, or exits with clap's error, extended by the right position of a misplaced flag.
 pub(crate) fn parse() -> Cli {
     read(std::env::args_os()).unwrap_or_else(|error| error.exit())
 }
@@ -21,27 +21,27 @@ fn read(line: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(&line).map_err(|error| placed(&error, &line).unwrap_or(error))
 }
 
-/// The same error with the place where the flag belongs; nothing where it belongs nowhere.
+/// The error with the position where the flag belongs; `None` if no command takes it.
 fn placed(error: &clap::Error, line: &[OsString]) -> Option<clap::Error> {
-    let Some(ContextValue::String(said)) = error.get(ContextKind::InvalidArg) else { return None };
-    let name = said.strip_prefix("--")?.split('=').next()?;
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let name = flag.strip_prefix("--")?.split('=').next()?;
     let mut root = Cli::command();
     let mut takers = Vec::new();
     takes(&root, name, root.get_name(), &mut takers);
     if error.kind() != ErrorKind::UnknownArgument || takers.is_empty() {
         return None;
     }
-    let meant = |command: &String| command.split(' ').skip(1).all(|word| line.iter().any(|said| said == word));
+    let meant = |command: &String| command.split(' ').skip(1).all(|word| line.iter().any(|part| part == word));
     if takers.iter().any(meant) {
         takers.retain(meant);
     }
     let more = if takers.len() > MOST { ", among others" } else { "" };
     let examples: Vec<String> = takers.iter().take(MOST).map(|command| format!("`{command} --{name} ...`")).collect();
-    let text = format!("--{name} goes after the command that it is for: {}{more}", examples.join(", "));
+    let text = format!("--{name} goes after the command that it belongs to: {}{more}", examples.join(", "));
     Some(root.error(ErrorKind::UnknownArgument, text))
 }
 
-/// The commands that take a flag, each with the words that lead to it.
+/// Collects the commands that take a flag, each with the words that lead to it.
 fn takes(command: &Command, name: &str, words: &str, found: &mut Vec<String>) {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         let words = format!("{words} {}", inner.get_name());

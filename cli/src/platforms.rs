@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use controllers::Registration;
 
-/// All of them. Each is a crate behind a feature of its name.
+/// The platforms. Each is a crate behind a feature of its name.
 pub(crate) const PLATFORMS: &[Registration] = &[
     #[cfg(feature = "local")]
     driver_local::PLATFORM,

@@ -1,4 +1,5 @@
-//! `streamspace serve`: API and engine, on a database and a NATS server that are there already. Run as many as you like.
+//! `streamspace serve`: API and engine on an existing database and NATS server. Any number of them can run side
+//! by side.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,35 +17,35 @@ use crate::traffic::ApiLimits;
 
 const HTTP_ADDR: &str = "127.0.0.1:8080";
 
-/// `streamspace serve`
+/// Arguments of `streamspace serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where the API listens [default: 127.0.0.1:8080]
+    /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     http_addr: Option<String>,
-    /// The database; DATABASE_URL, so that no password is in a list of processes
+    /// URL of the database; prefer DATABASE_URL, which keeps the password out of process lists
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Where NATS is; credentials are NATS_USER and NATS_PASSWORD
+    /// URL of the NATS server; credentials are NATS_USER and NATS_PASSWORD
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
-    /// A file with the administrator's token; else STREAMSPACE_ADMIN_TOKEN
+    /// File with the admin token [default: STREAMSPACE_ADMIN_TOKEN]
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<String>,
-    /// The platform of sessions that name none [default: kubernetes]
+    /// Platform of sessions that name none [default: kubernetes]
     #[arg(long, value_name = "PLATFORM")]
     default_platform: Option<String>,
-    /// Commands that may wait to be carried out; beyond it what would start more is answered 503 [default: 200000]
+    /// Maximum number of commands in the outbox; beyond it, requests that start more get 503 [default: 200000]
     #[arg(long, value_name = "COUNT")]
     outbox_limit: Option<String>,
-    /// What a controller may do that nobody has heard of, on a platform that others serve: open (one of the durable lane serves at
-    /// once) or operator (each waits for `streamspace controller admit`) [default: operator]
+    /// Whether a new controller on a platform that others serve works at once (open, durable lane only) or
+    /// waits for `streamspace controller admit` (operator) [default: operator]
     #[arg(long, value_name = "WHO")]
     controllers_admission: Option<String>,
-    /// Whether to apply what the schema lacks; without it such a database is refused [default: true]
+    /// Whether to apply missing schema steps; if false, a database that lacks some is refused [default: true]
     #[arg(long, value_name = "BOOL")]
     migrate: Option<String>,
-    /// A YAML file with settings; environment and flags win over it
+    /// YAML file with settings; the environment and flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -70,11 +71,11 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let database_url: Option<String> =
         settings.required("database_url", "postgres://streamspace:password@localhost:5432/streamspace");
     let nats = settings.nats("streamspace serve");
-    let said = settings.text("admin_token").or_else(|| settings.text("admin_token_file")).is_some();
+    let has_token = settings.text("admin_token").or_else(|| settings.text("admin_token_file")).is_some();
     let admin_token = host::admin_token(&mut settings);
-    if !said {
+    if !has_token {
         settings
-            .mistake("STREAMSPACE_ADMIN_TOKEN (or --admin-token-file) is missing: without it nobody could use the API");
+            .mistake("STREAMSPACE_ADMIN_TOKEN (or --admin-token-file) is missing; the API cannot be used without it");
     }
     let platform: Option<streams::ids::Platform> = settings.optional("default_platform");
     let default_platform = platform.map_or_else(|| "kubernetes".into(), String::from);
@@ -106,14 +107,14 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     settings.finish(read)
 }
 
-/// Runs until it is asked to end.
+/// Runs until asked to stop.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let (address, nats, settings) = load(args)?;
     keep_pages_small();
     let claimed = Claimed::take(address)?;
     let shutdown = Shutdown::listen()?;
     let start = async {
-        // The server may come up after us; a wrong password is told at once.
+        // NATS may start after this process; a wrong password is reported at once.
         let link = connect::connect_patiently(&nats, &shutdown.asked).await;
         let link = link.map_err(|e| Failure::because(Kind::Unavailable, "NATS", &e))?;
         Host::start(settings, link, claimed).await
@@ -130,11 +131,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     ended
 }
 
-/// Linux gives the allocator's memory in pages of 2 MB where it can, which counted 80 MB at rest instead of 50, and made nothing
-/// faster (`make bench`). This process has no children that would inherit it.
+/// Turns off transparent huge pages for this process, which used 80 MB instead of 50 MB at rest without being
+/// faster (`make bench`). It has no children that would inherit the setting.
 fn keep_pages_small() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "memory may come in huge pages"); // then it takes more of it, and nothing else
+        tracing::debug!(%error, "transparent huge pages stay on"); // costs memory, nothing else
     }
 }

@@ -1,7 +1,7 @@
 //! Settings in layers: defaults, then a YAML file, then the environment, then flags.
 //!
-//! Every process reads what it needs through one [`Settings`], which gathers mistakes with the place that each came from,
-//! so that all of them are told at once and before anything is started.
+//! Every process reads its settings through one [`Settings`], which collects mistakes with their origin, so
+//! that all of them are reported at once before anything starts.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use streams::connect::{self, Secret};
 
 use crate::failure::{Failure, Kind};
 
-/// Named by the contract, so the same in the environment without a prefix.
+/// Settings whose environment variables the wire contract defines, without a prefix.
 const OF_THE_CONTRACT: [&str; 8] = [
     "controller_id",
     "controller_platform",
@@ -61,29 +61,29 @@ const OURS: [&str; 34] = [
     "trusted_proxies",
 ];
 
-/// One layer on the command line: a key, and its value where the flag was given.
+/// A setting from the command line: its key, and its value if the flag was given.
 pub(crate) type Flag = (&'static str, Option<String>);
 
-/// What was said, where, and what is wrong with it.
+/// All settings, their origin, and the mistakes found.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    /// The highest layer that says something wins: value, and the place to name in a mistake.
-    said: BTreeMap<String, (String, String)>,
+    /// Value and origin of each setting, from the highest layer that sets it.
+    values: BTreeMap<String, (String, String)>,
     mistakes: Vec<String>,
 }
 
-/// Every setting that there is.
+/// All settings.
 fn keys() -> impl Iterator<Item = &'static str> {
     OF_THE_CONTRACT.iter().chain(&OURS).copied().chain(crate::platforms::settings())
 }
 
-/// The name of a setting in the environment.
+/// The environment variable of a setting.
 fn environment_name(key: &str) -> String {
     let name = key.to_uppercase();
     if OF_THE_CONTRACT.contains(&key) { name } else { format!("STREAMSPACE_{name}") }
 }
 
-/// The name of a setting on the command line.
+/// The flag of a setting.
 fn flag_name(key: &str) -> String {
     let name = if key == "controller_platform" { "platform".into() } else { key.replace('_', "-") };
     format!("--{name}")
@@ -108,12 +108,12 @@ impl Settings {
         for key in keys() {
             let name = environment_name(key);
             if let Some(value) = environment(&name).filter(|value| !value.is_empty()) {
-                this.said.insert(key.to_owned(), (value, name));
+                this.values.insert(key.to_owned(), (value, name));
             }
         }
         for (key, value) in flags {
             if let Some(value) = value {
-                this.said.insert(key.to_owned(), (value, flag_name(key)));
+                this.values.insert(key.to_owned(), (value, flag_name(key)));
             }
         }
         this
@@ -142,23 +142,23 @@ impl Settings {
                 }
             };
             let place = format!("{key} in {at}");
-            self.said.insert(key, (text, place));
+            self.values.insert(key, (text, place));
         }
     }
 
-    /// A value as it stands.
+    /// The raw value.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
-        self.said.get(key).map(|(value, _)| value.clone())
+        self.values.get(key).map(|(value, _)| value.clone())
     }
 
-    /// A value of a type; a mistake where it is none.
+    /// A parsed value; records a mistake if it is invalid.
     pub(crate) fn optional<T: FromStr<Err: Display>>(&mut self, key: &str) -> Option<T> {
         self.read(key, |text| text.parse().map_err(|e: T::Err| format!("{text:?}: {e}")))
     }
 
-    /// A value that has to be there.
+    /// A required value.
     pub(crate) fn required<T: FromStr<Err: Display>>(&mut self, key: &str, example: &str) -> Option<T> {
-        if !self.said.contains_key(key) {
+        if !self.values.contains_key(key) {
             self.absent(key, example);
         }
         self.optional(key)
@@ -169,7 +169,7 @@ impl Settings {
         self.mistake(format!("{name} (or {flag}) is missing, for example {example}"));
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub(crate) fn switch(&mut self, key: &str, default: bool) -> bool {
         let read = |text: &str| match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),
@@ -179,9 +179,9 @@ impl Settings {
         self.read(key, read).unwrap_or(default)
     }
 
-    /// A value that is read in its own way.
+    /// A value with its own parser.
     pub(crate) fn read<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let (value, place) = self.said.get(key)?;
+        let (value, place) = self.values.get(key)?;
         match read(value) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -191,12 +191,12 @@ impl Settings {
         }
     }
 
-    /// Notes something that is wrong.
+    /// Records a mistake.
     pub(crate) fn mistake(&mut self, mistake: impl Into<String>) {
         self.mistakes.push(mistake.into());
     }
 
-    /// Where NATS is, of which `NATS_URL` has to be said.
+    /// The NATS connection; `NATS_URL` is required.
     pub(crate) fn nats(&mut self, name: &str) -> Option<connect::Config> {
         let url: Option<String> = self.required("nats_url", "nats://localhost:4222");
         let (user, tls) = (self.text("nats_user"), self.switch("nats_tls_enabled", false));
@@ -207,14 +207,14 @@ impl Settings {
         Some(connect::Config { url: url?, user, password, tls, name: name.to_owned() })
     }
 
-    /// What was read, unless anything is wrong.
+    /// Returns what was read, or all mistakes.
     pub(crate) fn finish<T>(mut self, read: Option<T>) -> Result<T, Failure> {
         match read {
             Some(read) if self.mistakes.is_empty() => Ok(read),
             _ => {
                 self.mistakes.dedup();
                 Err(Failure::new(Kind::Usage, self.mistakes.join("; "))
-                    .hint("`streamspace help` and the setting named here"))
+                    .hint("see `streamspace help` for the settings named here"))
             }
         }
     }
@@ -226,7 +226,7 @@ impl controllers::registration::Settings for Settings {
     }
 
     fn wrong(&mut self, key: &str, rule: String) {
-        let place = self.said.get(key).map_or_else(|| environment_name(key), |(_, place)| place.clone());
+        let place = self.values.get(key).map_or_else(|| environment_name(key), |(_, place)| place.clone());
         self.mistake(format!("{place}: {rule}"));
     }
 

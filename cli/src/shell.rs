@@ -1,4 +1,4 @@
-//! What a shell and a manual know of this program. Both are made from the arguments themselves, so that they cannot differ.
+//! Shell completions and man pages, generated from the arguments so that they cannot differ.
 
 use std::path::PathBuf;
 
@@ -18,11 +18,11 @@ Examples:
   streamspace man | man -l -
   streamspace man --dir ~/.local/share/man/man1";
 
-/// `streamspace completions`
+/// Arguments of `streamspace completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = COMPLETIONS)]
 pub(crate) struct Completions {
-    /// Which shell
+    /// Shell to generate completions for
     shell: Shell,
 }
 
@@ -35,11 +35,11 @@ impl Completions {
     }
 }
 
-/// `streamspace man`
+/// Arguments of `streamspace man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = MAN)]
 pub(crate) struct Man {
-    /// Write a page for each command into this folder, and not one to stdout
+    /// Write a page for each command into this folder instead of printing one
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Man {
         };
         let written = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(crate::command(), dir));
         written.map_err(|e| {
-            Failure::because(Kind::Usage, &dir.display().to_string(), &e).hint("--dir with a folder that you may write")
+            Failure::because(Kind::Usage, &dir.display().to_string(), &e).hint("choose a writable folder with --dir")
         })
     }
 }

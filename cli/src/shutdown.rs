@@ -1,4 +1,4 @@
-//! When a process is asked to end: once means in order, twice means at once.
+//! Signals to stop: the first one stops in order, the second one at once.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,44 +8,44 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
-/// What the signals asked for.
+/// The signals received so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shutdown {
     /// Ctrl-C, SIGTERM or a closed terminal.
     pub(crate) asked: CancellationToken,
-    /// The second of them: nobody wants to wait any more.
+    /// A second signal: do not wait any longer.
     pub(crate) hurry: CancellationToken,
 }
 
 impl Shutdown {
-    /// Listens from now on.
+    /// Installs the signal handlers.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let this = Self::default();
-        let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut received = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
-        let told = this.clone();
+        let requests = this.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    _ = signals.0.recv() => {}
-                    _ = signals.1.recv() => {}
+                    _ = received.0.recv() => {}
+                    _ = received.1.recv() => {}
                     () = closed(&mut hangup) => {}
                 }
-                if told.asked.is_cancelled() {
-                    told.hurry.cancel();
+                if requests.asked.is_cancelled() {
+                    requests.hurry.cancel();
                 }
-                told.asked.cancel();
+                requests.asked.cancel();
             }
         });
         Ok(this)
     }
 
-    /// One step of stopping, no longer than `limit`, and not at all in a hurry.
+    /// Runs one step of stopping for at most `limit`, or skips it after a second signal.
     pub(crate) async fn step(&self, name: &str, limit: Duration, work: impl Future<Output = ()>) {
         tokio::select! {
             () = work => tracing::debug!(step = name, "stopped"),
-            () = tokio::time::sleep(limit) => tracing::warn!(step = name, "did not stop in time; going on"),
-            () = self.hurry.cancelled() => tracing::warn!(step = name, "asked twice; not waiting"),
+            () = tokio::time::sleep(limit) => tracing::warn!(step = name, "did not stop in time; continuing"),
+            () = self.hurry.cancelled() => tracing::warn!(step = name, "second signal; not waiting"),
         }
     }
 }
@@ -57,7 +57,7 @@ async fn closed(hangup: &mut Option<Signal>) {
     }
 }
 
-/// Whether we were started with `nohup`, which asks to outlive the terminal.
+/// Whether this process was started with `nohup` and should outlive the terminal.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,11 +1,12 @@
 //! Logs and traces of this process.
 //!
-//! A tracer is always installed, with or without a place to send spans to: the trace of a request has to go through the
-//! outbox and NATS even where nobody collects it, because ids in logs and in `event_log` come from it.
+//! A tracer is always installed, even if spans are not exported: the trace of a request travels through the
+//! outbox and NATS, and the ids in logs and in `event_log` come from it.
 //!
-//! What is recorded is decided before all layers ([`recorded`]), and never by a layer for itself: where a library asks whether it may
-//! log (`log::log_enabled!`, as sqlx does for every statement) and each layer says no for itself, tracing-subscriber takes that for the
-//! answer to the thread's next event, too, and a line that was to be written, or a span of a trace, is lost.
+//! What is recorded is decided once, before all layers ([`recorded`]), and not by each layer: when a library
+//! asks whether logging is enabled (`log::log_enabled!`, as sqlx does for every statement) and each layer
+//! refuses for itself, tracing-subscriber applies that answer to the thread's next event as well, and a log
+//! line or a span is lost.
 
 mod fields;
 mod outage;
@@ -31,10 +32,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::args::{LogFormat, Role};
 use crate::failure::{Failure, Kind};
 use fields::Fields;
-use outage::Told;
+use outage::OutageReporter;
 use settings::{Export, Settings};
 
-/// What a service logs unless RUST_LOG says otherwise, and the spans that it makes: libraries only speak when something is wrong.
+/// The default of RUST_LOG for services, and their spans: libraries log warnings only.
 const SERVICE_LOGS: &str = "info,async_nats=warn,h2=warn,hyper=warn,opentelemetry=warn,poem=warn,sea_orm=warn,\
                             sea_orm_migration=warn,sqlx=warn,tonic=warn,tower=warn";
 const FLUSH: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Telemetry(Option<SdkTracerProvider>);
 
-/// Starts logs, and for services traces.
+/// Sets up logs, and for services also traces.
 pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, Failure> {
     let Role::Service(name) = role else {
         let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).compact();
@@ -57,27 +58,27 @@ pub(crate) fn start(role: Role, format: Option<LogFormat>) -> Result<Telemetry, 
     let without_effect = settings.without_effect.join(", ");
     let provider = provider(name, settings)?;
     opentelemetry::global::set_tracer_provider(provider.clone());
-    // What a span says of itself is what its maker gave it: places in the code, threads and idle time cost more than the rest of it.
+    // Spans carry only their own fields: code locations, threads and idle time cost more than everything else.
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("streamspace"));
     let traces = traces.with_location(false).with_threads(false).with_tracked_inactivity(false);
     let text = format.map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Text);
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    // A line says all that people need to know; programs also get the span that it was written in.
+    // A text line contains all that people need; JSON lines also carry the span for programs.
     let logs = match text {
         true => logs.with_target(false).with_filter(filter_fn(|metadata| metadata.is_event())).boxed(),
         false => logs.json().flatten_event(true).with_span_list(false).fmt_fields(Fields).boxed(),
     };
     tracing_subscriber::registry().with(recorded(wanted(SERVICE_LOGS)?)?).with(logs).with(traces).init();
     if !without_effect.is_empty() {
-        tracing::warn!(variables = without_effect, "these variables change nothing: this program sends traces only");
+        tracing::warn!(variables = without_effect, "these variables have no effect: this program sends traces only");
     }
     Ok(Telemetry(Some(provider)))
 }
 
-/// The events that RUST_LOG asks for.
+/// The events that RUST_LOG selects.
 fn wanted(default: &str) -> Result<Targets, Failure> {
-    let said = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    targets(said.as_deref().unwrap_or(default))
+    let levels = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    targets(levels.as_deref().unwrap_or(default))
 }
 
 fn targets(text: &str) -> Result<Targets, Failure> {
@@ -85,7 +86,7 @@ fn targets(text: &str) -> Result<Targets, Failure> {
     read.map_err(|e| Failure::because(Kind::Usage, &format!("RUST_LOG={text:?}"), &e).hint("RUST_LOG=info,sqlx=debug"))
 }
 
-/// What is recorded: these events, and spans at `info` whatever is logged, or a quiet log would end the traces.
+/// Records the selected events, and spans at `info` regardless, because a quiet log must not interrupt traces.
 fn recorded(events: Targets) -> Result<FilterFn<impl Fn(&Metadata<'_>) -> bool>, Failure> {
     let spans = targets(SERVICE_LOGS)?;
     let most = [&events, &spans].into_iter().filter_map(most).max().unwrap_or(LevelFilter::OFF);
@@ -96,21 +97,21 @@ fn recorded(events: Targets) -> Result<FilterFn<impl Fn(&Metadata<'_>) -> bool>,
     Ok(recorded.with_max_level_hint(most))
 }
 
-/// The most that any target may say.
+/// The most verbose level of any target.
 fn most(targets: &Targets) -> Option<LevelFilter> {
     targets.iter().map(|(_, level)| level).chain(targets.default_level()).max()
 }
 
-/// The variables of OpenTelemetry; all that is wrong with them at once.
+/// The OpenTelemetry variables, or all mistakes in them.
 fn standard_settings() -> Result<Settings, Failure> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     settings::read(|name| std::env::var(name).ok(), names).map_err(|mistakes| {
-        Failure::usage(mistakes.join("; ")).hint("the variables named here, or OTEL_SDK_DISABLED=true")
+        Failure::usage(mistakes.join("; ")).hint("correct the variables named here, or set OTEL_SDK_DISABLED=true")
     })
 }
 
 fn provider(role: &str, settings: Settings) -> Result<SdkTracerProvider, Failure> {
-    // the attributes of OTEL_RESOURCE_ATTRIBUTES and the sampler are read by the builders
+    // OTEL_RESOURCE_ATTRIBUTES and the sampler are read by the SDK's builders
     let name = settings.service_name.unwrap_or_else(|| format!("streamspace-{role}"));
     let resource = Resource::builder().with_service_name(name).build();
     let builder = SdkTracerProvider::builder().with_resource(resource);
@@ -121,10 +122,10 @@ fn provider(role: &str, settings: Settings) -> Result<SdkTracerProvider, Failure
     let exporter = exporter.build().map_err(|e| {
         Failure::because(Kind::Usage, &format!("traces cannot be sent to {endpoint} (OTEL_EXPORTER_OTLP_ENDPOINT)"), &e)
     })?;
-    Ok(builder.with_batch_exporter(Told::new(exporter, endpoint)).build())
+    Ok(builder.with_batch_exporter(OutageReporter::new(exporter, endpoint)).build())
 }
 
-/// Whom an `https` collector is trusted by: the certificates that were given, else those of the system.
+/// Certificates for an `https` collector: the given ones, or those of the system.
 fn tls(export: Export) -> ClientTlsConfig {
     let config = match export.certificate {
         Some(certificates) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates)),
@@ -137,7 +138,7 @@ fn tls(export: Export) -> ClientTlsConfig {
 }
 
 impl Telemetry {
-    /// Sends what is still here, within bounds.
+    /// Sends the remaining spans, for a limited time.
     pub(crate) async fn stop(self) {
         let Some(provider) = self.0 else { return };
         let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH)).await;
@@ -175,7 +176,7 @@ mod tests {
         }
     }
 
-    /// All that was written while this was done.
+    /// The log output of `doing`.
     fn written(doing: impl FnOnce()) -> String {
         let lines = Lines::default();
         let into = lines.clone();

@@ -1,40 +1,41 @@
-//! How much the API may be asked, as `dev` and `serve` are told: requests, connections, watchers.
+//! Settings of `dev` and `serve` for the API's limits: requests, connections, watchers.
 
 use crate::settings::{Flag, Settings};
 
 /// The flags.
 #[derive(Debug, clap::Args)]
 #[group(id = "traffic")]
-#[command(next_help_heading = "Traffic; what is beyond is told when to come back")]
+#[command(next_help_heading = "Traffic; beyond a limit, clients are told when to retry")]
 pub(crate) struct Args {
-    /// Requests a second of one principal, over HTTP and NATS; 0 is no limit [default: 500]
+    /// Requests a second per principal, over HTTP and NATS; 0 means no limit [default: 500]
     #[arg(long, value_name = "COUNT")]
     rate_limit: Option<String>,
-    /// Requests of one principal at once before the rate counts [default: 2000]
+    /// Burst of requests per principal [default: 2000]
     #[arg(long, value_name = "COUNT")]
     rate_burst: Option<String>,
-    /// Requests a second from one address; 0 is no limit [default: 1000]
+    /// Requests a second per address; 0 means no limit [default: 1000]
     #[arg(long, value_name = "COUNT")]
     address_rate_limit: Option<String>,
-    /// Requests from one address at once before the rate counts [default: 4000]
+    /// Burst of requests per address [default: 4000]
     #[arg(long, value_name = "COUNT")]
     address_rate_burst: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed, as 10.0.0.0/8,::1; nobody's unless given
+    /// Proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8,::1 [default: none]
     #[arg(long, value_name = "NETWORKS")]
     trusted_proxies: Option<String>,
-    /// Web pages that may use the API, by their origins, as https://ui.example.org,http://localhost:5173; none unless given
+    /// Origins of web pages that may use the API, such as https://ui.example.org,http://localhost:5173 [default: none]
     #[arg(long, value_name = "ORIGINS")]
     cors_origins: Option<String>,
-    /// Connections at a time, as far as file descriptors allow; the longest idle makes room [default: 10000]
+    /// Maximum number of connections, as far as file descriptors allow; beyond it the longest idle one is
+    /// closed [default: 10000]
     #[arg(long, value_name = "COUNT")]
     connections_max: Option<String>,
-    /// Connections of one address at a time [default: 7500]
+    /// Maximum number of connections per address [default: 7500]
     #[arg(long, value_name = "COUNT")]
     connections_per_address_max: Option<String>,
 }
 
 impl Args {
-    /// As a layer of settings.
+    /// The flags as a layer of settings.
     pub(crate) fn flags(self) -> [Flag; 8] {
         [
             ("rate_limit", self.rate_limit),
@@ -49,7 +50,7 @@ impl Args {
     }
 }
 
-/// What was said; the API's defaults for the rest.
+/// The settings given; the API's defaults apply to the rest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ApiLimits {
     rate: (Option<u32>, Option<u32>),
@@ -74,9 +75,9 @@ impl ApiLimits {
         }
     }
 
-    /// Sets what was said, and keeps connections below what this process may open.
+    /// Applies the settings, and keeps the number of connections within the file descriptor limit.
     pub(crate) fn apply(self, config: &mut api::Config) {
-        let set = |value: &mut u32, said: Option<u32>| *value = said.unwrap_or(*value);
+        let set = |value: &mut u32, given: Option<u32>| *value = given.unwrap_or(*value);
         set(&mut config.requests_per_second, self.rate.0);
         set(&mut config.burst, self.rate.1);
         set(&mut config.address_requests_per_second, self.address_rate.0);
@@ -91,32 +92,32 @@ impl ApiLimits {
         tracing::info!(
             connections.max = config.sockets.connections,
             connections.per_address = config.sockets.per_address,
-            "connections are bounded"
+            "connection limits"
         );
     }
 }
 
 fn count(text: &str) -> Result<usize, String> {
     let count = text.parse::<usize>().ok().filter(|count| *count >= 16);
-    count.ok_or_else(|| format!("{text:?} is no number of connections; it must be at least 16"))
+    count.ok_or_else(|| format!("{text:?} is not a number of connections; it must be at least 16"))
 }
 
-/// Networks or addresses, separated by commas.
+/// Parses networks or addresses, separated by commas.
 fn networks(text: &str) -> Result<Vec<api::IpNet>, String> {
     let network = |part: &str| {
         let address = || part.parse::<std::net::IpAddr>().map(api::IpNet::from);
-        part.parse().or_else(|_| address()).map_err(|_| format!("{part:?} is no network such as 10.0.0.0/8"))
+        part.parse().or_else(|_| address()).map_err(|_| format!("{part:?} is not a network such as 10.0.0.0/8"))
     };
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
-/// Origins of web pages, separated by commas.
+/// Parses origins of web pages, separated by commas.
 fn origins(text: &str) -> Result<Vec<api::Origin>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| part.parse().map_err(|bad: api::BadOrigin| bad.to_string())).collect()
 }
 
-/// Files and sockets that this process may have open: as many as it is allowed to ask for, and no more than it can use.
+/// Raises the soft limit of open files to the hard limit, at most to what can be used.
 #[cfg(unix)]
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -131,7 +132,7 @@ fn descriptors() -> u64 {
     match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limits.maximum }) {
         Ok(()) => wanted,
         Err(error) => {
-            tracing::warn!(%error, "no more files can be opened than the process began with");
+            tracing::warn!(%error, "the limit of open files could not be raised");
             now
         }
     }

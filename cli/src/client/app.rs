@@ -1,4 +1,4 @@
-//! `streamspace app`: applications that are installed on a platform.
+//! `streamspace app`: applications installed on a platform.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::resource::Resource;
 use super::wait::{Goal, Outcome, Wait};
-use super::{Asker, Console, Server, story};
+use super::{ClientFactory, Console, Server, event_log};
 use crate::failure::{Failure, Kind};
 use crate::output::{Column, cell};
 
@@ -17,7 +17,7 @@ Examples:
   streamspace app list --status failed
   streamspace app uninstall ID --wait";
 
-/// `streamspace app`
+/// Arguments of `streamspace app`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -29,66 +29,66 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Installs an application from its manifest; it is accepted for good when this returns
+    /// Install an application from its manifest; once this returns, the request is durably accepted
     #[command(after_help = "\
 Examples:
   streamspace app install firefox.yaml --platform docker --wait
   generate | streamspace app install -")]
     Install {
-        /// The manifest, or - for stdin
+        /// Manifest file, or - for stdin
         file: PathBuf,
-        /// Where [default: the manifest's, else the server's]
+        /// Platform to install on [default: the manifest's, else the server's]
         #[arg(long)]
         platform: Option<String>,
         #[command(flatten)]
         wait: Wait,
     },
-    /// Lists applications, newest first
+    /// List applications, newest first
     #[command(after_help = "Example:\n  streamspace app list --platform docker -o wide")]
     List {
-        /// Those on this platform
+        /// Filter by platform
         #[arg(long)]
         platform: Option<String>,
-        /// Those in this state: pending, installing, ready, uninstalling, uninstalled or failed
+        /// Filter by state: pending, installing, ready, uninstalling, uninstalled or failed
         #[arg(long, value_name = "STATE")]
         status: Option<String>,
-        /// Those of this template
+        /// Filter by template
         #[arg(long, value_name = "NAME")]
         template: Option<String>,
-        /// The most to show
+        /// Maximum number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
-    /// Shows one application
+    /// Show one application
     #[command(after_help = "Example:\n  streamspace app get ID -o yaml")]
     Get {
-        /// The application
+        /// Application ID
         id: Uuid,
     },
-    /// Lists what happened to an application
+    /// List the events of an application
     #[command(after_help = "Example:\n  streamspace app events ID")]
     Events {
-        /// The application
+        /// Application ID
         id: Uuid,
-        /// The most to show
+        /// Maximum number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
-    /// Prints what happens to an application until it is ready, gone, or failed
+    /// Print the events of an application until it is ready, uninstalled or failed
     #[command(after_help = "Example:\n  streamspace app watch ID --follow")]
     Watch {
-        /// The application
+        /// Application ID
         id: Uuid,
-        /// Go on afterwards, until Ctrl-C
+        /// Keep watching until Ctrl-C
         #[arg(long)]
         follow: bool,
     },
-    /// Uninstalls an application; refused while sessions use it
+    /// Uninstall an application; refused while sessions use it
     #[command(after_help = "Examples:\n  streamspace app uninstall ID --wait\n  streamspace app uninstall ID --force")]
     Uninstall {
-        /// The application
+        /// Application ID
         id: Uuid,
-        /// Also while sessions use it
+        /// Uninstall even while sessions use it
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -132,9 +132,9 @@ const APP: Resource = Resource {
     none: "no applications; `streamspace app install FILE` installs one",
 };
 
-const MEND: &str = "`streamspace app watch ID` for its whole story, and install it again when that is mended";
+const ADVICE: &str = "`streamspace app watch ID` for its events; fix the cause, then install it again";
 const WATCH: &str = "streamspace app watch";
-const INSTALLED: Goal = Goal { resource: &APP, outcome: settled, standing, mend: MEND, watch: WATCH };
+const INSTALLED: Goal = Goal { resource: &APP, outcome: settled, standing, advice: ADVICE, watch: WATCH };
 const UNINSTALLED: Goal = Goal { outcome: gone, ..INSTALLED };
 
 fn settled(row: &Value) -> Outcome {
@@ -145,7 +145,7 @@ fn settled(row: &Value) -> Outcome {
     }
 }
 
-/// Right after it was asked for, it may still be ready.
+/// Right after the request it may still show as ready.
 fn gone(row: &Value) -> Outcome {
     match settled(row) {
         Outcome::Done if row["install_status"] != "uninstalled" => Outcome::Underway,
@@ -158,9 +158,9 @@ fn standing(row: &Value) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::Install { file, platform, wait } => {
             let mut body = json!({ "manifest": manifest(&file)? });
@@ -177,9 +177,9 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
         Command::Get { id } => APP.get(&console, id).await,
         Command::Events { id, limit } => {
             let rows = console.client.list(&format!("{}/events", APP.at(id)), &[], limit).await?;
-            rows.iter().try_for_each(|event| story::print(&console.screen, event))
+            rows.iter().try_for_each(|event| event_log::print(&console.screen, event))
         }
-        Command::Watch { id, follow } => story::tell(&console, &INSTALLED, id, follow).await,
+        Command::Watch { id, follow } => event_log::follow(&console, &INSTALLED, id, follow).await,
         Command::Uninstall { id, force, wait } => {
             let app = console.client.delete(&APP.at(id), &[("force", force.then(|| "true".into()))]).await?;
             finish(&console, &UNINSTALLED, app, wait).await
@@ -191,11 +191,12 @@ fn manifest(file: &PathBuf) -> Result<String, Failure> {
     let read =
         if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     read.map_err(|e| {
-        Failure::because(Kind::Usage, &file.display().to_string(), &e).hint("a file with the application's manifest")
+        Failure::because(Kind::Usage, &file.display().to_string(), &e)
+            .hint("name a file with the application's manifest")
     })
 }
 
 async fn finish(console: &Console, goal: &Goal, app: Value, wait: Wait) -> Result<(), Failure> {
     let app = if wait.wait { goal.reach(console, app, wait.timeout).await? } else { app };
-    APP.tell(console, &app)
+    APP.report(console, &app)
 }

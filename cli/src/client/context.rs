@@ -1,11 +1,11 @@
-//! `streamspace context`: the servers that this program knows, and which of them it asks.
+//! `streamspace context`: the servers that this program knows, and which of them it uses.
 
 use std::path::PathBuf;
 
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::Asker;
+use super::ClientFactory;
 use super::contexts::{Context, Contexts, DEV, token_in};
 use crate::failure::Failure;
 use crate::output::{self, Column, Screen, cell};
@@ -17,10 +17,10 @@ Examples:
   streamspace context use prod
   streamspace --context dev session list
 
-The context dev is the `streamspace dev` of ./data (or STREAMSPACE_DATA_DIR); it is always there, and asked where no
-other is in use. The file is $XDG_CONFIG_HOME/streamspace/config.yaml (~/.config without XDG_CONFIG_HOME).";
+The context dev is the `streamspace dev` of ./data (or STREAMSPACE_DATA_DIR); it always exists, and is used if no other
+is selected. The file is $XDG_CONFIG_HOME/streamspace/config.yaml (~/.config without XDG_CONFIG_HOME).";
 
-/// `streamspace context`
+/// Arguments of `streamspace context`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -30,41 +30,41 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Lists them; a star marks the one in use
+    /// List the contexts; a star marks the one in use
     #[command(after_help = "Example:\n  streamspace context list")]
     List,
-    /// Adds or replaces one; the first is in use at once
+    /// Add or replace a context; the first one is in use at once
     #[command(after_help = "\
 Examples:
   streamspace context add prod --url https://streamspace.example.org --token-file ~/.prod-token
   pass streamspace | streamspace context add prod --url https://streamspace.example.org --token-file -")]
     Add {
-        /// What it is called
+        /// Name of the context
         #[arg(value_parser = name)]
         name: String,
-        /// Where it is
+        /// URL of the server
         #[arg(long, value_parser = url)]
         url: Url,
-        /// A file with its token, read each time; - reads the token from stdin now, and keeps it
+        /// File with the token, read each time; - reads the token from stdin now and stores it
         #[arg(long, value_name = "FILE|-")]
         token_file: Option<PathBuf>,
     },
-    /// Asks this one from now on
+    /// Use this context from now on
     #[command(after_help = "Example:\n  streamspace context use prod")]
     Use {
-        /// Which
+        /// Name of the context
         name: String,
     },
-    /// Forgets one
+    /// Remove a context
     #[command(after_help = "Example:\n  streamspace context remove prod")]
     Remove {
-        /// Which
+        /// Name of the context
         name: String,
     },
-    /// Shows one, or the one in use; never its token
+    /// Show a context, by default the one in use; never its token
     #[command(after_help = "Example:\n  streamspace context show prod")]
     Show {
-        /// Which
+        /// Name of the context
         name: Option<String>,
     },
 }
@@ -83,26 +83,26 @@ const FACTS: &[Column] = &[
     Column::made("in use", |row| if row["in_use"] == true { "yes".into() } else { "no".into() }),
 ];
 
-/// Does one of them.
-pub(crate) fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let (path, screen) = (Contexts::path()?, asker.screen);
+/// Runs the subcommand.
+pub(crate) fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let (path, screen) = (Contexts::path()?, factory.screen);
     let mut contexts = Contexts::load(&path)?;
     match args.command {
         Command::List => return list(&screen, &contexts),
-        Command::Show { name } => return show(&screen, &contexts, name.or(asker.context)),
+        Command::Show { name } => return show(&screen, &contexts, name.or(factory.context)),
         Command::Add { name, url, token_file } => add(&mut contexts, &name, &url, token_file)?,
         Command::Use { name } => {
             if name != DEV {
                 contexts.get(&name)?;
             }
-            output::note(format!("asking {name} from now on"));
+            output::note(format!("now using {name}"));
             contexts.current = Some(name);
         }
         Command::Remove { name } => {
             contexts.get(&name)?;
             contexts.contexts.remove(&name);
             contexts.current = contexts.current.filter(|current| *current != name);
-            output::note(format!("{name} is forgotten"));
+            output::note(format!("removed {name}"));
         }
     }
     contexts.save(&path)
@@ -123,8 +123,9 @@ fn add(contexts: &mut Contexts, name: &str, url: &Url, token_file: Option<PathBu
     if first {
         contexts.current = Some(name.to_owned());
     }
-    let hint = if contexts.current.as_deref() == Some(name) { "in use" } else { "`streamspace context use` asks it" };
-    output::note(format!("{name} is added; {hint}"));
+    let hint =
+        if contexts.current.as_deref() == Some(name) { "in use" } else { "`streamspace context use` selects it" };
+    output::note(format!("added {name}; {hint}"));
     Ok(())
 }
 
@@ -162,12 +163,12 @@ fn show(screen: &Screen, contexts: &Contexts, name: Option<String>) -> Result<()
     Ok(())
 }
 
-/// What is said of one. The built-in one has its address and its token in a folder.
+/// A context as a row. For the built-in one, address and token are in `endpoints.json`.
 fn row(contexts: &Contexts, name: &str) -> Value {
     let in_use = contexts.current.as_deref().unwrap_or(DEV) == name;
     let (url, token) = match contexts.contexts.get(name) {
         Some(context) => (context.url.clone(), context.token_place()),
-        None => ("that of endpoints.json".into(), "that of endpoints.json".into()),
+        None => ("from endpoints.json".into(), "from endpoints.json".into()),
     };
     json!({ "name": name, "url": url, "token": token, "in_use": in_use })
 }
@@ -175,8 +176,10 @@ fn row(contexts: &Contexts, name: &str) -> Value {
 fn name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match text {
-        DEV => Err(format!("{DEV} is the `streamspace dev` here; take another name")),
-        text if text.is_empty() || !text.chars().all(plain) => Err("a name is of letters, digits, -, _ and .".into()),
+        DEV => Err(format!("{DEV} is reserved for the `streamspace dev` here; choose another name")),
+        text if text.is_empty() || !text.chars().all(plain) => {
+            Err("a name consists of letters, digits, -, _ and .".into())
+        }
         text => Ok(text.to_owned()),
     }
 }
@@ -184,5 +187,5 @@ fn name(text: &str) -> Result<String, String> {
 fn url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let url = url.ok_or("a URL looks like https://streamspace.example.org")?;
-    if url.password().is_some() { Err("no password belongs into a URL; --token-file".into()) } else { Ok(url) }
+    if url.password().is_some() { Err("the URL must not contain a password; use --token-file".into()) } else { Ok(url) }
 }

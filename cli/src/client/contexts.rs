@@ -1,5 +1,5 @@
-//! The servers that somebody works with, in `$XDG_CONFIG_HOME/streamspace/config.yaml`. Tokens are in it, so only its owner
-//! can read it, and nothing here prints them.
+//! The file of known servers, `$XDG_CONFIG_HOME/streamspace/config.yaml`. It contains tokens, so only its owner
+//! can read it, and tokens are never printed.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Kind};
 use crate::{files, output};
 
-/// The name of the `streamspace dev` here; it is always there and never in the file.
+/// Name of the built-in context for the local `streamspace dev`; never stored in the file.
 pub(super) const DEV: &str = "dev";
 
-/// The file.
+/// The content of the file.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contexts {
-    /// The one in use.
+    /// Name of the context in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) current: Option<String>,
     #[serde(default)]
     pub(super) contexts: BTreeMap<String, Context>,
 }
 
-/// One server.
+/// One known server.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Context {
@@ -38,17 +38,17 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// A server whose token is kept here.
+    /// A server whose token is stored in this file.
     pub(super) const fn with_token(url: String, token: String) -> Self {
         Self { url, token: Some(token), token_file: None }
     }
 
-    /// A server whose token is read from a file each time, or said each time.
+    /// A server whose token is read from a file each time, or given each time.
     pub(super) const fn with_file(url: String, token_file: Option<PathBuf>) -> Self {
         Self { url, token: None, token_file }
     }
 
-    /// Its token, where it has one.
+    /// Its token, if it has one.
     pub(super) fn token(&self) -> Result<Option<String>, Failure> {
         match &self.token_file {
             Some(file) => token_in(file).map(Some),
@@ -56,7 +56,7 @@ impl Context {
         }
     }
 
-    /// Where its token is, for people.
+    /// Description of where its token is kept.
     pub(super) fn token_place(&self) -> String {
         match (&self.token_file, &self.token) {
             (Some(file), _) => file.display().to_string(),
@@ -66,32 +66,32 @@ impl Context {
     }
 }
 
-/// The token in a file.
+/// Reads a token file.
 pub(super) fn token_in(file: &Path) -> Result<String, Failure> {
-    let hint = "a file that holds the token and nothing else";
+    let hint = "the file must contain the token and nothing else";
     let text = fs::read_to_string(file)
         .map_err(|e| Failure::because(Kind::Usage, &file.display().to_string(), &e).hint(hint))?;
     match text.trim() {
-        "" => Err(Failure::usage(format!("{} holds no token", file.display())).hint(hint)),
+        "" => Err(Failure::usage(format!("{} contains no token", file.display())).hint(hint)),
         token => Ok(token.to_owned()),
     }
 }
 
 impl Contexts {
-    /// Where they are.
+    /// Path of the file.
     pub(super) fn path() -> Result<PathBuf, Failure> {
         let base = etcetera::choose_base_strategy().map_err(|e| {
-            Failure::because(Kind::Usage, "no folder for settings", &e).hint("HOME or XDG_CONFIG_HOME with a folder")
+            Failure::because(Kind::Usage, "no folder for settings", &e).hint("set HOME or XDG_CONFIG_HOME to a folder")
         })?;
         Ok(base.config_dir().join("streamspace/config.yaml"))
     }
 
-    /// Those of the file; none where there is none.
+    /// Reads the file; a missing one has no contexts.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let failed = |e: &dyn std::error::Error| {
             let message = path.display().to_string();
             Failure::because(Kind::Usage, &message, e)
-                .hint("mend that file, or remove it and `streamspace context add`")
+                .hint("correct that file, or remove it and run `streamspace context add`")
         };
         let text = match files::text(path) {
             Ok(text) => text,
@@ -99,16 +99,16 @@ impl Contexts {
             Err(e) => return Err(failed(&e)),
         };
         if fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0) {
-            output::note(format!("warning: others can read {}; chmod 600 it", path.display()));
+            output::note(format!("warning: other users can read {}; run chmod 600 on it", path.display()));
         }
-        // The reader's own words could quote a token: only the place of the mistake is said.
+        // The parser's message could quote a token, so only the position is reported.
         serde_saphyr::from_str(&text).map_err(|e| {
             let at = e.location().map_or_else(String::new, |at| format!(" at line {}", at.line()));
-            failed(&io::Error::other(format!("is no list of contexts{at}")))
+            failed(&io::Error::other(format!("is not a list of contexts{at}")))
         })
     }
 
-    /// Replaces the file.
+    /// Replaces the file atomically.
     pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let text = serde_saphyr::to_string(self)?;
@@ -118,11 +118,11 @@ impl Contexts {
             .map_err(|e| Failure::because(Kind::Failed, &path.display().to_string(), &e))
     }
 
-    /// One by its name.
+    /// OutputOptions up a context.
     pub(super) fn get(&self, name: &str) -> Result<&Context, Failure> {
         self.contexts.get(name).ok_or_else(|| {
             Failure::new(Kind::NotFound, format!("there is no context {name:?}")).hint(format!(
-                "one of {}; or `streamspace context add {name} --url URL --token-file FILE`",
+                "use one of {}, or `streamspace context add {name} --url URL --token-file FILE`",
                 self.names()
             ))
         })

@@ -1,91 +1,91 @@
-//! `streamspace controller list`, `get`, and what an operator does to one: who drives which platform, and how they are.
+//! `streamspace controller list`, `get`, and the operator's commands for one controller.
 
 use serde_json::{Value, json};
 
 use super::resource::Resource;
 use super::wait::Wait;
-use super::{Asker, Server, job, segment};
+use super::{ClientFactory, Server, job, segment};
 use crate::failure::Failure;
 use crate::output::{Column, cell};
 
-/// Questions about controllers; without one, `streamspace controller` is a controller.
+/// Commands about controllers; without one, `streamspace controller` runs a controller.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Lists every controller that ever reported
+    /// List every controller that ever reported
     #[command(after_help = "Example:\n  streamspace controller list --platform docker -o wide")]
     List {
-        /// Those of this platform
+        /// Filter by platform
         #[arg(long)]
         platform: Option<String>,
         #[command(flatten)]
         server: Server,
     },
-    /// Shows one: its breaker, what it counts, and its budget of retries
+    /// Show a controller with its circuit breaker, failure counts and retry budget
     #[command(after_help = "Example:\n  streamspace controller get docker-1 -o json | jq .breaker")]
     Get {
-        /// The controller
+        /// Controller ID
         #[arg(value_name = "ID")]
         id: String,
         #[command(flatten)]
         server: Server,
     },
-    /// Opens its breaker: no new work, until a probe finds it well
+    /// Open its circuit breaker: no new work until a probe succeeds
     #[command(after_help = "Example:\n  streamspace controller open docker-1 --reason \"its disk is full\"")]
     Open(Order),
-    /// Closes its breaker: new work at once, as if nothing had failed
+    /// Close its circuit breaker: new work at once, and the failure counts start again
     #[command(after_help = "Example:\n  streamspace controller close docker-1 --reason \"its disk is replaced\"")]
     Close(Order),
-    /// Holds its breaker open or closed until it is released, whatever happens
+    /// Hold its circuit breaker open or closed until `release`, whatever happens
     #[command(after_help = "Example:\n  streamspace controller hold docker-1 open --reason \"maintenance until noon\"")]
     Hold {
-        /// The controller
+        /// Controller ID
         #[arg(value_name = "ID")]
         id: String,
-        /// How
+        /// Position of the breaker
         #[arg(value_parser = ["open", "closed"])]
         how: String,
-        /// Why, for whoever asks later
+        /// Reason, kept in the log
         #[arg(long, value_name = "WHY")]
         reason: String,
         #[command(flatten)]
         server: Server,
     },
-    /// Leaves a breaker that was held to itself; one that was held open is probed at once
+    /// Return a held circuit breaker to normal; one that was held open is probed at once
     #[command(after_help = "Example:\n  streamspace controller release docker-1 --reason \"maintenance is over\"")]
     Release(Order),
-    /// Takes it out of service for good: its sessions move to other controllers
+    /// Take a controller out of service permanently: its sessions move to other controllers
     #[command(
         after_help = "Example:\n  streamspace controller revoke docker-1 --reason \"the host is gone\" --yes --wait"
     )]
     Revoke {
         #[command(flatten)]
         order: Order,
-        /// Yes, move its sessions; what ran in them is lost
+        /// Confirm: move its sessions; running programs are lost
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
         wait: Wait,
     },
-    /// Puts a revoked one back into service
+    /// Put a revoked controller back into service
     #[command(after_help = "Example:\n  streamspace controller reinstate docker-1 --reason \"it is repaired\"")]
     Reinstate(Order),
-    /// Lets a newcomer serve its platform beside the others
+    /// Admit a new controller to a platform that others serve
     #[command(after_help = "Example:\n  streamspace controller admit docker-2 --reason \"our second host\"")]
     Admit(Order),
-    /// Forgets its host, for one that was reinstalled or speaks another protocol: the next that speaks under its id is taken for it
+    /// Forget its host, after a reinstallation or a change of protocol: the next host that uses its ID is accepted
     #[command(after_help = "Example:\n  streamspace controller reset docker-1 --reason \"its disk was replaced\"")]
     Reset(Order),
-    /// Removes one that is gone for good, and on which nothing depends
+    /// Remove a controller that is gone and owns nothing
     #[command(after_help = "Example:\n  streamspace controller remove docker-1 --reason \"the host was sold\"")]
     Remove(Order),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Order {
-    /// The controller
+    /// Controller ID
     #[arg(value_name = "ID")]
     id: String,
-    /// Why, for whoever asks later
+    /// Reason, kept in the log
     #[arg(long, value_name = "WHY")]
     reason: String,
     #[command(flatten)]
@@ -137,7 +137,7 @@ const CONTROLLER: Resource = Resource {
         Column::field("revoked because", "revocation.reason"),
         Column::made("owes", |row| match row["owed"].as_i64() {
             None | Some(0) => String::new(),
-            Some(owed) => format!("the removal of {owed} sessions that moved on"),
+            Some(owed) => format!("clean-up of {owed} sessions that moved elsewhere"),
         }),
         Column::field("lane", "lane"),
         Column::field("version", "version"),
@@ -149,7 +149,7 @@ const CONTROLLER: Resource = Resource {
     none: "no controller has reported yet",
 };
 
-/// Where orders go.
+/// Path of the administrator's operations on controllers.
 const ADMIN: &str = "/admin/controllers";
 
 fn breaker(row: &Value) -> String {
@@ -168,7 +168,7 @@ fn failures(row: &Value) -> String {
     };
     let kinds: Vec<String> = ["driver", "platform", "timeout", "unreachable"].into_iter().filter_map(count).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
-    let sessions = cell(row, "breaker.failing"); // a server of the version before does not say
+    let sessions = cell(row, "breaker.failing"); // older servers do not send it
     let failed = if sessions.is_empty() { cell(row, "breaker.failures") } else { sessions };
     format!("{failed} of {}{kinds}", cell(row, "breaker.threshold"))
 }
@@ -178,55 +178,57 @@ fn sessions(row: &Value) -> String {
     if most.is_empty() { held } else { format!("{held}/{most}") }
 }
 
-/// Does one of them.
-pub(crate) async fn run(command: Command, asker: Asker) -> Result<(), Failure> {
+/// Runs the subcommand.
+pub(crate) async fn run(command: Command, factory: ClientFactory) -> Result<(), Failure> {
     match command {
         Command::List { platform, server } => {
-            CONTROLLER.list(&asker.console(&server)?, vec![("platform", platform)], usize::MAX).await
+            CONTROLLER.list(&factory.console(&server)?, vec![("platform", platform)], usize::MAX).await
         }
-        Command::Get { id, server } => CONTROLLER.get(&asker.console(&server)?, id).await,
-        Command::Open(order) => order.give(&asker, "open").await,
-        Command::Close(order) => order.give(&asker, "close").await,
-        Command::Release(order) => order.give(&asker, "release").await,
-        Command::Revoke { order, yes, wait } => order.revoke(&asker, yes, wait).await,
-        Command::Reinstate(order) => order.decide(&asker, "reinstate").await,
-        Command::Admit(order) => order.decide(&asker, "admit").await,
-        Command::Reset(order) => order.decide(&asker, "reset").await,
-        Command::Remove(order) => order.remove(&asker).await,
+        Command::Get { id, server } => CONTROLLER.get(&factory.console(&server)?, id).await,
+        Command::Open(order) => order.give(&factory, "open").await,
+        Command::Close(order) => order.give(&factory, "close").await,
+        Command::Release(order) => order.give(&factory, "release").await,
+        Command::Revoke { order, yes, wait } => order.revoke(&factory, yes, wait).await,
+        Command::Reinstate(order) => order.decide(&factory, "reinstate").await,
+        Command::Admit(order) => order.decide(&factory, "admit").await,
+        Command::Reset(order) => order.decide(&factory, "reset").await,
+        Command::Remove(order) => order.remove(&factory).await,
         Command::Hold { id, how, reason, server } => {
-            Order { id, reason, server }.give(&asker, &format!("hold_{how}")).await
+            Order { id, reason, server }.give(&factory, &format!("hold_{how}")).await
         }
     }
 }
 
 impl Order {
-    async fn revoke(self, asker: &Asker, yes: bool, wait: Wait) -> Result<(), Failure> {
+    async fn revoke(self, factory: &ClientFactory, yes: bool, wait: Wait) -> Result<(), Failure> {
         if !yes {
-            return Err(Failure::usage("revoking a controller moves its sessions, and what runs in them is lost")
-                .hint("--yes, if that is meant"));
+            return Err(Failure::usage(
+                "revoking a controller moves its sessions, and their running programs are lost",
+            )
+            .hint("add --yes to confirm"));
         }
-        let console = asker.console(&self.server)?;
+        let console = factory.console(&self.server)?;
         let path = format!("{ADMIN}/{}/revoke", segment(&self.id));
         let job = console.client.post(&path, Some(&json!({ "reason": self.reason }))).await?;
         job::finish(&console, job, wait).await
     }
 
-    async fn decide(self, asker: &Asker, what: &str) -> Result<(), Failure> {
-        let console = asker.console(&self.server)?;
+    async fn decide(self, factory: &ClientFactory, what: &str) -> Result<(), Failure> {
+        let console = factory.console(&self.server)?;
         let path = format!("{ADMIN}/{}/{what}", segment(&self.id));
-        CONTROLLER.tell(&console, &console.client.post(&path, Some(&json!({ "reason": self.reason }))).await?)
+        CONTROLLER.report(&console, &console.client.post(&path, Some(&json!({ "reason": self.reason }))).await?)
     }
 
-    async fn remove(self, asker: &Asker) -> Result<(), Failure> {
-        let console = asker.console(&self.server)?;
+    async fn remove(self, factory: &ClientFactory) -> Result<(), Failure> {
+        let console = factory.console(&self.server)?;
         let gone = console.client.delete(&CONTROLLER.at(&self.id), &[("reason", Some(self.reason))]).await?;
-        CONTROLLER.tell(&console, &gone)
+        CONTROLLER.report(&console, &gone)
     }
 
-    async fn give(self, asker: &Asker, action: &str) -> Result<(), Failure> {
-        let console = asker.console(&self.server)?;
+    async fn give(self, factory: &ClientFactory, action: &str) -> Result<(), Failure> {
+        let console = factory.console(&self.server)?;
         let body = json!({ "action": action, "reason": self.reason });
         let path = format!("{ADMIN}/{}/breaker", segment(&self.id));
-        CONTROLLER.tell(&console, &console.client.post(&path, Some(&body)).await?)
+        CONTROLLER.report(&console, &console.client.post(&path, Some(&body)).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! `streamspace dlq`: what could not be processed, and what is to become of it.
+//! `streamspace dlq`: dead letters, messages that could not be processed.
 
 mod discard;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use self::discard::Discard;
 use super::resource::Resource;
 use super::wait::Wait;
-use super::{Asker, Console, Query, Server, job};
+use super::{ClientFactory, Console, Query, Server, job};
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Column, cell, printable};
 
@@ -22,7 +22,7 @@ Examples:
   streamspace dlq replay --reason retries_exhausted --dry-run
   streamspace dlq discard ID --reason \"sent by a test\"";
 
-/// `streamspace dlq`
+/// Arguments of `streamspace dlq`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -34,62 +34,63 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Lists dead letters, newest first
+    /// List dead letters, newest first
     #[command(after_help = "Example:\n  streamspace dlq list --platform docker --status all -o wide")]
     List {
-        /// Those in this state
+        /// Filter by state
         #[arg(long, default_value = "open", value_parser = ["open", "replayed", "discarded", "all"])]
         status: String,
         #[command(flatten)]
         which: Which,
-        /// The most to show
+        /// Maximum number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
-    /// Lists what has to be mended: dead letters by cause, platform and controller, the newest cause first
+    /// List the causes that need fixing: dead letters grouped by cause, platform and controller, newest first
     #[command(after_help = "Example:\n  streamspace dlq groups --platform docker --status all")]
     Groups {
-        /// Causes that have letters in this state
+        /// Filter by state of the letters
         #[arg(long, default_value = "open", value_parser = ["open", "replayed", "discarded", "all"])]
         status: String,
         #[command(flatten)]
         which: Which,
-        /// The most to show
+        /// Maximum number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
-    /// Shows one, with its payload and the history of its errors
+    /// Show a dead letter with its payload and error history
     #[command(after_help = "Example:\n  streamspace dlq show ID -o json | jq .payload")]
     Show {
-        /// The dead letter
+        /// Dead letter ID
         id: Uuid,
     },
-    /// Lets them be processed again, when what stopped them is mended: those named, or a job for all that a filter finds
+    /// Process dead letters again, once the cause is fixed: those given, or a job for all that match the filters
     #[command(after_help = "\
 Examples:
   streamspace dlq replay ID
   streamspace dlq replay --reason retries_exhausted --platform docker --canary 3 --rate 10 --wait
   streamspace dlq replay --fingerprint 9f2c4e1ab07d55c3 --dry-run --wait")]
     Replay(Replay),
-    /// Corrects a report that could not be read, and sends it; what came is kept, with the difference
+    /// Correct a report that could not be read, and send it; the original is kept
     #[command(after_help = "\
 Examples:
   streamspace dlq show ID -o json | jq .payload >fixed.json
   streamspace dlq edit ID --file fixed.json --reason \"its status was missing\" --yes")]
     Edit {
-        /// The dead letter
+        /// Dead letter ID
         id: Uuid,
-        /// The whole corrected payload as JSON, or - for stdin
+        /// File with the complete corrected payload as JSON, or - for stdin
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
-        /// Why, for whoever asks later
+        /// Reason, kept in the log
         #[arg(long, value_name = "WHY")]
         reason: String,
-        /// Yes, send it; without this only the difference is shown
+        /// Confirm: send it; without this, only the difference is shown
         #[arg(long)]
         yes: bool,
     },
-    /// Decides that they are not to be processed: the one named, or a job for all that a filter finds; they are kept, with the reason
+    /// Close dead letters without processing them: those given, or a job for all that match; they are kept with
+    /// the reason
     #[command(after_help = "\
 Examples:
   streamspace dlq discard ID --reason \"sent by a test\"
@@ -98,24 +99,24 @@ Examples:
     Discard(Discard),
 }
 
-/// What a filter is made of.
+/// The options that make up a filter.
 const FILTERS: [&str; 9] =
     ["reason", "subject", "platform", "controller", "entity", "fingerprint", "search", "since", "until"];
 
 #[derive(Debug, clap::Args)]
 struct Replay {
-    /// The dead letters
+    /// Dead letter IDs
     #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS, value_name = "ID")]
     ids: Vec<Uuid>,
     #[command(flatten)]
     which: Which,
-    /// Change nothing, and say what would become of them
+    /// Change nothing; show what would become of them
     #[arg(long)]
     dry_run: bool,
-    /// With a filter: so many go first, and the others only where all of these end well
+    /// With a filter: process N first, and the others only if all of these succeed
     #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=100))]
     canary: Option<u32>,
-    /// With a filter: so many a second at most
+    /// With a filter: at most N a second
     #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: Option<u32>,
     #[command(flatten)]
@@ -124,31 +125,31 @@ struct Replay {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// Those for this reason, such as undecodable, illegal, retries_exhausted, permanent or poison
+    /// Filter by reason, such as undecodable, illegal, retries_exhausted, permanent or poison
     #[arg(long)]
     reason: Option<String>,
-    /// Those of this subject
+    /// Filter by subject
     #[arg(long)]
     subject: Option<String>,
-    /// Those on this platform
+    /// Filter by platform
     #[arg(long)]
     platform: Option<String>,
-    /// Those of this controller
+    /// Filter by controller
     #[arg(long, value_name = "ID")]
     controller: Option<String>,
-    /// Those about this, such as session:ID
+    /// Filter by entity, such as session:ID
     #[arg(long)]
     entity: Option<String>,
-    /// Those that failed in the same way as others
+    /// Filter by fingerprint, shared by letters that failed in the same way
     #[arg(long)]
     fingerprint: Option<String>,
-    /// Those with this text somewhere in their subject, error or entity
+    /// Filter by a text in subject, error or entity
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Those since then: 2026-01-01T00:00:00Z, 2026-01-01, or how long ago, as 10m
+    /// Only those after this time: 2026-01-01T00:00:00Z, 2026-01-01, or an age such as 10m
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Those until then, written alike
+    /// Only those before this time, in the same formats
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -241,9 +242,9 @@ const CAUSE: Resource = Resource {
     none: "no dead letters",
 };
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::List { status, which, limit } => LETTER.list(&console, which.in_state(status), limit).await,
         Command::Groups { status, which, limit } => CAUSE.list(&console, which.in_state(status), limit).await,
@@ -259,7 +260,7 @@ impl Replay {
         let how = if self.dry_run { "?dry_run=true" } else { "" };
         for id in &self.ids {
             let letter = console.client.post(&format!("{}/replay{how}", LETTER.at(id)), None).await?;
-            LETTER.tell(console, &letter)?;
+            LETTER.report(console, &letter)?;
         }
         if !self.ids.is_empty() {
             return Ok(());
@@ -279,11 +280,12 @@ impl Replay {
     }
 }
 
-/// Shows the difference, and sends the corrected message where that is meant.
+/// Shows the difference, and sends the correction if confirmed.
 async fn edit(console: &Console, id: Uuid, file: &Path, reason: &str, yes: bool) -> Result<(), Failure> {
     let text =
         crate::files::text(file).map_err(|error| Failure::because(Kind::Usage, &file.display().to_string(), &error))?;
-    // here and not only at the server, because what is sent is written anew: an equal key or a large number would be lost
+    // Checked here too, because the payload is re-encoded before it is sent: duplicate keys and large numbers
+    // would be lost.
     let payload: Value = streams::limits::json::document(text.as_bytes()).map_err(|error| {
         let what = if matches!(error, streams::limits::Error::Syntax(_)) { "is not JSON" } else { "cannot be sent" };
         Failure::because(Kind::Usage, &format!("{} {what}", file.display()), &error)
@@ -295,10 +297,10 @@ async fn edit(console: &Console, id: Uuid, file: &Path, reason: &str, yes: bool)
         difference(&tried["edit"]["diff"]);
     }
     if !yes {
-        return Err(Failure::usage("nothing was sent: this is what would be changed").hint("--yes, if that is meant"));
+        return Err(Failure::usage("nothing was sent; the changes are listed above").hint("add --yes to send it"));
     }
     let letter = console.client.post(&path, Some(&json!({ "payload": payload, "reason": reason }))).await?;
-    LETTER.tell(console, &letter)
+    LETTER.report(console, &letter)
 }
 
 fn difference(diff: &Value) {

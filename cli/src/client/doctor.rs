@@ -1,24 +1,24 @@
-//! `streamspace doctor`: what is wrong, in words, and what to do about it.
+//! `streamspace doctor`: checks of the installation, with advice.
 
 use serde_json::Value;
 
-use super::{Asker, Server};
+use super::{ClientFactory, Server};
 use crate::failure::{Failure, Kind};
 use crate::output::{Column, cell, line, printable};
 
 const HELP: &str = "\
-It ends with 0 where nothing is wrong, with 7 where something is, and with `--strict` also where
-something is only worth a look. Whether it could ask at all is told by the other codes.
+The exit code is 0 if nothing is wrong and 7 if something is, with `--strict` also for warnings. Any other
+code means that the checks could not be run.
 
 Examples:
   streamspace doctor
   streamspace doctor --strict -o json | jq '.checks[] | select(.verdict != \"ok\")'";
 
-/// `streamspace doctor`
+/// Arguments of `streamspace doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// Warnings are failures too
+    /// Treat warnings as failures
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -31,15 +31,15 @@ const CHECKS: [Column; 3] = [
     Column::field("", "sentence").rank(2),
 ];
 
-/// Asks, tells, and ends as the diagnosis is.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Prints the diagnosis; its result decides the exit code.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     let diagnosis = console.client.get("/admin/doctor", &[]).await?;
     let none = Vec::new();
     let checks = diagnosis["checks"].as_array().unwrap_or(&none);
     if !console.screen.machine(&diagnosis)? {
         console.screen.list(&CHECKS, checks, "nothing was checked")?;
-        checks.iter().for_each(tell);
+        checks.iter().for_each(print_check);
     }
     let of = |verdict: &str| checks.iter().filter(|check| check["verdict"] == verdict).count();
     let (wrong, warnings) = (of("wrong"), of("warning"));
@@ -47,13 +47,16 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
     if healthy && (warnings == 0 || !args.strict) {
         return Ok(());
     }
-    let what =
-        if healthy { format!("{warnings} checks warn") } else { format!("{wrong} checks found something wrong") };
-    Err(Failure::new(Kind::Unwell, what).hint("what each finding says after `do:`, or -o json for the counts"))
+    let what = if healthy {
+        format!("{warnings} checks have warnings")
+    } else {
+        format!("{wrong} checks found something wrong")
+    };
+    Err(Failure::new(Kind::Unhealthy, what).hint("follow the advice after `do:`, or use -o json for the counts"))
 }
 
-/// What one check found, each with its way out. Nothing is cut: these are the words that help.
-fn tell(check: &Value) {
+/// Prints the findings of one check. Nothing is cut, because the advice may be at the end.
+fn print_check(check: &Value) {
     let none = Vec::new();
     let findings = check["findings"].as_array().unwrap_or(&none);
     for finding in findings {

@@ -1,10 +1,10 @@
-//! `streamspace event`: the log of everything.
+//! `streamspace event`: the log of all commands, reports and decisions.
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::resource::Resource;
-use super::{Asker, Server, story};
+use super::{ClientFactory, Server, event_log};
 use crate::failure::Failure;
 use crate::output::{self, Column, cell, printable};
 
@@ -15,7 +15,7 @@ Examples:
   streamspace event get ID
   streamspace event fate ID";
 
-/// `streamspace event`
+/// Arguments of `streamspace event`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,44 +27,44 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Lists events, newest first
+    /// List events, newest first
     #[command(after_help = "Example:\n  streamspace event list --status pending -o wide")]
     List(List),
-    /// Shows one event, with its attempts and the reports that it caused
+    /// Show an event, with its attempts and the reports that it caused
     #[command(after_help = "Example:\n  streamspace event get ID")]
     Get {
-        /// The event
+        /// Event ID
         id: Uuid,
     },
-    /// Tells where an event is now, step by step
+    /// Show where an event is now, step by step
     #[command(after_help = "Example:\n  streamspace event fate ID")]
     Fate {
-        /// The event
+        /// Event ID
         id: Uuid,
     },
 }
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Those of this subject, such as streamspace.session.create
+    /// Filter by subject, such as streamspace.session.create
     #[arg(long)]
     subject: Option<String>,
-    /// command, report or decision
+    /// Filter by kind: command, report or decision
     #[arg(long)]
     kind: Option<String>,
-    /// Those that got this far: pending, published, completed, failed
+    /// Filter by state: pending, published, completed or failed
     #[arg(long, value_name = "STATE")]
     status: Option<String>,
-    /// Those about this, such as session:ID
+    /// Filter by entity, such as session:ID
     #[arg(long)]
     entity: Option<String>,
-    /// Those since then: 2026-01-01T00:00:00Z, 2026-01-01, or how long ago, as 10m
+    /// Only those after this time: 2026-01-01T00:00:00Z, 2026-01-01, or an age such as 10m
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Those until then, written alike
+    /// Only those before this time, in the same formats
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// The most to show
+    /// Maximum number of rows
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
@@ -78,10 +78,10 @@ const EVENT: Resource = Resource {
         Column::field("ID", "event_id").rank(0),
         Column::field("AT", "at").time().rank(3),
         Column::field("KIND", "kind").rank(6),
-        Column::made("WHAT", |row| story::what(row).0).rank(1),
+        Column::made("WHAT", |row| event_log::what(row).0).rank(1),
         Column::field("ENTITY", "entity").rank(4),
         Column::field("STATUS", "status").state().rank(2),
-        Column::made("MESSAGE", story::message).rank(5),
+        Column::made("MESSAGE", event_log::message).rank(5),
         Column::field("SUBJECT", "subject").wide(),
         Column::field("GENERATION", "generation").wide(),
         Column::field("ATTEMPT", "attempt").wide(),
@@ -107,7 +107,7 @@ const EVENT: Resource = Resource {
     none: "no such events",
 };
 
-/// What became of one.
+/// How the fate of an event is shown.
 const FATE: Resource = Resource {
     noun: "event",
     path: "/events",
@@ -129,9 +129,9 @@ const FATE: Resource = Resource {
     none: "",
 };
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::List(list) => {
             let query = vec![
@@ -148,7 +148,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             let event = console.client.get(&EVENT.at(id), &[]).await?;
             EVENT.show(&console, &event)?;
             if console.screen.for_people() && !console.screen.quiet {
-                story(&event)?;
+                print_attempts(&event)?;
             }
             Ok(())
         }
@@ -163,7 +163,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
     }
 }
 
-/// Each step with its time.
+/// Prints each step with its time.
 fn timeline(fate: &Value) {
     for hop in fate["hops"].as_array().into_iter().flatten() {
         let (at, step) = (cell(hop, "at"), cell(hop, "step"));
@@ -173,8 +173,8 @@ fn timeline(fate: &Value) {
     }
 }
 
-/// The attempts, what came of each, and what was said.
-fn story(event: &Value) -> Result<(), Failure> {
+/// Prints the attempts, with the outcome and the error of each.
+fn print_attempts(event: &Value) -> Result<(), Failure> {
     for attempt in event["attempts"].as_array().into_iter().flatten() {
         let parts = ["at", "outcome", "controller_id", "error"].map(|name| cell(attempt, name));
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -185,7 +185,7 @@ fn story(event: &Value) -> Result<(), Failure> {
             "report {}  {}  {}",
             cell(report, "event_id"),
             cell(report, "at"),
-            story::what(report).0
+            event_log::what(report).0
         )));
     }
     output::line(format!("payload:\n{}", serde_json::to_string_pretty(&event["payload"])?));

@@ -1,4 +1,4 @@
-//! The server's live feed, read as long as somebody wants: a connection that breaks is made again where it was.
+//! The server's live feed; a broken connection is resumed where it ended.
 
 use std::time::Duration;
 
@@ -12,42 +12,42 @@ use super::Query;
 use super::transport::Client;
 use crate::failure::{Failure, Kind};
 
-/// A server that restarts is waited for this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// The parameter that says where to begin.
+/// How long to wait for a server that restarts.
+pub(super) const MAX_OUTAGE: Duration = Duration::from_secs(30);
+/// The parameter that names the position to start from.
 pub(super) const AFTER: &str = "after";
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// What the feed says.
+/// An item of the feed.
 #[derive(Debug)]
-pub(super) enum Heard {
-    /// Something changed.
+pub(super) enum FeedItem {
+    /// A change, as the server sent it.
     Change(Value),
-    /// What was missed meanwhile is not kept any more: whoever has to know has to read it anew.
-    Behind,
+    /// The requested position is no longer kept: some changes were missed, and state has to be read again.
+    Missed,
 }
 
-/// The feed, read up to here.
+/// A connection to the feed and the position reached.
 pub(super) struct Feed<'a> {
     client: &'a Client,
     query: Query,
     stream: Option<BoxStream<'static, Result<Sse, sse_stream::Error>>>,
-    /// The last that was heard.
+    /// Id of the last item received.
     pub(super) last: Option<String>,
-    /// Since when nobody answers.
+    /// Since when the server has been unreachable.
     away_since: Option<Instant>,
 }
 
 impl<'a> Feed<'a> {
-    /// Connects; the failure is of kind `Older` where the server has no feed.
+    /// Connects; fails with kind `Older` if the server has no feed.
     pub(super) async fn open(client: &'a Client, query: Query) -> Result<Self, Failure> {
         let mut feed = Self { client, query, stream: None, last: None, away_since: None };
         feed.connect().await?;
         Ok(feed)
     }
 
-    /// Waits for the next thing that is said.
-    pub(super) async fn next(&mut self) -> Result<Heard, Failure> {
+    /// Waits for the next item.
+    pub(super) async fn next(&mut self) -> Result<FeedItem, Failure> {
         loop {
             let Some(stream) = &mut self.stream else {
                 match self.connect().await {
@@ -55,21 +55,21 @@ impl<'a> Feed<'a> {
                     Err(failure) if failure.kind == Kind::Gone => {
                         self.last = None;
                         self.query.retain(|(name, _)| *name != AFTER);
-                        return Ok(Heard::Behind);
+                        return Ok(FeedItem::Missed);
                     }
-                    Err(failure) => self.patience(failure).await?,
+                    Err(failure) => self.tolerate(failure).await?,
                 }
                 continue;
             };
             match stream.next().await {
-                Some(Ok(said)) => {
-                    if let Some(change) = self.read(said) {
-                        return Ok(Heard::Change(change));
+                Some(Ok(event)) => {
+                    if let Some(change) = self.read(event) {
+                        return Ok(FeedItem::Change(change));
                     }
                 }
                 Some(Err(_)) | None => {
                     self.stream = None;
-                    sleep(RECONNECT).await; // a server that hangs up at once is not asked in a tight loop
+                    sleep(RECONNECT).await; // do not reconnect in a tight loop if the server hangs up at once
                 }
             }
         }
@@ -77,30 +77,30 @@ impl<'a> Feed<'a> {
 
     async fn connect(&mut self) -> Result<(), Failure> {
         let last = self.last.as_deref();
-        // Where it began says nothing any more once something was heard.
-        let said = |(name, _): &&(&str, _)| last.is_none() || *name != AFTER;
-        let query: Vec<_> = self.query.iter().filter(said).cloned().collect();
+        // The starting position is obsolete once something was received.
+        let still_valid = |(name, _): &&(&str, _)| last.is_none() || *name != AFTER;
+        let query: Vec<_> = self.query.iter().filter(still_valid).cloned().collect();
         let answer = self.client.feed(&query, last).await?;
         self.stream = Some(SseStream::from_bytes_stream(answer.bytes_stream()).boxed());
         self.away_since = None;
         Ok(())
     }
 
-    async fn patience(&mut self, failure: Failure) -> Result<(), Failure> {
+    async fn tolerate(&mut self, failure: Failure) -> Result<(), Failure> {
         let since = *self.away_since.get_or_insert_with(Instant::now);
-        if failure.kind != Kind::Unavailable || since.elapsed() > PATIENCE {
+        if failure.kind != Kind::Unavailable || since.elapsed() > MAX_OUTAGE {
             return Err(failure);
         }
         sleep(RECONNECT).await;
         Ok(())
     }
 
-    /// A change, unless it is a sign of life or something that later servers say.
-    fn read(&mut self, said: Sse) -> Option<Value> {
-        if let Some(id) = said.id.filter(|id| !id.is_empty()) {
+    /// Parses a change; `None` for a keep-alive, and for event types of later servers.
+    fn read(&mut self, event: Sse) -> Option<Value> {
+        if let Some(id) = event.id.filter(|id| !id.is_empty()) {
             self.last = Some(id);
         }
-        let change: Value = streams::limits::json::stored(said.data?.as_bytes()).ok()?;
+        let change: Value = streams::limits::json::stored(event.data?.as_bytes()).ok()?;
         change.get("entity").is_some().then_some(change)
     }
 }

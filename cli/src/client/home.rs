@@ -1,8 +1,8 @@
-//! `streamspace home`: persistent homes, as the controllers that keep them tell of them.
+//! `streamspace home`: persistent homes, as reported by the controllers that keep them.
 
 use serde_json::Value;
 
-use super::{Asker, Server, segment};
+use super::{ClientFactory, Server, segment};
 use crate::failure::Failure;
 use crate::output::{self, Column, cell, printable};
 
@@ -11,7 +11,7 @@ Examples:
   streamspace home list --user ada
   streamspace home delete local-1 0f3a… --yes";
 
-/// `streamspace home`
+/// Arguments of `streamspace home`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -23,23 +23,23 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Lists the homes that outlive their sessions
+    /// List the homes that outlive their sessions
     #[command(after_help = "Example:\n  streamspace home list --user ada -o json | jq '.[].bytes'")]
     List {
-        /// Those of this user
+        /// Filter by user
         #[arg(long, value_name = "NAME")]
         user: Option<String>,
     },
-    /// Deletes a home that no session has, with all that is in it
+    /// Delete a home that no session uses, with everything in it
     #[command(after_help = "Example:\n  streamspace home delete local-1 NAME --yes")]
     Delete {
-        /// The controller that keeps it
+        /// Controller that keeps the home
         #[arg(value_name = "CONTROLLER")]
         controller: String,
-        /// Its name there
+        /// Name of the home on that controller
         #[arg(value_name = "NAME")]
         name: String,
-        /// Yes, for good
+        /// Confirm: the deletion cannot be undone
         #[arg(long)]
         yes: bool,
     },
@@ -58,9 +58,9 @@ fn sessions(row: &Value) -> String {
     sessions.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::List { user } => {
             let homes = console.client.get("/homes", &[("user_id", user)]).await?;
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
                 output::note(format!("controller {silent} does not answer: its homes are not listed"));
             }
             if homes["truncated"] == true {
-                output::note("there are more: ask for those of one user with --user");
+                output::note("the list is incomplete; use --user to list the homes of one user");
             }
             let rows = homes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
             if console.screen.quiet {
@@ -79,9 +79,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
         }
         Command::Delete { controller, name, yes } => {
             if !yes {
-                return Err(
-                    Failure::usage("what is in a home is lost when it is deleted").hint("--yes, if that is meant")
-                );
+                return Err(Failure::usage("deleting a home destroys the files in it").hint("add --yes to confirm"));
             }
             let path = format!("/homes/{}/{}", segment(&controller), segment(&name));
             let gone = console.client.delete(&path, &[]).await?;

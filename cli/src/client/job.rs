@@ -1,11 +1,11 @@
-//! `streamspace job`: what was asked of many things at once, and how far it got.
+//! `streamspace job`: bulk actions that run on the server, and their progress.
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::resource::Resource;
 use super::wait::{Goal, Outcome, Wait};
-use super::{Asker, Console, Server};
+use super::{ClientFactory, Console, Server};
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Column, cell, printable};
 
@@ -15,7 +15,7 @@ Examples:
   streamspace job watch ID
   streamspace job cancel ID";
 
-/// `streamspace job`
+/// Arguments of `streamspace job`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,44 +27,44 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Lists jobs, newest first
+    /// List jobs, newest first
     #[command(after_help = "Example:\n  streamspace job list --kind sessions.delete")]
     List {
-        /// Those in this state
+        /// Filter by state
         #[arg(long, value_parser = ["running", "halted", "completed", "cancelled"], value_name = "STATE")]
         status: Option<String>,
-        /// Those of this kind, such as sessions.hibernate, dead_letters.replay or log.verify
+        /// Filter by kind, such as sessions.hibernate, dead_letters.replay or log.verify
         #[arg(long)]
         kind: Option<String>,
-        /// The most to show
+        /// Maximum number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
     },
-    /// Shows one job, with what failed
+    /// Show a job with the items that failed
     #[command(after_help = "Example:\n  streamspace job get ID -o json | jq .failures")]
     Get {
-        /// The job
+        /// Job ID
         id: Uuid,
     },
-    /// Shows how a job goes until it is over; 1 if anything of it failed
+    /// Show the progress of a job until it ends; exits with 1 if any item failed
     #[command(after_help = "Example:\n  streamspace job watch ID --timeout 1h")]
     Watch {
-        /// The job
+        /// Job ID
         id: Uuid,
-        /// How long to watch
+        /// Maximum time to watch
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = streams::duration::parse)]
         timeout: std::time::Duration,
     },
-    /// Lets a job go on that halted by itself, with a canary of its next items
+    /// Resume a job that halted by itself, with a canary of its next items
     #[command(after_help = "Example:\n  streamspace job resume ID")]
     Resume {
-        /// The job
+        /// Job ID
         id: Uuid,
     },
-    /// Stops a job before its next step; what is done stays done
+    /// Stop a job before its next step; completed items stay as they are
     #[command(after_help = "Example:\n  streamspace job cancel ID")]
     Cancel {
-        /// The job
+        /// Job ID
         id: Uuid,
     },
 }
@@ -113,7 +113,7 @@ const OVER: Goal = Goal {
     resource: &JOB,
     outcome: |row| if row["status"] == "running" { Outcome::Underway } else { Outcome::Done },
     standing,
-    mend: "`streamspace job get ID`",
+    advice: "`streamspace job get ID`",
     watch: "streamspace job watch",
 };
 
@@ -127,9 +127,9 @@ fn standing(row: &Value) -> String {
     format!("{}, {} done{}{}{dry}", cell(row, "status"), done(row), count("failed"), count("skipped"))
 }
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::List { status, kind, limit } => {
             JOB.list(&console, vec![("status", status), ("kind", kind)], limit).await
@@ -148,24 +148,26 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             finish(&console, job, Wait { wait: true, timeout }).await
         }
         Command::Resume { id } => {
-            JOB.tell(&console, &console.client.post(&format!("{}/resume", JOB.at(id)), None).await?)
+            JOB.report(&console, &console.client.post(&format!("{}/resume", JOB.at(id)), None).await?)
         }
         Command::Cancel { id } => {
-            JOB.tell(&console, &console.client.post(&format!("{}/cancel", JOB.at(id)), None).await?)
+            JOB.report(&console, &console.client.post(&format!("{}/cancel", JOB.at(id)), None).await?)
         }
     }
 }
 
-/// Says what came of a job: at once, or when it is over. A job of which anything failed is a failure.
+/// Prints the outcome of a job, at once or when it has ended. A job with a failed item is a failure.
 pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<(), Failure> {
     if !wait.wait {
-        return JOB.tell(console, &job);
+        return JOB.report(console, &job);
     }
     let job = OVER.reach(console, job, wait.timeout).await?;
-    JOB.tell(console, &job)?;
+    JOB.report(console, &job)?;
     if job["status"] == "halted" {
-        let way_out =
-            format!("mend it, then `streamspace job resume {id}`, or `job cancel {id}`", id = cell(&job, "job_id"));
+        let way_out = format!(
+            "fix the cause, then run `streamspace job resume {id}`, or give up with `streamspace job cancel {id}`",
+            id = cell(&job, "job_id")
+        );
         return Err(Failure::new(Kind::Failed, format!("halted: {}", cell(&job, "reason"))).hint(way_out));
     }
     if job["scan"].is_object() {
@@ -178,20 +180,20 @@ pub(super) async fn finish(console: &Console, job: Value, wait: Wait) -> Result<
             let first = cell(&job, "failures.0.detail");
             let first = if first.is_empty() { first } else { format!(", the first because: {first}") };
             let message = format!("{failed} of {} failed{first}", cell(&job, "total"));
-            Err(Failure::new(Kind::Failed, message).hint(format!("`streamspace job get {}`", cell(&job, "job_id"))))
+            Err(Failure::new(Kind::Failed, message).hint(format!("see `streamspace job get {}`", cell(&job, "job_id"))))
         }
     }
 }
 
-/// What came of a scan of the log: a failure, where anything still does not agree.
+/// The outcome of a scan of the log: a failure if any difference remains.
 fn agreed(console: &Console, job: &Value) -> Result<(), Failure> {
     findings(console, job);
     let (standing, repaired) = (job["failed"].as_i64().unwrap_or(0), cell(job, "scan.repaired"));
     if standing == 0 {
         return Ok(());
     }
-    let message = format!("{standing} entities and their logs do not agree; repaired: {repaired}");
-    Err(Failure::new(Kind::Failed, message).hint(format!("`streamspace job get {}`", cell(job, "job_id"))))
+    let message = format!("{standing} entities differ from their logs; repaired: {repaired}");
+    Err(Failure::new(Kind::Failed, message).hint(format!("see `streamspace job get {}`", cell(job, "job_id"))))
 }
 
 fn findings(console: &Console, job: &Value) {
@@ -215,14 +217,14 @@ fn failures(console: &Console, job: &Value) {
     lines(console, &job["failures"], |failure| format!("failed {}  {}", cell(failure, "id"), cell(failure, "detail")));
 }
 
-/// The items that went first.
+/// Prints the canary items.
 fn canary(console: &Console, job: &Value) {
     lines(console, &job["canary"]["tries"], |one| {
         format!("canary {}  {}  {}", cell(one, "letter_id"), cell(one, "outcome"), cell(one, "error"))
     });
 }
 
-/// What a dry run found out.
+/// Prints the findings of a dry run.
 fn outlook(console: &Console, job: &Value) {
     lines(console, &job["outlook"]["counts"], |count| {
         format!("{:>6}  {}", cell(count, "count"), cell(count, "outcome"))

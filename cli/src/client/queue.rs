@@ -1,7 +1,7 @@
 //! `streamspace queue`: what waits, for what, and why.
 
 use super::resource::Resource;
-use super::{Asker, Server};
+use super::{ClientFactory, Server};
 use crate::failure::Failure;
 use crate::output::{Column, cell};
 
@@ -11,23 +11,23 @@ Examples:
   streamspace queue --user ada -o wide
   streamspace queue --summary";
 
-/// `streamspace queue`
+/// Arguments of `streamspace queue`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What waits for this platform
+    /// Filter by platform
     #[arg(long, conflicts_with = "summary")]
     platform: Option<String>,
-    /// What waits for this controller
+    /// Filter by controller
     #[arg(long, value_name = "ID", conflicts_with = "summary")]
     controller: Option<String>,
-    /// What waits for this user
+    /// Filter by user
     #[arg(long, value_name = "NAME", conflicts_with = "summary")]
     user: Option<String>,
-    /// The most to show
+    /// Maximum number of rows
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// Only count, by platform, controller and what is waited for
+    /// Only count, by platform, controller and cause
     #[arg(long)]
     summary: bool,
     #[command(flatten)]
@@ -65,9 +65,9 @@ const SUMS: [Column; 5] = [
     Column::field("OLDEST", "oldest_since").time().rank(4),
 ];
 
-/// Asks.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Prints the queue.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     if args.summary {
         let sums = console.client.get("/queue/summary", &[]).await?;
         let rows = sums["items"].as_array().map(Vec::as_slice).unwrap_or_default();

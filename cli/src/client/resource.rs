@@ -1,4 +1,4 @@
-//! The one shape of what a server lists and shows: where it is, which columns it has, what is said of one.
+//! How the things of a server are listed and shown: their path, their columns, their details.
 
 use serde_json::Value;
 
@@ -6,32 +6,32 @@ use super::{Console, Query, segment};
 use crate::failure::Failure;
 use crate::output::{self, Column, cell, printable};
 
-/// A kind of thing that a server has.
+/// A kind of thing on the server.
 #[derive(Debug)]
 pub(super) struct Resource {
-    /// What one is called, here and in the log: `session:<id>`.
+    /// Its name in messages and in the log (`session:<id>`).
     pub(super) noun: &'static str,
-    /// Where they are.
+    /// Path of the collection.
     pub(super) path: &'static str,
-    /// The field that names one.
+    /// The field that holds the id.
     pub(super) id: &'static str,
-    /// The state of one, in a word or two.
+    /// Describes the state in a word or two.
     pub(super) state: fn(&Value) -> String,
-    /// What a list shows.
+    /// Columns of a list.
     pub(super) columns: &'static [Column],
-    /// What is shown of one; without any it is shown as YAML.
+    /// Details of a single item; without any, it is printed as YAML.
     pub(super) facts: &'static [Column],
-    /// What a list says when there are none.
+    /// Text for an empty list.
     pub(super) none: &'static str,
 }
 
 impl Resource {
-    /// The path of one.
+    /// The path of one item.
     pub(super) fn at(&self, id: impl std::fmt::Display) -> String {
         format!("{}/{}", self.path, segment(&id.to_string()))
     }
 
-    /// Lists them.
+    /// Prints a list.
     pub(super) async fn list(&self, console: &Console, query: Query, most: usize) -> Result<(), Failure> {
         let rows = console.client.list(self.path, &query, most).await?;
         if console.screen.quiet {
@@ -41,13 +41,13 @@ impl Resource {
         console.screen.list(self.columns, &rows, self.none)
     }
 
-    /// Reads one and shows it.
+    /// Fetches one item and prints it.
     pub(super) async fn get(&self, console: &Console, id: impl std::fmt::Display) -> Result<(), Failure> {
         let row = console.client.get(&self.at(id), &[]).await?;
         self.show(console, &row)
     }
 
-    /// Shows one.
+    /// Prints one item.
     pub(super) fn show(&self, console: &Console, row: &Value) -> Result<(), Failure> {
         let screen = &console.screen;
         if screen.quiet {
@@ -61,8 +61,8 @@ impl Resource {
         Ok(())
     }
 
-    /// Says what became of one after something was asked of it: its id and its state.
-    pub(super) fn tell(&self, console: &Console, row: &Value) -> Result<(), Failure> {
+    /// Prints the id and the state of an item after a request changed it.
+    pub(super) fn report(&self, console: &Console, row: &Value) -> Result<(), Failure> {
         let screen = &console.screen;
         if screen.quiet {
             self.name(row);
@@ -72,7 +72,7 @@ impl Resource {
         Ok(())
     }
 
-    /// Writes the id of one, and nothing else.
+    /// Prints only the id.
     fn name(&self, row: &Value) {
         output::line(printable(&cell(row, self.id)));
     }

@@ -1,12 +1,12 @@
-//! `streamspace streams`: what an operator does to JetStream itself.
+//! `streamspace streams`: operations on JetStream itself.
 
 use serde_json::json;
 
-use super::{Asker, Server};
+use super::{ClientFactory, Server};
 use crate::failure::Failure;
 use crate::output::{self, cell, printable};
 
-/// `streamspace streams`
+/// Arguments of `streamspace streams`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -17,32 +17,32 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Deletes the streams of commands and reports, and makes them anew from the log
+    /// Delete the streams of commands and reports, and rebuild them from the log
     #[command(after_help = "\
 Example:
   streamspace streams rebuild --reason \"the store is damaged\" --yes
 
-Every open command is published again, under a new epoch, and controllers tell what exists; what was done
-is not done again. The stream of dead letters stays. Sessions that run go on meanwhile.")]
+Every open command is published again, under a new epoch, and controllers report what exists; nothing is
+done twice. The stream of dead letters stays. Running sessions are not affected.")]
     Rebuild {
-        /// Why, for whoever asks later
+        /// Reason, kept in the log
         #[arg(long, value_name = "WHY")]
         reason: String,
-        /// Yes, delete what is in the streams now
+        /// Confirm: delete the messages that are in the streams now
         #[arg(long, required = true)]
         yes: bool,
     },
 }
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     let Command::Rebuild { reason, yes: _ } = args.command;
     let rebuilt = console.client.post("/admin/streams/rebuild", Some(&json!({ "reason": reason }))).await?;
     if !console.screen.machine(&rebuilt)? {
         let (commands, epoch) = (cell(&rebuilt, "commands"), cell(&rebuilt, "epoch"));
         output::line(printable(&format!(
-            "the streams are in epoch {epoch}; commands that are published again: {commands}"
+            "the streams are rebuilt (epoch {epoch}); commands to be published again: {commands}"
         )));
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! Whom to ask. What a flag names wins over the environment, that over the context in use, that over the `dev` here.
+//! Which server to use. Flags take precedence over the environment, the environment over the context in use,
+//! and that over a local `dev`.
 //!
-//! A token goes only where it belongs: one that a context or a `dev` keeps is never sent to another address, and one of the
-//! environment is not sent where a flag named a context that has its own.
+//! A token is only sent where it belongs: one that is stored with a context or a `dev` is never sent to another
+//! address, and one from the environment is not sent if a flag selects a context that has its own.
 
 use std::path::PathBuf;
 
@@ -13,28 +14,28 @@ use crate::dev::DATA_DIR;
 use crate::dev::folder::Endpoints;
 use crate::failure::Failure;
 
-/// A server, and how we came to it.
+/// The server to use and how it was chosen.
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) token: String,
-    /// What named it, for messages.
+    /// What selected it, for messages.
     pub(super) by: String,
-    /// What to do when nobody is there.
+    /// Advice if the server cannot be reached.
     pub(super) hint: String,
 }
 
-/// A server that something named.
-struct Place {
+/// The address of a server, with the token that belongs to it.
+struct ServerAddress {
     url: String,
-    /// The token that was kept with it.
+    /// The token stored with this address.
     own: Option<String>,
     by: String,
     hint: String,
-    /// A flag named it: what is kept with it wins over the environment.
-    firm: bool,
+    /// Selected by a flag, so its stored token wins over the environment.
+    by_flag: bool,
 }
 
-/// The server that the flags, the environment, or a file name.
+/// Resolves the server from flags, environment and files.
 pub(super) fn find(server: &Server, context: Option<&str>) -> Result<Target, Failure> {
     Search { server, context, variable: &|name| std::env::var(name).ok(), contexts: &load }.target()
 }
@@ -43,7 +44,7 @@ fn load() -> Result<Contexts, Failure> {
     Contexts::load(&Contexts::path()?)
 }
 
-/// Everything that may name one.
+/// All sources that may select a server.
 struct Search<'a> {
     server: &'a Server,
     context: Option<&'a str>,
@@ -53,35 +54,36 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn target(&self) -> Result<Target, Failure> {
-        let place = self.place()?;
-        let said = match (&self.server.token, &self.server.token_file) {
+        let address = self.address()?;
+        let given = match (&self.server.token, &self.server.token_file) {
             (Some(token), _) => Some(token.clone()).filter(|token| !token.is_empty()),
             (None, Some(file)) => Some(token_in(file)?),
             (None, None) => None,
         };
-        let token = match (said, place.firm, place.own) {
-            (Some(said), ..) => Some(said),
+        let token = match (given, address.by_flag, address.own) {
+            (Some(given), ..) => Some(given),
             (None, true, Some(own)) => Some(own),
             (None, _, own) => self.variable_token()?.or(own),
         };
         let token = token.ok_or_else(|| {
-            Failure::usage(format!("a token is needed for {}", place.url))
-                .hint("--token, --token-file, STREAMSPACE_TOKEN, or a context that has one")
+            Failure::usage(format!("no token for {}", address.url))
+                .hint("use --token, --token-file, STREAMSPACE_TOKEN, or a context that has one")
         })?;
-        let url = Url::parse(&place.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url =
+            Url::parse(&address.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let url = url.ok_or_else(|| {
-            Failure::usage(format!("{:?} ({}) is no URL of a server", place.url, place.by))
-                .hint("--server http://127.0.0.1:8080")
+            Failure::usage(format!("{:?} ({}) is not the URL of a server", address.url, address.by))
+                .hint("use a URL such as --server http://127.0.0.1:8080")
         })?;
-        Ok(Target { url, token, by: place.by, hint: place.hint })
+        Ok(Target { url, token, by: address.by, hint: address.hint })
     }
 
-    fn place(&self) -> Result<Place, Failure> {
+    fn address(&self) -> Result<ServerAddress, Failure> {
         if let Some(name) = self.context {
-            let place = self.named(name, "--context", true)?;
+            let address = self.named(name, "--context", true)?;
             return Ok(match &self.server.server {
-                Some(url) => Place { url: url.clone(), ..place },
-                None => place,
+                Some(url) => ServerAddress { url: url.clone(), ..address },
+                None => address,
             });
         }
         if let Some(url) = self.server.server.clone().filter(|url| !url.is_empty()) {
@@ -105,37 +107,37 @@ impl Search<'_> {
         }
     }
 
-    fn plain(url: String, by: &str) -> Place {
-        let hint = format!("the address in {by}, or start a server there");
-        Place { url, own: None, by: by.to_owned(), hint, firm: false }
+    fn plain(url: String, by: &str) -> ServerAddress {
+        let hint = format!("check the address in {by}, or start a server there");
+        ServerAddress { url, own: None, by: by.to_owned(), hint, by_flag: false }
     }
 
-    fn named(&self, name: &str, how: &str, firm: bool) -> Result<Place, Failure> {
+    fn named(&self, name: &str, how: &str, by_flag: bool) -> Result<ServerAddress, Failure> {
         let contexts = (self.contexts)()?;
         if name == DEV && !contexts.contexts.contains_key(DEV) {
-            return self.dev(firm);
+            return self.dev(by_flag);
         }
         let context = contexts.get(name)?;
-        Ok(Place {
+        Ok(ServerAddress {
             url: context.url.clone(),
             own: context.token()?,
             by: format!("context {name}, {how}"),
-            hint: "`streamspace context list` for the others, or start that server".into(),
-            firm,
+            hint: "start that server, or choose another from `streamspace context list`".into(),
+            by_flag,
         })
     }
 
-    /// The `dev` that keeps its address and its token in a folder.
-    fn dev(&self, firm: bool) -> Result<Place, Failure> {
+    /// The `dev` that stores its address and token in a folder.
+    fn dev(&self, by_flag: bool) -> Result<ServerAddress, Failure> {
         let folder = self.server.data_dir.clone().or_else(|| self.variable("STREAMSPACE_DATA_DIR").map(PathBuf::from));
         let folder = folder.unwrap_or_else(|| DATA_DIR.into());
         let by = format!("{}/endpoints.json", folder.display());
         let known = Endpoints::read(&folder)?.ok_or_else(|| {
-            Failure::usage(format!("no server was named, and there is no {by}"))
-                .hint("`streamspace dev` here, `--server URL --token TOKEN`, or `streamspace context use NAME`")
+            Failure::usage(format!("no server was given, and there is no {by}"))
+                .hint("run `streamspace dev` here, use `--server URL --token TOKEN`, or `streamspace context use NAME`")
         })?;
-        let hint = "`streamspace dev` to start it, or `--context NAME` for another server".into();
-        Ok(Place { url: known.http, own: Some(known.admin_token), by, hint, firm })
+        let hint = "start it with `streamspace dev`, or choose another server with `--context NAME`".into();
+        Ok(ServerAddress { url: known.http, own: Some(known.admin_token), by, hint, by_flag })
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -162,7 +164,7 @@ mod tests {
         Ok(Contexts { current: Some("used".into()), contexts: ["used", "other"].map(context).into() })
     }
 
-    /// What is asked, and with which token.
+    /// The resolved address and token.
     fn found(server: Server, context: Option<&str>, environment: &[(&str, &str)]) -> (String, String) {
         let variable = |name: &str| Some(environment.iter().find(|(known, _)| *known == name)?.1.to_owned());
         let search = Search { server: &server, context, variable: &variable, contexts: &contexts };
@@ -199,7 +201,7 @@ mod tests {
             variable: &|_| None,
             contexts: &contexts,
         };
-        assert!(alone.target().err().unwrap().message.contains("a token is needed"));
+        assert!(alone.target().err().unwrap().message.contains("no token for"));
     }
 
     #[test]

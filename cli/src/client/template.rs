@@ -1,11 +1,11 @@
-//! `streamspace template`: what sessions can be made from.
+//! `streamspace template`: the templates that sessions are created from.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::resource::Resource;
-use super::{Asker, Console, Server};
+use super::{ClientFactory, Console, Server};
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Column, cell};
 
@@ -15,7 +15,7 @@ Examples:
   streamspace template list
   streamspace template get scratchpad -o json";
 
-/// `streamspace template`
+/// Arguments of `streamspace template`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,34 +27,34 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Creates or replaces templates: each file is taken whole or refused whole
+    /// Create or replace templates; each file is applied as a whole or not at all
     #[command(
         after_help = "Examples:\n  streamspace template apply firefox.yaml\n  streamspace template apply catalog/\n  \
                       streamspace template get scratchpad | sed s/scratchpad/notes/ | streamspace template apply -"
     )]
     Apply {
-        /// Files, folders to look through for .yaml, .yml and .json, and - for stdin
+        /// Files, folders to search for .yaml, .yml and .json files, and - for stdin
         #[arg(required = true, value_name = "FILE|DIR|-")]
         paths: Vec<PathBuf>,
     },
-    /// Lists templates
+    /// List templates
     #[command(after_help = "Example:\n  streamspace template list -q")]
     List,
-    /// Shows one template with its manifest
+    /// Show a template with its manifest
     #[command(after_help = "Example:\n  streamspace template get scratchpad > scratchpad.yaml")]
     Get {
-        /// Its name
+        /// Name of the template
         name: String,
     },
-    /// Deletes a template; its sessions keep what they were created with
+    /// Delete a template; existing sessions are not affected
     #[command(after_help = "Example:\n  streamspace template delete firefox")]
     Delete {
-        /// Its name
+        /// Name of the template
         name: String,
     },
 }
 
-/// Stands for stdin where a file is named.
+/// Stands for stdin in place of a file name.
 const STDIN: &str = "-";
 
 const TEMPLATE: Resource = Resource {
@@ -73,16 +73,16 @@ const TEMPLATE: Resource = Resource {
     none: "no templates; `streamspace template apply FILE` creates one",
 };
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::Apply { paths } => apply(&console, &paths).await,
         Command::List => TEMPLATE.list(&console, Vec::new(), usize::MAX).await,
         Command::Get { name } => TEMPLATE.get(&console, name).await,
         Command::Delete { name } => {
             console.client.delete(&TEMPLATE.at(&name), &[]).await?;
-            output::note(format!("template {name} is deleted"));
+            output::note(format!("deleted template {name}"));
             Ok(())
         }
     }
@@ -97,8 +97,8 @@ async fn apply(console: &Console, paths: &[PathBuf]) -> Result<(), Failure> {
             Err(error) => Err(Failure::from(error)),
         };
         match answer {
-            Ok(answer) => outcomes.extend(tell(console, file, &answer)),
-            // Without a server, or without the right to ask, no other file fares better.
+            Ok(answer) => outcomes.extend(report(console, file, &answer)),
+            // Without a server, or without the permission, the other files would fail the same way.
             Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Forbidden) => return Err(failure),
             Err(failure) => {
                 refused += 1;
@@ -113,16 +113,16 @@ async fn apply(console: &Console, paths: &[PathBuf]) -> Result<(), Failure> {
     if refused == 0 {
         return Ok(());
     }
-    Err(Failure::new(Kind::Failed, format!("{refused} of {} files refused; the others are applied", files.len())))
+    Err(Failure::new(Kind::Failed, format!("{refused} of {} files were refused; the others were applied", files.len())))
 }
 
-/// What a file says; `-` is stdin.
+/// Reads a file, or stdin for `-`.
 fn read(file: &Path) -> std::io::Result<String> {
     if file == Path::new(STDIN) { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) }
 }
 
-/// Says what came of a file; its outcomes, each with the file's name.
-fn tell(console: &Console, file: &Path, answer: &Value) -> Vec<Value> {
+/// Prints the outcome of a file, and returns the outcomes of its templates with the file's name.
+fn report(console: &Console, file: &Path, answer: &Value) -> Vec<Value> {
     let mut items: Vec<Value> = answer["items"].as_array().cloned().unwrap_or_default();
     for item in &mut items {
         let (name, place) = (cell(item, "name"), file.display());
@@ -139,7 +139,7 @@ fn tell(console: &Console, file: &Path, answer: &Value) -> Vec<Value> {
     items
 }
 
-/// The files that are meant, each once, in order. What was named as a file is taken whatever its name.
+/// Resolves the arguments to files, each once, in order. A file that is named explicitly may have any extension.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
@@ -150,8 +150,8 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         let before = found.len();
         collect(path, true, &mut found).map_err(|e| Failure::because(Kind::Usage, &path.display().to_string(), &e))?;
         if found.len() == before {
-            let message = format!("{} holds no .yaml, .yml or .json file", path.display());
-            return Err(Failure::usage(message).hint("another folder, or the file itself"));
+            let message = format!("{} contains no .yaml, .yml or .json file", path.display());
+            return Err(Failure::usage(message).hint("name another folder, or the file itself"));
         }
     }
     let mut unique = std::collections::HashSet::new();
@@ -170,7 +170,7 @@ fn collect(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> std::io::Resul
     let mut inside =
         std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     inside.sort();
-    // A link to a folder could lead back here for ever.
+    // A link to a folder could form a cycle.
     inside.retain(|path| !(path.is_symlink() && path.is_dir()));
     inside.iter().try_for_each(|path| collect(path, false, found))
 }

@@ -1,5 +1,5 @@
-//! How a server is asked. What changes something carries an `Idempotency-Key`, so that it can be sent again when no answer
-//! came: the server does it once.
+//! Requests to a server. Those that change something carry an `Idempotency-Key`, so that they can be repeated
+//! if no answer arrives: the server carries them out once.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::failure::{Failure, Kind, chain};
 const API: &str = "/api/v1";
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
-/// A feed that says nothing for so long, not even that it lives, is dead.
+/// A feed without even a keep-alive for this long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The largest page that the server gives.
+/// The server's maximum page size.
 pub(super) const PAGE: &str = "200";
-/// Pauses before what changes something is sent again.
+/// Pauses before a change is sent again.
 const AGAIN: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
-/// The longest pause that a server can ask for.
+/// Upper limit for the server's `Retry-After`.
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 
-/// Some values of a query, those that were given.
+/// Query parameters; those without a value are left out.
 pub(super) type Query<'a> = &'a [(&'a str, Option<String>)];
 
-/// What is sent along.
+/// The body of a request.
 #[derive(Debug, Clone, Copy)]
 enum Body<'a> {
     None,
     Json(&'a Value),
-    /// A merge patch, and the version that it is for.
+    /// A merge patch, and the ETag that it applies to.
     Patch(&'a Value, Option<&'a str>),
     Yaml(&'a str),
 }
@@ -55,7 +55,7 @@ impl Body<'_> {
     }
 }
 
-/// A connection to a server.
+/// An HTTP client for one server.
 pub(super) struct Client {
     http: reqwest::Client,
     feeds: reqwest::Client,
@@ -87,7 +87,7 @@ impl Client {
         self.change(Method::POST, path, &[], Body::Yaml(text)).await
     }
 
-    /// Merges a patch into what is there, if it is still in that version.
+    /// Applies a merge patch if the resource still has the given ETag.
     pub(super) async fn patch(&self, path: &str, patch: &Value, version: Option<&str>) -> Result<Value, Failure> {
         self.change(Method::PATCH, path, &[], Body::Patch(patch, version)).await
     }
@@ -96,7 +96,7 @@ impl Client {
         self.change(Method::DELETE, path, query, Body::None).await
     }
 
-    /// A list, page after page, up to `most` items.
+    /// Reads a list page by page, up to `most` items.
     pub(super) async fn list(&self, path: &str, query: Query<'_>, most: usize) -> Result<Vec<Value>, Failure> {
         let (mut items, mut cursor) = (Vec::new(), None);
         loop {
@@ -112,7 +112,7 @@ impl Client {
         }
     }
 
-    /// Begins to read a feed; its body does not end.
+    /// Opens the feed; its body does not end.
     pub(super) async fn feed(&self, query: Query<'_>, last: Option<&str>) -> Result<Response, Failure> {
         let url = self.url("/stream", query);
         let mut request = self.feeds.get(url.clone()).bearer_auth(&self.target.token);
@@ -129,7 +129,7 @@ impl Client {
         Err(problem::failure(status, &body, &Method::GET, &url))
     }
 
-    /// Asks for a change, more than once where it has to be.
+    /// Sends a change, and repeats it if necessary.
     async fn change(&self, method: Method, path: &str, query: Query<'_>, body: Body<'_>) -> Result<Value, Failure> {
         let (url, key) = (self.url(path, query), Uuid::new_v4().to_string());
         for pause in AGAIN {
@@ -139,7 +139,7 @@ impl Client {
             }
         }
         let answer = self.once(method, &url, body, Some(&key)).await;
-        answer.map_err(|refused| refused.failure.detail(format!("asked {} times", AGAIN.len() + 1)))
+        answer.map_err(|refused| refused.failure.detail(format!("tried {} times", AGAIN.len() + 1)))
     }
 
     async fn once(&self, method: Method, url: &Url, body: Body<'_>, key: Option<&str>) -> Result<Value, Refused> {
@@ -174,26 +174,27 @@ impl Client {
     fn unanswered(&self, error: &reqwest::Error) -> Failure {
         let Target { url, by, hint, .. } = &self.target;
         if error.is_connect() {
-            let failure = Failure::new(Kind::Unavailable, format!("nobody answers at {url} ({by})"));
+            let failure = Failure::new(Kind::Unavailable, format!("cannot reach {url} ({by})"));
             return failure.hint(hint).detail(chain(error));
         }
         if error.is_timeout() {
             let message = format!("{url} did not answer within {} s", ANSWER.as_secs());
-            return Failure::new(Kind::Unavailable, message).hint("the same again; what was accepted is not lost");
+            return Failure::new(Kind::Unavailable, message)
+                .hint("run the command again; an accepted request is not lost");
         }
         Failure::new(Kind::Unavailable, format!("{url} ({by}): {}", chain(error)))
     }
 
     fn foreign(&self, error: &serde_json::Error) -> Failure {
-        let message = format!("{} answered something that is no JSON: {error}", self.target.url);
-        Failure::new(Kind::Failed, message).hint("--server with the address of a StreamSpace API")
+        let message = format!("{} sent an answer that is not JSON: {error}", self.target.url);
+        Failure::new(Kind::Failed, message).hint("check that --server is the address of a StreamSpace API")
     }
 }
 
-/// A question without the answer that was wanted.
+/// A failed request.
 struct Refused {
     failure: Failure,
-    /// Whether the same may be answered better in a moment.
+    /// Whether it may succeed when repeated.
     again: bool,
     after: Option<Duration>,
 }

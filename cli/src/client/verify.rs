@@ -1,9 +1,9 @@
-//! `streamspace verify`: whether the log and the tables say the same.
+//! `streamspace verify`: compares the log with the tables.
 
 use serde_json::json;
 
 use super::wait::Wait;
-use super::{Asker, Server, job};
+use super::{ClientFactory, Server, job};
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -12,14 +12,14 @@ Examples:
   streamspace verify --repair --yes --wait
   streamspace job list --kind log.verify";
 
-/// `streamspace verify`
+/// Arguments of `streamspace verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Set rows that differ to what the log says; gaps and lost rows are only told
+    /// Set rows that differ to what the log says; gaps and lost rows are only reported
     #[arg(long, requires = "yes")]
     repair: bool,
-    /// Yes, change rows
+    /// Confirm: change rows
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -28,9 +28,9 @@ pub(crate) struct Args {
     server: Server,
 }
 
-/// Asks for it; with --wait it is a failure where anything does not agree.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Starts the job; with --wait, any remaining difference is a failure.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     let job = console.client.post("/admin/verify", Some(&json!({ "repair": args.repair }))).await?;
     job::finish(&console, job, args.wait).await
 }

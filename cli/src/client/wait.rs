@@ -1,4 +1,4 @@
-//! Waiting for something that was asked, with its progress on stderr, until it is there, or will not get there.
+//! Waits until a requested state is reached or can no longer be reached, with progress on stderr.
 
 use std::time::Duration;
 
@@ -6,44 +6,44 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::Console;
-use super::feed::PATIENCE;
-use super::pulse::Pulse;
+use super::change_wait::ChangeWait;
+use super::feed::MAX_OUTAGE;
 use super::resource::Resource;
 use crate::failure::{Failure, Kind};
 use crate::output::{Progress, cell};
 
-/// Whether to wait, and how long.
+/// Options of commands that can wait.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Wait {
-    /// Wait until it is done, and show how it goes on stderr
+    /// Wait until it is done, with progress on stderr
     #[arg(long)]
     pub(super) wait: bool,
-    /// How long to wait
+    /// Maximum time to wait
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = streams::duration::parse)]
     pub(super) timeout: Duration,
 }
 
-/// Where a thing is, seen from where it should be.
+/// How a thing relates to its goal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// There.
+    /// The goal is reached.
     Done,
-    /// On its way, or waiting for another attempt.
+    /// In progress, or waiting for another attempt.
     Underway,
-    /// It will not get there by itself.
+    /// The goal will not be reached without intervention.
     Failed,
 }
 
-/// What is waited for.
+/// What to wait for.
 #[derive(Debug)]
 pub(super) struct Goal {
     pub(super) resource: &'static Resource,
     pub(super) outcome: fn(&Value) -> Outcome,
-    /// How it stands, in one line for people who wait.
+    /// One line on the current state.
     pub(super) standing: fn(&Value) -> String,
-    /// What to try when it failed, with `ID` for its id.
-    pub(super) mend: &'static str,
-    /// The command that goes on watching.
+    /// Advice after a failure; `ID` stands for the id.
+    pub(super) advice: &'static str,
+    /// The command that continues watching.
     pub(super) watch: &'static str,
 }
 
@@ -52,7 +52,7 @@ impl Goal {
         cell(row, self.resource.id)
     }
 
-    /// Waits for one that something was asked of; how it is then.
+    /// Waits for the goal, and returns the thing as it is then.
     pub(super) async fn reach(&self, console: &Console, asked: Value, limit: Duration) -> Result<Value, Failure> {
         let mut latest = asked;
         let mut progress = Progress::start(&console.screen);
@@ -67,7 +67,7 @@ impl Goal {
             Some(Ok(looked)) => looked.map(|()| latest),
             Some(Err(_)) => {
                 Err(Failure::new(Kind::Unavailable, format!("{} after {} s", self.still(&latest), limit.as_secs()))
-                    .hint(format!("{watch}; it goes on without us")))
+                    .hint(format!("{watch}; it continues on the server")))
             }
             None => Err(self.interrupted(&latest)),
         }
@@ -75,8 +75,8 @@ impl Goal {
 
     async fn look(&self, console: &Console, latest: &mut Value, progress: &mut Progress) -> Result<(), Failure> {
         let path = self.resource.at(self.id(latest));
-        let mut patience = Patience::default();
-        let mut pulse = None;
+        let mut tolerance = Tolerance::default();
+        let mut changes = None;
         loop {
             progress.say(&format!("{} {}: {}", self.resource.noun, self.id(latest), (self.standing)(latest)));
             match (self.outcome)(latest) {
@@ -84,55 +84,55 @@ impl Goal {
                 Outcome::Failed => return Err(self.failed(latest)),
                 Outcome::Underway => {}
             }
-            match &mut pulse {
-                Some(pulse) => Pulse::beat(pulse).await,
+            match &mut changes {
+                Some(changes) => ChangeWait::next(changes).await,
                 none => {
                     let entity = format!("{}:{}", self.resource.noun, self.id(latest));
-                    *none = Some(Pulse::of(&console.client, entity).await);
+                    *none = Some(ChangeWait::of(&console.client, entity).await);
                 }
             }
-            if let Some(row) = patience.with(console.client.get(&path, &[]).await)? {
+            if let Some(row) = tolerance.with(console.client.get(&path, &[]).await)? {
                 *latest = row;
             }
         }
     }
 
-    /// It will not get there by itself.
+    /// The failure of a thing that will not reach its goal.
     pub(super) fn failed(&self, row: &Value) -> Failure {
         let why = why(row).map(|why| format!(": {why}")).unwrap_or_default();
         let message = format!("{} {} failed{why}", self.resource.noun, self.id(row));
-        Failure::new(Kind::Failed, message).hint(self.mend.replace("ID", &self.id(row)))
+        Failure::new(Kind::Failed, message).hint(self.advice.replace("ID", &self.id(row)))
     }
 
-    /// Somebody does not want to wait any more.
+    /// The failure after Ctrl-C.
     pub(super) fn interrupted(&self, row: &Value) -> Failure {
-        let message = format!("{}; it goes on without us", self.still(row));
-        Failure::new(Kind::Interrupted, message).hint(format!("`{} {}` to go on watching", self.watch, self.id(row)))
+        let message = format!("{}; it continues on the server", self.still(row));
+        Failure::new(Kind::Interrupted, message).hint(format!("`{} {}` to keep watching", self.watch, self.id(row)))
     }
 
     fn still(&self, row: &Value) -> String {
         let (noun, id, state) = (self.resource.noun, self.id(row), (self.resource.state)(row));
         if state.is_empty() {
-            return format!("nothing was heard of {noun} {id} yet");
+            return format!("nothing is known of {noun} {id} yet");
         }
         let why = why(row).map(|why| format!(" ({why})")).unwrap_or_default();
         format!("{noun} {id} is still {state}{why}")
     }
 }
 
-/// The reason that a thing gives for how it is.
+/// The reason that it gives for its state.
 fn why(row: &Value) -> Option<String> {
     let fields = ["message", "install_message", "reason", "failures.0.detail"];
     fields.into_iter().map(|name| cell(row, name)).find(|text| !text.is_empty())
 }
 
-/// A server that is away for a while is no reason to give up.
+/// Tolerates a server that is away for a while.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct Tolerance {
     away_since: Option<Instant>,
 }
 
-impl Patience {
+impl Tolerance {
     pub(super) fn with<T>(&mut self, answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
         match answer {
             Ok(answer) => {
@@ -141,7 +141,7 @@ impl Patience {
             }
             Err(failure) if failure.kind == Kind::Unavailable => {
                 let since = *self.away_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > PATIENCE { Err(failure) } else { Ok(None) }
+                if since.elapsed() > MAX_OUTAGE { Err(failure) } else { Ok(None) }
             }
             Err(failure) => Err(failure),
         }

@@ -1,5 +1,5 @@
-//! `streamspace watch`: every change as it happens, from the server's feed. From a server without one, the states of its
-//! sessions, looked at again and again.
+//! `streamspace watch`: every change as it happens, from the server's feed. If the server has no feed, the
+//! states of sessions are polled.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::feed::{AFTER, Feed, Heard};
-use super::wait::Patience;
-use super::{Asker, Console, Query, Server, story};
+use super::feed::{AFTER, Feed, FeedItem};
+use super::wait::Tolerance;
+use super::{ClientFactory, Console, Query, Server, event_log};
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Format, Progress, Screen, cell, printable};
 
@@ -21,26 +21,26 @@ Examples:
   streamspace watch --user ada --kind report
   streamspace watch --entity session:ID -o json | jq .changes";
 
-/// `streamspace watch`
+/// Arguments of `streamspace watch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What belongs to this user
+    /// Filter by user
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// What happens on this platform
+    /// Filter by platform
     #[arg(long)]
     platform: Option<String>,
-    /// What is about this, such as session:ID
+    /// Filter by entity, such as session:ID
     #[arg(long)]
     entity: Option<String>,
-    /// command, report or decision
+    /// Filter by kind: command, report or decision
     #[arg(long)]
     kind: Option<String>,
-    /// What was said on this subject
+    /// Filter by subject
     #[arg(long)]
     subject: Option<String>,
-    /// Begin after this one: an id of the feed, or of an event
+    /// Start after this item of the feed, or this event
     #[arg(long, value_name = "ID")]
     after: Option<String>,
     #[command(flatten)]
@@ -61,15 +61,15 @@ impl Args {
 }
 
 /// Watches until Ctrl-C.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     let mut last = args.after.clone();
     tokio::select! {
         ended = watch(&args, &console, &mut last) => ended,
         _ = tokio::signal::ctrl_c() => {
-            let failure = Failure::new(Kind::Interrupted, "not watching any more");
+            let failure = Failure::new(Kind::Interrupted, "stopped watching");
             Err(match last {
-                Some(last) => failure.hint(format!("the same with `--after {last}`, to go on from here")),
+                Some(last) => failure.hint(format!("add `--after {last}` to continue from here")),
                 None => failure,
             })
         }
@@ -77,20 +77,21 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
 }
 
 async fn watch(args: &Args, console: &Console, last: &mut Option<String>) -> Result<(), Failure> {
-    // `after` is said as a parameter, which takes ids of both kinds.
+    // `after` goes into the query and not into Last-Event-ID, because it also takes event ids.
     let mut query = args.query();
     query.push((AFTER, args.after.clone()));
     match Feed::open(&console.client, query).await {
         Ok(feed) => hear(console, feed, last).await,
         Err(failure) if failure.kind == Kind::Older => {
             if args.kind.is_some() || args.subject.is_some() || args.after.is_some() {
-                return Err(failure.hint("without --kind, --subject and --after, for the states of sessions"));
+                return Err(failure.hint("leave out --kind, --subject and --after to watch the states of sessions"));
             }
-            output::note("this server has no feed: the states of its sessions are looked at every second");
+            output::note("this server has no feed; polling the states of its sessions every second");
             look(args, console).await
         }
         Err(failure) if failure.kind == Kind::Gone => {
-            Err(failure.hint("`streamspace watch` from now on, or `streamspace event list` for what is kept"))
+            Err(failure
+                .hint("run `streamspace watch` without --after, or read older events with `streamspace event list`"))
         }
         Err(failure) => Err(failure),
     }
@@ -102,38 +103,37 @@ async fn hear(console: &Console, mut feed: Feed<'_>, last: &mut Option<String>) 
     loop {
         let heard = feed.next().await?;
         match heard {
-            Heard::Change(change) => progress.aside(|| print(&console.screen, &change))?,
-            Heard::Behind => {
-                progress
-                    .aside(|| output::note("some changes were missed, and are not kept any more; going on from now"));
+            FeedItem::Change(change) => progress.aside(|| print(&console.screen, &change))?,
+            FeedItem::Missed => {
+                progress.aside(|| output::note("some changes were missed and are no longer kept; continuing from now"));
             }
         }
         last.clone_from(&feed.last);
     }
 }
 
-/// Writes one change.
+/// Prints one change.
 fn print(screen: &Screen, change: &Value) -> Result<(), Failure> {
     if screen.quiet || !matches!(screen.format, Format::Table | Format::Wide) {
-        return story::print(screen, change);
+        return event_log::print(screen, change);
     }
     let at = cell(change, "at");
     let time = at.get(11..23).unwrap_or(&at);
-    let said = [story::state(change), story::message(change)];
-    let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
-    let (entity, what) = (cell(change, "entity"), story::what(change).0);
-    output::line(printable(&format!("{time}  {entity:<44}  {what:<27}  {}", said.join("; "))));
+    let parts = [event_log::state(change), event_log::message(change)];
+    let parts: Vec<String> = parts.into_iter().filter(|text| !text.is_empty()).collect();
+    let (entity, what) = (cell(change, "entity"), event_log::what(change).0);
+    output::line(printable(&format!("{time}  {entity:<44}  {what:<27}  {}", parts.join("; "))));
     Ok(())
 }
 
-/// The states of sessions, again and again; what changed in between is not seen.
+/// Polls the states of sessions; changes between two polls are not seen.
 async fn look(args: &Args, console: &Console) -> Result<(), Failure> {
     let query =
         [("status", Some("all".to_owned())), ("user_id", args.user.clone()), ("platform", args.platform.clone())];
-    let mut patience = Patience::default();
+    let mut tolerance = Tolerance::default();
     let mut known: Option<HashMap<String, String>> = None;
     loop {
-        if let Some(rows) = patience.with(console.client.list("/sessions", &query, usize::MAX).await)? {
+        if let Some(rows) = tolerance.with(console.client.list("/sessions", &query, usize::MAX).await)? {
             let first = known.is_none();
             let known = known.get_or_insert_default();
             for row in rows.iter().rev() {
@@ -149,7 +149,7 @@ async fn look(args: &Args, console: &Console) -> Result<(), Failure> {
     }
 }
 
-/// A session that changed, as the feed would tell it.
+/// A changed session in the form of a feed item.
 fn seen(entity: &str, row: &Value) -> Value {
     json!({ "entity": entity, "kind": "decision", "subject": "streamspace.session.status", "at": row["updated_at"],
         "generation": row["generation"], "status": row["status"], "user_id": row["user_id"], "platform": row["platform"],

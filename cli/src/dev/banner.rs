@@ -1,11 +1,11 @@
-//! What `streamspace dev` says when it is ready: where it is, who may in, and what to try first.
+//! The start message of `streamspace dev`: address, token, and commands to try.
 
 use std::path::Path;
 
 use super::folder::Endpoints;
 use crate::output;
 
-/// Says it.
+/// Prints the message.
 pub(super) fn show(endpoints: &Endpoints, folder: &Path, default_folder: bool) {
     let me = std::env::args().next().unwrap_or_else(|| "streamspace".into());
     let at = if default_folder { String::new() } else { format!(" --data-dir {}", folder.display()) };

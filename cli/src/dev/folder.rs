@@ -1,4 +1,4 @@
-//! The folder that `streamspace dev` lives in: one process at a time, and where everything is in it.
+//! The data folder of `streamspace dev`, used by one process at a time.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Kind};
 use crate::files;
 
-/// Where the nats-server listens. The port is any of these, so that two installations hardly meet, and is kept.
+/// Ports for nats-server. One is chosen at random, so that two installations rarely collide, and kept.
 const NATS_PORTS: std::ops::Range<u16> = 14_222..18_222;
 
-/// The folder, held as long as this lives. A kill gives it back.
+/// The locked folder. The kernel releases the lock if the process is killed.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
@@ -22,15 +22,15 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder, and makes it where it does not exist.
+    /// Locks the folder, creating it if necessary.
     pub(super) fn take(path: &Path) -> Result<Self, Failure> {
         let unusable = |e: io::Error| {
             let message = format!("the data folder {} cannot be used: {e}", path.display());
-            Failure::usage(message).hint("--data-dir with a folder that you may write")
+            Failure::usage(message).hint("choose a writable folder with --data-dir")
         };
-        // Secrets and people's notes live here; a folder that exists keeps the rights that it was given.
+        // Secrets and users' files live here; an existing folder keeps its permissions.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let path = fs::canonicalize(path).map_err(unusable)?; // children and their logs use it from elsewhere
+        let path = fs::canonicalize(path).map_err(unusable)?; // children run in other working directories
         let mut lock =
             File::options().create(true).read(true).append(true).open(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
@@ -56,19 +56,19 @@ impl Folder {
 
 fn in_use(path: &Path, lock: &mut File) -> Failure {
     let mut owner = String::new();
-    let _ = lock.read_to_string(&mut owner); // only makes the message better
+    let _ = lock.read_to_string(&mut owner); // only improves the message
     let owner = owner.trim();
     let owner = if owner.is_empty() { String::new() } else { format!(" (pid {owner})") };
     let message = format!("the data folder {} is in use by another `streamspace dev`{owner}", path.display());
-    Failure::new(Kind::Conflict, message).hint("stop that one, or give another --data-dir and --http-addr")
+    Failure::new(Kind::Conflict, message).hint("stop that one, or choose another --data-dir and --http-addr")
 }
 
-/// A path inside of a URL.
+/// Percent-encodes a path for a URL.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23")
 }
 
-/// What was made up once and is kept.
+/// Secrets that are generated once and kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Secrets {
     pub(super) admin_token: String,
@@ -80,13 +80,13 @@ pub(super) struct Secrets {
 impl Secrets {
     const FILE: &str = "secrets";
 
-    /// Those of this folder. The port changes only where somebody else has taken it.
+    /// Reads or generates the secrets of this folder. The port changes only if another process uses it.
     pub(super) fn of(folder: &Folder) -> Result<Self, Failure> {
         let path = folder.join(Self::FILE);
         let known = match fs::read(&path) {
             Ok(bytes) => Some(serde_json::from_slice::<Self>(&bytes).map_err(|e| {
                 Failure::because(Kind::Failed, &path.display().to_string(), &e)
-                    .hint("delete that file; a new token is made")
+                    .hint("delete that file; a new token will be generated")
             })?),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(Failure::because(Kind::Failed, &path.display().to_string(), &e)),
@@ -104,7 +104,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// The same with another port, where somebody else was faster.
+    /// The same with another port, after a collision.
     pub(super) fn elsewhere(&self, folder: &Folder) -> Result<Self, Failure> {
         let secrets = Self { nats_port: free_port()?, ..self.clone() };
         secrets.keep(folder)?;
@@ -128,11 +128,12 @@ fn free_port() -> Result<u16, Failure> {
     let anywhere = std::iter::repeat_with(|| rand::random_range(NATS_PORTS)).take(100);
     anywhere.chain(NATS_PORTS).find(|port| free(*port)).ok_or_else(|| {
         let message = format!("no port of {} to {} is free for nats-server", NATS_PORTS.start, NATS_PORTS.end - 1);
-        Failure::new(Kind::Unavailable, message).hint("end what listens there, or set NATS_URL to a server of yours")
+        Failure::new(Kind::Unavailable, message)
+            .hint("stop the processes that listen there, or set NATS_URL to your own server")
     })
 }
 
-/// What a client needs to know, in `endpoints.json`.
+/// What a client needs to know, stored in `endpoints.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Endpoints {
     pub(crate) http: String,
@@ -151,11 +152,11 @@ impl Endpoints {
         Ok(files::replace(&folder.join(Self::FILE), &serde_json::to_vec_pretty(self)?)?)
     }
 
-    /// Those of a folder; `None` where there are none.
+    /// Reads the endpoints of a folder; `None` if there are none.
     pub(crate) fn read(folder: &Path) -> Result<Option<Self>, Failure> {
         let path = folder.join(Self::FILE);
         let failed = |e: &dyn std::error::Error| {
-            Failure::because(Kind::Usage, &path.display().to_string(), e).hint("--server and --token")
+            Failure::because(Kind::Usage, &path.display().to_string(), e).hint("use --server and --token instead")
         };
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(&e)),

@@ -1,13 +1,13 @@
-//! `streamspace dev`: everything in one place, and everything kept in one folder.
+//! `streamspace dev`: everything on one machine, in one folder.
 //!
-//! API and engine run in this process; nats-server and the controller are children that are started again when they die.
-//! A kill of this process leaves them behind: the next start finds them in `children.json` and ends them. The sessions'
-//! own processes are nobody's children here; the new controller adopts them.
+//! API and engine run in this process; nats-server and the controller are children that are restarted when they
+//! die. If this process is killed, the next start finds them in `children.json` and ends them. The processes of
+//! sessions are not children of this process; the new controller adopts them.
 
 mod banner;
+mod disk_space;
 pub(crate) mod folder;
 mod nats;
-mod room;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -31,27 +31,27 @@ use supervisor::Program;
 
 pub(crate) const DATA_DIR: &str = "./data";
 const HTTP_ADDR: &str = "127.0.0.1:8080";
-/// How long what an earlier run left behind may take to end by itself.
+/// Time that leftovers of an earlier run get to exit by themselves.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(10);
 const CONTROLLER_GRACE: Duration = Duration::from_secs(25);
 
-/// `streamspace dev`
+/// Arguments of `streamspace dev`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where the API listens [default: 127.0.0.1:8080]
+    /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     http_addr: Option<String>,
-    /// Where everything is kept [default: ./data]
+    /// Folder for all data [default: ./data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// The nats-server to run, 2.12 or newer [default: .tools/nats-server, else the one on PATH]
+    /// nats-server binary to run, 2.12 or newer [default: .tools/nats-server, else the one on PATH]
     #[arg(long, value_name = "PATH")]
     nats_server: Option<String>,
-    /// What a controller may do that nobody has heard of, on a platform that others serve: open (one of the durable lane serves at
-    /// once) or operator (each waits for `streamspace controller admit`) [default: open]
+    /// Whether a new controller on a platform that others serve works at once (open, durable lane only) or
+    /// waits for `streamspace controller admit` (operator) [default: open]
     #[arg(long, value_name = "WHO")]
     controllers_admission: Option<String>,
-    /// A YAML file with settings; environment and flags win over it
+    /// YAML file with settings; the environment and flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -64,7 +64,7 @@ struct Config {
     http_addr: SocketAddr,
     data_dir: PathBuf,
     nats_server: Option<PathBuf>,
-    /// A server that is there already.
+    /// An external NATS server, instead of a child.
     nats: Option<connect::Config>,
     admin_token: Option<String>,
     controller_id: String,
@@ -109,7 +109,7 @@ impl Config {
     }
 }
 
-/// What is kept running beside this process, and how to end it.
+/// A supervised child, and how to stop it.
 struct Kept {
     cancel: CancellationToken,
     task: JoinHandle<()>,
@@ -128,7 +128,7 @@ impl Kept {
     }
 }
 
-/// What the parts of one run share.
+/// State shared by the parts of one run.
 struct Run {
     config: Config,
     folder: Folder,
@@ -137,7 +137,7 @@ struct Run {
     shutdown: Shutdown,
 }
 
-/// Runs until it is asked to end.
+/// Runs until it is asked to stop.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(args)?;
     crate::files::private();
@@ -145,14 +145,14 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let claimed = Claimed::take(config.http_addr)?;
     let ledger = Arc::new(Ledger::open(folder.join("children.json"))?);
     for child in ledger.end_leftovers(LEFTOVER_GRACE).await? {
-        tracing::info!(child.name = %child.name, child.pid = child.pid, "ended; an earlier run had left it behind");
+        tracing::info!(child.name = %child.name, child.pid = child.pid, "ended a leftover of an earlier run");
     }
     let run = Run { secrets: Secrets::of(&folder)?, config, folder, ledger, shutdown: Shutdown::listen()? };
     run.all(claimed).await
 }
 
 impl Run {
-    /// From the first process to the last.
+    /// Starts everything, waits, and stops everything.
     async fn all(&self, claimed: Claimed) -> Result<(), Failure> {
         if let Some(nats) = &self.config.nats {
             return self.serve(nats, claimed).await;
@@ -218,10 +218,10 @@ impl Run {
         }
     }
 
-    /// The controller, as a process of its own: what breaks it does not break the engine.
+    /// The controller runs as a separate process, so that its crash does not affect the engine.
     fn controller(&self, nats: &connect::Config) -> Result<Program, Failure> {
         let executable = std::env::current_exe()
-            .map_err(|e| Failure::because(Kind::Failed, "cannot tell where this program is", &e))?;
+            .map_err(|e| Failure::because(Kind::Failed, "cannot determine the path of this program", &e))?;
         let password = nats.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
         let mut environment = vec![
             ("NATS_URL", nats.url.clone()),
@@ -230,8 +230,8 @@ impl Run {
             ("NATS_TLS_ENABLED", nats.tls.to_string()),
             ("CONTROLLER_ID", self.config.controller_id.clone()),
             ("CONTROLLER_PLATFORM", "local".into()),
-            ("STREAMSPACE_CONFIG", String::new()), // what it needs is said here
-            ("STREAMSPACE_ADMIN_TOKEN", String::new()), // and what it does not need, it does not get
+            ("STREAMSPACE_CONFIG", String::new()), // its settings are all given here
+            ("STREAMSPACE_ADMIN_TOKEN", String::new()), // not for the controller
             ("DATABASE_URL", String::new()),
         ];
         environment.extend(self.config.heartbeat_interval.clone().map(|interval| ("HEARTBEAT_INTERVAL", interval)));

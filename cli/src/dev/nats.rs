@@ -1,4 +1,4 @@
-//! The nats-server of `streamspace dev`: started on the folder's own store, and started again when it dies.
+//! The nats-server of `streamspace dev`: its store is in the data folder, and it is restarted when it dies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use streams::connect::{Secret, backoff};
 use streams::server::{Error, Server, ServerOptions, find};
 use tokio_util::sync::CancellationToken;
 
+use super::disk_space::DiskSpace;
 use super::folder::{Folder, Secrets};
-use super::room::Room;
 use crate::children::{Child, Ledger};
 use crate::failure::{Failure, Kind};
 
 const MORE_PORTS: usize = 2;
-/// Clients wait for it meanwhile, so there is no reason to wait long.
+/// Clients are waiting meanwhile, so the pause stays short.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How it is run: the folder's own store, credentials and port.
+/// Its store, credentials and port.
 pub(super) async fn options(
     folder: &Folder,
     secrets: &Secrets,
@@ -30,12 +30,12 @@ pub(super) async fn options(
         port: secrets.nats_port,
         user: secrets.nats_user.clone(),
         password: Secret::new(secrets.nats_password.clone()),
-        sync_interval: None, // SQL is the truth: what a power cut takes from the streams is sent again
+        sync_interval: None, // SQL is the source of truth: messages lost in a power cut are sent again
         log_file: Some(folder.join("logs/nats-server.log")),
     })
 }
 
-/// Starts it, and waits until it can be used. Between looking for a port and taking it, somebody else may take it.
+/// Starts it and waits until it is ready. Another process may take the port before it does.
 pub(super) async fn start(
     mut options: ServerOptions,
     folder: &Folder,
@@ -61,7 +61,7 @@ fn failure(error: Error) -> Failure {
     Failure::because(kind, "nats-server", &error)
 }
 
-/// Keeps it running until `cancel`; then it has ended.
+/// Keeps it running until `cancel`, and then stops it.
 pub(super) async fn keep(
     mut server: Server,
     options: ServerOptions,
@@ -69,12 +69,12 @@ pub(super) async fn keep(
     cancel: CancellationToken,
     hurry: CancellationToken,
 ) {
-    let mut room = Room::of(options.store_dir.clone());
+    let mut space = DiskSpace::of(options.store_dir.clone());
     loop {
         let child = note(&server, &ledger);
         let ended = tokio::select! {
             ended = server.wait() => ended,
-            () = room.returned() => server.stop().await, // its streams refuse everything from the first failed write on
+            () = space.returned() => server.stop().await, // after a failed write its streams refuse everything
             () = cancel.cancelled() => break stop(server, child.as_ref(), &ledger, &hurry).await,
         };
         let how = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
@@ -82,7 +82,7 @@ pub(super) async fn keep(
             child.name = "nats-server",
             child.pid = server.pid(),
             how,
-            "ended, or its disk had been full; starting it again"
+            "ended, or its disk had been full; restarting it"
         );
         forget(child.as_ref(), &ledger);
         match cancel.run_until_cancelled(again(&options)).await {
@@ -92,7 +92,7 @@ pub(super) async fn keep(
     }
 }
 
-/// The same server on the same port; everybody who was connected finds it there.
+/// Starts it again on the same port, where its clients reconnect.
 async fn again(options: &ServerOptions) -> Server {
     let mut attempt = 0;
     loop {
@@ -112,18 +112,18 @@ async fn stop(mut server: Server, child: Option<&Child>, ledger: &Ledger, hurry:
     };
     match stopped {
         Ok(_) => forget(child, ledger),
-        Err(error) => tracing::error!(child.name = "nats-server", %error, "lives on"),
+        Err(error) => tracing::error!(child.name = "nats-server", %error, "cannot be stopped"),
     }
 }
 
 fn note(server: &Server, ledger: &Ledger) -> Option<Child> {
     tracing::info!(child.name = "nats-server", child.pid = server.pid(), nats.url = server.url(), "started");
     let noted = ledger.note("nats-server", server.pid() as i32);
-    noted.inspect_err(|error| tracing::warn!(child.name = "nats-server", %error, "could not be written down")).ok()
+    noted.inspect_err(|error| tracing::warn!(child.name = "nats-server", %error, "could not be recorded")).ok()
 }
 
 fn forget(child: Option<&Child>, ledger: &Ledger) {
     if let Some(Err(error)) = child.map(|child| ledger.forget(child)) {
-        tracing::warn!(child.name = "nats-server", %error, "could not be struck out");
+        tracing::warn!(child.name = "nats-server", %error, "could not be removed from the ledger");
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps a program running: starts it, waits for its end, starts it again after a while, and ends it when asked.
+//! Keeps a child process running: starts it, restarts it after a pause when it ends, and stops it on request.
 
 use std::fs::File;
 use std::io;
@@ -14,30 +14,30 @@ use tokio_util::sync::CancellationToken;
 use crate::children::{self, Child, Ledger};
 use crate::shutdown::Shutdown;
 
-/// The child waits for a line before it becomes the program: by then it is written down. If this process dies before that,
-/// the pipe closes and the child ends.
+/// The child waits for a line before it executes the program, by when it is recorded. If this process dies
+/// first, the pipe closes and the child exits.
 const GATE: &str = r#"read -r _ && exec "$@""#;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A program that ran this long had started well: the next pause is a short one again.
+/// A program that ran this long started well, so the next pause is short again.
 const WELL: Duration = Duration::from_secs(30);
-/// A log larger than this is put aside when its program starts.
+/// A log larger than this is rotated when its program starts.
 const LOG_MAX: u64 = 10 << 20;
 
-/// What to keep running.
+/// A program to keep running.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
     pub(super) name: &'static str,
     pub(super) executable: PathBuf,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(&'static str, String)>,
-    /// Where it writes; appended to.
+    /// Log file, appended to.
     pub(super) log: PathBuf,
-    /// How long it may take to end by itself.
+    /// Time that it gets to exit by itself.
     pub(super) grace: Duration,
 }
 
-/// Keeps a program running until `cancel`; then it has ended, or cannot be ended.
+/// Keeps the program running until `cancel`; returns when it has ended or cannot be ended.
 pub(super) async fn keep(program: Program, ledger: Arc<Ledger>, cancel: CancellationToken, shutdown: Shutdown) {
     let mut pause = FIRST_PAUSE;
     while !cancel.is_cancelled() {
@@ -64,7 +64,7 @@ async fn start(program: &Program, ledger: &Ledger) -> io::Result<(Process, Child
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
         .stderr(log)
-        .process_group(0) // Ctrl-C on the terminal is for us: we end our children in order
+        .process_group(0) // Ctrl-C on the terminal is for this process, which stops its children in order
         .kill_on_drop(true)
         .spawn()?;
     let pid = process.id().map_or(0, |pid| pid as i32);
@@ -92,12 +92,12 @@ async fn run(
         Some(status) => {
             let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
             tracing::warn!(child.name = program.name, child.pid = child.pid, how, log = %program.log.display(),
-                "ended by itself; starting it again");
+                "ended by itself; restarting it");
         }
         None => stop(program, &mut process, child, shutdown).await,
     }
     if let Err(error) = ledger.forget(child) {
-        tracing::warn!(child.name = program.name, %error, "could not be struck out");
+        tracing::warn!(child.name = program.name, %error, "could not be removed from the ledger");
     }
 }
 
@@ -105,13 +105,13 @@ async fn stop(program: &Program, process: &mut Process, child: &Child, shutdown:
     let gentle = async {
         let (ended, _) = tokio::join!(children::end(child, program.grace), process.wait());
         if let Err(error) = ended {
-            tracing::error!(child.name = program.name, %error, "lives on");
+            tracing::error!(child.name = program.name, %error, "cannot be stopped");
         }
     };
     tokio::select! {
         () = gentle => {}
         () = shutdown.hurry.cancelled() => {
-            let _ = process.kill().await; // it is gone already
+            let _ = process.kill().await; // it may have ended already
         }
     }
     tracing::info!(child.name = program.name, "stopped");

@@ -1,24 +1,25 @@
-//! When there is colour, and what it says: green is where it should be, yellow on its way, red in need of somebody.
+//! When to use colour, and its meaning: green for a reached goal, yellow for work in progress, red for what
+//! needs attention.
 
 use anstream::AutoStream;
 use anstream::stream::RawStream;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
-/// Whether to use colour.
+/// When to use colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
-    /// On a terminal; NO_COLOR and CLICOLOR_FORCE are heeded.
+    /// On a terminal; respects NO_COLOR and CLICOLOR_FORCE.
     #[default]
     Auto,
-    /// Also in pipes and files.
+    /// Even in pipes and files.
     Always,
-    /// Nowhere.
+    /// Never.
     Never,
 }
 
 impl When {
-    /// What that means for a stream.
+    /// Decides for one output stream.
     pub(super) fn applies(self, stream: &impl RawStream) -> bool {
         match self {
             Self::Auto => AutoStream::choice(stream) != anstream::ColorChoice::Never,
@@ -28,14 +29,14 @@ impl When {
     }
 }
 
-/// How a heading looks.
+/// Headings.
 pub(super) const HEADING: Style = Style::new().bold();
-/// How a failure begins.
+/// The start of an error message.
 pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// What matters less.
+/// Secondary information.
 pub(super) const ASIDE: Style = Style::new().dimmed();
 
-/// How a state looks. Only its first word counts: `creating (to be running)` is creating.
+/// The style of a state. Only its first word counts: `creating (to be running)` is creating.
 pub(super) fn of_state(text: &str) -> Style {
     match text.split_whitespace().next().unwrap_or_default() {
         "running" | "ready" | "healthy" | "completed" | "applied" | "replayed" | "closed" => {
@@ -51,7 +52,7 @@ pub(super) fn of_state(text: &str) -> Style {
     }
 }
 
-/// A text in a style, where there is colour.
+/// Applies a style if colour is on.
 pub(super) fn painted(text: &str, style: Style, colour: bool) -> String {
     if colour && style != Style::new() { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }

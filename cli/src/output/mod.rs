@@ -1,7 +1,7 @@
-//! The only place that writes to stdout, and the only one that tells of a failure.
+//! The only place that writes to stdout, and the only one that prints failures.
 //!
-//! Answers go to stdout, everything else to stderr. Words from a server are shown on somebody's terminal: control characters
-//! in them are replaced. A reader who went away (`| head`) is no error.
+//! Answers go to stdout, everything else to stderr. Text from a server ends up on a terminal, so control
+//! characters in it are replaced. A reader that has closed the pipe (`| head`) is not an error.
 
 mod colour;
 mod progress;
@@ -20,16 +20,16 @@ pub(crate) use table::Column;
 
 use crate::failure::{Failure, Kind};
 
-/// Where options are listed that every command takes.
+/// Help heading of the options that every command takes.
 pub(crate) const GLOBAL: &str = "Global options";
 
-/// How answers look.
+/// Output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
-    /// For people with room: every column, nothing cut.
+    /// Every column, nothing cut.
     Wide,
     /// For programs.
     Json,
@@ -37,10 +37,10 @@ pub(crate) enum Format {
     Yaml,
 }
 
-/// What is said about the looks of answers; the same for every command.
+/// Options about output, shared by all commands.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Looks {
-    /// How answers look: table, wide (every column, nothing cut), json or yaml
+pub(crate) struct OutputOptions {
+    /// Output format: table, wide (every column, nothing cut), json or yaml
     #[arg(
         long,
         short,
@@ -55,7 +55,7 @@ pub(crate) struct Looks {
     /// Print ids only
     #[arg(long, short, global = true, help_heading = GLOBAL)]
     quiet: bool,
-    /// When to use colour: auto (on a terminal; NO_COLOR and CLICOLOR_FORCE are heeded), always or never
+    /// When to use colour: auto (on a terminal; respects NO_COLOR and CLICOLOR_FORCE), always or never
     #[arg(
         long,
         global = true,
@@ -66,49 +66,49 @@ pub(crate) struct Looks {
         help_heading = GLOBAL
     )]
     color: When,
-    /// Tell more of a failure: what was asked, and all that was answered
+    /// Show details of a failure: the request, and the complete answer
     #[arg(long, short, global = true, help_heading = GLOBAL)]
     verbose: bool,
 }
 
-/// What this run writes to: decided once, by flags, environment and where the streams lead.
+/// Output settings of this run, from flags, environment and the kind of the streams.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Screen {
     pub(crate) format: Format,
     pub(crate) quiet: bool,
     verbose: bool,
-    /// Cells of a line, where stdout is a terminal.
+    /// Columns of the terminal; `None` if stdout is not one.
     width: Option<usize>,
     colour: bool,
     colour_err: bool,
-    /// Whether somebody sees stderr move.
+    /// Whether stderr is a terminal, for spinners.
     live: bool,
 }
 
-impl From<Looks> for Screen {
-    fn from(looks: Looks) -> Self {
+impl From<OutputOptions> for Screen {
+    fn from(options: OutputOptions) -> Self {
         let stdout = io::stdout();
         let size = terminal_size::terminal_size_of(&stdout).filter(|_| stdout.is_terminal());
         Self {
-            format: looks.output,
-            quiet: looks.quiet,
-            verbose: looks.verbose,
-            // A terminal that does not know its size says 0.
+            format: options.output,
+            quiet: options.quiet,
+            verbose: options.verbose,
+            // Terminals of unknown size report 0.
             width: size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0),
-            colour: looks.color.applies(&stdout),
-            colour_err: looks.color.applies(&io::stderr()),
+            colour: options.color.applies(&stdout),
+            colour_err: options.color.applies(&io::stderr()),
             live: io::stderr().is_terminal(),
         }
     }
 }
 
 impl Screen {
-    /// Whether people read the answer, and not programs.
+    /// Whether the format is for people and not for programs.
     pub(crate) fn for_people(&self) -> bool {
         matches!(self.format, Format::Table | Format::Wide)
     }
 
-    /// Writes an answer as JSON or YAML; false where the format is for people, and the caller has to say it.
+    /// Prints a value as JSON or YAML; returns false if the format is for people and the caller has to print it.
     pub(crate) fn machine(&self, value: &Value) -> Result<bool, Failure> {
         match self.format {
             Format::Table | Format::Wide => return Ok(false),
@@ -118,7 +118,7 @@ impl Screen {
         Ok(true)
     }
 
-    /// Writes a list: columns for people, the rows themselves for programs.
+    /// Prints a list: a table for people, the rows for programs.
     pub(crate) fn list(&self, columns: &[Column], rows: &[Value], none: &str) -> Result<(), Failure> {
         if self.machine(&Value::Array(rows.to_vec()))? {
             return Ok(());
@@ -138,7 +138,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Writes names and values below each other; what is empty is left out.
+    /// Prints names and values as lines; empty values are left out.
     pub(crate) fn facts(&self, facts: &[Column], row: &Value) {
         let shown: Vec<(&Column, String)> = facts.iter().map(|fact| (fact, fact.text(row))).collect();
         let shown = shown.iter().filter(|(_, text)| !text.is_empty());
@@ -150,7 +150,7 @@ impl Screen {
         }
     }
 
-    /// Tells of a failure and answers its exit code: one line, and with `--verbose` what is behind it.
+    /// Prints a failure and returns its exit code: one line, with `--verbose` also the details.
     pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
         let hint = failure.hint.as_ref().map(|hint| format!("; try: {hint}")).unwrap_or_default();
         let stopped = failure.kind == Kind::Interrupted;
@@ -165,23 +165,23 @@ impl Screen {
     }
 }
 
-/// Writes one line.
+/// Prints one line to stdout.
 pub(crate) fn line(text: impl AsRef<str>) {
-    // Nobody reads any more: there is nobody to tell.
+    // The reader has closed the pipe.
     let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
 }
 
-/// Writes bytes as they are.
+/// Prints bytes as they are.
 pub(crate) fn raw(bytes: &[u8]) {
     let _ = io::stdout().lock().write_all(bytes);
 }
 
-/// Writes one line to stderr, for people who watch; programs read stdout.
+/// Prints one line to stderr.
 pub(crate) fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(text.as_ref()));
 }
 
-/// A field as a cell: text bare, nothing as nothing, the rest as JSON.
+/// A field as a cell: text without quotes, null as empty, everything else as JSON.
 pub(crate) fn cell(value: &Value, field: &str) -> String {
     match value.pointer(&format!("/{}", field.replace('.', "/"))) {
         None | Some(Value::Null) => String::new(),
@@ -190,7 +190,7 @@ pub(crate) fn cell(value: &Value, field: &str) -> String {
     }
 }
 
-/// One line without control characters, so that nobody else's words move the reader's cursor.
+/// Text in one line without control characters, so that a server's text cannot move the cursor.
 pub(crate) fn printable(text: &str) -> String {
     text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

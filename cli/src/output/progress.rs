@@ -1,4 +1,4 @@
-//! What people see on stderr while they wait: a spinner on a terminal, a line for each change elsewhere.
+//! Progress on stderr: a spinner on a terminal, otherwise a line for each change.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Screen, note, printable};
 
 const TURN: Duration = Duration::from_millis(100);
 
-/// The wait, as it is shown; gone from the terminal when this is dropped.
+/// The progress of one wait; a spinner disappears when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     spinner: Option<ProgressBar>,
@@ -17,7 +17,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show a wait.
+    /// Starts to show progress.
     pub(crate) fn start(screen: &Screen) -> Self {
         let spinner = (screen.live && !screen.quiet).then(|| {
             let shape = if screen.colour_err { "{spinner:.cyan} {elapsed:>3.dim} {wide_msg}" } else { PLAIN };
@@ -29,14 +29,14 @@ impl Progress {
         Self { spinner, silent: screen.quiet, last: String::new() }
     }
 
-    /// The same, where only a spinner is wanted, and no lines.
+    /// Shows a spinner only, and never lines.
     pub(crate) fn spinner(screen: &Screen) -> Self {
         let mut progress = Self::start(screen);
         progress.silent = true;
         progress
     }
 
-    /// Says how it stands, if that is news.
+    /// Shows a new state; does nothing if it has not changed.
     pub(crate) fn say(&mut self, text: &str) {
         if text == self.last {
             return;
@@ -49,7 +49,7 @@ impl Progress {
         }
     }
 
-    /// Writes something else meanwhile, without the spinner in between.
+    /// Runs `write` with the spinner hidden.
     pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.spinner {
             Some(bar) => bar.suspend(write),

@@ -1,7 +1,7 @@
-//! Tables: what each column shows, and how many of them fit. All of it is pure; who prints is one folder up.
+//! Tables: what each column shows, and how many columns fit. This module is pure; its caller prints.
 //!
-//! A line is never wrapped. Where a table is too wide, the least important columns are cut first, then left out; the two
-//! that matter most stay, whatever the width.
+//! Lines never wrap. If a table is too wide, the least important columns are first shortened, then left out;
+//! the two most important ones always stay.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,19 +10,19 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::{cell, colour, printable};
 
 const GAP: &str = "  ";
-/// A column that is cut keeps this much.
+/// Minimum width of a shortened column.
 const LEAST: usize = 8;
-/// And the two that stay: this if there is room, else hardly more than the sign that they were cut.
+/// Minimum widths of the two columns that stay: this if possible, otherwise barely more than the ellipsis.
 const FLOORS: [usize; 2] = [14, 2];
 const CUT: &str = "…";
 
-/// What a column, or a line of facts, shows of a row.
+/// A column of a table, or a line of details.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     pub(super) heading: &'static str,
     shows: Shows,
     kind: Kind,
-    /// 0 is kept longest.
+    /// Importance; columns with a higher rank are left out first.
     rank: u8,
     wide: bool,
 }
@@ -41,32 +41,32 @@ enum Kind {
 }
 
 impl Column {
-    /// A field as it is; `a.b` is b inside of a.
+    /// A field of the row; `a.b` is field b of object a.
     pub(crate) const fn field(heading: &'static str, field: &'static str) -> Self {
         Self { heading, shows: Shows::Field(field), kind: Kind::Plain, rank: 5, wide: false }
     }
 
-    /// Something made of the row.
+    /// A text computed from the row.
     pub(crate) const fn made(heading: &'static str, show: fn(&Value) -> String) -> Self {
         Self { shows: Shows::Made(show), ..Self::field(heading, "") }
     }
 
-    /// A state, which has a colour.
+    /// Shows a state, in colour.
     pub(crate) const fn state(self) -> Self {
         Self { kind: Kind::State, ..self }
     }
 
-    /// A time, which people read as an age.
+    /// Shows a time; for people as an age.
     pub(crate) const fn time(self) -> Self {
         Self { kind: Kind::Time, ..self }
     }
 
-    /// How much it matters where room is short; 0 most, 5 unless said.
+    /// Sets the importance: 0 is kept longest, the default is 5.
     pub(crate) const fn rank(self, rank: u8) -> Self {
         Self { rank, ..self }
     }
 
-    /// Only with `--output wide`.
+    /// Only shown with `--output wide`.
     pub(crate) const fn wide(self) -> Self {
         Self { wide: true, ..self }
     }
@@ -86,7 +86,7 @@ impl Column {
         }
     }
 
-    /// A text of this column with its colour.
+    /// Applies the column's colour to a text.
     pub(super) fn paint(&self, text: &str, colour: bool) -> String {
         let style = if self.kind == Kind::State { colour::of_state(text) } else { anstyle::Style::new() };
         colour::painted(text, style, colour)
@@ -96,16 +96,16 @@ impl Column {
 /// What a table has to fit into.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Layout {
-    /// Cells of a line; `None` has no end.
+    /// Columns of the terminal; `None` means unlimited.
     pub(super) width: Option<usize>,
-    /// Every column.
+    /// Show every column.
     pub(super) wide: bool,
     pub(super) colour: bool,
-    /// Times are ages, seen from here; without it they are times.
+    /// Show times as ages relative to this; `None` shows them as they are.
     pub(super) now: Option<DateTime<Utc>>,
 }
 
-/// The lines of a table.
+/// Renders a table.
 pub(super) fn lines(columns: &[Column], rows: &[Value], layout: &Layout) -> Vec<String> {
     let columns: Vec<&Column> = columns.iter().filter(|column| layout.wide || !column.wide).collect();
     let cells: Vec<Vec<String>> =
@@ -133,11 +133,11 @@ pub(super) fn lines(columns: &[Column], rows: &[Value], layout: &Layout) -> Vec<
 fn line(columns: &[&Column], widths: &[usize], shown: impl Fn(usize) -> (String, usize)) -> String {
     let kept: Vec<usize> = (0..columns.len()).filter(|i| widths[*i] > 0).collect();
     let mut line = String::new();
-    for (place, &i) in kept.iter().enumerate() {
+    for (position, &i) in kept.iter().enumerate() {
         let (text, width) = shown(i);
         line.push_str(&text);
-        // The last one is not padded: a line of blanks up to the edge would wrap when the window shrinks.
-        if place + 1 < kept.len() {
+        // The last column is not padded, because trailing blanks would wrap when the window shrinks.
+        if position + 1 < kept.len() {
             line.push_str(&" ".repeat(widths[i].saturating_sub(width)));
             line.push_str(GAP);
         }
@@ -145,7 +145,7 @@ fn line(columns: &[&Column], widths: &[usize], shown: impl Fn(usize) -> (String,
     line.trim_end().to_owned()
 }
 
-/// How wide each column may be; 0 leaves it out.
+/// The width of each column; 0 leaves it out.
 fn fit(natural: &[usize], ranks: &[u8], width: Option<usize>) -> Vec<usize> {
     let mut widths = natural.to_vec();
     let Some(width) = width else { return widths };
@@ -164,7 +164,7 @@ fn fit(natural: &[usize], ranks: &[u8], width: Option<usize>) -> Vec<usize> {
             widths[i] = 0;
         }
     }
-    // What one of them gave up may be more than was needed: the others have it back, the important ones first.
+    // Shrinking a column may have freed more than was needed: give it back, to important columns first.
     for &i in order.iter().rev().filter(|&&i| natural[i] > 0) {
         let free = free(&widths, width);
         if widths[i] > 0 {
@@ -184,17 +184,17 @@ fn free(widths: &[usize], width: usize) -> usize {
     width.saturating_sub(widths.iter().sum::<usize>() + kept.saturating_sub(1) * GAP.len())
 }
 
-/// A text of at most so many cells, with a sign where something is missing.
+/// Shortens a text to a width, with an ellipsis if something is missing.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let room = width.saturating_sub(CUT.width());
+    let available = width.saturating_sub(CUT.width());
     let mut kept = String::new();
     let mut used = 0;
     for c in text.chars() {
         let wide = c.width().unwrap_or(0);
-        if used + wide > room {
+        if used + wide > available {
             break;
         }
         kept.push(c);
@@ -203,7 +203,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     kept + CUT
 }
 
-/// `5m` of a time: how long ago, or with `in` how far away.
+/// The age of a time, such as `5m ago`, or `in 5m` for a future one.
 pub(super) fn age(text: &str, now: DateTime<Utc>) -> Option<String> {
     let at = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
     let seconds = (now - at).num_seconds();

@@ -1,7 +1,7 @@
-//! The notes page behind the built-in template `scratchpad`: something real to run where nothing is installed.
+//! The notes page of the built-in template `scratchpad`: a real program to run where nothing is installed.
 //!
-//! The notes are one file in the session's home, so they are there again after a hibernation. Only this machine is
-//! served; who may come in from outside is the business of what stands in front.
+//! The notes are one file in the session's home, so they survive a hibernation. The page listens on loopback
+//! only; access from outside is up to a proxy in front of it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,20 +19,20 @@ use crate::files;
 use crate::host;
 use crate::shutdown::Shutdown;
 
-/// Bytes that the notes may have.
+/// Maximum size of the notes, in bytes.
 const NOTES_MAX: usize = 1 << 20;
 const DRAIN: Duration = Duration::from_secs(2);
-/// The page is whole in itself, and nobody else's script has any business in it.
+/// The page is self-contained and loads no scripts from elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
                       form-action 'none'; base-uri 'none'";
 
-/// `streamspace scratchpad`
+/// Arguments of `streamspace scratchpad`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where it listens, on 127.0.0.1
+    /// Port on 127.0.0.1
     #[arg(long)]
     port: u16,
-    /// Where the notes are kept
+    /// Folder for the notes
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 #[derive(Debug, Clone)]
 struct Notes(PathBuf);
 
-/// Serves until it is asked to end.
+/// Serves the page until asked to stop.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let home = args.home.display();
     std::fs::create_dir_all(&args.home).map_err(|e| Failure::because(Kind::Usage, &format!("the home {home}"), &e))?;
@@ -101,7 +101,7 @@ fn save(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn failed(error: &io::Error) -> Response {
-    tracing::warn!(%error, "the notes");
+    tracing::warn!(%error, "the notes could not be written");
     answer(StatusCode::INTERNAL_SERVER_ERROR, format!("the notes cannot be kept: {error}"))
 }
 

@@ -1,7 +1,8 @@
-//! What a span says, as JSON log lines show it.
+//! The fields of spans in JSON log lines.
 //!
-//! Most spans are made for traces and never stand in a line. So their fields are written once, straight into the text that a line would
-//! take: tracing-subscriber's own `JsonFields` makes a tree of them first, and reads its text again for a field that comes later.
+//! Most spans exist for traces and never appear in a log line, so their fields are written straight to the text
+//! of a line. The `JsonFields` of tracing-subscriber builds a tree first, and parses its own text again when a
+//! field is recorded later.
 
 use std::fmt;
 use std::io;
@@ -13,7 +14,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 
-/// Writes the fields of a span as one JSON object.
+/// Formats the fields of a span as one JSON object.
 pub(super) struct Fields;
 
 impl<'a> FormatFields<'a> for Fields {
@@ -23,9 +24,9 @@ impl<'a> FormatFields<'a> for Fields {
         members.end()
     }
 
-    /// A field that is given again stands there twice; of two members with one name, a line shows the last.
+    /// A field that is recorded twice is written twice; readers of JSON take the last of two equal keys.
     fn add_fields(&self, current: &'a mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
-        current.fields.pop(); // the bracket that ends it
+        current.fields.pop(); // the closing brace
         let before = if current.fields.len() > 1 { ',' } else { current.fields.pop().unwrap_or('{') };
         let mut members = Members { writer: current.as_writer(), before, written: Ok(()) };
         fields.record(&mut members);
@@ -33,10 +34,10 @@ impl<'a> FormatFields<'a> for Fields {
     }
 }
 
-/// The members of an object as they are written.
+/// Writes the members of an object.
 struct Members<'a> {
     writer: Writer<'a>,
-    /// What stands before the next one.
+    /// Separator before the next member.
     before: char,
     written: fmt::Result,
 }
@@ -89,7 +90,7 @@ impl Visit for Members<'_> {
     }
 }
 
-/// JSON is text.
+/// Writes text escaped for JSON.
 struct Text<'a, 'w>(&'a mut Writer<'w>);
 
 impl io::Write for Text<'_, '_> {
@@ -114,7 +115,7 @@ mod tests {
     use super::super::tests::Lines;
     use super::*;
 
-    /// The `span` of a line that is written in a span of many kinds of fields, some of them late or given twice.
+    /// The `span` of a log line written in a span with many kinds of fields, some recorded late or twice.
     fn span(fields: impl for<'a> FormatFields<'a> + Send + Sync + 'static) -> Value {
         let lines = Lines::default();
         let into = lines.clone();

@@ -1,7 +1,8 @@
-//! Tells when traces are lost: when a collector stops taking them, from time to time while it does not, and when it does again.
+//! Reports lost traces: when a collector stops accepting them, from time to time while that lasts, and when it
+//! accepts them again.
 //!
-//! The SDK drops what an exporter could not send. It is counted here and told of in few lines: a collector that is away for a day
-//! costs a line an hour, and one that comes and goes no more than that.
+//! The SDK drops spans that an exporter could not send. They are counted here and reported with back-off: a
+//! collector that is away for a day costs a line an hour, and a flapping one no more.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,78 +12,78 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::time::Instant;
 
-/// The least time between two lines about one collector, to begin with, and the longest that doubling makes of it.
+/// Minimum pause between two lines, and the maximum that doubling leads to.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
 
-/// An exporter whose failures are told.
+/// An exporter whose failures are reported.
 #[derive(Debug)]
-pub(super) struct Told<E> {
+pub(super) struct OutageReporter<E> {
     exporter: E,
-    /// For the log.
+    /// Address of the collector, for the log.
     endpoint: String,
     outage: Mutex<Outage>,
 }
 
-/// What is known of a collector's failures.
+/// The state of a collector's failures.
 #[derive(Debug)]
 struct Outage {
-    /// Spans that were lost and not told of yet.
+    /// Spans lost and not reported yet.
     lost: u64,
     failing: bool,
-    /// Whether a line was written about the failures that go on, or have just ended.
+    /// Whether the present failures, or those that just ended, have been reported.
     known: bool,
-    /// When the last line was written.
-    told: Option<Instant>,
-    /// How long none is written after it.
+    /// Time of the last line.
+    reported_at: Option<Instant>,
+    /// Minimum pause after the last line.
     pause: Duration,
 }
 
-/// What is to be told.
+/// A line to write.
 #[derive(Debug, PartialEq, Eq)]
 enum News {
-    /// So many spans were lost since the last line.
+    /// Number of spans lost since the last line.
     Lost(u64),
-    /// It works again, and so many were lost since the last line.
+    /// The collector works again; the number of spans lost since the last line.
     Over(u64),
 }
 
 impl Outage {
     const fn new() -> Self {
-        Self { lost: 0, failing: false, known: false, told: None, pause: PAUSES.0 }
+        Self { lost: 0, failing: false, known: false, reported_at: None, pause: PAUSES.0 }
     }
 
     fn failed(&mut self, spans: u64, now: Instant) -> Option<News> {
         self.lost += spans;
         self.failing = true;
-        if self.told.is_some_and(|told| now < told + self.pause) {
+        if self.reported_at.is_some_and(|at| now < at + self.pause) {
             return None;
         }
-        if self.told.is_some() {
+        if self.reported_at.is_some() {
             self.pause = (self.pause * 2).min(PAUSES.1);
         }
         self.known = true;
-        self.told = Some(now);
+        self.reported_at = Some(now);
         Some(News::Lost(std::mem::take(&mut self.lost)))
     }
 
     fn succeeded(&mut self, now: Instant) -> Option<News> {
-        let quiet = self.told.is_none_or(|told| now >= told + self.pause);
+        let quiet = self.reported_at.is_none_or(|at| now >= at + self.pause);
         if !self.failing {
             if quiet {
-                (self.told, self.pause) = (None, PAUSES.0); // well for as long as it was silent about: as if it had never failed
+                (self.reported_at, self.pause) = (None, PAUSES.0); // healthy for a whole pause: start over
             }
             return None;
         }
         self.failing = false;
         if !std::mem::take(&mut self.known) {
-            return None; // nobody was told that it began; what was lost is told of next time
+            return None; // its beginning was not reported either; the lost spans are counted into the next report
         }
-        self.told = Some(now);
+        self.reported_at = Some(now);
         Some(News::Over(std::mem::take(&mut self.lost)))
     }
 }
 
-impl<E> Told<E> {
+impl<E> OutageReporter<E> {
     pub(super) const fn new(exporter: E, endpoint: String) -> Self {
         Self { exporter, endpoint, outage: Mutex::new(Outage::new()) }
     }
@@ -98,13 +99,13 @@ impl<E> Told<E> {
         };
         match (news, result) {
             (Some(News::Lost(spans)), Err(error)) => {
-                tracing::warn!(otlp.endpoint = self.endpoint, spans, %error, "traces are lost: the collector does not take them");
+                tracing::warn!(otlp.endpoint = self.endpoint, spans, %error, "traces are lost: the collector does not accept them");
             }
             (Some(News::Over(spans)), _) => {
                 tracing::info!(
                     otlp.endpoint = self.endpoint,
                     spans,
-                    "the collector takes traces again; these spans were lost"
+                    "the collector accepts traces again; these spans were lost"
                 );
             }
             _ => {}
@@ -112,18 +113,18 @@ impl<E> Told<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Told<E> {
+impl<E: SpanExporter> SpanExporter for OutageReporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
         self.note(spans, &result);
-        Ok(()) // it is told; the SDK would write a line about each batch
+        Ok(()) // already reported; the SDK would log each batch
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let spans = std::mem::take(&mut self.outage().lost);
         if spans > 0 {
-            tracing::warn!(otlp.endpoint = self.endpoint, spans, "traces are lost: the collector did not take them");
+            tracing::warn!(otlp.endpoint = self.endpoint, spans, "traces are lost: the collector did not accept them");
         }
         self.exporter.shutdown_with_timeout(timeout)
     }

@@ -1,13 +1,14 @@
-//! What the standard variables of OpenTelemetry say about traces. Each is honoured, or refused at the start with the reason; one that
-//! means nothing here is named in the log. Values of headers are secrets and never repeated.
+//! The standard OpenTelemetry variables for traces. Each is honoured or refused at start with the reason;
+//! ignored ones are named in the log. Header values are secrets and never logged.
 
 use std::str::FromStr;
 
 use poem::http::{HeaderName, HeaderValue, Uri};
 
-/// Where traces go by default, if `OTEL_TRACES_EXPORTER=otlp` asks for it without an address.
+/// Default endpoint if `OTEL_TRACES_EXPORTER=otlp` is set without one.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
-/// Variables that the exporter and the SDK read by themselves. They drop what they cannot read, so that it is looked at here.
+/// Numeric variables that the exporter and the SDK read themselves. They silently ignore invalid values, so
+/// these are checked here.
 const COUNTS: [&str; 10] = [
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
     "OTEL_EXPORTER_OTLP_TIMEOUT",
@@ -41,35 +42,35 @@ const OTHERS: [&str; 18] = [
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 ];
 
-/// What is done with traces.
+/// How traces are recorded and sent.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Settings {
-    /// The name of the service, where one was given.
+    /// The service name, if one was given.
     pub(super) service_name: Option<String>,
-    /// Where spans are sent; `None` records them for ids in logs and messages only.
+    /// The collector; `None` only records spans, for the ids in logs and messages.
     pub(super) export: Option<Export>,
-    /// Variables that are set and change nothing here.
+    /// Variables that are set and have no effect.
     pub(super) without_effect: Vec<String>,
 }
 
 /// A collector.
 #[derive(Debug, PartialEq)]
 pub(super) struct Export {
-    /// With its scheme.
+    /// Address with scheme.
     pub(super) endpoint: String,
-    /// Certificates (PEM) that are trusted instead of the system's.
+    /// PEM certificates to trust instead of the system's.
     pub(super) certificate: Option<String>,
-    /// Our own certificate and its key (PEM).
+    /// PEM certificate and key of this client.
     pub(super) client: Option<(String, String)>,
 }
 
-/// The variables of one environment, and what is wrong with them.
+/// The variables of an environment, and the mistakes found.
 struct Reader<F> {
     environment: F,
     mistakes: Vec<String>,
 }
 
-/// Reads the variables; all that is wrong with them, one sentence each.
+/// Reads the variables; returns all mistakes, one sentence each.
 pub(super) fn read(
     environment: impl Fn(&str) -> Option<String>,
     names: impl Iterator<Item = String>,
@@ -91,12 +92,12 @@ pub(super) fn read(
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
-    /// A variable that is empty is as if it were not set, as the specification has it.
+    /// Empty variables count as unset, as the specification says.
     fn get(&self, name: &str) -> Option<String> {
         (self.environment)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// The variable for traces, else that for all signals; its name and its value.
+    /// The variable for traces, or the one for all signals; its name and value.
     fn signal(&self, what: &str) -> Option<(String, String)> {
         let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")];
         names.into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
@@ -111,7 +112,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         match value.to_ascii_lowercase().as_str() {
             "true" => return true,
             "" | "false" => {}
-            _ => self.refuse(name, &value, "it is true or false"),
+            _ => self.refuse(name, &value, "must be true or false"),
         }
         false
     }
@@ -119,17 +120,17 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn count(&mut self, name: &str) {
         let Some(value) = self.get(name) else { return };
         if value.parse::<u32>().is_err() {
-            self.refuse(name, &value, "it has to be a whole number; times are in milliseconds");
+            self.refuse(name, &value, "must be a whole number; times are in milliseconds");
         }
     }
 
-    /// Messages between the parts of StreamSpace carry `traceparent`, so this one is not a choice.
+    /// The parts of StreamSpace pass `traceparent` on, so the propagators cannot be changed.
     fn propagators(&mut self) {
         let Some(value) = self.get("OTEL_PROPAGATORS") else { return };
         let names: Vec<&str> = value.split(',').map(str::trim).collect();
         let known = names.iter().all(|name| matches!(*name, "tracecontext" | "baggage"));
         if !known || !names.contains(&"tracecontext") {
-            let rule = "this program speaks tracecontext and baggage: leave it out, or write tracecontext,baggage";
+            let rule = "only tracecontext and baggage are supported; leave it out, or write tracecontext,baggage";
             self.refuse("OTEL_PROPAGATORS", &value, rule);
         }
     }
@@ -141,17 +142,17 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             "traceidratio" | "parentbased_traceidratio" => {
                 let Some(ratio) = self.get("OTEL_TRACES_SAMPLER_ARG") else { return };
                 if !ratio.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio)) {
-                    self.refuse("OTEL_TRACES_SAMPLER_ARG", &ratio, "it has to be a number from 0 to 1, such as 0.1");
+                    self.refuse("OTEL_TRACES_SAMPLER_ARG", &ratio, "must be a number from 0 to 1, such as 0.1");
                 }
             }
             _ => {
-                let rule = "it is always_on, always_off, traceidratio, or one of these after parentbased_";
+                let rule = "must be always_on, always_off or traceidratio, optionally with the prefix parentbased_";
                 self.refuse("OTEL_TRACES_SAMPLER", &value, rule);
             }
         }
     }
 
-    /// As the specification has it: `OTEL_SERVICE_NAME`, else `service.name` among the attributes.
+    /// `OTEL_SERVICE_NAME`, else `service.name` of the attributes, as the specification says.
     fn service_name(&mut self) -> Option<String> {
         let attributes = self.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
         let (mut named, mut wrong) = (None, None);
@@ -163,19 +164,19 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             }
         }
         if let Some(pair) = wrong {
-            self.refuse("OTEL_RESOURCE_ATTRIBUTES", &pair, "write name=value, with commas between");
+            self.refuse("OTEL_RESOURCE_ATTRIBUTES", &pair, "write name=value, separated by commas");
         }
         self.get("OTEL_SERVICE_NAME").or(named)
     }
 
-    /// Whether traces are to be sent: yes, no, or only if there is an address.
+    /// Whether to send traces: yes, no, or only if there is an endpoint.
     fn exporter(&mut self) -> Option<bool> {
         let value = self.get("OTEL_TRACES_EXPORTER")?;
         match value.as_str() {
             "otlp" => Some(true),
             "none" => Some(false),
             _ => {
-                self.refuse("OTEL_TRACES_EXPORTER", &value, "this program sends traces by otlp, or none");
+                self.refuse("OTEL_TRACES_EXPORTER", &value, "must be otlp or none");
                 None
             }
         }
@@ -185,16 +186,16 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         let (name, endpoint) = match (wanted, self.signal("ENDPOINT")) {
             (Some(false), _) | (None, None) => return None,
             (Some(true), None) => ("OTEL_TRACES_EXPORTER".to_owned(), DEFAULT_ENDPOINT.to_owned()),
-            (_, Some(said)) => said,
+            (_, Some(given)) => given,
         };
         if let Some((name, protocol)) = self.signal("PROTOCOL").filter(|(_, protocol)| protocol != "grpc") {
-            let rule = "this program speaks grpc only; leave it out, and give the collector's gRPC address (port 4317)";
+            let rule = "only grpc is supported; leave it out, and use the collector's gRPC address (port 4317)";
             self.refuse(&name, &protocol, rule);
         }
         if let Some((name, value)) =
             self.signal("COMPRESSION").filter(|(_, value)| !["gzip", "none"].contains(&value.as_str()))
         {
-            self.refuse(&name, &value, "it is gzip or none");
+            self.refuse(&name, &value, "must be gzip or none");
         }
         self.headers();
         let endpoint = self.endpoint(&name, endpoint);
@@ -203,7 +204,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => {
-                let both = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY only work together";
+                let both =
+                    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY must be set together";
                 self.mistakes.push(both.to_owned());
                 None
             }
@@ -211,19 +213,15 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         Some(Export { endpoint, certificate, client })
     }
 
-    /// An address with its scheme; without one it is TLS, unless `OTEL_EXPORTER_OTLP_INSECURE` says otherwise.
-    fn endpoint(&mut self, name: &str, said: String) -> String {
+    /// An endpoint with its scheme; without one it is https, unless `OTEL_EXPORTER_OTLP_INSECURE` says otherwise.
+    fn endpoint(&mut self, name: &str, given: String) -> String {
         let insecure = self.signal("INSECURE").map(|(name, _)| name).is_some_and(|name| self.boolean(&name));
         let scheme = if insecure { "http" } else { "https" };
-        let endpoint = if said.contains("://") { said } else { format!("{scheme}://{said}") };
+        let endpoint = if given.contains("://") { given } else { format!("{scheme}://{given}") };
         let read = Uri::from_str(&endpoint).ok();
         let fits = read.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
         if !fits {
-            self.refuse(
-                name,
-                &endpoint,
-                "it has to be an address such as http://localhost:4317 or https://collector:4317",
-            );
+            self.refuse(name, &endpoint, "must be an address such as http://localhost:4317 or https://collector:4317");
         }
         endpoint
     }
@@ -235,8 +233,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 HeaderName::from_str(key.trim()).is_ok() && HeaderValue::from_str(value.trim()).is_ok()
             });
             if !fits {
-                let rule = "write name=value, percent-encoded, with commas between";
-                self.mistakes.push(format!("{name}: header {} is none: {rule}", i + 1));
+                let rule = "write name=value, percent-encoded, separated by commas";
+                self.mistakes.push(format!("{name}: header {} is invalid; {rule}", i + 1));
             }
         }
     }
@@ -246,7 +244,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         match std::fs::read_to_string(&path) {
             Ok(text) if text.contains("-----BEGIN ") => Some(text),
             Ok(_) => {
-                self.refuse(&name, &path, "the file holds no PEM");
+                self.refuse(&name, &path, "the file contains no PEM");
                 None
             }
             Err(error) => {
@@ -256,7 +254,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         }
     }
 
-    /// Whether a variable is set, is OpenTelemetry's, and changes nothing.
+    /// Whether a variable is one of OpenTelemetry's, is set, and has no effect.
     fn is_ignored(&self, name: &str) -> bool {
         let Some(value) = name.strip_prefix("OTEL_").and_then(|_| self.get(name)) else { return false };
         let general = name.replace("OTLP_TRACES_", "OTLP_");
@@ -270,13 +268,13 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 mod tests {
     use super::*;
 
-    fn of(said: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-        let find = |name: &str| said.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        read(find, said.iter().map(|(name, _)| (*name).to_owned()))
+    fn of(given: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let find = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        read(find, given.iter().map(|(name, _)| (*name).to_owned()))
     }
 
-    fn endpoint(said: &[(&str, &str)]) -> Option<String> {
-        of(said).expect("sound").export.map(|export| export.endpoint)
+    fn endpoint(given: &[(&str, &str)]) -> Option<String> {
+        of(given).expect("sound").export.map(|export| export.endpoint)
     }
 
     #[test]
@@ -325,14 +323,14 @@ mod tests {
 
     #[test]
     fn a_wrong_header_is_told_by_its_place_and_never_by_its_value() {
-        let said = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,secret-token")];
-        let mistakes = of(&said).expect_err("wrong").join("\n");
+        let given = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,secret-token")];
+        let mistakes = of(&given).expect_err("wrong").join("\n");
         assert!(mistakes.contains("header 2") && !mistakes.contains("secret-token"), "{mistakes}");
     }
 
     #[test]
     fn the_service_has_the_name_that_was_given_in_either_place() {
-        let name = |said: &[(&str, &str)]| of(said).expect("sound").service_name;
+        let name = |given: &[(&str, &str)]| of(given).expect("sound").service_name;
         let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "a=b, service.name=named");
         assert_eq!(name(&[]), None);
         assert_eq!(name(&[attributes]).as_deref(), Some("named"));
@@ -342,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_set_and_changes_nothing_is_known() {
-        let said = [
+        let given = [
             ("OTEL_METRICS_EXPORTER", "otlp"),
             ("OTEL_LOGS_EXPORTER", "none"),
             ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://x"),
@@ -350,7 +348,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://x"),
             ("PATH", "/bin"),
         ];
-        let ignored = of(&said).expect("sound").without_effect;
+        let ignored = of(&given).expect("sound").without_effect;
         assert_eq!(
             ignored,
             ["OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_ZIPKIN_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]

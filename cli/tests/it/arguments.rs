@@ -1,4 +1,4 @@
-//! What is said on the command line, and the one line and exit code that answer a mistake.
+//! Parsing of the command line, and the one line and exit code that answer a mistake.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -30,7 +30,7 @@ fn a_server_that_does_not_answer_is_unavailable() -> anyhow::Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let server = format!("http://127.0.0.1:{port}");
     let answer = run(folder.path(), &["session", "list", "--server", &server, "--token", "none"])?;
-    answer.refuses(5, &["nobody answers at", &server, "; try: "])
+    answer.refuses(5, &["cannot reach", &server, "; try: "])
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn serve_names_every_missing_setting_at_once_and_has_no_default_token() -> anyho
     weak.env("STREAMSPACE_ADMIN_TOKEN", "secret")
         .env("NATS_URL", "nats://localhost:1")
         .env("NATS_TLS_ENABLED", "perhaps");
-    let parts = ["--http-addr: \"here\"", "16 or more characters", "NATS_TLS_ENABLED: \"perhaps\"", "DATABASE_URL"];
+    let parts = ["--http-addr: \"here\"", "at least 16 characters", "NATS_TLS_ENABLED: \"perhaps\"", "DATABASE_URL"];
     said(weak.output()?)?.refuses(2, &parts)
 }
 

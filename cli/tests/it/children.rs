@@ -1,4 +1,4 @@
-//! Who is ended by the next start, and who never is.
+//! Which processes the next start ends, and which it never touches.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The stack of `compose/`, as far as it can be tried without containers: its nats-server, started by its own script, and an engine and
-//! a controller as its users.
+//! The stack of `compose/` without containers: its nats-server, started by its own script, with an engine and a
+//! controller as its users.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// The script that starts the server, with these passwords of an engine and a controller.
+/// The script that starts the server with the passwords of the engine and the controller.
 fn script(folder: &Path, binary: &Path, engine: &str, controller: &str) -> Command {
     let mut script = clean(Command::new("sh"), folder);
     script.arg(compose().join("nats/start.sh"));
@@ -33,7 +33,7 @@ fn script(folder: &Path, binary: &Path, engine: &str, controller: &str) -> Comma
     script
 }
 
-/// The server, and its address.
+/// Starts the server and returns its address.
 fn start(folder: &Path, binary: &Path, engine: &str, controller: &str) -> anyhow::Result<(Running, String)> {
     let port = free_port()?.to_string();
     let mut script = script(folder, binary, engine, controller);
@@ -124,7 +124,7 @@ async fn an_engine_and_a_controller_work_with_no_more_rights_than_the_stack_give
     a_controller_cannot_do_more(&url, folder.path(), &ask).await
 }
 
-/// It neither hears what is another's nor speaks as somebody else.
+/// A controller can neither read the messages of others nor publish as someone else.
 async fn a_controller_cannot_do_more(
     url: &str,
     folder: &Path,

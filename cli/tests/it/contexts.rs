@@ -1,4 +1,4 @@
-//! Several servers, by name: which one is asked, and that no token is ever shown.
+//! Contexts: which server is used, and that tokens are never shown.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::program::{Said, program, run, said};
 
 const TOKEN: &str = "a-token-that-nobody-may-see";
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nobody() -> anyhow::Result<String> {
     Ok(format!("http://{}/", TcpListener::bind("127.0.0.1:0")?.local_addr()?))
 }
@@ -25,7 +25,7 @@ fn add(folder: &Path, name: &str, url: &str) -> anyhow::Result<Said> {
     said(child.wait_with_output()?)
 }
 
-/// Two contexts, of which the first is in use.
+/// Two contexts, the first of which is in use.
 fn two() -> anyhow::Result<(TempDir, [String; 2])> {
     let folder = tempdir()?;
     let urls = [nobody()?, nobody()?];
@@ -67,7 +67,7 @@ fn tokens_are_kept_from_everybody() -> anyhow::Result<()> {
     ];
     ensure!(!shown.iter().any(|said| said.out.contains(TOKEN) || said.err.contains(TOKEN)), "{shown:?}");
     ensure!(run(folder.path(), &["context", "list", "-q"])?.out == "one\ntwo\ndev\n");
-    // A file that is broken is named, and not quoted.
+    // A broken file is named, and its content is not quoted.
     std::fs::write(&config, format!("contexts: [{TOKEN}"))?;
     let broken = run(folder.path(), &["session", "list"])?;
     broken.refuses(2, &["config.yaml"])?;
@@ -85,7 +85,7 @@ fn a_token_file_is_read_each_time() -> anyhow::Result<()> {
     let shown = run(folder.path(), &["context", "show"])?.done()?.out;
     ensure!(shown.contains("/token"), "{shown}");
     std::fs::write(folder.path().join("token"), "\n")?;
-    run(folder.path(), &["session", "list"])?.refuses(2, &["holds no token"])
+    run(folder.path(), &["session", "list"])?.refuses(2, &["contains no token"])
 }
 
 #[test]

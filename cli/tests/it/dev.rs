@@ -1,4 +1,4 @@
-//! `streamspace dev` as people use it: with a real nats-server, a real controller, and kills.
+//! `streamspace dev` as people use it, with a real nats-server, a real controller, and kills.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::program::{Running, Said, program, run, said, until};
 
-/// A folder with a `dev` in it; nothing of it is left when this is dropped.
+/// A folder with a running `dev`; dropping it removes everything.
 pub(crate) struct Dev {
     pub(crate) folder: TempDir,
     process: Option<Running>,
@@ -27,12 +27,12 @@ impl Dev {
         self.folder.path().join("data")
     }
 
-    /// Starts it, and waits until it says that it runs.
+    /// Starts it and waits until it is ready.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.start_with(&[])
     }
 
-    /// The same, with more in its environment.
+    /// Starts it with additional environment variables.
     pub(crate) fn start_with(&mut self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
         let out = self.folder.path().join("out");
         let mut command = program(self.folder.path(), &["dev", "--http-addr", "127.0.0.1:0"]);
@@ -54,7 +54,7 @@ impl Dev {
         self.process()?.kill()
     }
 
-    /// Runs a command, however it ends.
+    /// Runs a command that may fail.
     pub(crate) fn tell(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         run(self.folder.path(), arguments)
     }
@@ -81,7 +81,7 @@ fn children(data: &Path) -> anyhow::Result<Vec<Child>> {
     Ok(serde_json::from_value(book["children"].clone())?)
 }
 
-/// The processes of sessions, as the local driver keeps them.
+/// Pids of the sessions' processes, from the local driver's state.
 fn session_processes(data: &Path) -> Vec<i64> {
     let folders = std::fs::read_dir(data.join("local/sessions")).into_iter().flatten().flatten();
     let states = folders.filter_map(|folder| std::fs::read(folder.path().join("state.json")).ok());
@@ -152,7 +152,7 @@ fn asked_to_end_it_leaves_nothing_running_but_sessions() -> anyhow::Result<()> {
     let secrets = std::fs::read(&kept)?;
     ensure!(dev.process()?.stop()? == Some(0), "it does not end well");
     ensure!(!children.iter().any(alive) && dev.children()?.is_empty(), "{children:?}");
-    run(dev.folder.path(), &["session", "list"])?.refuses(5, &["nobody answers", "streamspace dev"])?;
+    run(dev.folder.path(), &["session", "list"])?.refuses(5, &["cannot reach", "streamspace dev"])?;
     dev.start()?;
     ensure!(std::fs::read(&kept)? == secrets, "the token changed");
     Ok(())

@@ -1,5 +1,5 @@
-//! `streamspace dev` on a real small file system that another file fills: what was accepted is there after a kill, what cannot be
-//! kept is refused, and it is well again by itself.
+//! `streamspace dev` on a small file system that another file fills: accepted changes survive a kill, changes
+//! that cannot be kept are refused, and it recovers by itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const SMALL: [(&str, &str); 3] = [
     ("STREAMSPACE_DEAD_LETTERS_MAX_BYTES", "16Mi"),
 ];
 
-/// The API of the `dev` that runs now.
+/// The API of the running `dev`.
 struct Api {
     client: Client,
     base: String,
@@ -62,12 +62,12 @@ impl Api {
     }
 }
 
-/// What was accepted: sessions, and what each of them is to become.
+/// Accepted sessions, with their requested states.
 #[derive(Default)]
 struct Accepted(BTreeMap<String, &'static str>);
 
 impl Accepted {
-    /// Asks for new sessions and for the end of old ones on a full disk; how much was refused.
+    /// Creates sessions and deletes old ones on a full disk; returns how many requests were refused.
     async fn ask(&mut self, api: &Api, times: usize) -> anyhow::Result<usize> {
         let mut refused = 0;
         for n in 0..times {
@@ -86,7 +86,7 @@ impl Accepted {
         Ok(refused)
     }
 
-    /// They are all there, as they were asked for.
+    /// Every accepted session exists in its requested state.
     async fn are_kept(&self, api: &Api) -> anyhow::Result<()> {
         for (id, desired) in &self.0 {
             let (status, session) = api.ask(Method::GET, &format!("/api/v1/sessions/{id}"), None).await?;
@@ -112,7 +112,7 @@ async fn on_a_full_disk_nothing_is_accepted_that_is_not_kept_and_room_is_all_it_
         let mut refused = 0;
         for _ in 0..20 {
             refused += accepted.ask(&api, 5).await?;
-            disk.fill()?; // what the write-ahead log had kept free for itself is used up first
+            disk.fill()?; // the write-ahead log first uses up the space that it has reserved
             if refused > 10 {
                 break;
             }

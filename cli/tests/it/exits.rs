@@ -1,4 +1,4 @@
-//! The exit codes, each brought about by the server that answers so; by a real one wherever it can be.
+//! Exit codes, each provoked by a server's answer; by a real server where possible.
 
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
@@ -73,7 +73,7 @@ async fn an_older_server_is_named_as_the_reason() -> anyhow::Result<()> {
         [&["job", "list"][..], &["app", "list"], &["event", "list"], &["session", "extend", NOBODY, "--by", "1m"]]
     {
         let said = run(folder.path(), &[command, &at].concat())?;
-        said.refuses(1, &["older than this program", "/api/v1/"]).with_context(|| command.join(" "))?;
+        said.refuses(1, &["older than this program", "; try: update the server"]).with_context(|| command.join(" "))?;
     }
     Ok(())
 }

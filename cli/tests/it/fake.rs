@@ -1,5 +1,4 @@
-//! A server that answers what a test wants it to, for what no real one can be brought to say, and remembers what it was
-//! asked.
+//! A server with scripted answers, for what no real server can be made to say; it records the requests.
 
 use std::net::TcpListener as StdListener;
 use std::sync::{Arc, Mutex};
@@ -8,10 +7,10 @@ use poem::listener::TcpAcceptor;
 use poem::{Endpoint, EndpointExt, Request, Response, Server};
 use tokio::task::JoinHandle;
 
-/// A question that it was asked.
+/// A request that it received.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    /// Method and path with query.
+    /// Method, and path with query.
     pub(crate) what: String,
     pub(crate) key: Option<String>,
     pub(crate) last_event_id: Option<String>,
@@ -19,7 +18,7 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-/// The server; it ends with this.
+/// The server; dropping it stops it.
 pub(crate) struct Fake {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -27,7 +26,7 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// Answers each question as told; the number counts the questions so far, from 0.
+    /// Starts a server; the number passed to `answer` counts requests from 0.
     pub(crate) fn start(answer: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> anyhow::Result<Self> {
         let listener = StdListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -75,7 +74,7 @@ impl Endpoint for Answers {
     }
 }
 
-/// JSON with a status.
+/// A JSON response.
 pub(crate) fn json(status: u16, body: &serde_json::Value) -> Response {
     let status = poem::http::StatusCode::from_u16(status).unwrap();
     Response::builder().status(status).content_type("application/json").body(body.to_string())

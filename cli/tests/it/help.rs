@@ -1,4 +1,4 @@
-//! What the program says of itself: its help is a snapshot, its completions are valid, its manual is whole.
+//! The help texts are a snapshot, the completions are valid, the manual is complete.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tempfile::tempdir;
 
 use crate::program::run;
 
-/// The help of every command that people see, one after the other.
+/// The help of every visible command, one after the other.
 fn pages(command: &clap::Command, name: &str, out: &mut String) -> anyhow::Result<()> {
     writeln!(out, "=== {name}\n\n{}", command.clone().bin_name(name).term_width(100).render_help())?;
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help") {
@@ -34,7 +34,7 @@ fn built() -> clap::Command {
 #[test]
 fn the_help_is_as_it_was_reviewed() -> anyhow::Result<()> {
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/help.txt");
-    // Options that are passed on are shown once, with the command that defines them.
+    // Global options appear once, with the command that defines them.
     let mut now = String::new();
     pages(&cli::command(), "streamspace", &mut now)?;
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -68,7 +68,7 @@ fn completions_are_made_for_every_shell_and_bash_takes_them() -> anyhow::Result<
         std::fs::write(folder.path().join(shell), script)?;
     }
     let checked = Command::new("bash").arg("-n").arg(folder.path().join("bash")).status()?;
-    ensure!(checked.success(), "bash does not take it");
+    ensure!(checked.success(), "bash rejects it");
     let completes = "source ./bash; COMP_WORDS=(streamspace session hib); COMP_CWORD=2; _streamspace streamspace hib session; \
                      echo \"${COMPREPLY[@]}\"";
     let out = Command::new("bash").args(["-c", completes]).current_dir(folder.path()).output()?;

@@ -1,4 +1,4 @@
-//! A session of the platform `local` with a browser at it stays awake; without one it does not. The clock is moved by hand.
+//! A `local` session with a connected browser stays awake; without one it does not. The clock is moved by hand.
 
 use std::net::TcpStream;
 use std::sync::Arc;

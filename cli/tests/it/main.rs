@@ -1,4 +1,4 @@
-//! What the binary promises, tried on the binary itself.
+//! The promises of the binary, tested on the binary itself.
 #![allow(clippy::unwrap_used)] // in helpers of tests a panic is the answer
 
 mod arguments;

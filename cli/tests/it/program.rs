@@ -1,4 +1,4 @@
-//! The binary under test, away from this machine's settings, and what it said.
+//! The binary under test, isolated from this machine's settings, and its output.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a command said and how it ended.
+/// The output and exit code of a command.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -18,7 +18,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// It failed with this code, in one line that holds all of these.
+    /// It failed with this code, and its one line on stderr contains all these parts.
     pub(crate) fn refuses(&self, code: i32, parts: &[&str]) -> anyhow::Result<()> {
         ensure!(self.code == Some(code), "expected code {code}: {self:?}");
         ensure!(self.err.trim_end().lines().count() == 1, "more than one line: {self:?}");
@@ -28,27 +28,27 @@ impl Said {
         Ok(())
     }
 
-    /// The same, where it had told of its progress before.
+    /// The same, if lines with progress came before.
     pub(crate) fn refuses_last(&self, code: i32, parts: &[&str]) -> anyhow::Result<()> {
         let last = self.err.trim_end().lines().last().unwrap_or_default().to_owned();
         Self { code: self.code, out: self.out.clone(), err: last }.refuses(code, parts)
     }
 
-    /// It did what was asked.
+    /// It succeeded.
     pub(crate) fn done(self) -> anyhow::Result<Self> {
         ensure!(self.code == Some(0), "expected success: {self:?}");
         Ok(self)
     }
 }
 
-/// The binary, in a folder, with nothing set that this machine may have set.
+/// The binary in a folder, without this machine's environment.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamspace"));
     command.args(arguments);
     clean(command, folder)
 }
 
-/// A command, in a folder, with nothing set that this machine may have set.
+/// A command in a folder, without this machine's environment.
 pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
     command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
@@ -68,11 +68,11 @@ pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
             command.env_remove(&name);
         }
     }
-    command.env("XDG_CONFIG_HOME", folder.join("xdg")); // whoever runs the tests has contexts of their own
+    command.env("XDG_CONFIG_HOME", folder.join("xdg")); // the developer may have contexts
     command
 }
 
-/// Runs it to its end.
+/// Runs the binary to its end.
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> anyhow::Result<Said> {
     said(program(folder, arguments).output()?)
 }
@@ -82,7 +82,7 @@ pub(crate) fn said(output: Output) -> anyhow::Result<Said> {
     Ok(Said { code: output.status.code(), out, err })
 }
 
-/// A process that is ended with the test, whatever becomes of it.
+/// A process that is killed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Running(pub(crate) Child);
 
@@ -91,7 +91,7 @@ impl Running {
         Ok(kill_process(Pid::from_child(&self.0), signal)?)
     }
 
-    /// Asks it to end, and answers its exit code.
+    /// Sends SIGTERM, and returns the exit code.
     pub(crate) fn stop(&mut self) -> anyhow::Result<Option<i32>> {
         self.signal(Signal::TERM)?;
         let mut code = None;
@@ -116,7 +116,7 @@ impl Drop for Running {
     }
 }
 
-/// Looks until it is so.
+/// Polls until the condition holds.
 pub(crate) fn until(what: &str, mut look: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let deadline = Instant::now() + DEADLINE;
     while !look()? {

@@ -1,4 +1,4 @@
-//! The README's walk-through works, as it is written there, and the documents name files that are there.
+//! The README's walk-through works as written, and the documents name only files that exist.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::dev::Dev;
 use crate::program::clean;
 
-/// The shell blocks between the marks, one after the other.
+/// The shell blocks between the marks, concatenated.
 fn script() -> anyhow::Result<String> {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
     let (_, rest) = readme.split_once("<!-- walk-through").context("the walk-through begins")?;
@@ -42,7 +42,7 @@ fn the_readmes_walk_through_works() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The documents whose names of files are checked: those of the whole tree, and everything under `docs/`.
+/// The documents to check: those of the top level and of the crates, and everything under `docs/`.
 fn documents(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> =
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| root.join(name)).collect();
@@ -64,7 +64,8 @@ fn documents(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether a name in code font is that of one file of this tree: no pattern, no placeholder, no command.
+/// Whether a name in code font is the path of one file in this tree, as opposed to a pattern, a placeholder or
+/// a command.
 fn is_path(name: &str) -> bool {
     let folders = [
         "engine/",
@@ -82,13 +83,13 @@ fn is_path(name: &str) -> bool {
         && !name.contains(|c: char| c.is_whitespace() || "<*{".contains(c))
 }
 
-/// Whether it is that of one file below the document itself, as the README of a crate names its sources.
+/// Whether it is a path below the document itself, as in the README of a crate.
 fn is_in_crate(name: &str) -> bool {
     ["src/", "tests/", "machine/"].iter().any(|folder| name.starts_with(folder))
         && !name.contains(|c: char| c.is_whitespace() || "<*{".contains(c))
 }
 
-/// Targets of relative links, without what follows a `#`.
+/// Targets of relative links, without fragments.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
     let paths = targets.filter_map(|target| target.split('#').next());

@@ -1,4 +1,4 @@
-//! What is asked of a server, how often, and what is made of its answers.
+//! Requests to a server, their retries, and the handling of its answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -130,7 +130,7 @@ async fn an_application_is_installed_from_a_file_and_waited_for() -> anyhow::Res
     ensure!(said.out == format!("{ID}  ready\n") && said.err.contains("application"), "{said:?}");
     let body: Value = serde_json::from_str(&server.asked()[0].body)?;
     ensure!(body == json!({ "manifest": "kind: App\n", "platform": "docker" }), "{body}");
-    // Still being ready is not being gone.
+    // An application that is still ready has not been uninstalled.
     let gone = [&["app", "uninstall", ID, "--force", "--wait", "--timeout", "1s"][..], &at].concat();
     run(folder.path(), &gone)?.refuses_last(5, &["is still ready"])?;
     Ok(())
@@ -291,7 +291,7 @@ async fn what_is_wrong_is_told_with_its_way_out_and_an_exit_code() -> anyhow::Re
     ask("ok", &["--strict"])?.done()?;
     let warned = ask("warning", &[])?.done()?;
     ensure!(warned.out.contains("  it is  full\n  do: read it\n\nand 2 more of streams"), "{warned:?}");
-    ask("warning", &["--strict"])?.refuses(7, &["1 checks warn"])?;
+    ask("warning", &["--strict"])?.refuses(7, &["1 checks have warnings"])?;
     ask("wrong", &[])?.refuses(7, &["1 checks found something wrong", "; try: "])?;
     let said = ask("wrong", &["-o", "json"])?;
     ensure!(said.code == Some(7) && serde_json::from_str::<Value>(&said.out)?["checks"][0]["total"] == 3, "{said:?}");

@@ -1,4 +1,4 @@
-//! What people see: the binary in a pseudo-terminal, and an emulator that shows its screen.
+//! What people see: the binary in a pseudo-terminal, read through a terminal emulator.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -12,20 +12,20 @@ use crate::program::{program, until};
 
 const ROWS: u16 = 30;
 
-/// What was written, and what it looks like.
+/// The raw output and the screen.
 struct Seen {
     bytes: Vec<u8>,
     screen: vt100::Parser,
 }
 
-/// A terminal with the binary in it.
+/// A terminal that runs the binary.
 struct Terminal {
     seen: Arc<Mutex<Seen>>,
     /// Ends when the program does.
     reader: JoinHandle<()>,
     child: Box<dyn Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
-    // Held, or the program would be hung up on.
+    // Kept open, because closing it hangs up the program.
     _master: Box<dyn MasterPty + Send>,
 }
 
@@ -71,18 +71,18 @@ impl Terminal {
         self.lines().iter().any(|line| line.contains(text))
     }
 
-    /// Everything that was ever written.
+    /// Everything that was written so far.
     fn written(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap().bytes).into_owned()
     }
 
-    /// Whether any line went on in the next one.
+    /// Whether any line wrapped.
     fn wrapped(&self) -> bool {
         let seen = self.seen.lock().unwrap();
         (0..ROWS).any(|row| seen.screen.screen().row_wrapped(row))
     }
 
-    /// The colour of the first place where a text stands.
+    /// The colour of the first occurrence of a text.
     fn colour(&self, text: &str) -> Option<vt100::Color> {
         let seen = self.seen.lock().unwrap();
         let screen = seen.screen.screen();
@@ -92,7 +92,7 @@ impl Terminal {
         Some(screen.cell(row as u16, column as u16)?.fgcolor())
     }
 
-    /// Waits until it ends; its code.
+    /// Waits for the end, and returns the exit code.
     fn end(&mut self) -> anyhow::Result<u32> {
         let code = self.child.wait()?.exit_code();
         until("its last words are read", || Ok(self.reader.is_finished()))?;
@@ -107,7 +107,7 @@ impl Drop for Terminal {
     }
 }
 
-/// A `dev` with one session that runs, and its id.
+/// A `dev` with one running session, and the session's id.
 fn running() -> anyhow::Result<(Dev, String)> {
     let mut dev = Dev::new()?;
     dev.start()?;

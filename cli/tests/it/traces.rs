@@ -1,5 +1,5 @@
-//! One trip is one trace, from the HTTP request to the projection, across processes: a real OTLP receiver gets it whole. And what
-//! becomes of traces that cannot be sent, or are not to be.
+//! The life of a request is one trace, from HTTP to the projection, across processes, received by a real OTLP
+//! receiver. And the handling of traces that cannot or must not be sent.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 use crate::dev::Dev;
 use crate::program::{program, said, until};
 
-/// How long spans may take to be exported.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// How long the export of spans may take.
+const EXPORT_LIMIT: Duration = Duration::from_secs(40);
 
 struct Receives(Sender<Span>);
 
@@ -36,7 +36,7 @@ impl TraceService for Receives {
     }
 }
 
-/// A receiver on a free port, in a thread of its own, and what it receives.
+/// A receiver on a free port, in a thread of its own, and its spans.
 fn receiver() -> anyhow::Result<(String, Receiver<Span>)> {
     let (address, receive) = receiver_with(Server::builder())?;
     Ok((format!("http://{address}"), receive))
@@ -62,7 +62,7 @@ fn a_trip_is_one_trace_from_the_request_to_the_projection() -> anyhow::Result<()
     let parts =
         ["POST /api/v1/sessions", "publish", "session.create", "driver.ensure", "report session.status", "project"];
     let mut all: Vec<Span> = Vec::new();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + EXPORT_LIMIT;
     loop {
         all.extend(spans.recv_timeout(Duration::from_millis(200)));
         let root = all.iter().find(|span| span.name.contains(parts[0]));
@@ -89,14 +89,14 @@ fn connected(trace: &[&Span]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A certificate for `localhost` that signed itself, and its key: for this test only, and good for a hundred years.
+/// A self-signed certificate for `localhost` with its key, for this test only, valid for a hundred years.
 const CERTIFICATE: &str = include_str!("tls/localhost.pem");
 const KEY: &str = include_str!("tls/localhost.key");
 
 #[test]
 fn a_collector_behind_tls_gets_traces_when_its_certificate_is_trusted() -> anyhow::Result<()> {
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(CERTIFICATE, KEY));
-    // whoever uses TLS chooses its provider; the program under test does so in its own process
+    // The crypto provider is chosen once per process; the program under test does so itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (address, spans) = receiver_with(Server::builder().tls_config(tls)?)?;
     let mut dev = Dev::new()?;
@@ -109,7 +109,7 @@ fn a_collector_behind_tls_gets_traces_when_its_certificate_is_trusted() -> anyho
         ("OTEL_BSP_SCHEDULE_DELAY", "200"),
     ])?;
     dev.ask(&["session", "list"])?;
-    spans.recv_timeout(PATIENCE).context("a span over TLS")?;
+    spans.recv_timeout(EXPORT_LIMIT).context("a span over TLS")?;
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn lost_traces_are_told_once_and_not_for_each_batch() -> anyhow::Result<()> {
         dev.ask(&["session", "list"])?; // many a batch
     }
     let log = log()?;
-    // one line of each process: dev, and its controller, whose lines are passed on
+    // One line per process: dev, and its controller, whose lines are passed on.
     ensure!(lines()? <= 2 && log.contains(&endpoint), "{log}");
     ensure!(log.contains("OTEL_METRICS_EXPORTER") && !log.contains("ExportError"), "{log}");
     Ok(())

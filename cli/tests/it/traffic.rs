@@ -1,4 +1,4 @@
-//! A real process against who wants to hold it: its memory and its descriptors stay its own.
+//! A real process under hostile clients: memory and file descriptors stay bounded.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::program::{Running, clean, until};
 
-/// `dev` with as many file descriptors, and where its API is.
+/// A `dev` with a limited number of file descriptors, and the address of its API.
 struct Served {
     process: Running,
     address: String,

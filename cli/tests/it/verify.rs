@@ -1,4 +1,4 @@
-//! What an operator asks who wants to be sure: what is asked of the server, and what a script learns from the exit code.
+//! Verification by an operator: the requests that are sent, and the exit codes for scripts.
 
 use anyhow::ensure;
 use serde_json::{Value, json};

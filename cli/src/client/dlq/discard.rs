@@ -1,4 +1,4 @@
-//! `streamspace dlq discard`: letters that are named, or a job for all that a filter finds.
+//! `streamspace dlq discard`: closes the given letters, or starts a job for all that match a filter.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -10,26 +10,27 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Discard {
-    /// The dead letters
+    /// Dead letter IDs
     #[arg(required_unless_present = "filter", conflicts_with = "filter", value_name = "ID")]
     ids: Vec<Uuid>,
-    /// Those with this: reason, subject, platform, controller, entity, fingerprint, search, since or until; or all
+    /// Filter by reason, subject, platform, controller, entity, fingerprint, search, since or until; `all` for
+    /// every open one
     #[arg(long, value_name = "NAME=VALUE", value_parser = filter)]
     filter: Vec<(&'static str, Value)>,
-    /// Why, for whoever asks later
+    /// Reason, kept in the log
     #[arg(long, value_name = "WHY")]
     reason: String,
-    /// With a filter: change nothing, and say what would be closed
+    /// With a filter: change nothing; show what would be closed
     #[arg(long, conflicts_with = "ids")]
     dry_run: bool,
-    /// With a filter: so many a second at most
+    /// With a filter: at most N a second
     #[arg(long, value_name = "N", conflicts_with = "ids", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: Option<u32>,
     #[command(flatten)]
     wait: Wait,
 }
 
-/// One part of a filter, by the name that the API has for it.
+/// Parses one filter; the name is the API's.
 fn filter(text: &str) -> Result<(&'static str, Value), String> {
     if text == "all" {
         return Ok(("all", json!(true)));
@@ -39,9 +40,9 @@ fn filter(text: &str) -> Result<(&'static str, Value), String> {
         "search" => (name, "q"),
         name => (name, name),
     });
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE, nor all"))?;
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is neither NAME=VALUE nor all"))?;
     let known = names.into_iter().find(|(ours, theirs)| *ours == name || *theirs == name);
-    let (_, name) = known.ok_or_else(|| format!("{name:?} is none of {}", FILTERS.join(", ")))?;
+    let (_, name) = known.ok_or_else(|| format!("{name:?} is not one of {}", FILTERS.join(", ")))?;
     Ok((name, json!(value)))
 }
 
@@ -49,7 +50,7 @@ impl Discard {
     pub(super) async fn run(self, console: &Console) -> Result<(), Failure> {
         for id in &self.ids {
             let letter = console.client.delete(&LETTER.at(id), &[("reason", Some(self.reason.clone()))]).await?;
-            LETTER.tell(console, &letter)?;
+            LETTER.report(console, &letter)?;
         }
         if !self.ids.is_empty() {
             return Ok(());
@@ -72,12 +73,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_named_as_the_options_are_and_nonsense_is_told() {
+    fn a_filter_is_named_as_the_options_are_and_nonsense_is_refused() {
         assert_eq!(filter("reason=undecodable"), Ok(("reason", json!("undecodable"))));
         assert_eq!(filter("controller=a=b"), Ok(("controller_id", json!("a=b"))));
         assert_eq!(filter("search=boom"), Ok(("q", json!("boom"))));
         assert_eq!(filter("all"), Ok(("all", json!(true))));
-        assert!(filter("reson=x").unwrap_err().contains("none of reason"));
+        assert!(filter("reson=x").unwrap_err().contains("not one of reason"));
         assert!(filter("everything").unwrap_err().contains("NAME=VALUE"));
     }
 }

@@ -1,4 +1,4 @@
-//! Asking the same of many sessions: a job of the server's.
+//! `streamspace session bulk`: one action on many sessions, as a job on the server.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
@@ -18,43 +18,43 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Bulk {
-    /// What to ask of them
+    /// Action to take
     action: Action,
     #[command(flatten)]
-    which: Which,
-    /// Do not stop them gracefully, and do not wait for dead controllers; for delete
+    which: Filters,
+    /// For delete: do not stop gracefully, and do not wait for unreachable controllers
     #[arg(long)]
     force: bool,
-    /// Only say how many it would be
+    /// Only count the sessions that match
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     wait: Wait,
 }
 
-/// Without any of these nothing is asked of anybody.
+/// At least one of these is required, so that nothing happens to all sessions by accident.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-struct Which {
-    /// Those of this user
+struct Filters {
+    /// Filter by user
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Those in this state
+    /// Filter by state
     #[arg(long, value_parser = states(), value_name = "STATE", hide_possible_values = true)]
     status: Option<String>,
-    /// Those on this platform
+    /// Filter by platform
     #[arg(long)]
     platform: Option<String>,
-    /// Those of this controller
+    /// Filter by controller
     #[arg(long, value_name = "ID")]
     controller: Option<String>,
-    /// Those made from this template
+    /// Filter by template
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// Those with this tag
+    /// Filter by tag
     #[arg(long)]
     tag: Option<String>,
-    /// Every one; with other filters, every one of those
+    /// All sessions; with other filters, all that match them
     #[arg(long)]
     all: bool,
 }
@@ -81,7 +81,7 @@ impl Bulk {
     }
 }
 
-impl Which {
+impl Filters {
     fn filter(&self) -> Value {
         let mut filter: Map<_, _> = given([
             ("user_id", &self.user),

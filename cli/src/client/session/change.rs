@@ -1,4 +1,4 @@
-//! Changing a session that is there: its tags, metadata and idle timeout, and how long it may run.
+//! Changes an existing session: its tags, metadata and idle timeout, and how long it may run.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -8,12 +8,12 @@ use crate::client::Console;
 use crate::failure::{Failure, Kind};
 use crate::output::cell;
 
-/// Somebody else may write a tag between our reading and our writing; so often we begin anew.
+/// Attempts to apply a change of tags when another client changes the session in between.
 const TRIES: usize = 5;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Extend {
-    /// The session
+    /// Session ID
     id: Uuid,
     /// How much longer, such as 30m
     #[arg(long, value_name = "TIME")]
@@ -31,20 +31,20 @@ impl Extend {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct Changes {
-    /// +TAG adds one, -TAG takes one away; can be said more than once
+    /// +TAG adds a tag, -TAG removes it; may be repeated
     #[arg(long, value_name = "+TAG|-TAG", allow_hyphen_values = true)]
     tag: Vec<String>,
-    /// KEY=VALUE sets one, KEY= takes one away; can be said more than once
+    /// KEY=VALUE sets a value, KEY= removes it; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
-    /// Idle time after which it is hibernated, such as 30m; none takes it away
+    /// Idle time after which it is hibernated, such as 30m, or none
     #[arg(long, value_name = "TIME|none")]
     idle_timeout: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Patch {
-    /// The session
+    /// Session ID
     id: Uuid,
     #[command(flatten)]
     changes: Changes,
@@ -62,7 +62,7 @@ impl Patch {
         SESSION.show(console, &self.once(console, &path).await?)
     }
 
-    /// Tags are replaced whole, so they are read first, and written only if nobody else wrote meanwhile.
+    /// Tags are replaced as a whole, so they are read first, and written only if unchanged since.
     async fn once(&self, console: &Console, path: &str) -> Result<Value, Failure> {
         let mut patch = self.changes.patch();
         let mut version = None;
@@ -105,8 +105,7 @@ impl Changes {
 }
 
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) =
-        text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("KEY=VALUE is what it looks like")?;
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("must be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

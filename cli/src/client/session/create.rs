@@ -1,4 +1,4 @@
-//! What a new session is to be.
+//! The options of a new session.
 
 use serde_json::{Map, Value, json};
 
@@ -9,31 +9,31 @@ use crate::client::wait::Wait;
 pub(super) struct Create {
     /// Name of the template, such as scratchpad
     template: String,
-    /// Where it is to run [default: the server's]
+    /// Platform to run on [default: the server's]
     #[arg(long)]
     platform: Option<String>,
-    /// Who it is for [default: the caller]
+    /// User it is for [default: the caller]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Memory that it may use, such as 512Mi or 2Gi
+    /// Memory limit, such as 512Mi or 2Gi
     #[arg(long)]
     memory: Option<String>,
-    /// CPU that it may use, such as 500m or 2
+    /// CPU limit, such as 500m or 2
     #[arg(long)]
     cpu: Option<String>,
-    /// A label that its controller must have; can be said more than once
+    /// Label that its controller must have; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     selector: Vec<(String, String)>,
     /// Idle time after which it is hibernated, such as 30m
     #[arg(long, value_name = "TIME")]
     idle_timeout: Option<String>,
-    /// The longest time that it may run without a break, such as 8h
+    /// Longest time that it may run without a break, such as 8h
     #[arg(long, value_name = "TIME")]
     max_duration: Option<String>,
     /// Use the user's own home, which outlives the session
     #[arg(long)]
     persistent_home: bool,
-    /// For filters; can be said more than once
+    /// Tag, for filters; may be repeated
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct Create {
 }
 
 impl Create {
-    /// The request.
+    /// The body of the request.
     pub(super) fn body(&self) -> Value {
         let mut body = Map::from_iter([("template_id".to_owned(), json!(self.template))]);
         body.extend(given([
@@ -68,7 +68,7 @@ impl Create {
     }
 }
 
-/// Those that were said.
+/// The values that were given.
 pub(super) fn given<const N: usize>(texts: [(&str, &Option<String>); N]) -> impl Iterator<Item = (String, Value)> {
     texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))))
 }

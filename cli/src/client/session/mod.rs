@@ -1,4 +1,4 @@
-//! `streamspace session`: what people do with sessions.
+//! `streamspace session`: the life of sessions.
 
 mod bulk;
 mod change;
@@ -11,7 +11,7 @@ use streams::wire::SessionState;
 use uuid::Uuid;
 
 use super::wait::Wait;
-use super::{Asker, Console, Query, Server, story};
+use super::{ClientFactory, Console, Query, Server, event_log};
 use crate::failure::Failure;
 use crate::output::{self, cell, printable};
 use shape::{SESSION, SETTLED};
@@ -23,7 +23,7 @@ Examples:
   streamspace session watch ID
   streamspace session bulk hibernate --tag course-7 --dry-run";
 
-/// `streamspace session`
+/// Arguments of `streamspace session`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -35,80 +35,80 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Creates a session; it is accepted for good when this returns
+    /// Create a session; once this returns, the request is durably accepted
     #[command(after_help = "\
 Examples:
   streamspace session create scratchpad --persistent-home
   xdg-open \"$(streamspace session create scratchpad --wait)\"
   streamspace session create firefox --platform docker --user ada --memory 2Gi --idle-timeout 30m")]
     Create(create::Create),
-    /// Lists sessions, newest first; without --status all but deleted ones
+    /// List sessions, newest first; without --status all but deleted ones
     #[command(after_help = "\
 Examples:
   streamspace session list --status pending,creating -o wide
   streamspace session list --user ada -q | xargs -n1 streamspace session hibernate")]
     List(List),
-    /// Shows one session: how it stands, why it is awake, and when it sleeps
+    /// Show a session: its state, why it is awake, and when it stops
     #[command(after_help = "\
 Examples:
   streamspace session get ID
   streamspace session get ID -o json | jq -r .url
   streamspace session get ID --at 2026-01-01T12:00:00Z")]
     Get {
-        /// The session
+        /// Session ID
         id: Uuid,
-        /// As its log says that it was then: 2026-01-01T12:00:00Z, 2026-01-01, or how long ago, as 10m
+        /// Show it as it was at this time: 2026-01-01T12:00:00Z, 2026-01-01, or an age such as 10m
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
     },
-    /// Prints what happens to a session until it is where it should be
+    /// Print the events of a session until it reaches its desired state
     #[command(after_help = "\
 Examples:
   streamspace session watch ID
   streamspace session watch ID --follow -o json | jq .changes")]
     Watch {
-        /// The session
+        /// Session ID
         id: Uuid,
-        /// Go on afterwards, until Ctrl-C
+        /// Keep watching until Ctrl-C
         #[arg(long)]
         follow: bool,
     },
-    /// Prints the end of what a session's program wrote
+    /// Print the end of the output of a session's program
     #[command(after_help = "Examples:\n  streamspace session logs ID\n  streamspace session logs ID --bytes 4096")]
     Logs {
-        /// The session
+        /// Session ID
         id: Uuid,
-        /// The most bytes to print
+        /// Maximum number of bytes
         #[arg(long, value_name = "N", default_value_t = 65536)]
         bytes: u32,
     },
-    /// Stops a session and keeps its home
+    /// Stop a session and keep its home
     #[command(after_help = "Example:\n  streamspace session hibernate ID --wait")]
-    Hibernate(Ask),
-    /// Starts a hibernated or failed session again
+    Hibernate(OneSession),
+    /// Start a hibernated or failed session again
     #[command(after_help = "Example:\n  streamspace session wake ID --wait --timeout 5m")]
-    Wake(Ask),
-    /// Ends a session and removes what is left of it
+    Wake(OneSession),
+    /// End a session and remove everything that it left
     #[command(
         after_help = "Examples:\n  streamspace session delete ID --wait\n  streamspace session delete ID --force"
     )]
     Delete {
         #[command(flatten)]
-        ask: Ask,
-        /// Do not stop it gracefully, and do not wait for a dead controller
+        ask: OneSession,
+        /// Do not stop gracefully, and do not wait for an unreachable controller
         #[arg(long)]
         force: bool,
     },
-    /// Pushes the coming stops of a session: idleness, and its maximum duration
+    /// Postpone the next stops of a session: for idleness, and at its maximum duration
     #[command(after_help = "Example:\n  streamspace session extend ID --by 30m")]
     Extend(change::Extend),
-    /// Changes what is written on a session: tags, metadata, idle timeout
+    /// Change a session's tags, metadata or idle timeout
     #[command(after_help = "\
 Examples:
   streamspace session patch ID --tag +urgent --tag -course-7
   streamspace session patch ID --metadata ticket=4711 --metadata note= --idle-timeout 2h")]
     Patch(change::Patch),
-    /// Asks the same of many sessions: a job, which goes on without this program
+    /// Apply one action to many sessions, as a job on the server
     #[command(after_help = "\
 Examples:
   streamspace session bulk hibernate --tag course-7 --dry-run
@@ -118,8 +118,8 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-struct Ask {
-    /// The session
+struct OneSession {
+    /// Session ID
     id: Uuid,
     #[command(flatten)]
     wait: Wait,
@@ -127,41 +127,41 @@ struct Ask {
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// States, with commas between them, or all
+    /// Filter by states, separated by commas, or all
     #[arg(long, value_parser = states(), value_delimiter = ',', value_name = "STATE", hide_possible_values = true)]
     status: Vec<String>,
-    /// Those of this user
+    /// Filter by user
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Those on this platform
+    /// Filter by platform
     #[arg(long)]
     platform: Option<String>,
-    /// Those of this controller
+    /// Filter by controller
     #[arg(long, value_name = "ID")]
     controller: Option<String>,
-    /// Those made from this template
+    /// Filter by template
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// Those with this tag
+    /// Filter by tag
     #[arg(long)]
     tag: Option<String>,
-    /// In which order; - turns it around [default: -created_at]
+    /// Sort by this field; - reverses the order [default: -created_at]
     #[arg(long, value_name = "FIELD", allow_hyphen_values = true,
         value_parser = ["created_at", "-created_at", "user_id", "-user_id"])]
     sort: Option<String>,
-    /// The most to show
+    /// Maximum number of rows
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-/// What can be asked for as a state.
+/// The states that can be filtered by.
 fn states() -> PossibleValuesParser {
     SessionState::ALL.map(SessionState::as_str).into_iter().chain(["all"]).collect::<Vec<_>>().into()
 }
 
-/// Does one of them.
-pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
-    let console = asker.console(&args.server)?;
+/// Runs the subcommand.
+pub(crate) async fn run(args: Args, factory: ClientFactory) -> Result<(), Failure> {
+    let console = factory.console(&args.server)?;
     match args.command {
         Command::Create(create) => {
             let session = console.client.post("/sessions", Some(&create.body())).await?;
@@ -172,7 +172,7 @@ pub(crate) async fn run(args: Args, asker: Asker) -> Result<(), Failure> {
             let session = console.client.get(&SESSION.at(id), &[("at", at)]).await?;
             SESSION.show(&console, &session)
         }
-        Command::Watch { id, follow } => story::tell(&console, &SETTLED, id, follow).await,
+        Command::Watch { id, follow } => event_log::follow(&console, &SETTLED, id, follow).await,
         Command::Logs { id, bytes } => logs(&console, id, bytes).await,
         Command::Hibernate(ask) => act(&console, &ask, "hibernate").await,
         Command::Wake(ask) => act(&console, &ask, "wake").await,
@@ -195,7 +195,7 @@ async fn logs(console: &Console, id: Uuid, bytes: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn act(console: &Console, ask: &Ask, verb: &str) -> Result<(), Failure> {
+async fn act(console: &Console, ask: &OneSession, verb: &str) -> Result<(), Failure> {
     let session = console.client.post(&format!("{}/{verb}", SESSION.at(ask.id)), None).await?;
     finish(console, session, ask.wait).await
 }
@@ -212,15 +212,15 @@ fn filter(list: &List) -> Query {
     ]
 }
 
-/// Says what came of it: at once, or when it is done. Of a session that runs then, the URL alone.
+/// Prints the outcome, at once or when it is reached; of a running session only the URL.
 async fn finish(console: &Console, session: Value, wait: Wait) -> Result<(), Failure> {
     if !wait.wait {
-        return SESSION.tell(console, &session);
+        return SESSION.report(console, &session);
     }
     let session = SETTLED.reach(console, session, wait.timeout).await?;
     let url = cell(&session, "url");
     if console.screen.quiet || !console.screen.for_people() {
-        return SESSION.tell(console, &session);
+        return SESSION.report(console, &session);
     }
     let runs = cell(&session, "status") == "running" && !url.is_empty();
     output::line(printable(&if runs { url } else { (SESSION.state)(&session) }));

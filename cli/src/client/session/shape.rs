@@ -1,4 +1,4 @@
-//! What is shown of a session, and when it is where it should be.
+//! How a session is shown, and when it has reached its goal.
 
 use serde_json::Value;
 
@@ -58,12 +58,12 @@ pub(super) const SESSION: Resource = Resource {
     none: "no sessions; `streamspace session create scratchpad` makes one",
 };
 
-/// A session is where it should be.
+/// The session is in its desired state.
 pub(super) const SETTLED: Goal = Goal {
     resource: &SESSION,
     outcome,
     standing,
-    mend: "`streamspace session watch ID` for its whole story, `streamspace session wake ID` to start it again",
+    advice: "`streamspace session watch ID` for its events, `streamspace session wake ID` to start it again",
     watch: "streamspace session watch",
 };
 
@@ -75,7 +75,7 @@ fn outcome(session: &Value) -> Outcome {
     if status == "failed" && session["next_attempt_at"].is_null() { Outcome::Failed } else { Outcome::Underway }
 }
 
-/// Where it stands, and where it is going if that is somewhere else.
+/// The state, and the desired one if it differs.
 fn status(row: &Value) -> String {
     let (status, desired) = (cell(row, "status"), cell(row, "desired"));
     if status == desired { status } else { format!("{status} (to be {desired})") }
@@ -101,7 +101,7 @@ fn pairs(row: &Value, name: &str) -> String {
         .join(", ")
 }
 
-/// Why it is not hibernated, in the engine's words.
+/// Why it is not hibernated, as the engine states it.
 fn awake(row: &Value) -> String {
     let reasons = row["awake"]["reasons"].as_array().into_iter().flatten().map(|reason| {
         let since =

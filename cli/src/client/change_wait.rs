@@ -1,5 +1,6 @@
-//! When to look again. The feed only says that something happened; what happened is read from the thing itself, with a slow
-//! look behind it, so that nothing depends on the feed: a server without one is looked at more often.
+//! Waits for the next reason to look at a thing. The feed only signals that something changed; the state is
+//! read from the resource itself, and a slow poll backs the feed up, so a server without a feed is merely
+//! polled more often.
 
 use std::time::Duration;
 
@@ -11,25 +12,25 @@ use super::transport::Client;
 const WITHOUT_FEED: Duration = Duration::from_millis(100);
 const WITH_FEED: Duration = Duration::from_secs(2);
 
-/// What says when to look.
-pub(super) enum Pulse<'a> {
-    /// The server does.
+/// The source of the signals.
+pub(super) enum ChangeWait<'a> {
+    /// The server's feed.
     Feed(Box<Feed<'a>>),
-    /// The clock does.
+    /// Polling only.
     Clock,
 }
 
-impl<'a> Pulse<'a> {
-    /// That of one thing. Open it before the first look, so that nothing happens in between.
+impl<'a> ChangeWait<'a> {
+    /// Signals for one entity. Create it before the first look, so that no change is missed.
     pub(super) async fn of(client: &'a Client, entity: String) -> Self {
         match Feed::open(client, vec![("entity", Some(entity))]).await {
             Ok(feed) => Self::Feed(Box::new(feed)),
-            Err(_) => Self::Clock, // whatever it is, the look itself fails of it too, and says so
+            Err(_) => Self::Clock, // the following read fails for the same reason and reports it
         }
     }
 
-    /// Waits until it is time.
-    pub(super) async fn beat(&mut self) {
+    /// Waits until it is time to look.
+    pub(super) async fn next(&mut self) {
         match self {
             Self::Clock => sleep(WITHOUT_FEED).await,
             Self::Feed(feed) => {

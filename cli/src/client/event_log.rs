@@ -1,20 +1,20 @@
-//! The story of one thing, event by event from its log, until it is where it should be; or for ever.
+//! Follows one entity through its log, event by event, until it reaches its goal or for ever.
 
 use serde_json::Value;
 
 use super::Console;
-use super::pulse::Pulse;
+use super::change_wait::ChangeWait;
 use super::transport::{Client, PAGE};
-use super::wait::{Goal, Outcome, Patience};
+use super::wait::{Goal, Outcome, Tolerance};
 use crate::failure::Failure;
 use crate::output::{self, Format, Progress, Screen, cell, printable};
 
-/// Prints every event, until the thing is where it should be; with `follow` for ever.
-pub(super) async fn tell(console: &Console, goal: &Goal, id: impl ToString, follow: bool) -> Result<(), Failure> {
+/// Prints every event until the goal is reached; with `follow`, for ever.
+pub(super) async fn follow(console: &Console, goal: &Goal, id: impl ToString, follow: bool) -> Result<(), Failure> {
     let path = goal.resource.at(id.to_string());
     let mut latest = serde_json::json!({ goal.resource.id: id.to_string() });
     tokio::select! {
-        told = follow_log(console, goal, &path, follow, &mut latest) => told,
+        result = follow_log(console, goal, &path, follow, &mut latest) => result,
         _ = tokio::signal::ctrl_c() => Err(goal.interrupted(&latest)),
     }
 }
@@ -28,13 +28,14 @@ async fn follow_log(
 ) -> Result<(), Failure> {
     let client = &console.client;
     let mut log = Log { path: format!("{path}/events"), cursor: None, seen: 0 };
-    let mut patience = Patience::default();
+    let mut tolerance = Tolerance::default();
     let mut progress = Progress::spinner(&console.screen);
-    let mut pulse = Pulse::of(client, format!("{}:{}", goal.resource.noun, cell(latest, goal.resource.id))).await;
+    let mut changes =
+        ChangeWait::of(client, format!("{}:{}", goal.resource.noun, cell(latest, goal.resource.id))).await;
     loop {
-        // The thing is read first: what moved it there is in the log by then.
-        let row = patience.with(client.get(path, &[]).await)?;
-        let events = patience.with(log.more(client).await)?.unwrap_or_default();
+        // The state is read before the log, which then contains what led to the state.
+        let row = tolerance.with(client.get(path, &[]).await)?;
+        let events = tolerance.with(log.more(client).await)?.unwrap_or_default();
         progress.aside(|| events.iter().try_for_each(|event| print(&console.screen, event)))?;
         if let Some(row) = row {
             progress.say(&(goal.standing)(&row));
@@ -46,20 +47,20 @@ async fn follow_log(
                 Outcome::Failed => return Err(goal.failed(latest)),
             }
         }
-        pulse.beat().await;
+        changes.next().await;
     }
 }
 
 /// The log as far as it was read.
 struct Log {
     path: String,
-    /// Of the last page, which later events are added to.
+    /// Cursor of the last page, to which later events are added.
     cursor: Option<String>,
     seen: i64,
 }
 
 impl Log {
-    /// What came since.
+    /// The events since the last call.
     async fn more(&mut self, client: &Client) -> Result<Vec<Value>, Failure> {
         let mut fresh = Vec::new();
         loop {
@@ -80,7 +81,7 @@ impl Log {
     }
 }
 
-/// Writes one event: a line for people, a document for programs.
+/// Prints one event: a line for people, a document for programs.
 pub(super) fn print(screen: &Screen, event: &Value) -> Result<(), Failure> {
     match screen.format {
         _ if screen.quiet => output::line(printable(&cell(event, "event_id"))),
@@ -91,25 +92,25 @@ pub(super) fn print(screen: &Screen, event: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Time, what, by whom, attempt, message.
+/// Time, action, actor, attempt and message.
 fn line(event: &Value) -> String {
     let at = cell(event, "at");
     let time = at.get(11..23).unwrap_or(&at);
     let (what, by) = what(event);
     let attempt = event["attempt"].as_i64().filter(|attempt| *attempt > 1);
     let attempt = attempt.map(|attempt| format!("attempt {attempt}")).unwrap_or_default();
-    let said = [state(event), attempt, message(event)];
-    let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
-    printable(&format!("{time}  {what:<27}  {by:<18}  {}", said.join("; ")))
+    let parts = [state(event), attempt, message(event)];
+    let parts: Vec<String> = parts.into_iter().filter(|text| !text.is_empty()).collect();
+    printable(&format!("{time}  {what:<27}  {by:<18}  {}", parts.join("; ")))
 }
 
-/// The state that it led to.
+/// The resulting state.
 pub(super) fn state(event: &Value) -> String {
     let states = ["changes.status", "changes.install_status"].map(|field| cell(event, field));
     states.into_iter().find(|state| !state.is_empty()).map(|state| format!("now {state}")).unwrap_or_default()
 }
 
-/// What happened, and who did it.
+/// The action, and who took it.
 pub(super) fn what(event: &Value) -> (String, String) {
     let subject = cell(event, "subject");
     let words: Vec<&str> = subject.split('.').filter(|word| *word != "streamspace").take(2).collect();
@@ -126,7 +127,7 @@ pub(super) fn what(event: &Value) -> (String, String) {
     }
 }
 
-/// Why, as far as it says.
+/// The reason, if there is one.
 pub(super) fn message(event: &Value) -> String {
     let fields = ["error_message", "payload.error.message", "payload.message", "changes.reason", "payload.reason"];
     fields.into_iter().map(|field| cell(event, field)).find(|text| !text.is_empty()).unwrap_or_default()

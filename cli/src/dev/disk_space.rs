@@ -1,29 +1,29 @@
-//! What happens when the disk under nats-server was full: a stream that could not write once refuses everything until its server starts
-//! again, also after room was made, and does not say so to those who publish.
+//! Detects that nats-server's disk was full: after a failed write a stream refuses everything until the server
+//! is restarted, even when there is space again, and does not answer publishers.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Between two looks. A file system is not filled and emptied again in less by anything that goes on for long.
+/// Interval between two checks. A disk does not fill up and empty again in less, except briefly.
 const EVERY: Duration = Duration::from_millis(250);
-/// With less than this left, in bytes, a write may have failed: streams grow in blocks, and small disks have nothing to lose.
+/// With less free space than this, in bytes, a write may have failed, because streams grow in blocks.
 const NONE: u64 = 1 << 20;
-/// With as much as this, in bytes, it is worth trying again.
+/// With this much free space, in bytes, a restart is worthwhile.
 const SOME: u64 = 4 << 20;
 
-/// The room that is left where streams are stored.
+/// Watches the free space of the streams' file system.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct DiskSpace {
     folder: PathBuf,
     was_full: bool,
 }
 
-impl Room {
+impl DiskSpace {
     pub(super) const fn of(folder: PathBuf) -> Self {
         Self { folder, was_full: false }
     }
 
-    /// Returns when there is room again after there was none. Safe to be dropped and called again.
+    /// Returns once there is space again after there was none. Cancel-safe.
     pub(super) async fn returned(&mut self) {
         loop {
             tokio::time::sleep(EVERY).await;
@@ -33,12 +33,12 @@ impl Room {
         }
     }
 
-    /// Whether room has come back; what cannot be known changes nothing.
+    /// Whether space has come back; a failed check changes nothing.
     fn look(&mut self, free: Option<u64>) -> bool {
         match free {
             Some(free) if free < NONE => {
                 if !std::mem::replace(&mut self.was_full, true) {
-                    tracing::error!(path = %self.folder.display(), "the disk is full; streams take nothing until there is room");
+                    tracing::error!(path = %self.folder.display(), "the disk is full; streams refuse everything until there is space");
                 }
                 false
             }
@@ -48,7 +48,7 @@ impl Room {
     }
 }
 
-/// Bytes that may still be written there.
+/// Free space in bytes.
 fn free(folder: &std::path::Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     stat.f_bavail.checked_mul(stat.f_frsize)
@@ -59,9 +59,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_returns_once_and_only_after_there_was_none() {
-        let mut room = Room::of(PathBuf::new());
+    fn space_returns_once_and_only_after_there_was_none() {
+        let mut space = DiskSpace::of(PathBuf::new());
         let looks = [Some(SOME), Some(0), Some(SOME - 1), None, Some(SOME), Some(SOME)];
-        assert_eq!(looks.map(|free| room.look(free)), [false, false, false, false, true, false]);
+        assert_eq!(looks.map(|free| space.look(free)), [false, false, false, false, true, false]);
     }
 }

@@ -1,7 +1,7 @@
-//! CloudEvents 1.0 in the headers of every message that we publish (NATS protocol binding, binary mode).
+//! CloudEvents 1.0 attributes in the headers of every published message (NATS protocol binding, binary mode).
 //!
-//! They are for other people's tools: nothing here reads them, and a payload means the same without them. What a message
-//! carries already is left alone, so that a parked message keeps the attributes of the event that it is.
+//! They are for third-party tools: nothing here reads them, and payloads do not depend on them. Headers that a
+//! message already has are left alone, so that a parked message keeps the attributes of the original event.
 //!
 //! Source: CloudEvents specification 1.0.2, and its NATS protocol binding.
 
@@ -15,17 +15,17 @@ use uuid::Uuid;
 use crate::ids::{ControllerId, Platform};
 use crate::subject::{self, DEAD_LETTER_PREFIX, Sender};
 
-/// Header: what the event is about, as the log spells entities: `session:<id>`.
+/// Header: the entity that the event is about, as in the log: `session:<id>`.
 pub const SUBJECT: &str = "ce-subject";
-/// Header: who says it; [`ENGINE`], or a [`controller`].
+/// Header: the producer; [`ENGINE`], or a [`controller`].
 pub const SOURCE: &str = "ce-source";
 /// The engine's `ce-source`.
 pub const ENGINE: &str = "/streamspace/engine";
 /// Header: the media type of the payload, which CloudEvents calls `datacontenttype`.
 pub const CONTENT_TYPE: &str = "content-type";
 
-/// The headers that every event has, in the order of the specification. Payloads that are parked may be no JSON: only those
-/// lack the content type.
+/// The headers of every event, in the order of the specification. Only parked messages may lack the content
+/// type, because their payload may not be JSON.
 pub const REQUIRED: [&str; 5] = ["ce-specversion", "ce-id", SOURCE, "ce-type", "ce-time"];
 
 /// A controller's `ce-source`.
@@ -34,8 +34,8 @@ pub fn controller(platform: &Platform, id: &ControllerId) -> String {
     format!("/streamspace/controllers/{platform}/{id}")
 }
 
-/// The `ce-type` of what is said on a subject: `dev.streamspace.session.create.v1`. Who it is for is no part of it, and a
-/// parked message is still the event that it was.
+/// The `ce-type` of a subject: `dev.streamspace.session.create.v1`. The recipient is not part of it, and a
+/// parked message keeps its type.
 #[must_use]
 pub fn event_type(subject: &str) -> String {
     let subject = original(subject);
@@ -44,7 +44,8 @@ pub fn event_type(subject: &str) -> String {
     format!("dev.streamspace.{}.v1", &said[..end])
 }
 
-/// The headers of a message on this subject, about an entity where there is one. What it carries already goes over them.
+/// The headers of a message on this subject, about an entity if there is one. Headers that the message already
+/// has take precedence.
 #[must_use]
 pub fn headers(subject: &str, id: &str, about: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -63,7 +64,7 @@ pub fn headers(subject: &str, id: &str, about: Option<&str>) -> HeaderMap {
     headers
 }
 
-/// Who speaks on a subject: reports are a controller's, all else is the engine's.
+/// The producer on a subject: controllers send reports, the engine everything else.
 fn source(subject: &str) -> Cow<'static, str> {
     match subject::parse_report(original(subject)) {
         Some((_, Sender::Durable(platform, id))) => controller(&platform, &id).into(),
@@ -76,7 +77,7 @@ fn original(subject: &str) -> &str {
     subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(subject)
 }
 
-/// What no header can carry is left out: the payload is the message.
+/// Values that no header can carry are left out.
 fn add(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);

@@ -1,4 +1,4 @@
-//! The connection to NATS: made once, kept for ever, its state visible to whoever must know.
+//! The connection to NATS: it reconnects for ever and publishes its state.
 
 use std::time::{Duration, Instant};
 
@@ -13,48 +13,48 @@ use crate::version::{MINIMUM, Version};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a PubAck may take before the fate of a message counts as unknown.
+/// How long to wait for a PubAck before the outcome of a publish counts as unknown.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const MOST_IN_FLIGHT: usize = 65_536;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Why there is no connection.
+/// Errors of connecting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `NATS_URL` is no address.
+    /// `NATS_URL` is not an address.
     #[error("{url:?} is not a NATS address such as nats://localhost:4222")]
     Url {
-        /// What was given.
+        /// The given URL.
         url: String,
-        /// What the client says.
+        /// The client's error.
         #[source]
         source: async_nats::ConnectError,
     },
-    /// Nobody answers.
+    /// No server answers.
     #[error("no nats-server answers at {url}: {source}; start one (`streamspace dev` brings its own) or set NATS_URL")]
     Unreachable {
-        /// Where it was looked for.
+        /// The URL that was tried.
         url: String,
-        /// What the client says.
+        /// The client's error.
         #[source]
         source: async_nats::ConnectError,
     },
-    /// The server knows us not.
+    /// The server refused the credentials.
     #[error("the nats-server at {url} refused the user or password; set NATS_USER and NATS_PASSWORD")]
     Credentials {
-        /// Where.
+        /// The server's URL.
         url: String,
-        /// What the client says.
+        /// The client's error.
         #[source]
         source: async_nats::ConnectError,
     },
     /// The TLS handshake failed.
     #[error("TLS with the nats-server at {url} failed: {source}; see NATS_TLS_ENABLED")]
     Tls {
-        /// Where.
+        /// The server's URL.
         url: String,
-        /// What the client says.
+        /// The client's error.
         #[source]
         source: async_nats::ConnectError,
     },
@@ -63,26 +63,26 @@ pub enum Error {
         "the nats-server at {url} is version {found}, and at least {MINIMUM} is required; give a newer one with --nats-server, or set NATS_URL to one"
     )]
     TooOld {
-        /// Where.
+        /// The server's URL.
         url: String,
-        /// What it says that it is.
+        /// Its version.
         found: String,
     },
-    /// The server, or the account, has no JetStream.
+    /// The server or the account has no JetStream.
     #[error(
         "the nats-server at {url} offers no JetStream: {source}; start it with -js, or enable JetStream for the account"
     )]
     NoJetStream {
-        /// Where.
+        /// The server's URL.
         url: String,
-        /// What the server says.
+        /// The server's error.
         #[source]
         source: jetstream::context::AccountError,
     },
-    /// The caller gave up.
+    /// Cancelled by the caller.
     #[error("gave up connecting to {url}: {last}")]
     Cancelled {
-        /// Where.
+        /// The server's URL.
         url: String,
         /// The last error.
         last: String,
@@ -90,14 +90,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether waiting may help: the server may yet come up. A wrong password or address stays wrong.
+    /// Whether waiting may help, because the server may still start. A wrong password or address stays wrong.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::NoJetStream { .. })
     }
 }
 
-/// Where NATS is, and as whom.
+/// Address and credentials of NATS.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `NATS_URL`; several servers of one cluster are separated by commas.
@@ -106,56 +106,56 @@ pub struct Config {
     pub user: Option<String>,
     /// `NATS_PASSWORD`.
     pub password: Option<Secret>,
-    /// `NATS_TLS_ENABLED`: refuse a server without TLS.
+    /// `NATS_TLS_ENABLED`: require TLS.
     pub tls: bool,
-    /// What the server calls this connection in its monitoring.
+    /// Name of this connection in the server's monitoring.
     pub name: String,
 }
 
 impl Config {
-    /// Without credentials and TLS.
+    /// A configuration without credentials and TLS.
     #[must_use]
     pub fn new(url: impl Into<String>, name: impl Into<String>) -> Self {
         Self { url: url.into(), user: None, password: None, tls: false, name: name.into() }
     }
 }
 
-/// Whether the server hears us now.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// Now.
+    /// Whether it is connected.
     pub connected: bool,
-    /// Since when it is so.
+    /// Since when it has been in this state.
     pub since: Instant,
-    /// How many connections were made so far; grows with each reconnect.
+    /// Number of connections so far; grows with each reconnect.
     pub connects: u64,
 }
 
-/// A connection that reconnects by itself without end. Clones share it.
+/// A connection that reconnects by itself for ever. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Link {
     /// Core NATS.
     pub client: async_nats::Client,
     /// JetStream on the same connection.
     pub jetstream: jetstream::Context,
-    /// Follows the connection.
+    /// Notifies of changes of the connection.
     pub state: watch::Receiver<State>,
-    /// When it was made again.
+    /// History of reconnects.
     pub reconnects: Reconnects,
 }
 
 impl Link {
-    /// Whether the server hears us now.
+    /// Whether it is connected now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.state.borrow().connected
     }
 }
 
-/// Connects and checks that the server will do.
+/// Connects, and checks the server's version and JetStream.
 ///
 /// # Errors
-/// Each reason for failure has its own [`Error`].
+/// See [`Error`].
 pub async fn connect(config: &Config) -> Result<Link, Error> {
     let (sender, mut state) = watch::channel(State { connected: false, since: Instant::now(), connects: 0 });
     let servers = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect::<Vec<_>>();
@@ -164,7 +164,8 @@ pub async fn connect(config: &Config) -> Result<Link, Error> {
         .connect(servers)
         .await
         .map_err(|source| refused(&config.url, source))?;
-    // The event of the first connection arrives through a channel: wait for it, so that `state` tells the truth.
+    // The event of the first connection arrives through a channel; wait for it, so that `state` is right from
+    // the start.
     let _ = tokio::time::timeout(CONNECT_TIMEOUT, state.wait_for(|state| state.connected)).await;
     check_version(&config.url, &client.server_info().version)?;
     let jetstream = ContextBuilder::new()
@@ -177,10 +178,10 @@ pub async fn connect(config: &Config) -> Result<Link, Error> {
     Ok(Link { client, jetstream, state, reconnects })
 }
 
-/// Connects, trying again as long as the server may yet come up.
+/// Connects, and retries while the server may still start.
 ///
 /// # Errors
-/// What waiting cannot mend, at once; [`Error::Cancelled`] with the last reason when the caller gives up.
+/// Errors that are not retried, at once; [`Error::Cancelled`] with the last error if cancelled.
 pub async fn connect_patiently(config: &Config, cancel: &CancellationToken) -> Result<Link, Error> {
     let mut attempt = 0;
     let mut last = String::from("not tried yet");
@@ -206,7 +207,7 @@ pub async fn connect_patiently(config: &Config, cancel: &CancellationToken) -> R
     }
 }
 
-/// Doubles from 50 ms to 2 s, then a random part of it, so that a fleet does not come back in step.
+/// Doubles from 50 ms to 2 s, with jitter, so that many clients do not reconnect in step.
 #[must_use]
 pub fn backoff(attempt: usize) -> Duration {
     let full = Duration::from_millis(50).saturating_mul(1 << attempt.min(6)).min(LONGEST_BACKOFF);
@@ -253,20 +254,23 @@ fn noticed(state: &watch::Sender<State>, reconnects: &Reconnects, event: &Event)
                 }
                 lost
             });
-            let anybody_left = state.receiver_count() > 0; // a link that was dropped is closed, not lost
+            let anybody_left = state.receiver_count() > 0; // a dropped link is closed on purpose
             if lost && anybody_left {
-                tracing::warn!("lost the connection to NATS; trying again until it is back");
+                tracing::warn!("lost the connection to NATS; reconnecting");
             }
         }
         Event::SlowConsumer(subscription) => {
-            tracing::error!(nats.subscription = subscription, "too slow for NATS: messages of core subjects were lost");
+            tracing::error!(
+                nats.subscription = subscription,
+                "slow consumer: NATS dropped messages of a core subscription"
+            );
         }
         Event::LameDuckMode | Event::Draining => {
             tracing::info!(event = %event, "NATS is about to close the connection")
         }
         Event::ServerError(error) => {
             reconnects.said(error.to_string());
-            tracing::warn!(%error, "NATS refused something");
+            tracing::warn!(%error, "NATS reported an error");
         }
         Event::ClientError(_) => tracing::debug!(event = %event, "NATS"),
     }

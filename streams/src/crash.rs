@@ -1,10 +1,11 @@
-//! Places where a test may kill the process, to prove that the next start goes on from there.
+//! Points at which a test may kill the process, to prove that the next start recovers.
 //!
-//! Without the feature `crash-points` a point is nothing. With it, `STREAMSPACE_CRASH_AT=relay.publish:before` kills the
-//! process there; `relay.publish:before:3` at the third time. `STREAMSPACE_CRASH_ONCE=<path>` names a file that is created
-//! right before dying; where it exists already, every point is inert.
+//! Without the feature `crash-points` a point does nothing. With it,
+//! `STREAMSPACE_CRASH_AT=relay.publish:before` kills the process there, `relay.publish:before:3` at the third
+//! time. `STREAMSPACE_CRASH_ONCE=<path>` names a file that is created just before; if it exists, no point does
+//! anything.
 
-/// Every step that has points.
+/// All steps that have points.
 pub const STEPS: &[&str] = &[
     "writer.commit",
     "relay.publish",
@@ -23,22 +24,22 @@ pub const STEPS: &[&str] = &[
     "job.step",
 ];
 
-/// Where in a step.
+/// The moment within a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Nothing of the step has happened.
+    /// Before the step.
     Before,
     /// The step may or may not have taken effect.
     During,
-    /// The step has taken effect, and nobody has been told.
+    /// The step has taken effect, but no one has been notified.
     After,
 }
 
 impl Moment {
-    /// Every moment, in order.
+    /// All moments, in order.
     pub const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 
-    /// As the environment spells it.
+    /// The spelling in the environment.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,12 +50,12 @@ impl Moment {
     }
 }
 
-/// Dies here if the environment asks for it.
+/// Kills the process if the environment requests it.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn point(_step: &str, _moment: Moment) {}
 
-/// Dies here if the environment asks for it.
+/// Kills the process if the environment requests it.
 #[cfg(feature = "crash-points")]
 pub fn point(step: &str, moment: Moment) {
     armed::point(step, moment);
@@ -95,7 +96,7 @@ mod armed {
         }
     }
 
-    /// Whether this process is the one to die: the file is created by one process only.
+    /// Whether this process is the one to die: only one can create the file.
     fn claim(plan: &Plan) -> bool {
         plan.once.as_ref().is_none_or(|path| std::fs::File::create_new(path).is_ok())
     }

@@ -1,7 +1,7 @@
-//! Names that become parts of subjects and of consumers, checked once where they enter.
+//! Names that become parts of subjects and consumers, validated once on entry.
 //!
-//! A platform or controller id that passes here can be put into a NATS subject, a JetStream consumer name and a resource
-//! name without another look.
+//! A platform or controller id that is valid here can be used in a NATS subject, a JetStream consumer name and
+//! a resource name without further checks.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{CONTROLLER_ID, PLATFORM, USER_TOKEN, shorten};
 
-/// Why a name was refused.
+/// An invalid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not `[a-z0-9-]{1,32}`.
@@ -23,16 +23,16 @@ pub enum Error {
     User(String),
 }
 
-/// A platform: `local`, `docker`, `kubernetes`, or one that we never heard of. Always `[a-z0-9-]{1,32}`.
+/// A platform: `local`, `docker`, `kubernetes`, or any other. Always `[a-z0-9-]{1,32}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Platform(String);
 
 impl Platform {
-    /// Checks a platform's name.
+    /// Validates a platform's name.
     ///
     /// # Errors
-    /// [`Error::Platform`] where a character or the length is outside the contract.
+    /// [`Error::Platform`] if a character or the length is invalid.
     pub fn try_new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -43,7 +43,7 @@ impl Platform {
         }
     }
 
-    /// The name as it stands in subjects.
+    /// The name as it appears in subjects.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -56,10 +56,10 @@ impl Platform {
 pub struct ControllerId(String);
 
 impl ControllerId {
-    /// Checks a controller's id.
+    /// Validates a controller's id.
     ///
     /// # Errors
-    /// [`Error::Controller`] where a character or the length is outside the contract.
+    /// [`Error::Controller`] if a character or the length is invalid.
     pub fn try_new(id: impl Into<String>) -> Result<Self, Error> {
         let id = id.into();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -70,23 +70,23 @@ impl ControllerId {
         }
     }
 
-    /// The id as it stands in subjects.
+    /// The id as it appears in subjects.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Somebody who asks over NATS. Always `[A-Za-z0-9_-]{1,64}`, so that it is one token of a subject.
+/// A user who sends requests over NATS. Always `[A-Za-z0-9_-]{1,64}`, so that it is one token of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct User(String);
 
 impl User {
-    /// Checks a user's name.
+    /// Validates a user's name.
     ///
     /// # Errors
-    /// [`Error::User`] where a character or the length is outside the contract.
+    /// [`Error::User`] if a character or the length is invalid.
     pub fn try_new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -97,7 +97,7 @@ impl User {
         }
     }
 
-    /// The name as it stands in subjects.
+    /// The name as it appears in subjects.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,7 +1,7 @@
-//! The wire: what is said between the engine and its controllers, and how JetStream carries it.
+//! The wire contract between the engine and its controllers, and all JetStream code.
 //!
-//! `subject`, `ids` and `wire` are the contract. The rest knows JetStream so that no other room has to: see the README of
-//! this folder.
+//! `subject`, `ids` and `wire` are the contract. The rest handles JetStream for all other crates; the README
+//! lists the modules.
 
 #[cfg(feature = "asyncapi")]
 pub mod asyncapi;

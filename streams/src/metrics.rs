@@ -1,4 +1,4 @@
-//! What goes over JetStream, counted where it goes: publisher and worker hold one [`Metrics`].
+//! Counts JetStream messages where they pass: publisher and worker share one [`Metrics`].
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::subject::{DEAD_LETTER_PREFIX, Report, Verb, action, family};
 
-/// By family: who it is for is cut off, so that the number of labels stays bounded.
+/// Labelled by family: the recipient is cut off, so that the number of series stays bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BySubject {
     subject: String,
@@ -34,27 +34,27 @@ struct Families {
     again: Mutex<HashMap<(String, u64), (Redelivered, Instant)>>,
 }
 
-/// A message that was delivered more than once of late.
+/// A message that was recently delivered more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redelivered {
-    /// Whose delivery it is: a stream's name for the engine's consumers.
+    /// Its consumer; for the engine's consumers the name of the stream.
     pub consumer: String,
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// What it was published on, or the beginning of that.
+    /// Its subject, possibly cut.
     pub subject: String,
-    /// How often it was delivered.
+    /// Number of deliveries.
     pub delivered: i64,
 }
 
-/// Redelivered messages that are remembered one by one.
+/// Number of redelivered messages that are remembered individually.
 const AGAIN: usize = 256;
-/// How long a message counts as one that comes again: longer than any pause between two deliveries.
+/// How long a redelivered message is remembered: longer than any pause between two deliveries.
 const RECENT: Duration = Duration::from_secs(60);
-/// Bytes of its subject that are kept.
+/// Bytes of the subject that are kept.
 const LONGEST_SUBJECT: usize = 200;
 
-/// Counters of messages. Clones count together. [`Metrics::default`] counts where nobody looks.
+/// Counters of messages; clones share them. [`Metrics::default`] is not registered anywhere.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Families>);
 
@@ -68,22 +68,22 @@ impl Metrics {
         registry.register("nats_pending_msgs", "Messages not yet delivered to a consumer", families.pending.clone());
         let redelivered = families.redelivered.clone();
         registry.register("nats_msgs_redelivered", "Messages that were delivered before, by consumer", redelivered);
-        let help = "Times that a message could not be parked, and stayed where it was";
+        let help = "Times that a message could not be parked and stayed in its stream";
         registry.register("nats_msgs_unparked", help, families.unparked.clone());
         Self(Arc::new(families))
     }
 
-    /// One message came.
+    /// Counts a received message.
     pub fn received(&self, subject: &str) {
         self.0.received.get_or_create(&BySubject { subject: label(subject).into() }).inc();
     }
 
-    /// One message was acknowledged by its stream.
+    /// Counts a message that its stream has acknowledged.
     pub fn published(&self, subject: &str) {
         self.0.published.get_or_create(&BySubject { subject: label(subject).into() }).inc();
     }
 
-    /// One message came that had come before.
+    /// Counts a redelivered message.
     pub fn redelivered(&self, consumer: &str, sequence: u64, subject: &str, delivered: i64) {
         self.0.redelivered.get_or_create(&ByConsumer { consumer: consumer.into() }).inc();
         let mut again = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl Metrics {
         again.insert(key, (Redelivered { consumer: consumer.into(), sequence, subject, delivered }, Instant::now()));
     }
 
-    /// Messages that come again and again, those that came most often first; 256 at most.
+    /// Messages that were redelivered recently, the most frequent first; at most 256.
     #[must_use]
     pub fn redelivered_now(&self) -> Vec<Redelivered> {
         let mut again = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,25 +108,26 @@ impl Metrics {
         all
     }
 
-    /// A message is done with.
+    /// Forgets a message that has been settled.
     pub(crate) fn done(&self, consumer: &str, sequence: u64) {
         let mut again = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
         again.remove(&(consumer.to_owned(), sequence));
     }
 
-    /// A message could not be parked.
+    /// Counts a message that could not be parked.
     pub fn unparked(&self) {
         self.0.unparked.inc();
     }
 
-    /// What a consumer has still to deliver.
+    /// Records the number of messages that a consumer has not delivered yet.
     pub fn pending(&self, consumer: &str, messages: u64) {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.0.pending.get_or_create(&ByConsumer { consumer: consumer.into() }).set(messages);
     }
 }
 
-/// The family of a subject of the contract. Anybody can publish on others, and must not make new series with them.
+/// The family of a subject of the contract. Other subjects share one label, because anyone can publish on them
+/// and would create new series.
 fn label(subject: &str) -> &str {
     let name = action(subject);
     if subject.starts_with(DEAD_LETTER_PREFIX) {

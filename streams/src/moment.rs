@@ -1,30 +1,30 @@
-//! Points in time as people write them: `2026-11-30T10:00:00Z`, `2026-11-30`, or how long ago, as `10m`.
+//! Points in time as people write them: `2026-11-30T10:00:00Z`, `2026-11-30`, or an age such as `10m`.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use crate::duration;
 
-/// A point in time, or how long it is ago.
+/// A point in time, absolute or as an age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// This one.
+    /// An absolute time.
     At(DateTime<Utc>),
-    /// So many milliseconds before the time at which it is asked for.
+    /// Milliseconds before the time of the request.
     Ago(i64),
 }
 
-/// Why a text is no point in time.
+/// An invalid point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a time: write 2026-11-30T10:00:00Z, or 2026-11-30, or how long ago, such as 10m")]
+#[error("{0:?} is not a time: write 2026-11-30T10:00:00Z, or 2026-11-30, or an age such as 10m")]
 pub struct Error(String);
 
-/// Without a zone it is UTC, in which times are shown.
+/// Formats without a zone are UTC, in which times are also shown.
 const WITHOUT_ZONE: [&str; 4] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
 
-/// Reads a time (RFC 3339), a date, which is its first moment in UTC, or how long ago.
+/// Parses a time (RFC 3339), a date (its first moment in UTC), or an age.
 ///
 /// # Errors
-/// [`Error`] where the text is none of them.
+/// The text is none of them.
 pub fn parse(text: &str) -> Result<Moment, Error> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok(Moment::At(at.to_utc()));
@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<Moment, Error> {
 }
 
 impl Moment {
-    /// Milliseconds since the epoch, where it is asked for at `now`.
+    /// Milliseconds since the epoch, for a request at `now`.
     #[must_use]
     pub fn ms(self, now: DateTime<Utc>) -> i64 {
         match self {

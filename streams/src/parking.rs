@@ -1,5 +1,5 @@
-//! Parking what cannot be processed: the exact bytes go to the dead-letter stream, with the headers they came with and the
-//! reason. Only after that stream acknowledged them may the original be acknowledged.
+//! Parks messages that cannot be processed: the exact bytes go to the dead-letter stream, with their headers
+//! and the reason. The original may only be acknowledged once that stream has acknowledged the copy.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,79 +16,81 @@ use crate::publisher::{Acked, Error, Outgoing, Publisher};
 use crate::subject;
 use crate::worker::Delivery;
 
-/// Header: a stable word for machines, such as `undecodable`.
+/// Header: a machine-readable reason, such as `undecodable`.
 pub const REASON: &str = "Streamspace-Reason";
 /// Header: the error, for people.
 pub const ERROR: &str = "Streamspace-Error";
-/// Header: where the message was to go.
+/// Header: the original subject.
 pub const ORIGINAL_SUBJECT: &str = "Streamspace-Original-Subject";
-/// Header: its sequence in the stream that it came from.
+/// Header: the sequence in the original stream.
 pub const STREAM_SEQUENCE: &str = "Streamspace-Stream-Sequence";
-/// Header: what was tried, as a JSON array of [`Attempt`].
+/// Header: the failed attempts, as a JSON array of [`Attempt`].
 pub const ATTEMPTS: &str = "Streamspace-Attempts";
-/// Header: how often the same message had come when it was parked, where that is more than once.
+/// Header: how often the same message had occurred when it was parked, if more than once.
 pub const REPEATS: &str = "Streamspace-Repeats";
-/// Header of a corrected message: the id of the dead letter that it was.
+/// Header of a corrected message: the id of its dead letter.
 pub const EDITED_LETTER: &str = "Streamspace-Edited-Letter";
-/// Header: the engine's own signature, so that it knows what it has parked itself from what anyone has put there.
+/// Header: the engine's signature, which distinguishes what it has parked itself from what anyone else
+/// published there.
 pub const SIGNATURE: &str = "Streamspace-Signature";
-/// Bytes of a header with a signature, and some to spare.
+/// Bytes reserved for the header with the signature.
 const SIGNATURE_ROOM: usize = 128;
-/// Prefix of the original's `Nats-*` headers: as they stood they would give the server orders.
+/// Prefix for the original's `Nats-*` headers, which the server would otherwise interpret.
 pub const ORIGINAL_PREFIX: &str = "Streamspace-Original-";
 
-/// Header: how many bytes the payload had, where not all of them fit.
+/// Header: the original size of a payload that was cut.
 pub const PAYLOAD_CUT: &str = "Streamspace-Payload-Bytes";
-/// Header: how many headers were left out, where not all of them fit.
+/// Header: the number of headers that were left out because they did not fit.
 pub const HEADERS_CUT: &str = "Streamspace-Headers-Left-Out";
 
-/// Bytes of a message's own headers that are kept. JetStream takes 64 KiB of headers, and the rest is for those that parking adds.
+/// Bytes of a message's own headers that are kept. JetStream allows 64 KiB of headers; the rest is for those
+/// that parking adds.
 const MOST_HEADERS: usize = 32 << 10;
-/// What `cloudevents`, the trace and the server add to headers, and their lines take, in bytes at most.
+/// Maximum bytes of the headers that `cloudevents`, the trace and the server add, including their line overhead.
 const ADDED: usize = 4 << 10;
 const LONGEST_REASON: usize = 60;
 const LONGEST_ERROR: usize = 2048;
-/// Longest header of a public copy, in bytes.
+/// Maximum bytes of a header of a public copy.
 const LONGEST_COPIED: usize = 8 << 10;
 const MOST_ATTEMPTS: usize = 20;
 const LONGEST_ATTEMPT: usize = 200;
 
-/// One attempt that failed.
+/// A failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counts from 1.
+    /// Number, counted from 1.
     pub attempt: i32,
-    /// When it failed.
+    /// Time of the failure.
     pub at: DateTime<Utc>,
-    /// How.
+    /// Error message.
     pub error: String,
 }
 
-/// What is parked, and why.
+/// A message to park, and the reason.
 #[derive(Debug, Clone, Default)]
 pub struct Letter {
-    /// Where the message was to go, or came from.
+    /// Its original subject.
     pub subject: String,
-    /// Its bytes, untouched.
+    /// Its bytes, unchanged.
     pub payload: Bytes,
-    /// The headers it came with.
+    /// Its headers.
     pub headers: Vec<(String, String)>,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
-    /// Parking the same message twice stores it once: deterministic, `dlq:<what it is>`.
+    /// Derived from the message (`dlq:<what it is>`), so that parking it twice stores it once.
     pub message_id: String,
-    /// A stable word for machines.
+    /// A machine-readable reason.
     pub reason: String,
-    /// For people.
+    /// The error, for people.
     pub error: String,
-    /// Its sequence in the stream that it came from.
+    /// Its sequence in its original stream.
     pub stream_sequence: Option<u64>,
-    /// What was tried.
+    /// The failed attempts.
     pub attempts: Vec<Attempt>,
 }
 
-/// What the engines of one installation sign with that which they park. Anyone who may publish can put something into the
-/// dead-letter stream under any subject; only what is signed was on that subject before.
+/// The key with which the engines of an installation sign what they park. Anyone who may publish can put a
+/// message into the dead-letter stream under any subject; a signature proves that it came from that subject.
 #[derive(Clone)]
 pub struct Key(Arc<hmac::Key>);
 
@@ -99,20 +101,20 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// The key of a secret, which nobody else may know.
+    /// Derives the key from a secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
-    /// The signature of a letter, in hexadecimal digits.
+    /// The signature of a letter, in hexadecimal.
     #[must_use]
     pub fn sign(&self, subject: &str, message_id: &str, payload: &[u8]) -> String {
         let tag = hmac::sign(&self.0, &signed(subject, message_id, payload));
         tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Whether a signature is this key's for that letter.
+    /// Verifies the signature of a letter.
     #[must_use]
     pub fn has_signed(&self, signature: &str, subject: &str, message_id: &str, payload: &[u8]) -> bool {
         let pair = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
@@ -121,13 +123,13 @@ impl Key {
     }
 }
 
-/// What is signed: each part with its length, so that no two letters are the same bytes.
+/// The signed bytes: each part is preceded by its length, so that no two letters have the same bytes.
 fn signed(subject: &str, message_id: &str, payload: &[u8]) -> Vec<u8> {
     let parts = [subject.as_bytes(), message_id.as_bytes(), payload];
     parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied())).collect()
 }
 
-/// Parks messages through one publisher.
+/// Parks messages through a publisher.
 #[derive(Debug, Clone)]
 pub struct Parker {
     publisher: Publisher,
@@ -135,22 +137,22 @@ pub struct Parker {
 }
 
 impl Parker {
-    /// Parks through this publisher.
+    /// Parks without signatures.
     #[must_use]
     pub const fn new(publisher: Publisher) -> Self {
         Self { publisher, key: None }
     }
 
-    /// Parks through this publisher, and signs what it parks.
+    /// Parks and signs.
     #[must_use]
     pub const fn signing(publisher: Publisher, key: Key) -> Self {
         Self { publisher, key: Some(key) }
     }
 
-    /// Parks what a worker was given. `why` is `<reason>: <error>`, with a word of `a-z` and `_` as the reason, or free text.
+    /// Parks a delivered message. `why` is `<reason>: <error>`, with a reason of `a-z` and `_`, or free text.
     ///
     /// # Errors
-    /// As [`Publisher::publish`]; then the original must not be acknowledged.
+    /// See [`Publisher::publish`]; the original must not be acknowledged then.
     pub async fn park(&self, delivery: &Delivery, why: &str) -> Result<Acked, Error> {
         let (reason, error) = split(why);
         let published = delivery.published_at.timestamp_nanos_opt().unwrap_or_default();
@@ -159,7 +161,7 @@ impl Parker {
             payload: delivery.payload.clone(),
             headers: delivery.headers.to_vec(),
             traceparent: delivery.traceparent.clone(),
-            // The time tells two epochs of one stream apart.
+            // The time distinguishes two epochs of the stream.
             message_id: format!("dlq:{}:{}:{published}", delivery.stream, delivery.stream_sequence),
             reason: reason.into(),
             error: error.into(),
@@ -172,7 +174,7 @@ impl Parker {
     /// Parks any message.
     ///
     /// # Errors
-    /// As [`Publisher::publish`].
+    /// See [`Publisher::publish`].
     pub async fn park_letter(&self, letter: Letter) -> Result<Acked, Error> {
         point("deadletter.park", Moment::Before);
         let max_payload = self.publisher.link().client.max_payload();
@@ -207,7 +209,7 @@ fn split(why: &str) -> (&str, &str) {
     }
 }
 
-/// The message that a letter becomes; it fits the server's limits whatever is in the letter.
+/// Builds the message for the dead-letter stream, within the server's limits.
 fn outgoing(letter: Letter, max_payload: usize) -> Outgoing {
     let (mut headers, left_out) = kept(letter.headers);
     headers.push((REASON.into(), shortened(&letter.reason, LONGEST_REASON)));
@@ -232,7 +234,7 @@ fn outgoing(letter: Letter, max_payload: usize) -> Outgoing {
     fitted(outgoing, max_payload)
 }
 
-/// The headers of the original that are kept, and how many are not. Orders to the server are only quoted.
+/// The original headers to keep, and the number of those left out. Headers that the server interprets are prefixed.
 fn kept(all: Vec<(String, String)>) -> (Vec<(String, String)>, usize) {
     let (mut kept, mut left_out, mut bytes) = (Vec::with_capacity(all.len() + 7), 0, 0);
     for (name, value) in all {
@@ -249,7 +251,7 @@ fn kept(all: Vec<(String, String)>) -> (Vec<(String, String)>, usize) {
     (kept, left_out)
 }
 
-/// A message for the dead-letter stream that the server takes: what does not fit of the payload is cut off, and that is said.
+/// Cuts the payload to what the server accepts, and records its original size.
 fn fitted(mut outgoing: Outgoing, max_payload: usize) -> Outgoing {
     let headers: usize = outgoing.headers.iter().map(|(name, value)| line(name, value)).sum();
     let room = max_payload.saturating_sub(headers + ADDED);
@@ -257,17 +259,17 @@ fn fitted(mut outgoing: Outgoing, max_payload: usize) -> Outgoing {
     if bytes > room {
         outgoing.payload.truncate(room);
         outgoing.headers.push((PAYLOAD_CUT.into(), bytes.to_string()));
-        tracing::warn!(dlq.subject = %outgoing.subject, bytes, kept = room, "a parked message is too large to be kept whole");
+        tracing::warn!(dlq.subject = %outgoing.subject, bytes, kept = room, "a parked message is too large and was cut");
     }
     outgoing
 }
 
-/// What a header takes.
+/// Bytes of a header line.
 const fn line(name: &str, value: &str) -> usize {
     name.len() + value.len() + ": \r\n".len()
 }
 
-/// The public copy of what was recorded elsewhere: `headers` say what it is.
+/// The public copy of a letter that is recorded in the database; `headers` describe it.
 #[must_use]
 pub fn copy(
     subject: &str,
@@ -282,14 +284,14 @@ pub fn copy(
     fitted(outgoing, link.client.max_payload())
 }
 
-/// What was tried, as [`ATTEMPTS`] says it; nothing where that cannot be read.
+/// Parses [`ATTEMPTS`]; empty if it cannot be read.
 #[must_use]
 pub fn attempts(text: &str) -> Vec<Attempt> {
     let all: Vec<Attempt> = serde_json::from_str(text).unwrap_or_default();
     latest(all)
 }
 
-/// The latest attempts, each short enough that all of them fit a header.
+/// The latest attempts, shortened so that they fit into a header.
 fn history(attempts: Vec<Attempt>) -> String {
     serde_json::to_string(&latest(attempts)).unwrap_or_default() // plain strings and numbers always serialise
 }
@@ -300,7 +302,7 @@ fn latest(attempts: Vec<Attempt>) -> Vec<Attempt> {
     attempts.into_iter().skip(skip).map(short).collect()
 }
 
-/// A text of at most so many bytes, with a mark where it was longer.
+/// Shortens a text to `longest` bytes, with a mark.
 pub(crate) fn shortened(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.into();

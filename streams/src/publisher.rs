@@ -1,4 +1,4 @@
-//! Publishing to a stream, with every acknowledgement awaited and every failure named.
+//! Publishes to streams; every acknowledgement is awaited, and every failure has a type.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -17,71 +17,71 @@ use crate::subject::LONGEST;
 use crate::topology::is_out_of_room;
 use crate::trace;
 
-/// Messages on their way at a time: far below what the connection allows all its users together, because the client waits for
-/// room there while nobody takes the acknowledgements that would make it.
+/// Maximum publishes in flight: far below the connection's limit, because at that limit the client blocks
+/// publishers until someone takes acknowledgements.
 const PIPELINE: usize = 1024;
 
-/// Why a message is not known to be in its stream.
+/// Why a message may not be in its stream.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It may be stored or not: no answer came in time. The same `message_id` may be sent again.
+    /// No answer in time, so it may be stored or not. It is safe to send the same `message_id` again.
     #[error("no acknowledgement came in time: it may be stored or not")]
     Ambiguous,
     /// No stream listens on the subject.
-    #[error("no stream takes {subject}")]
+    #[error("no stream has the subject {subject}")]
     NoStream {
-        /// Where it was to go.
+        /// The subject.
         subject: String,
     },
-    /// The stream is at its limit, or the account, or the server: it refuses new messages until there is room.
+    /// The stream, the account or the server is full, and refuses new messages.
     #[error("there is no room: {0}")]
     Full(String),
-    /// The message is larger than the server, or the stream, takes.
+    /// The message is larger than the server or the stream accepts.
     #[error("the message is too large: {0}")]
     TooLarge(String),
-    /// There is no connection now; nothing was sent.
+    /// Not connected; nothing was sent.
     #[error("not connected to NATS")]
     Disconnected,
-    /// Anything else that the server or the client says.
+    /// Any other error of the server or the client.
     #[error("publishing failed: {0}")]
     Other(#[source] PublishError),
 }
 
 impl Error {
-    /// Whether it is the message's own fault, and will be so each time: others can be sent, and this one cannot.
+    /// Whether the message itself is at fault: it will fail each time, while others can be sent.
     #[must_use]
     pub const fn is_of_message(&self) -> bool {
         matches!(self, Self::TooLarge(_))
     }
 }
 
-/// A message on its way.
+/// A message to publish.
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {
-    /// Where to.
+    /// Its subject.
     pub subject: String,
     /// `Nats-Msg-Id`: the server stores the same id once within its window of 2 minutes.
     pub message_id: String,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
-    /// More headers.
+    /// Additional headers.
     pub headers: Vec<(String, String)>,
-    /// The bytes.
+    /// Payload.
     pub payload: Bytes,
 }
 
-/// The stream has it.
+/// The acknowledgement of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acked {
-    /// Its place in the stream.
+    /// Sequence in the stream.
     pub sequence: u64,
-    /// The server had seen the id: nothing new was stored, `sequence` is that of the first.
+    /// The server already had the id: nothing was stored, and `sequence` is that of the first message.
     pub duplicate: bool,
-    /// Which stream.
+    /// Name of the stream.
     pub stream: String,
 }
 
-/// Publishes through one connection. Clones share it.
+/// Publishes over one connection. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     link: Arc<Link>,
@@ -96,20 +96,20 @@ impl Publisher {
         Self { link: Arc::new(link), metrics, timeout: ACK_TIMEOUT }
     }
 
-    /// Waits for acknowledgements for so long instead.
+    /// Changes how long to wait for acknowledgements.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The connection that it publishes on.
+    /// The connection.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
     }
 
-    /// Where it counts.
+    /// The counters.
     #[must_use]
     pub(crate) const fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -118,15 +118,15 @@ impl Publisher {
     /// Publishes one message and waits for its acknowledgement.
     ///
     /// # Errors
-    /// [`Error`] says whether it may be stored nonetheless.
+    /// [`Error`] tells whether it may be stored nonetheless.
     pub async fn publish(&self, message: Outgoing) -> Result<Acked, Error> {
         let subject = message.subject.clone();
         let sent = self.send(message).await;
         self.settle(subject, sent).await
     }
 
-    /// Publishes all in their order without waiting in between, then awaits each acknowledgement. The results are in the
-    /// order of the messages.
+    /// Publishes all messages in order without waiting in between, then awaits the acknowledgements. The
+    /// results are in the order of the messages.
     pub async fn publish_all(&self, messages: Vec<Outgoing>) -> Vec<Result<Acked, Error>> {
         let mut results = Vec::with_capacity(messages.len());
         let mut messages = messages.into_iter();
@@ -149,14 +149,14 @@ impl Publisher {
         }
         if message.subject.len() > LONGEST {
             let length = message.subject.len();
-            return Err(Error::TooLarge(format!("the subject has {length} bytes, and {LONGEST} is the most")));
+            return Err(Error::TooLarge(format!("the subject has {length} bytes, more than {LONGEST}")));
         }
         let headers = headers(&message);
         let subject = Subject::from(message.subject);
         let sending = self.link.jetstream.publish_with_headers(subject.clone(), headers, message.payload);
         match tokio::time::timeout(self.timeout, sending).await {
             Ok(sent) => sent.map_err(|error| explain(&subject, error)),
-            Err(_) => Err(Error::Ambiguous), // the client's queue is full: it may go out yet
+            Err(_) => Err(Error::Ambiguous), // the client's queue is full, so it may still be sent
         }
     }
 
@@ -168,11 +168,11 @@ impl Publisher {
     }
 }
 
-/// What the message is as a CloudEvent, its own headers over that, its id and its trace.
+/// The CloudEvents attributes, overridden by the message's own headers, its id and its trace.
 fn headers(message: &Outgoing) -> HeaderMap {
     let mut map = cloudevents::headers(&message.subject, &message.message_id, None);
     for (name, value) in &message.headers {
-        // a name that no header can have is left out: headers are for people and tools, the payload is the message
+        // headers with invalid names are left out; they are informative only
         if let Ok(name) = HeaderName::from_str(name) {
             put(&mut map, name, value);
         }
@@ -186,7 +186,7 @@ fn headers(message: &Outgoing) -> HeaderMap {
     map
 }
 
-/// A header is one line.
+/// Sets a header without line breaks.
 fn put(map: &mut HeaderMap, name: HeaderName, value: &str) {
     let value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_str(&value.replace(['\r', '\n'], " ")));
     if let Ok(value) = value {

@@ -1,8 +1,9 @@
-//! Pulling from a durable consumer: never more than is wanted, across reconnects, deleted consumers, lost stores and a pin
-//! that moved to another replica.
+//! Pulls from a durable consumer, never more than is wanted, and survives reconnects, deleted consumers, lost
+//! stores and a pin that moves to another replica.
 //!
-//! The client library's own streams ask for more than can be started, and end on the first deletion. Here one inbox lives as
-//! long as the worker; each pull is numbered, and what the server says about a pull that was given up is ignored.
+//! The client library's own streams request more than can be started, and end when the consumer is deleted.
+//! Here a single inbox lives as long as the worker; each pull is numbered, and status messages about abandoned
+//! pulls are ignored.
 
 use std::time::Duration;
 
@@ -21,10 +22,10 @@ use crate::worker::{Delivery, Pulled};
 /// How long a pull waits at the server.
 const LONG_POLL: Duration = Duration::from_secs(30);
 const LONG_HEARTBEAT: Duration = Duration::from_secs(5);
-/// A pinned client must ask again well within [`crate::topology::PINNED_TTL`], or its pin moves.
+/// A pinned client must pull again well within [`crate::topology::PINNED_TTL`], or it loses its pin.
 const PINNED_POLL: Duration = Duration::from_secs(4);
 const PINNED_HEARTBEAT: Duration = Duration::from_secs(2);
-/// Heartbeats that may be missed before a pull counts as lost, and some time for a busy machine.
+/// Heartbeats that may be missed before a pull counts as lost, with allowance for a busy machine.
 const MISSED_HEARTBEATS: u32 = 3;
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -51,12 +52,12 @@ pub(crate) struct Puller {
     inbox: String,
     messages: Subscriber,
     bound: Option<Bound>,
-    /// The stream that the bound consumer is of; not known from when the consumer is lost until it is bound again.
+    /// The stream of the bound consumer; unknown from the loss of the consumer until it is bound again.
     incarnation: Option<StreamState>,
-    /// Messages asked for that have not come yet.
+    /// Messages requested and not received yet.
     outstanding: usize,
     next_pull: u64,
-    /// Pulls with a lower number were given up.
+    /// Pulls with lower numbers were abandoned.
     valid_from: u64,
     pin: Option<String>,
     heard: Instant,
@@ -65,7 +66,7 @@ pub(crate) struct Puller {
 }
 
 impl Puller {
-    /// Opens the inbox that messages come to.
+    /// Opens the inbox for messages.
     pub(crate) async fn open(source: Source) -> Result<Self, async_nats::SubscribeError> {
         let inbox = source.link.client.new_inbox();
         let messages = source.link.client.subscribe(format!("{inbox}.*")).await?;
@@ -88,8 +89,8 @@ impl Puller {
         })
     }
 
-    /// The next message; the server is asked for more, up to `want`, when no more than `low` are on their way. May be
-    /// dropped at any time without losing a message. `None` only when the connection was closed for good.
+    /// The next message; requests more, up to `want`, once at most `low` are outstanding. Cancel-safe: no
+    /// message is lost. `None` only if the connection was closed.
     pub(crate) async fn next(&mut self, want: usize, low: usize) -> Option<Pulled> {
         self.link.mark_unchanged();
         loop {
@@ -112,7 +113,7 @@ impl Puller {
         }
     }
 
-    /// A message that has already come, without waiting.
+    /// A message that has already arrived, without waiting.
     pub(crate) async fn ready(&mut self) -> Option<Pulled> {
         use futures::FutureExt as _;
         loop {
@@ -123,7 +124,7 @@ impl Puller {
         }
     }
 
-    /// Stops pulling and hands back what nobody has started.
+    /// Stops pulling and returns messages that were not started to the server.
     pub(crate) async fn close(mut self) {
         let hand_back = async {
             if self.messages.drain().await.is_err() {
@@ -135,7 +136,7 @@ impl Puller {
                 }
             }
         };
-        let _ = tokio::time::timeout(GRACE, hand_back).await; // without a connection redelivery does the same, later
+        let _ = tokio::time::timeout(GRACE, hand_back).await; // without a connection, redelivery does the same later
     }
 
     fn notice_reconnect(&mut self) {
@@ -146,9 +147,9 @@ impl Puller {
         }
     }
 
-    /// Forgets what was asked for, and looks the consumer up again.
+    /// Drops outstanding requests, and looks the consumer up again.
     fn lose(&mut self, why: &str) {
-        tracing::debug!(consumer = %self.source.name, why, "pulling anew");
+        tracing::debug!(consumer = %self.source.name, why, "restarting the pull");
         self.bound = None;
         self.incarnation = None;
         self.forget();
@@ -159,7 +160,7 @@ impl Puller {
         self.valid_from = self.next_pull;
     }
 
-    /// Asks for what is missing; how long to wait where that is not possible now.
+    /// Requests the missing messages; returns how long to wait if that is not possible now.
     async fn ask(&mut self, want: usize, low: usize) -> Option<Duration> {
         if self.outstanding > low || self.outstanding >= want || !self.source.link.is_connected() {
             return None;
@@ -184,8 +185,8 @@ impl Puller {
         }
     }
 
-    /// The stream is looked at before its consumer: where it is made anew in between, the pull finds no consumer, or one that
-    /// is lost with the next sign of it.
+    /// The stream is read before its consumer: if it is recreated in between, the pull finds no consumer, or
+    /// one that is detected as lost.
     async fn bind(&mut self) -> Result<(), String> {
         let incarnation = self.source.incarnation().await.map_err(|error| error.to_string())?;
         let consumer = self.source.bind().await.map_err(|error| error.to_string())?;
@@ -194,8 +195,8 @@ impl Puller {
         Ok(())
     }
 
-    /// Puts the stream's epoch on a delivery. One that no stream is known for, or that is of a stream before this one, is left:
-    /// what is still there is delivered again.
+    /// Sets the stream's epoch on a delivery. Returns false for a delivery from an unknown or an earlier
+    /// stream, which is dropped: if it still exists, it is redelivered.
     fn stamp(&self, delivery: &mut Delivery) -> bool {
         if !self.source.is_stamped() {
             return true;
@@ -207,7 +208,7 @@ impl Puller {
 
     fn pause(&mut self, why: &str) -> Duration {
         if self.failures == 0 {
-            tracing::info!(consumer = %self.source.name, why, "cannot pull; trying again until it works");
+            tracing::info!(consumer = %self.source.name, why, "cannot pull; retrying");
         }
         self.failures += 1;
         backoff(self.failures)
@@ -216,11 +217,11 @@ impl Puller {
     async fn accept(&mut self, message: Message) -> Option<Pulled> {
         self.heard = Instant::now();
         if message.status.is_some_and(|status| status != StatusCode::OK) {
-            self.told(&message).await;
+            self.handle_status(&message).await;
             return None;
         }
         let Some(mut pulled) = Pulled::read(&self.source.link, message) else {
-            tracing::warn!(consumer = %self.source.name, "ignored a message that no consumer delivered");
+            tracing::warn!(consumer = %self.source.name, "ignored a message that is not a consumer's delivery");
             return None;
         };
         if !self.stamp(&mut pulled.delivery) {
@@ -241,8 +242,8 @@ impl Puller {
         Some(pulled)
     }
 
-    /// What the server says about a pull.
-    async fn told(&mut self, message: &Message) {
+    /// Handles a status message about a pull.
+    async fn handle_status(&mut self, message: &Message) {
         let pull = message.subject.rsplit('.').next().and_then(|number| number.parse::<u64>().ok());
         if pull.is_none_or(|number| number < self.valid_from) {
             return;
@@ -252,7 +253,7 @@ impl Puller {
             Some(StatusCode::IDLE_HEARTBEAT) => {}
             Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => self.settle(message),
             Some(StatusCode::PIN_ID_MISMATCH) => {
-                tracing::info!(consumer = %self.source.name, "another replica is the active one now; standing by");
+                tracing::info!(consumer = %self.source.name, "another replica is active now; standing by");
                 self.pin = None;
                 self.forget();
             }
@@ -265,7 +266,7 @@ impl Puller {
         }
     }
 
-    /// A pull ended: what it did not bring is no longer on its way.
+    /// A pull has ended: messages that it did not deliver are no longer outstanding.
     fn settle(&mut self, message: &Message) {
         let left = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
         match left.and_then(|left| left.as_str().parse::<usize>().ok()) {

@@ -4,7 +4,7 @@
 
 use crate::limits::shorten;
 
-/// Why a quantity was refused.
+/// An invalid quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {what}, such as {example}")]
 pub struct Error {
@@ -39,20 +39,20 @@ fn number(text: &str) -> Option<f64> {
     (value.is_finite() && value > 0.0 && value <= 1e18).then_some(value)
 }
 
-/// Bytes of a memory quantity, at least one.
+/// Parses a memory quantity, at least one byte.
 ///
 /// # Errors
-/// [`Error`] where the text is not a positive quantity of bytes.
+/// The text is not a positive quantity of bytes.
 pub fn bytes(text: &str) -> Result<u64, Error> {
     let error =
         || Error { text: shorten(text, 64).into_owned(), what: "a quantity of memory", example: "512Mi or 2Gi" };
     number(text).filter(|value| *value >= 1.0).map(|value| value as u64).ok_or_else(error)
 }
 
-/// Thousandths of a core of a CPU quantity, at least one.
+/// Parses a CPU quantity in thousandths of a core, at least one.
 ///
 /// # Errors
-/// [`Error`] where the text is not a positive quantity of cores.
+/// The text is not a positive quantity of cores.
 pub fn millicores(text: &str) -> Result<u64, Error> {
     let error = || Error { text: shorten(text, 64).into_owned(), what: "a quantity of CPU", example: "500m or 2" };
     number(text).filter(|value| *value <= 1e6).map(|v| (v * 1e3).round() as u64).filter(|v| *v >= 1).ok_or_else(error)

@@ -1,13 +1,14 @@
-//! When the connection was made again, and what the server had said before: a server that cuts it again and again has a reason.
+//! Remembers reconnects and the server's last error before them: a server that cuts the connection repeatedly
+//! has a reason.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Reconnects that are remembered one by one.
+/// Number of reconnects that are remembered individually.
 const MOST: usize = 64;
 
-/// What is remembered of a connection. Clones share it.
+/// The history of a connection. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Reconnects(Arc<Mutex<State>>);
 
@@ -20,7 +21,7 @@ struct State {
 
 impl Reconnects {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner) // every change of it is whole
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // every change is a single step
     }
 
     pub(crate) fn again(&self) {
@@ -36,13 +37,13 @@ impl Reconnects {
         self.state().said = Some((Instant::now(), error));
     }
 
-    /// How often the connection was made again, ever.
+    /// Number of reconnects so far.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.state().count
     }
 
-    /// How often within this time (64 at most), and the last error that the server told within it.
+    /// Number of reconnects within this time (at most 64), and the server's last error within it.
     #[must_use]
     pub fn within(&self, time: Duration) -> (usize, Option<String>) {
         let state = self.state();

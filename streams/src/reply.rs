@@ -1,25 +1,26 @@
-//! Answers to whoever asked over core NATS: where they go is the asker's word, and must not cost the connection.
+//! Replies over core NATS. The reply subject is chosen by the requester, and must not cost this process its
+//! connection.
 
 use async_nats::{Client, HeaderMap, Subject};
 use bytes::Bytes;
 
 use crate::subject::LONGEST;
 
-/// Why an answer was not sent.
+/// Why a reply was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server would cut the connection.
-    #[error("the reply subject has {0} bytes, and {LONGEST} is the most")]
+    #[error("the reply subject has {0} bytes, more than {LONGEST}")]
     TooLong(usize),
-    /// The client says so.
+    /// The client's error.
     #[error(transparent)]
     Publish(#[from] async_nats::client::PublishError),
 }
 
-/// Sends an answer to the reply subject of a request.
+/// Sends a reply.
 ///
 /// # Errors
-/// [`Error::TooLong`] where nobody can be answered there, else the client's word.
+/// [`Error::TooLong`] for an unusable reply subject, else the client's error.
 pub async fn send(client: &Client, to: Subject, headers: Option<HeaderMap>, body: Bytes) -> Result<(), Error> {
     if to.len() > LONGEST {
         return Err(Error::TooLong(to.len()));

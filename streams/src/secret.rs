@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-/// A password. Shown to nobody by accident.
+/// A password that is not printed by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps it.
+    /// Wraps a text.
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
-    /// The plain text, for those who must send it.
+    /// The plain text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

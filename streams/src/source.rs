@@ -1,4 +1,4 @@
-//! Where a worker pulls from, and how it finds its consumer again after that was deleted or the store was lost.
+//! What a worker pulls from, and how its consumer is found again after it was deleted or the store was lost.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::topology::{self, PullConsumer, StreamState};
 
 type Bind = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync>;
 
-/// A durable consumer, to be bound as often as need be.
+/// A durable consumer, bound as often as necessary.
 #[derive(Clone)]
 pub struct Source {
     pub(crate) link: Arc<Link>,
     pub(crate) metrics: Metrics,
     pub(crate) name: String,
-    /// The stream whose epoch is put on what is delivered.
+    /// The stream whose epoch is set on deliveries.
     stamped: Option<&'static str>,
     bind: Bind,
 }
 
 impl Source {
-    /// What the engine's consumer on [`topology::SS_REPORTS`] or [`topology::SS_DLQ`] delivers, with the stream's epoch.
+    /// The engine's consumer on [`topology::SS_REPORTS`] or [`topology::SS_DLQ`]; deliveries carry the stream's epoch.
     #[must_use]
     pub fn engine(link: Link, stream: &'static str, metrics: Metrics) -> Self {
         let context = link.jetstream.clone();
@@ -36,7 +36,7 @@ impl Source {
         Self { stamped: Some(stream), ..source }
     }
 
-    /// The commands of one controller, in its own lane. It waits until the engine has created the consumer.
+    /// The commands of one controller in the durable lane. It waits until the engine has created the consumer.
     #[must_use]
     pub fn controller(link: Link, platform: Platform, id: ControllerId, metrics: Metrics) -> Self {
         let context = link.jetstream.clone();
@@ -47,7 +47,7 @@ impl Source {
         })
     }
 
-    /// Any durable consumer. `bind` answers `None` while there is none yet.
+    /// Any durable consumer. `bind` returns `None` while it does not exist.
     pub fn new<F>(link: Link, name: impl Into<String>, metrics: Metrics, bind: F) -> Self
     where
         F: Fn() -> BoxFuture<'static, Result<Option<PullConsumer>, topology::Error>> + Send + Sync + 'static,
@@ -59,12 +59,12 @@ impl Source {
         (self.bind)().await
     }
 
-    /// Whether what is delivered gets its stream's epoch.
+    /// Whether deliveries carry their stream's epoch.
     pub(crate) const fn is_stamped(&self) -> bool {
         self.stamped.is_some()
     }
 
-    /// The stream as it is now, where that is asked for.
+    /// The present state of the stream, if deliveries carry its epoch.
     pub(crate) async fn incarnation(&self) -> Result<Option<StreamState>, topology::Error> {
         match self.stamped {
             Some(stream) => topology::incarnation(&self.link.jetstream, stream).await,

@@ -1,28 +1,29 @@
-//! Every NATS subject of the contract is built and read here, and nowhere else.
+//! Builds and parses every NATS subject of the contract.
 //!
-//! `streamspace.<domain>.<action>[.<platform>[.<controller_id>]]`: five tokens are the durable lane, four the core lane,
-//! three the contract's bare subjects.
+//! `streamspace.<domain>.<action>[.<platform>[.<controller_id>]]`: five tokens are the durable lane, four the
+//! core lane, three the contract's bare subjects.
 
 use sha2::{Digest, Sha256};
 
 use crate::ids::{ControllerId, Platform, User};
 
-/// What controllers send their heartbeats on that name their sender only in the body (core NATS, no stream).
+/// The shared subject of heartbeats, which name their sender only in the payload (core NATS, no stream).
 pub const HEARTBEAT: &str = "streamspace.controller.heartbeat";
-/// Every heartbeat on a subject that names its sender (core NATS, no stream).
+/// Heartbeats on subjects that name their sender (core NATS, no stream).
 pub const OWN_HEARTBEATS: &str = "streamspace.controller.heartbeat.*.*";
-/// Prefix of parked messages; the whole original subject follows.
+/// Prefix of parked messages; the original subject follows.
 pub const DEAD_LETTER_PREFIX: &str = "streamspace.dlq.";
-/// The longest subject that anything of ours is published on, in bytes. Those of the contract are far shorter. nats-server reads
-/// lines of at most 4,096 bytes (`max_control_line`) and cuts the connection of whoever sends a longer one; a line holds the
-/// subject, the reply subject and two numbers.
+/// The longest subject that we publish on, in bytes. Those of the contract are far shorter. nats-server reads
+/// lines of at most 4,096 bytes (`max_control_line`), and cuts the connection after a longer one; a line
+/// contains the subject, the reply subject and two numbers.
 pub const LONGEST: usize = 1_024;
-/// What a token begins with that stands for the rest of a subject too long, or not fit, to be parked under; a digest follows.
+/// Prefix of the token that replaces the rest of a subject that is too long or invalid to be parked under; a
+/// digest follows.
 pub const CUT: &str = "cut-";
-/// Every request of NATS-native clients (core NATS, in no stream).
+/// Requests of clients over NATS (core NATS, no stream).
 pub const INTAKE: &str = "streamspace.intake.>";
 
-/// The longest token that is kept of a subject that is cut, in bytes.
+/// The longest token, in bytes, that is kept of a subject that is cut.
 const LONGEST_KEPT: usize = 64;
 
 /// A command from the engine to controllers.
@@ -42,7 +43,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Every verb, in the contract's order.
+    /// All verbs, in the order of the contract.
     pub const ALL: [Self; 10] = [
         Self::SessionCreate,
         Self::SessionDelete,
@@ -56,7 +57,7 @@ impl Verb {
         Self::NodeDrain,
     ];
 
-    /// `<domain>.<action>` as the contract spells it.
+    /// `<domain>.<action>` as in the contract.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -73,14 +74,14 @@ impl Verb {
         }
     }
 
-    /// The verb of a `<domain>.<action>`.
+    /// Looks up the verb of a `<domain>.<action>`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|verb| verb.name() == name)
     }
 }
 
-/// What controllers say to the engine through a stream.
+/// A message from controllers to the engine through a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the names are the contract's
 pub enum Report {
@@ -88,16 +89,16 @@ pub enum Report {
     AppStatus,
     NodeStatus,
     TemplateCreate,
-    /// One part of a controller's answer to `controller.sync`: what exists in its world.
+    /// One page of a controller's inventory, its answer to `controller.sync`.
     ControllerWorld,
 }
 
 impl Report {
-    /// Every report, in the contract's order.
+    /// All reports, in the order of the contract.
     pub const ALL: [Self; 5] =
         [Self::SessionStatus, Self::AppStatus, Self::NodeStatus, Self::TemplateCreate, Self::ControllerWorld];
 
-    /// `<domain>.<action>` as the contract spells it.
+    /// `<domain>.<action>` as in the contract.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -109,7 +110,7 @@ impl Report {
         }
     }
 
-    /// The report of a `<domain>.<action>`.
+    /// Looks up the report of a `<domain>.<action>`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|report| report.name() == name)
@@ -134,20 +135,20 @@ pub fn report(report: Report, platform: &Platform, controller: &ControllerId) ->
     format!("streamspace.{}.{platform}.{controller}", report.name())
 }
 
-/// A report as a plain core-NATS controller sends it: `streamspace.session.status`.
+/// A report of a core-lane controller: `streamspace.session.status`.
 #[must_use]
 pub fn bare_report(report: Report) -> String {
     format!("streamspace.{}", report.name())
 }
 
-/// The heartbeat of one controller, on a subject that permissions can hold it to:
+/// The heartbeat of one controller, on a subject that permissions can restrict:
 /// `streamspace.controller.heartbeat.docker.host-1`.
 #[must_use]
 pub fn heartbeat(platform: &Platform, controller: &ControllerId) -> String {
     format!("{HEARTBEAT}.{platform}.{controller}")
 }
 
-/// Reads the subject of a heartbeat: who sent it, or `None` inside where it is the one that all share.
+/// Parses the subject of a heartbeat; the inner `None` is the shared subject, without a sender.
 #[must_use]
 pub fn parse_heartbeat(subject: &str) -> Option<Option<(Platform, ControllerId)>> {
     let rest = subject.strip_prefix(HEARTBEAT)?;
@@ -158,13 +159,13 @@ pub fn parse_heartbeat(subject: &str) -> Option<Option<(Platform, ControllerId)>
     Some(Some((Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?)))
 }
 
-/// The engine's request that one controller report all that exists (core NATS, no stream).
+/// The engine's request for one controller's inventory (core NATS, no stream).
 #[must_use]
 pub fn sync(platform: &Platform, controller: &ControllerId) -> String {
     format!("streamspace.controller.sync.{platform}.{controller}")
 }
 
-/// What a person asks of one controller, through the engine (core NATS request-reply, no stream).
+/// A question to one controller through the engine (core NATS request-reply, no stream).
 #[must_use]
 pub fn question(platform: &Platform, controller: &ControllerId) -> String {
     format!("streamspace.controller.ask.{platform}.{controller}")
@@ -176,7 +177,7 @@ pub fn intake(user: &User, operation: &str) -> String {
     format!("streamspace.intake.{user}.{operation}")
 }
 
-/// Reads a request's subject: who asks, and for what `<domain>.<action>`.
+/// Parses a request's subject into the user and the `<domain>.<action>`.
 #[must_use]
 pub fn parse_intake(subject: &str) -> Option<(User, &str)> {
     let (user, operation) = subject.strip_prefix("streamspace.intake.")?.split_once('.')?;
@@ -184,20 +185,21 @@ pub fn parse_intake(subject: &str) -> Option<(User, &str)> {
     (operation.matches('.').count() == 1).then_some((user, operation))
 }
 
-/// What a subject is about, without where: its first three tokens, as `streamspace.session.create`.
+/// A subject without its recipient: its first three tokens, such as `streamspace.session.create`.
 #[must_use]
 pub fn family(subject: &str) -> &str {
     subject.match_indices('.').nth(2).map_or(subject, |(end, _)| &subject[..end])
 }
 
-/// The same without whose it is: `session.create`.
+/// The family without its prefix: `session.create`.
 #[must_use]
 pub fn action(subject: &str) -> &str {
     family(subject).split_once('.').map_or("", |(_, rest)| rest)
 }
 
-/// Where a message that nobody can process is parked: under its whole subject, or, where that is too long or cannot be published
-/// on, under the beginning of it and a digest of the whole, `streamspace.dlq.streamspace.session.status.cut-0f3a...`. It always fits.
+/// The subject for parking a message: the whole original subject, or, if that is too long or invalid, its
+/// beginning and a digest of the whole, `streamspace.dlq.streamspace.session.status.cut-0f3a...`. It always
+/// fits.
 #[must_use]
 pub fn dead_letter(original: &str) -> String {
     let whole = format!("{DEAD_LETTER_PREFIX}{original}");
@@ -214,7 +216,7 @@ pub fn dead_letter(original: &str) -> String {
     cut
 }
 
-/// Whether a part of a subject can be published on: no wildcard, nothing that ends a line or a word.
+/// Whether a token can be published on: no wildcard, no separator, no line break.
 fn is_token(token: &str) -> bool {
     !token.is_empty() && token != "*" && token != ">" && !token.contains(|c: char| c.is_whitespace() || c.is_control())
 }
@@ -225,7 +227,7 @@ pub fn consumer_name(platform: &Platform, controller: &ControllerId) -> String {
     format!("{platform}_{controller}")
 }
 
-/// What the consumer of one controller filters on.
+/// The filter of that consumer.
 #[must_use]
 pub fn consumer_filter(platform: &Platform, controller: &ControllerId) -> String {
     format!("streamspace.*.*.{platform}.{controller}")
@@ -246,16 +248,16 @@ pub fn report_stream_subjects() -> Vec<String> {
         .collect()
 }
 
-/// Who a report came from, read from its subject.
+/// The sender of a report, from its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
-    /// The durable lane names its controller in the subject, so that permissions can be set on it.
+    /// The durable lane: the subject names the controller, so that permissions can be set on it.
     Durable(Platform, ControllerId),
-    /// A bare subject: a plain core-NATS controller.
+    /// A bare subject: a core-lane controller.
     Core,
 }
 
-/// Reads a report's subject; `None` where it is not one of the contract's.
+/// Parses a report's subject; `None` if it is not one of the contract's.
 #[must_use]
 pub fn parse_report(subject: &str) -> Option<(Report, Sender)> {
     let (name, rest) = named(subject)?;
@@ -265,13 +267,13 @@ pub fn parse_report(subject: &str) -> Option<(Report, Sender)> {
     Some((report, Sender::Durable(Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?)))
 }
 
-/// Whether a subject is a command's, in either lane or bare: whoever hears it there carries it out.
+/// Whether a subject is a command's, in either lane or bare: subscribers there carry it out.
 #[must_use]
 pub fn is_command(subject: &str) -> bool {
     named(subject).is_some_and(|(name, _)| Verb::from_name(name).is_some())
 }
 
-/// Reads a command's subject in the durable lane.
+/// Parses a command's subject in the durable lane.
 #[must_use]
 pub fn parse_command(subject: &str) -> Option<(Verb, Platform, ControllerId)> {
     let (name, rest) = named(subject)?;
@@ -280,7 +282,7 @@ pub fn parse_command(subject: &str) -> Option<(Verb, Platform, ControllerId)> {
     Some((verb, Platform::try_new(platform).ok()?, ControllerId::try_new(controller).ok()?))
 }
 
-/// The `<domain>.<action>` of a subject, and what follows it.
+/// The `<domain>.<action>` of a subject, and the rest.
 fn named(subject: &str) -> Option<(&str, Option<&str>)> {
     let said = subject.strip_prefix("streamspace.")?;
     let end = said.match_indices('.').nth(1).map(|(end, _)| end);

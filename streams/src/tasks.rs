@@ -1,8 +1,9 @@
-//! What happens when a background loop panics or ends: it is started again, counted, logged once with its cause, and shown.
+//! Supervises background loops: one that panics or ends is restarted, counted, logged once with its cause, and shown.
 //!
-//! A process owns one [`Supervisor`]. Each loop has a name and a [`Role`], and is made anew for each run, so that nothing of the run
-//! that panicked is carried over: a loop reads the store again, as it does after a crash of the whole process. A loop wraps each piece
-//! of its work in [`Task::round`], which records when it last ran, how long that took, and what went wrong.
+//! A process owns one [`Supervisor`]. Each loop has a name and a [`Role`], and is built anew for each run, so
+//! that no state of a run that panicked survives: the loop reads the store again, as after a crash of the
+//! process. A loop wraps each piece of its work in [`Task::round`], which records the last run, its duration
+//! and its error.
 
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 #[cfg(feature = "testing")]
 mod fault;
 
-/// The pause before the first restart; it doubles with each that follows, up to [`LONGEST_PAUSE`].
+/// The pause before the first restart; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -32,23 +33,23 @@ const HEALTHY: Duration = Duration::from_secs(60);
 /// Characters of an error that are kept.
 const ERROR_CHARS: usize = 500;
 
-/// What a process is without a loop.
+/// The effect of a missing loop on the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Not ready: accepted work would not be carried out.
     Essential,
-    /// Degraded: work is carried out, and something else is late.
+    /// Degraded: work is carried out, but something else is delayed.
     Supporting,
 }
 
-/// Whether a loop runs.
+/// The state of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It runs.
     Running,
-    /// It panicked or ended, and is started again after a pause.
+    /// It panicked or ended, and will be restarted after a pause.
     Restarting,
-    /// It was told to stop.
+    /// It was stopped on purpose.
     Stopped,
 }
 
@@ -64,24 +65,24 @@ impl State {
     }
 }
 
-/// A loop as operators see it.
+/// A loop as shown to operators.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// Its name, unique in the process.
     pub name: &'static str,
-    /// What the process is without it.
+    /// The effect if it does not run.
     pub role: Role,
-    /// Whether it runs.
+    /// Its state.
     pub state: State,
-    /// How often it was started again, or went on after a round that panicked.
+    /// How often it was restarted, or continued after a round that panicked.
     pub restarts: u64,
-    /// When the last round ended.
+    /// End of the last round.
     pub last_run_at: Option<DateTime<Utc>>,
-    /// How long the last round took.
+    /// Duration of the last round.
     pub last_duration: Option<Duration>,
-    /// The error of the last round, or the cause of the last restart until a round succeeds.
+    /// Error of the last round, or the cause of the last restart until a round succeeds.
     pub error: Option<String>,
-    /// When that error happened.
+    /// Time of that error.
     pub error_at: Option<DateTime<Utc>>,
 }
 
@@ -90,7 +91,7 @@ struct Label {
     task: &'static str,
 }
 
-/// Counters of loops. Clones count together. [`Metrics::default`] counts where nobody looks.
+/// Counters of loops; clones share them. [`Metrics::default`] is not registered anywhere.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     restarts: Family<Label, Counter>,
@@ -102,21 +103,21 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let help = "Background loops that panicked or ended, and were started again";
+        let help = "Background loops that panicked or ended and were restarted";
         registry.register("streamspace_task_restarts", help, metrics.restarts.clone());
-        let help = "1 where a background loop runs, else 0";
+        let help = "1 if a background loop runs, else 0";
         registry.register("streamspace_task_running", help, metrics.running.clone());
         metrics
     }
 }
 
-/// One loop, as it sees itself: when to stop, and where to record what it does. Cheap to clone.
+/// A loop's handle to its supervisor: when to stop, and where to record its work. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Task {
     status: Arc<Mutex<Status>>,
     cancel: CancellationToken,
     metrics: Metrics,
-    /// The last round panicked, and that was counted.
+    /// The last round panicked, and was counted.
     panicked: Arc<AtomicBool>,
     #[cfg(feature = "testing")]
     fault: Arc<fault::Fault>,
@@ -144,19 +145,19 @@ impl Task {
         }
     }
 
-    /// A loop that nobody supervises, for tests and for what runs once.
+    /// A loop without a supervisor, for tests and one-off runs.
     #[must_use]
     pub fn unsupervised(name: &'static str, cancel: CancellationToken) -> Self {
         Self::new(name, Role::Supporting, cancel, Metrics::default())
     }
 
-    /// Fires when the loop is to end.
+    /// Fires when the loop has to end.
     #[must_use]
     pub const fn cancel(&self) -> &CancellationToken {
         &self.cancel
     }
 
-    /// One piece of the loop's work. Whoever calls it deals with the error; here it is only recorded.
+    /// Runs one piece of the loop's work and records its outcome; the caller handles the error.
     pub async fn round<T, E: Display>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let since = Instant::now();
         #[cfg(feature = "testing")]
@@ -176,7 +177,7 @@ impl Task {
         }
     }
 
-    /// Records that a piece of work ended, with its error where it failed.
+    /// Records the end of a piece of work, with its error if it failed.
     pub fn ran(&self, took: Duration, error: Option<&dyn Display>) {
         let mut status = self.status();
         let now = Utc::now();
@@ -200,7 +201,7 @@ impl Task {
         self.metrics.restarts.get_or_create(&Label { task: status.name }).inc();
     }
 
-    /// The same for a whole run, unless the round that ended it was counted.
+    /// Counts the end of a whole run, unless the round that ended it was counted already.
     fn count(&self, cause: &str) {
         if self.panicked.swap(false, Ordering::SeqCst) {
             self.status().error = Some(shortened(&cause));
@@ -210,7 +211,7 @@ impl Task {
     }
 }
 
-/// Notices that a round panics, also where whoever runs the loop catches the panic and goes on.
+/// Notices a panic of a round even if the owner of the loop catches it and continues.
 struct Watch<'a>(&'a Task);
 
 impl Drop for Watch<'_> {
@@ -247,8 +248,8 @@ impl Supervisor {
         Self(Arc::new(Shared { metrics, ..Shared::default() }))
     }
 
-    /// Runs a loop until `cancel` fires. `make` makes one run of it; one that panics, or that ends before `cancel` fires, is
-    /// followed by another. The token that is returned fires once the loop has ended for good.
+    /// Runs a loop until `cancel` fires. `make` builds one run; a run that panics, or ends before `cancel`
+    /// fires, is followed by another. The returned token fires once the loop has ended for good.
     pub fn spawn<F>(
         &self,
         name: &'static str,
@@ -271,7 +272,7 @@ impl Supervisor {
         over
     }
 
-    /// Shows a loop that is run, and kept running, elsewhere.
+    /// Shows a loop that is run and restarted elsewhere.
     #[must_use]
     pub fn track(&self, name: &'static str, role: Role, cancel: &CancellationToken) -> Task {
         let task = Task::new(name, role, cancel.clone(), self.0.metrics.clone());
@@ -280,13 +281,13 @@ impl Supervisor {
         task
     }
 
-    /// Every loop, in the order in which they were started.
+    /// All loops, in the order in which they were started.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
         lock(&self.0.tasks).iter().map(|task| task.status().clone()).collect()
     }
 
-    /// Loops that do not run now and were not told to stop.
+    /// Loops that do not run although they were not stopped.
     #[must_use]
     pub fn down(&self, role: Role) -> Vec<Status> {
         let down = |status: &Status| status.role == role && status.state == State::Restarting;
@@ -299,7 +300,7 @@ impl Supervisor {
         futures::future::join_all(handles).await;
     }
 
-    /// Makes the next round of a loop panic in its midst, after it was polled `polls` times; false where there is no such loop.
+    /// Makes the next round of a loop panic after it was polled `polls` times; returns false if there is no such loop.
     #[cfg(feature = "testing")]
     pub fn panic_in(&self, name: &str, polls: usize) -> bool {
         let tasks = lock(&self.0.tasks);
@@ -333,12 +334,7 @@ async fn keep_running<F: Future<Output = ()> + Send>(task: &Task, make: &mut (im
         }
         task.status().state = State::Restarting;
         task.count(&cause);
-        tracing::error!(
-            task = label.task,
-            cause,
-            pause_ms = pause.as_millis() as u64,
-            "a background loop is started again"
-        );
+        tracing::error!(task = label.task, cause, pause_ms = pause.as_millis() as u64, "restarting a background loop");
         if task.cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             break;
         }
@@ -348,7 +344,7 @@ async fn keep_running<F: Future<Output = ()> + Send>(task: &Task, make: &mut (im
     running(0);
 }
 
-/// What a panic said, as far as it is text.
+/// The message of a panic, if it is text.
 #[must_use]
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -1,4 +1,4 @@
-//! A real, private nats-server for one test: its own folder, its own port, gone with the test.
+//! A private nats-server per test: its own folder and port, removed with the test.
 
 pub mod disk;
 
@@ -10,7 +10,7 @@ use crate::connect::{self, Config, Link, Secret};
 use crate::server::{Error, Server, ServerOptions, find};
 use crate::topology::{self, Settings};
 
-/// A server that ends when it is dropped.
+/// A server that stops when it is dropped.
 #[derive(Debug)]
 pub struct Nats {
     server: Server,
@@ -21,7 +21,7 @@ pub struct Nats {
 /// Starts a server for one test.
 ///
 /// # Panics
-/// Where no nats-server can be found or started: the test cannot run.
+/// No nats-server can be found or started, so the test cannot run.
 #[allow(clippy::panic)] // a test without its server has nothing to say
 pub async fn nats() -> Nats {
     match Nats::start().await {
@@ -38,10 +38,10 @@ impl Nats {
         Self::start_in(folder, binary, store_dir).await
     }
 
-    /// A server that stores elsewhere than in its own folder.
+    /// Starts a server that stores outside of its own folder.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// See [`Server::start`].
     pub async fn stored_in(store_dir: PathBuf) -> Result<Self, Error> {
         let binary = find(None).await?.path;
         let folder = tempfile::tempdir().map_err(|source| Error::Io { what: "making a folder".into(), source })?;
@@ -63,24 +63,24 @@ impl Nats {
         Ok(Self { server, options, folder })
     }
 
-    /// How to connect, under a name.
+    /// The configuration of a client.
     #[must_use]
     pub fn config(&self, name: &str) -> Config {
         self.server.client(name)
     }
 
-    /// A connection of its own.
+    /// Opens a new connection.
     ///
     /// # Errors
-    /// As [`connect::connect`].
+    /// See [`connect::connect`].
     pub async fn link(&self) -> Result<Link, connect::Error> {
         connect::connect(&self.config("test")).await
     }
 
-    /// A connection, with streams and the engine's consumers declared.
+    /// Opens a connection, and declares streams and the engine's consumers.
     ///
     /// # Errors
-    /// As [`Nats::link`] and [`topology::declare`].
+    /// See [`Nats::link`] and [`topology::declare`].
     pub async fn declared(&self) -> Result<Link, async_nats::Error> {
         let link = self.link().await?;
         topology::declare(&link.jetstream, &Settings::default(), 1).await?;
@@ -94,7 +94,7 @@ impl Nats {
         self.folder.path()
     }
 
-    /// The process, to be stopped, killed or waited for.
+    /// The server's process, to be stopped, killed or waited for.
     pub const fn server(&mut self) -> &mut Server {
         &mut self.server
     }
@@ -102,13 +102,13 @@ impl Nats {
     /// Kills the server and starts it again on the same port and store.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// See [`Server::start`].
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.down().await?;
         self.up().await
     }
 
-    /// Kills the server, and leaves its place empty.
+    /// Kills the server and keeps its port free.
     ///
     /// # Errors
     /// The system's.
@@ -119,26 +119,26 @@ impl Nats {
     /// Starts it again on the same port and store.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// See [`Server::start`].
     pub async fn up(&mut self) -> Result<(), Error> {
         self.server = Server::start(self.options.clone()).await?;
         Ok(())
     }
 
-    /// Kills the server, keeps a copy of all that JetStream stored, and starts it again on the same port.
+    /// Kills the server, backs up JetStream's store, and starts it again on the same port.
     ///
     /// # Errors
-    /// As [`Server::start`], or the system's.
+    /// See [`Server::start`]; or the system's.
     pub async fn back_up(&mut self) -> Result<(), Error> {
         self.down().await?;
         copy(&self.store(), &self.backup()).map_err(io("copying the store"))?;
         self.up().await
     }
 
-    /// Kills the server, puts back what was copied last, and starts it again on the same port.
+    /// Kills the server, restores the last backup, and starts it again on the same port.
     ///
     /// # Errors
-    /// As [`Server::start`], or the system's.
+    /// See [`Server::start`]; or the system's.
     pub async fn restore(&mut self) -> Result<(), Error> {
         self.down().await?;
         std::fs::remove_dir_all(self.store()).map_err(io("removing the store"))?;
@@ -154,10 +154,10 @@ impl Nats {
         self.folder.path().join("backup")
     }
 
-    /// Kills the server, removes all that JetStream stored, and starts it again on the same port.
+    /// Kills the server, deletes JetStream's store, and starts it again on the same port.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// See [`Server::start`].
     pub async fn lose_store(&mut self) -> Result<(), Error> {
         self.down().await?;
         std::fs::remove_dir_all(self.store()).map_err(io("removing the store"))?;
@@ -169,7 +169,7 @@ fn io(what: &str) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { what: what.into(), source }
 }
 
-/// A folder with all that is in it, over what was there.
+/// Copies a folder recursively, overwriting files.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     if to.exists() {
         std::fs::remove_dir_all(to)?;

@@ -1,17 +1,17 @@
-//! One trace through every hop: the W3C `traceparent`, as text for SQL and for NATS headers.
+//! Carries one trace through every hop: the W3C `traceparent`, as text for SQL and for NATS headers.
 //!
-//! Works with whatever tracer the process installed, and is nothing where it installed none.
+//! Works with any tracer that the process has installed, and does nothing without one.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Header that carries it on NATS, and column name in SQL.
+/// Name of the NATS header, and of the SQL column.
 pub const HEADER: &str = "traceparent";
 
-/// Bytes of one at most: version 00 has 55, and later ones may add to it.
+/// Maximum length in bytes: version 00 has 55, and later ones may be longer.
 const LONGEST: usize = 64;
 
-/// The current span as a `traceparent`; `None` where nothing is traced.
+/// The current span as a `traceparent`; `None` if there is no trace.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
     let context = tracing::Span::current().context();
@@ -20,7 +20,7 @@ pub fn current_traceparent() -> Option<String> {
     span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
 }
 
-/// Makes a span, just created and not yet entered, a child of a `traceparent`. What is malformed is ignored.
+/// Makes a span that was just created and not entered yet a child of a `traceparent`. A malformed one is ignored.
 pub fn set_parent(span: &tracing::Span, traceparent: &str) {
     if let Some(parent) = parse(traceparent) {
         let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent)); // no tracer: nothing to do
@@ -34,7 +34,7 @@ pub fn trace_id(traceparent: &str) -> Option<&str> {
     parse(traceparent).map(|_| id)
 }
 
-/// A `traceparent` that came from outside, where it is one: whatever else stands there is no trace, and fits no column.
+/// A `traceparent` from outside if it is valid; anything else is not a trace, and may not fit into its column.
 #[must_use]
 pub fn valid(traceparent: String) -> Option<String> {
     (traceparent.len() <= LONGEST && parse(&traceparent).is_some()).then_some(traceparent)

@@ -1,17 +1,18 @@
-//! When what a session uses counts as somebody using it. Engine and drivers agree on it here.
+//! When a session's resource usage counts as use by a person. Shared by engine and drivers.
 //!
-//! CPU counts, from a share of what the session may use (`resources.cpu`, else one core); memory does not, because a program
-//! that nobody looks at keeps it. A report counts at the moment that it comes in, so a driver repeats it while the use lasts.
+//! CPU counts, from a share of the session's limit (`resources.cpu`, else one core). Memory does not, because
+//! an idle program keeps it. A report counts at the time it arrives, so a driver repeats it while the use
+//! lasts.
 
 use crate::quantity;
 use crate::wire::Resources;
 
-/// Percent of its CPU from which on a session counts as in use, unless its template's `useCpuPercent` says otherwise.
+/// CPU percentage from which a session counts as in use, unless its template's `useCpuPercent` says otherwise.
 pub const CPU_PERCENT: u8 = 5;
-/// What a session may use that has no limit, in thousandths of a core.
+/// Assumed CPU limit of a session without one, in thousandths of a core.
 const UNLIMITED_MILLICORES: u64 = 1000;
 
-/// Whether what it uses counts as use.
+/// Whether this usage counts as use.
 #[must_use]
 pub fn is_use(used: &Resources, may_use: &Resources, percent: Option<u8>) -> bool {
     let millicores = |resources: &Resources| resources.cpu.as_deref().and_then(|cpu| quantity::millicores(cpu).ok());

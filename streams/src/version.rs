@@ -1,23 +1,24 @@
-//! The version of a nats-server, and the least one that will do.
+//! Versions of nats-server, and the minimum that is required.
 
 use std::fmt;
 
-/// Priority groups with a pinned client, which active and standby controllers need, are trusted from here on.
+/// The minimum: priority groups with a pinned client, which active and standby controllers need, are reliable
+/// from here on.
 pub const MINIMUM: Version = Version { major: 2, minor: 12, patch: 0 };
 
-/// What a nats-server calls itself.
+/// A version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// First number.
+    /// Major number.
     pub major: u32,
-    /// Second number.
+    /// Minor number.
     pub minor: u32,
-    /// Third number.
+    /// Patch number.
     pub patch: u32,
 }
 
 impl Version {
-    /// Reads `2.15.1`, `v2.15.1`, `2.12.0-RC.1` and `nats-server: v2.15.1`.
+    /// Parses `2.15.1`, `v2.15.1`, `2.12.0-RC.1` and `nats-server: v2.15.1`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let word = text.split_whitespace().last()?.trim_start_matches('v');

@@ -1,4 +1,4 @@
-//! Where: every subject, the stream that it is in, and who speaks there.
+//! Channels and operations: every subject, its stream, and who publishes and subscribes there.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::topology::{SS_COMMANDS, SS_DLQ, SS_REPORTS};
 const PLATFORM: &str = "platform";
 const CONTROLLER: &str = "controller_id";
 
-/// A channel with one message, and what the engine does there.
+/// A channel with one message, and the engine's operations on it.
 struct Channel {
     key: String,
     address: Value,
@@ -19,11 +19,11 @@ struct Channel {
     stream: Option<&'static str>,
     summary: String,
     actions: &'static [&'static str],
-    /// The channel where what comes as a request is answered.
+    /// The channel for replies, if messages here are requests.
     answered: Option<&'static str>,
 }
 
-/// Every channel, and every operation of the engine.
+/// All channels, and all operations of the engine.
 pub(super) fn all() -> (Parts, Parts) {
     let (mut channels, mut operations) = (Parts::new(), Parts::new());
     let all = Verb::ALL.into_iter().flat_map(commands).chain(Report::ALL.into_iter().flat_map(reports)).chain(others());
@@ -37,13 +37,13 @@ pub(super) fn all() -> (Parts, Parts) {
     (channels, operations)
 }
 
-/// What stands in the addresses.
+/// Parameters of the addresses.
 pub(super) fn parameters() -> Parts {
     let described = [
-        (PLATFORM, "Where it runs: `[a-z0-9-]{1,32}`."),
-        (CONTROLLER, "Whose it is: `[A-Za-z0-9-]{1,63}`."),
-        ("original_subject", "The whole subject that the message was on; several tokens."),
-        ("user", "Who asks, as the server's permissions prove it: `[A-Za-z0-9_-]{1,64}`, not `admin`."),
+        (PLATFORM, "The platform: `[a-z0-9-]{1,32}`."),
+        (CONTROLLER, "The controller: `[A-Za-z0-9-]{1,63}`."),
+        ("original_subject", "The complete original subject of the message; several tokens."),
+        ("user", "The requesting user, as guaranteed by the server's permissions: `[A-Za-z0-9_-]{1,64}`, not `admin`."),
         ("domain", "The noun of an operationId of /openapi.json in the singular, as `session`."),
         ("action", "Its verb, as `create`; `touch_session` is `session.activity`."),
     ];
@@ -59,7 +59,7 @@ fn commands(verb: Verb) -> [Channel; 2] {
         parameters: &[PLATFORM, CONTROLLER],
         message: message.clone(),
         stream: Some(SS_COMMANDS),
-        summary: format!("{name} in the durable lane, for one controller."),
+        summary: format!("{name} in the durable lane, to one controller."),
         actions: &["send"],
         answered: None,
     };
@@ -69,7 +69,7 @@ fn commands(verb: Verb) -> [Channel; 2] {
         parameters: &[PLATFORM],
         message,
         stream: None,
-        summary: format!("{name} in the core lane, for a platform's one plain controller."),
+        summary: format!("{name} in the core lane, to the only controller of a platform."),
         actions: &["send"],
         answered: None,
     };
@@ -85,7 +85,7 @@ fn reports(report: Report) -> [Channel; 2] {
         parameters: &[PLATFORM, CONTROLLER],
         message: message.clone(),
         stream: Some(SS_REPORTS),
-        summary: format!("{name} of a controller of the durable lane."),
+        summary: format!("{name} from a controller of the durable lane."),
         actions: &["receive"],
         answered: None,
     };
@@ -95,15 +95,15 @@ fn reports(report: Report) -> [Channel; 2] {
         parameters: &[],
         message,
         stream: Some(SS_REPORTS),
-        summary: format!("{name} of a plain controller of the core lane."),
+        summary: format!("{name} from a controller of the core lane."),
         actions: &["receive"],
         answered: None,
     };
     [durable, bare]
 }
 
-const HEARTBEATS: &str = "A controller lives; a newer one replaces an older.";
-const OWN_HEARTBEATS: &str = "The same on a subject that names its sender, so that permissions can hold it. An id that has spoken here \
+const HEARTBEATS: &str = "A sign of life; a newer heartbeat replaces an older one.";
+const OWN_HEARTBEATS: &str = "The same on a subject that names its sender, so that NATS permissions can restrict it. An id that was used here \
                               is refused on the shared subject.";
 
 fn others() -> [Channel; 9] {
@@ -133,31 +133,26 @@ fn others() -> [Channel; 9] {
             answered: Some(HEARTBEAT_ANSWER),
             ..plain("controller_heartbeat_own", own.into(), OWN_HEARTBEATS, &["receive"])
         },
-        plain(HEARTBEAT_ANSWER, Value::Null, "The inbox that a heartbeat names, where it is a request.", &[]),
+        plain(HEARTBEAT_ANSWER, Value::Null, "The reply inbox of a heartbeat that was sent as a request.", &[]),
         Channel {
             parameters: &[PLATFORM, CONTROLLER],
-            ..plain("controller_sync", sync.into(), "Report all that exists, as controller.world.", &["send"])
+            ..plain("controller_sync", sync.into(), "Report the inventory, as controller.world.", &["send"])
         },
         Channel {
             parameters: &[PLATFORM, CONTROLLER],
-            ..plain(
-                "controller_ask",
-                ask.into(),
-                "A log or the homes that only a controller has, as a request.",
-                &["send"],
-            )
+            ..plain("controller_ask", ask.into(), "Request a log or homes, which only the controller has.", &["send"])
         },
-        plain(QUESTION_ANSWER, Value::Null, "The inbox that such a request names.", &["receive"]),
+        plain(QUESTION_ANSWER, Value::Null, "The reply inbox of such a request.", &["receive"]),
         Channel {
             parameters: &["original_subject"],
             stream: Some(SS_DLQ),
-            ..plain("dead_letter", letters.into(), "What nobody could process.", &["send", "receive"])
+            ..plain("dead_letter", letters.into(), "Messages that could not be processed.", &["send", "receive"])
         },
         Channel {
             parameters: &["user", "domain", "action"],
-            ..plain("intake_request", asked.into(), "A client's request; answered after the commit.", &[])
+            ..plain("intake_request", asked.into(), "A client's request; answered after its commit.", &[])
         },
-        plain("intake_reply", Value::Null, "The inbox that a request names.", &[]),
+        plain("intake_reply", Value::Null, "The reply inbox of a request.", &[]),
     ]
 }
 
@@ -192,7 +187,7 @@ fn operation(channel: &Channel, action: &str) -> Value {
     shown
 }
 
-/// Where an answer goes: a channel with one message of the same name.
+/// The reply part of an operation: a channel with one message of the same name.
 fn reply(name: &str) -> Value {
     let (channel, messages) = at(name, name);
     json!({ "channel": channel, "messages": messages })
@@ -202,7 +197,7 @@ fn intake() -> Value {
     let (place, messages) = at("intake_request", "intake_request");
     json!({
         "action": "receive",
-        "summary": "A NATS-native client asks; one engine of the queue group answers, after the commit.",
+        "summary": "A client's request over NATS; one engine of the queue group answers after the commit.",
         "channel": place,
         "messages": messages,
         "reply": reply("intake_reply"),

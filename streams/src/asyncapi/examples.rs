@@ -1,4 +1,4 @@
-//! For instance: the contract's own samples where it has one, and otherwise what the types write.
+//! Sample payloads: those of the contract where it has one, otherwise serialized types.
 
 use chrono::DateTime;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::wire::{
 const ID: Uuid = Uuid::from_u128(0x0190_d0f0_7b4e_7c62_a1f0_0242_ac12_0002);
 const OTHER_ID: Uuid = Uuid::from_u128(0x0190_d0f0_7b4e_7c62_a1f0_0242_ac12_0003);
 
-/// A payload of `<domain>.<action>`.
+/// The sample of `<domain>.<action>`.
 pub(super) fn payload(name: &str) -> Value {
     match name {
         "session.create" | "session.wake" => sample(include_str!("../../contract/session.create.json")),
@@ -53,9 +53,9 @@ pub(super) fn payload(name: &str) -> Value {
     }
 }
 
-/// Samples say "uuid" where a real one stands on the wire.
+/// Samples contain "uuid" in place of a real one.
 fn sample(text: &str) -> Value {
-    serde_json::from_str(&text.replace("\"uuid\"", &format!("\"{ID}\""))).unwrap_or_default() // a test reads each
+    serde_json::from_str(&text.replace("\"uuid\"", &format!("\"{ID}\""))).unwrap_or_default() // covered by a test
 }
 
 fn written(payload: &impl Serialize) -> Value {

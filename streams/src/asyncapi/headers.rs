@@ -1,4 +1,4 @@
-//! With which headers: those of every event, of dead letters, and of intake.
+//! Headers: those of all events, of dead letters, and of requests over NATS.
 
 use serde_json::{Value, json};
 
@@ -9,42 +9,41 @@ use crate::trace;
 
 type Described = (&'static str, &'static str);
 
-const MESSAGE_ID: Described = ("Nats-Msg-Id", "The same id is stored once; `event_id:attempt` for a command.");
-const EDITED: Described =
-    (EDITED_LETTER, "On a report that an operator corrected: the id of the dead letter that it was.");
+const MESSAGE_ID: Described = ("Nats-Msg-Id", "Message id for deduplication; `event_id:attempt` for a command.");
+const EDITED: Described = (EDITED_LETTER, "On a report that an operator corrected: the id of its dead letter.");
 const TRACE: Described = (trace::HEADER, "W3C trace context.");
 
 const LETTER: [Described; 5] = [
-    (REASON, "A stable word for machines, such as `undecodable`."),
+    (REASON, "A machine-readable reason, such as `undecodable`."),
     (ERROR, "The error, for people."),
-    (ORIGINAL_SUBJECT, "Where the message was to go."),
-    (STREAM_SEQUENCE, "Its sequence in the stream that it came from."),
-    (ATTEMPTS, "What was tried, as a JSON array of attempt, at and error."),
+    (ORIGINAL_SUBJECT, "The original subject of the message."),
+    (STREAM_SEQUENCE, "Its sequence in its original stream."),
+    (ATTEMPTS, "The failed attempts, as a JSON array of attempt, at and error."),
 ];
 
 const REQUEST: [Described; 4] = [
     ("Idempotency-Key", "The same key and payload get the same answer."),
     ("If-Match", "The ETag that the resource must have."),
     TRACE,
-    ("Nats-Msg-Id", "The key where there is no Idempotency-Key."),
+    ("Nats-Msg-Id", "Used as the key if there is no Idempotency-Key."),
 ];
 
 const REPLY: [Described; 5] = [
-    ("Status", "The status that HTTP would answer with."),
-    ("Content-Type", "application/problem+json where the request was refused."),
-    ("Location", "Where what was created can be read over HTTP."),
-    ("ETag", "The version of what is shown."),
-    ("Retry-After", "Seconds after which to ask again."),
+    ("Status", "The HTTP status of the response."),
+    ("Content-Type", "application/problem+json if the request was refused."),
+    ("Location", "The URL of the created resource."),
+    ("ETag", "The version of the returned resource."),
+    ("Retry-After", "Seconds to wait before the request is repeated."),
 ];
 
-/// The headers of each sort of message.
+/// Header sets as message traits.
 pub(super) fn traits() -> Parts {
     let events = REQUIRED.into_iter().chain([SUBJECT, CONTENT_TYPE]);
     let events = events.map(|name| (name, "CloudEvents 1.0, NATS protocol binding, binary mode."));
     let mut all = Parts::new();
     all.insert("event".into(), headers(events.chain([MESSAGE_ID, TRACE, EDITED])));
     let mut letter = headers(LETTER.into_iter());
-    let original = json!({ "type": "string", "description": "A `Nats-*` header of the original." });
+    let original = json!({ "type": "string", "description": "A `Nats-*` header of the original message." });
     letter["headers"]["patternProperties"] = json!({ (format!("^{ORIGINAL_PREFIX}")): original });
     all.insert("dead_letter".into(), letter);
     all.insert("intake_request".into(), headers(REQUEST.into_iter()));

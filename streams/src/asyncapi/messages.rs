@@ -1,4 +1,4 @@
-//! What is said: one message for each verb and report, and for what is said outside of streams.
+//! Messages: one for each verb and report, and those outside of streams.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -8,18 +8,18 @@ use crate::cloudevents::event_type;
 use crate::subject::{Report, Verb};
 use crate::wire;
 
-/// What a heartbeat is answered, as a name within the document.
+/// Name of the reply to a heartbeat within the document.
 pub(super) const HEARTBEAT_ANSWER: &str = "controller_heartbeat_answer";
 
-/// What a question is answered, as a name within the document.
+/// Name of the reply to a question within the document.
 pub(super) const QUESTION_ANSWER: &str = "controller_ask_answer";
 
-/// A `<domain>.<action>` as a name within the document.
+/// `<domain>.<action>` as a key of the document.
 pub(super) fn key(name: &str) -> String {
     name.replace('.', "_")
 }
 
-/// Every message.
+/// All messages.
 pub(super) fn all(schemas: &mut SchemaGenerator) -> Parts {
     let commands = Verb::ALL.map(|verb| (verb.name(), command(verb, schemas)));
     let reports = Report::ALL.map(|report| (report.name(), self::report(report, schemas)));
@@ -35,8 +35,8 @@ pub(super) fn all(schemas: &mut SchemaGenerator) -> Parts {
     all.insert(HEARTBEAT_ANSWER.into(), heartbeat_answer(&of::<wire::HeartbeatAnswer>(schemas)));
     all.insert(QUESTION_ANSWER.into(), question_answer(&of::<wire::Answer>(schemas)));
     all.insert("dead_letter".into(), dead_letter());
-    all.insert("intake_request".into(), intake("intake_request", "What is asked.", REQUEST));
-    all.insert("intake_reply".into(), intake("intake_reply", "What HTTP would answer.", REPLY));
+    all.insert("intake_request".into(), intake("intake_request", "A request.", REQUEST));
+    all.insert("intake_reply".into(), intake("intake_reply", "The response, as over HTTP.", REPLY));
     all
 }
 
@@ -82,7 +82,7 @@ fn heartbeat_answer(payload: &Schema) -> Value {
     json!({
         "name": HEARTBEAT_ANSWER,
         "title": title,
-        "summary": "Whether the host may work under its id. While the database is away there is no answer.",
+        "summary": "Whether the host may work under its id. There is no reply while the database is unavailable.",
         "contentType": "application/json",
         "payload": payload,
         "examples": [{ "name": "sample", "payload": examples::payload(title) }],
@@ -94,7 +94,7 @@ fn question_answer(payload: &Schema) -> Value {
     json!({
         "name": QUESTION_ANSWER,
         "title": title,
-        "summary": "What was asked for, or why not.",
+        "summary": "The requested data, or an error.",
         "contentType": "application/json",
         "payload": payload,
         "examples": [{ "name": "sample", "payload": examples::payload(title) }],
@@ -105,7 +105,7 @@ fn dead_letter() -> Value {
     json!({
         "name": "dead_letter",
         "title": "dead letter",
-        "summary": "The exact bytes of what nobody could process, whatever they are, with the headers that they came with.",
+        "summary": "The exact bytes of a message that could not be processed, with its original headers.",
         "traits": [
             { "$ref": "#/components/messageTraits/event" },
             { "$ref": "#/components/messageTraits/dead_letter" },
@@ -115,8 +115,7 @@ fn dead_letter() -> Value {
 
 const REQUEST: &str =
     "The fields of the operation's path, query and body in /openapi.json, in one object; empty is {}.";
-const REPLY: &str =
-    "The body of the operation's response in /openapi.json; where `Status` is 400 or more, its Problem.";
+const REPLY: &str = "The body of the operation's response in /openapi.json; if `Status` is 400 or more, a Problem.";
 
 fn intake(name: &str, summary: &str, description: &str) -> Value {
     json!({

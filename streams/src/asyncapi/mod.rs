@@ -1,8 +1,7 @@
-//! The whole wire as an AsyncAPI 3 document, seen from the engine: what it sends, receives and answers.
+//! The wire contract as an AsyncAPI 3 document, from the engine's point of view: what it sends, receives and answers.
 //!
-//! Subjects come from `subject`, streams from `topology`, schemas from the types of `wire` themselves, so that the document
-//! cannot say what the code does not. `channels` says where, `messages` what, `headers` with which headers, `examples` for
-//! instance. Kept as a snapshot in `asyncapi.json` of this room, which a test compares.
+//! Subjects come from `subject`, streams from `topology` and schemas from the types of `wire`, so the document
+//! cannot deviate from the code. `asyncapi.json` in this crate is a snapshot, which a test compares.
 
 mod channels;
 mod examples;
@@ -15,10 +14,10 @@ use serde_json::{Map, Value, json};
 
 use crate::topology::{self, STREAMS};
 
-/// Parts of the document by their names.
+/// Parts of the document by name.
 type Parts = Map<String, Value>;
 
-/// The document as JSON, its keys in order.
+/// The document as JSON with sorted keys.
 #[must_use]
 pub fn document(version: &str) -> String {
     let mut schemas = generator();
@@ -36,7 +35,7 @@ pub fn document(version: &str) -> String {
         "servers": { "nats": {
             "host": "localhost:4222",
             "protocol": "nats",
-            "description": "NATS 2.12 or newer with JetStream, where NATS_URL says.",
+            "description": "NATS 2.12 or newer with JetStream, at NATS_URL.",
         } },
         "channels": channels,
         "operations": operations,
@@ -48,11 +47,11 @@ pub fn document(version: &str) -> String {
         },
         "x-streamspace-streams": streams(),
     });
-    document.sort_all_objects(); // whether maps keep their order is a feature that other crates turn on
+    document.sort_all_objects(); // the order of maps depends on a feature that other crates may enable
     serde_json::to_string_pretty(&document).unwrap_or_default() // text, numbers and objects always serialise
 }
 
-const DESCRIPTION: &str = "What the engine and its controllers say to each other over NATS, and how NATS-native clients ask. \
+const DESCRIPTION: &str = "The messages between the engine and its controllers over NATS, and the requests of clients over NATS. \
     The durable lane (five tokens) is on JetStream; the core lane (four tokens), heartbeats, sync and intake are plain NATS. \
     Fields may be added, never renamed: ignore those that you do not know.";
 
@@ -62,7 +61,7 @@ fn generator() -> SchemaGenerator {
     settings.into_generator()
 }
 
-/// The streams behind the channels that name one.
+/// The streams behind the channels.
 fn streams() -> Parts {
     let about = |name: &str| {
         json!({

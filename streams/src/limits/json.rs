@@ -1,8 +1,8 @@
-//! JSON from outside: what serde_json would take but not keep is refused, with its path.
+//! Strict JSON from outside: what serde_json would silently alter is refused, with its path.
 //!
-//! serde_json keeps the last of two equal keys, makes floats of integers beyond 64 bits, and reads 128 levels but not the 129
-//! that come of wrapping them. So before a document is read, it is walked: each level is taken apart into raw texts, which
-//! costs its bytes once a level, at most [`super::DEPTH`] times.
+//! serde_json keeps the last of two equal keys, turns integers beyond 64 bits into floats, and reads at most
+//! 128 levels, fewer than a document has once it is wrapped. So each document is checked before it is read:
+//! level by level as raw texts, which costs its size once per level, at most [`super::DEPTH`] times.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,24 +15,24 @@ use serde_json::{Map, Value};
 
 use super::{Breach, DEPTH, Error, texts::excerpt};
 
-/// Breaches that are named at most; more do not help.
+/// Maximum number of breaches reported.
 const MOST: usize = 20;
-/// Levels that a stored document may have: far more than any version has accepted, and far less than a stack holds.
+/// Maximum depth of stored documents: far more than any version has accepted, and far less than the stack can hold.
 const STORED: usize = 512;
 
 /// Reads JSON of at most `depth` levels.
 ///
 /// # Errors
-/// Everything that breaks a limit, or that it is no JSON.
+/// All breaches of limits, or invalid JSON.
 pub fn strict(bytes: &[u8], depth: usize) -> Result<Value, Error> {
     let breaches = breaches(bytes, depth)?;
     if breaches.is_empty() { Ok(serde_json::from_slice(bytes)?) } else { Err(Error::Breaches(breaches)) }
 }
 
-/// What breaks a limit in a JSON text.
+/// The breaches of limits in a JSON text.
 ///
 /// # Errors
-/// It is no JSON.
+/// Invalid JSON.
 pub fn breaches(bytes: &[u8], depth: usize) -> Result<Vec<Breach>, serde_json::Error> {
     let raw: &RawValue = serde_json::from_slice(bytes)?;
     let mut walk = Walk { found: Vec::new(), depth, whole: false };
@@ -40,7 +40,7 @@ pub fn breaches(bytes: &[u8], depth: usize) -> Result<Vec<Breach>, serde_json::E
     Ok(walk.found)
 }
 
-/// The same of a tree, which has no numbers or equal keys that could be wrong; `at` is its path.
+/// The breaches in a parsed tree, where numbers and keys can no longer be wrong; `at` is its path.
 #[must_use]
 pub fn tree_breaches(tree: &Value, at: &str, depth: usize) -> Vec<Breach> {
     let mut walk = Walk { found: Vec::new(), depth, whole: false };
@@ -48,7 +48,7 @@ pub fn tree_breaches(tree: &Value, at: &str, depth: usize) -> Vec<Breach> {
     walk.found
 }
 
-/// The same of a tree that was YAML, whose reader makes floats of integers that are too large.
+/// The breaches in a tree parsed from YAML, whose parser turns integers that are too large into floats.
 #[must_use]
 pub fn yaml_breaches(tree: &Value, depth: usize) -> Vec<Breach> {
     let mut walk = Walk { found: Vec::new(), depth, whole: true };
@@ -56,10 +56,10 @@ pub fn yaml_breaches(tree: &Value, depth: usize) -> Vec<Breach> {
     walk.found
 }
 
-/// Reads what was accepted before: deeper than is accepted today, if need be.
+/// Reads data that was accepted earlier, even if it is deeper than is accepted today.
 ///
 /// # Errors
-/// It is not what it should be.
+/// The data does not have the expected type.
 pub fn stored<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     match serde_json::from_slice(bytes) {
         Err(error) if error.is_syntax() && error.to_string().starts_with("recursion limit") => {
@@ -70,11 +70,11 @@ pub fn stored<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error>
     }
 }
 
-/// A tree of a text that is too deep for serde_json to read at once.
+/// Parses a text that is too deep for serde_json to read in one go.
 fn deep(raw: &RawValue, left: usize) -> Result<Value, serde_json::Error> {
     match Level::of(raw)? {
         Level::Leaf => serde_json::from_str(raw.get()),
-        _ if left == 0 => serde_json::from_str(raw.get()), // which says what is wrong with it
+        _ if left == 0 => serde_json::from_str(raw.get()), // to get its error
         Level::Object(fields) => {
             let fields = fields.into_iter().map(|(name, value)| Ok((name.into_owned(), deep(value, left - 1)?)));
             fields.collect::<Result<Map<_, _>, _>>().map(Value::Object)
@@ -133,11 +133,11 @@ impl<'de> Visitor<'de> for Levels {
     }
 }
 
-/// A key, borrowed where it has no escapes.
+/// A key, borrowed unless it has escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Where the walk is: the steps from the document to here, each beside the one before it on the stack.
+/// The current path, as a list of steps on the stack.
 #[derive(Clone, Copy)]
 enum At<'a> {
     Start(&'a str),
@@ -161,7 +161,7 @@ impl At<'_> {
 struct Walk {
     found: Vec<Breach>,
     depth: usize,
-    /// Floats that are whole and beyond 64 bits were integers.
+    /// Whole floats beyond 64 bits were integers.
     whole: bool,
 }
 
@@ -173,11 +173,11 @@ impl Walk {
         }
     }
 
-    /// Whether this is a level too deep. Nothing below it is looked at.
+    /// Whether this level is too deep; nothing below it is checked then.
     fn too_deep(&mut self, at: At<'_>, left: usize) -> bool {
         if left == 0 {
             let rule = format!("is nested more than {} levels deep", self.depth);
-            self.add(at, rule, "flatten it, or keep it elsewhere and refer to it");
+            self.add(at, rule, "flatten it, or store it elsewhere and refer to it");
         }
         left == 0
     }
@@ -207,7 +207,7 @@ impl Walk {
                     let at = At::Field(&at, name);
                     self.text(at, name);
                     if !seen.insert(name.as_ref()) {
-                        self.add(at, "is given twice in one object", "keep one of the two");
+                        self.add(at, "appears twice in one object", "keep one of the two");
                     }
                     self.raw(at, value, left)?;
                 }
@@ -225,11 +225,15 @@ impl Walk {
     fn number(&mut self, at: At<'_>, text: &str) {
         let whole = !text.contains(['.', 'e', 'E']);
         if whole && text.parse::<i64>().is_err() && text.parse::<u64>().is_err() {
-            let rule = format!("{} is an integer that 64 bits do not hold", excerpt(text));
-            self.add(at, rule, "write it as a text, in quotes; integers go from -2^63 to 2^64-1");
+            let rule = format!("{} is an integer that does not fit into 64 bits", excerpt(text));
+            self.add(at, rule, "write it as a string, in quotes; integers go from -2^63 to 2^64-1");
         }
         if !whole && !text.parse::<f64>().is_ok_and(f64::is_finite) {
-            self.add(at, format!("{} is beyond what a number can be", excerpt(text)), "write it as a text, in quotes");
+            self.add(
+                at,
+                format!("{} is out of the range of numbers", excerpt(text)),
+                "write it as a string, in quotes",
+            );
         }
     }
 
@@ -256,16 +260,16 @@ impl Walk {
 
     fn float(&mut self, at: At<'_>, number: f64) {
         if number >= u64::MAX as f64 || number <= i64::MIN as f64 {
-            let rule = format!("{number:e} is a number that 64 bits do not hold as an integer");
-            self.add(at, rule, "write it as a text, in quotes; integers go from -2^63 to 2^64-1");
+            let rule = format!("{number:e} is an integer that does not fit into 64 bits");
+            self.add(at, rule, "write it as a string, in quotes; integers go from -2^63 to 2^64-1");
         }
     }
 }
 
-/// A document of the usual depth: see [`strict`].
+/// Reads a document of the usual depth; see [`strict`].
 ///
 /// # Errors
-/// As [`strict`].
+/// See [`strict`].
 pub fn document(bytes: &[u8]) -> Result<Value, Error> {
     strict(bytes, DEPTH)
 }

@@ -1,4 +1,4 @@
-//! The limits of each payload that comes over NATS.
+//! The limits of each payload received over NATS.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,19 +15,19 @@ use crate::wire::{
 
 /// A payload from a controller.
 pub trait Payload: DeserializeOwned {
-    /// Its texts for people and the most characters of each: JSON pointers, `*` standing for every item of an array.
+    /// JSON pointers to texts for people, with their maximum characters; `*` stands for every item of an array.
     const TEXTS: &'static [(&'static str, usize)];
-    /// Bytes that it may have once those texts are shortened.
+    /// Maximum bytes after those texts are shortened.
     const BYTES: usize = REPORT;
 
-    /// Finds everything else that breaks a limit.
+    /// Records all other breaches.
     fn check(&self, check: &mut Check);
 }
 
-/// Reads a payload: the document as it is to be kept, its long texts shortened, and what it says.
+/// Reads a payload; returns the document to keep, with its long texts shortened, and the parsed value.
 ///
 /// # Errors
-/// It is not of its shape, or breaks limits.
+/// It is not of its type, or breaks limits.
 pub fn read<T: Payload>(bytes: &[u8]) -> Result<(Value, T), Error> {
     let mut tree = json::document(bytes)?;
     for (pointer, max) in T::TEXTS {
@@ -40,13 +40,13 @@ pub fn read<T: Payload>(bytes: &[u8]) -> Result<(Value, T), Error> {
         check.add(
             "",
             format!("must have at most {} bytes of JSON", T::BYTES),
-            "leave out what the contract does not name",
+            "leave out fields that the contract does not define",
         );
     }
     if check.0.is_empty() { Ok((tree, payload)) } else { Err(Error::Breaches(check.0)) }
 }
 
-/// A wrong type or a missing field, by its path.
+/// A wrong type or a missing field, with its path.
 fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let (path, rule) = (error.path().to_string(), error.inner().to_string());
     let path = if path == "." { String::new() } else { path };
@@ -55,7 +55,7 @@ fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         Some(name) => (format!("{path}.{name}"), "is required".to_owned()),
         None => (path, rule),
     };
-    let hint = "/asyncapi.json says what it looks like".to_owned();
+    let hint = "see /asyncapi.json for its schema".to_owned();
     Error::Breaches(vec![Breach { field, rule, hint }])
 }
 
@@ -71,7 +71,7 @@ fn shorten_at(tree: &mut Value, pointer: &str, max: usize) {
     }
 }
 
-/// A controller's id as a payload says it: in the core lane it is no token of a subject.
+/// A controller's id in a payload; in the core lane it is not a token of a subject.
 pub fn controller_id(check: &mut Check, field: &str, id: &str) {
     check.name(field, id, CORE_CONTROLLER_ID);
 }
@@ -84,10 +84,10 @@ fn resources(check: &mut Check, field: &str, resources: Option<&Resources>) {
 
 fn counters(check: &mut Check, generation: Option<i64>, attempt: Option<i32>) {
     if generation.is_some_and(|generation| !(0..=GENERATION).contains(&generation)) {
-        check.add("generation", format!("must be from 0 to {GENERATION}"), "send back that of the command");
+        check.add("generation", format!("must be from 0 to {GENERATION}"), "echo that of the command");
     }
     if attempt.is_some_and(i32::is_negative) {
-        check.add("attempt", "must not be negative", "send back that of the command");
+        check.add("attempt", "must not be negative", "echo that of the command");
     }
 }
 
@@ -99,7 +99,7 @@ fn failure(check: &mut Check, failure: Option<&Failure>) {
 
 fn platform(check: &mut Check, name: &str) {
     if let Err(error) = Platform::try_new(name) {
-        check.add("platform", error.to_string(), "name it as GET /api/v1/platforms does");
+        check.add("platform", error.to_string(), "use one of the platforms of GET /api/v1/platforms");
     }
 }
 
@@ -137,7 +137,7 @@ impl Payload for AppStatus {
 
 impl Payload for TemplateCreate {
     const TEXTS: &'static [(&'static str, usize)] = &[];
-    /// A manifest is a string in it, whose line ends are written as two bytes each.
+    /// A manifest is a string in it, in which line ends take two bytes each.
     const BYTES: usize = 2 * MANIFEST + REPORT;
 
     fn check(&self, check: &mut Check) {
@@ -147,7 +147,11 @@ impl Payload for TemplateCreate {
         check.maybe("base_image", Some(&self.base_image), IMAGE);
         platform(check, &self.platform);
         if self.manifest.len() > MANIFEST {
-            check.add("manifest", format!("must have at most {MANIFEST} bytes"), "leave out what no platform needs");
+            check.add(
+                "manifest",
+                format!("must have at most {MANIFEST} bytes"),
+                "leave out fields that no platform uses",
+            );
         }
     }
 }
@@ -163,7 +167,7 @@ impl Payload for NodeStatus {
 impl Payload for World {
     const TEXTS: &'static [(&'static str, usize)] =
         &[("/sessions/*/message", MESSAGE), ("/sessions/*/phase", PHASE), ("/sessions/*/error/message", MESSAGE)];
-    /// As many sessions as one message holds.
+    /// As many sessions as fit into one message.
     const BYTES: usize = usize::MAX;
 
     fn check(&self, check: &mut Check) {
@@ -191,7 +195,7 @@ impl Payload for Heartbeat {
     }
 }
 
-/// What breaks a limit in a manifest, each with its path in it.
+/// The breaches of limits in a manifest, each with its path in it.
 #[must_use]
 pub fn manifest(manifest: &Manifest) -> Vec<Breach> {
     let mut check = Check::default();
@@ -200,7 +204,7 @@ pub fn manifest(manifest: &Manifest) -> Vec<Breach> {
     let tree = serde_json::to_value(manifest).unwrap_or_default();
     check.0.extend(json::yaml_breaches(&tree, DEPTH));
     if tree.to_string().len() > MANIFEST {
-        check.add("", format!("must have at most {MANIFEST} bytes of JSON"), "leave out what no platform needs");
+        check.add("", format!("must have at most {MANIFEST} bytes of JSON"), "leave out fields that no platform uses");
     }
     check.0
 }

@@ -1,4 +1,4 @@
-//! The limits as `docs/limits.md` shows them. A test holds the document against this.
+//! The limits as a table for `docs/limits.md`, which a test compares.
 
 use super::{
     CAPABILITIES, CAPABILITY, CODE, CONTROLLER_ID, CORE_CONTROLLER_ID, DEPTH, DESCRIPTION, DISPLAY_NAME, ENTRIES, FILE,
@@ -9,10 +9,11 @@ use super::{
 /// One row: the bound, its value, and what happens beyond it.
 type Row = (&'static str, String, &'static str);
 
-const REFUSED: &str = "refused (422 or 400 over HTTP and the intake, parked over NATS), naming the field";
+const REFUSED: &str = "refused with the field named: 422 or 400 for a request, parked as a message";
 const SHORTENED: &str = "shortened, with `… [shortened from N characters]` at its end";
 
-/// Rows of a Markdown table: bound, default, setting, what happens there. None has a setting: tables and peers rely on them.
+/// Rows of a Markdown table: bound, default, setting, what happens there. None has a setting, because tables
+/// and peers rely on the values.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from("| bound | default | setting | what happens there |\n|---|---|---|---|\n");
@@ -50,16 +51,16 @@ fn documents() -> Vec<Row> {
         ),
         ("integers", "-2^63 to 2^64-1".into(), REFUSED),
         ("other numbers", "finite, as 64-bit floats".into(), REFUSED),
-        ("equal keys in one object; NUL characters", "none".into(), REFUSED),
+        ("duplicate keys in one object; NUL characters", "none".into(), REFUSED),
         ("`metadata` of a session, `cluster_info` of a heartbeat", bytes(FREE_JSON), REFUSED),
         (
-            "header that means something (`If-Match`, `Idempotency-Key`, ...)",
+            "header that is interpreted (`If-Match`, `Idempotency-Key`, ...)",
             characters(HEADER),
-            "400, also where it is not ASCII, repeated, or a condition that the operation does not know",
+            "400; also if it is not ASCII, repeated, or a condition that the operation does not support",
         ),
         ("value in a path or a query", characters(PARAMETER), "400"),
         ("file that the command line reads", bytes(FILE), "refused"),
-        ("levels of what was stored by an older version", "512".into(), "what is deeper cannot be read"),
+        ("levels of data stored by an earlier version", "512".into(), "deeper data cannot be read"),
     ]
 }
 
@@ -73,8 +74,8 @@ fn names() -> Vec<Row> {
         ("template name", characters(TEMPLATE_NAME), REFUSED),
         ("tags", format!("{TAGS} of {}", characters(TAG)), REFUSED),
         ("labels", format!("{LABELS}, name and value of {}", characters(LABEL)), REFUSED),
-        ("quantity, as `512Mi`", characters(QUANTITY), REFUSED),
-        ("reason that an operator gives", characters(REASON), REFUSED),
+        ("quantity, such as `512Mi`", characters(QUANTITY), REFUSED),
+        ("reason given by an operator", characters(REASON), REFUSED),
     ]
 }
 
@@ -84,18 +85,18 @@ fn controllers() -> Vec<Row> {
         ("phase in a report", characters(PHASE), SHORTENED),
         ("version of a controller", characters(VERSION), SHORTENED),
         ("code of an error", characters(CODE), REFUSED),
-        ("platform's name of what runs a session", characters(RESOURCE_NAME), REFUSED),
+        ("platform's name for the resource that runs a session", characters(RESOURCE_NAME), REFUSED),
         ("URL of a session", format!("{}, one of the schemes {}", characters(URL), URL_SCHEMES.join(", ")), REFUSED),
         ("capabilities", format!("{CAPABILITIES} of {}", characters(CAPABILITY)), REFUSED),
         ("sealing key", characters(SEALING_KEY), REFUSED),
         ("generation in a report", "0 to 2^53".into(), REFUSED),
-        ("report as it is kept, `template.create` apart", bytes(REPORT), REFUSED),
+        ("report as it is logged, except `template.create`", bytes(REPORT), REFUSED),
     ]
 }
 
 fn templates() -> Vec<Row> {
     vec![
-        ("manifest, as it came and as JSON", bytes(MANIFEST), REFUSED),
+        ("manifest, as received and as JSON", bytes(MANIFEST), REFUSED),
         ("display name, category", characters(DISPLAY_NAME), REFUSED),
         ("description", characters(DESCRIPTION), REFUSED),
         ("icon: a path, `http`, `https` or `data:image/`", characters(ICON), REFUSED),

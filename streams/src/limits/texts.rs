@@ -1,4 +1,4 @@
-//! Rules for texts, and the list of what breaks them.
+//! Rules for texts, and the collector of their breaches.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub fn printable(text: &str, max: usize) -> bool {
     !text.is_empty() && text.chars().nth(max).is_none() && !text.chars().any(char::is_control)
 }
 
-/// A text of at most `max` characters: a longer one loses its end, and says so.
+/// Shortens a text to at most `max` characters, with a mark at its end.
 ///
 /// ```
 /// assert_eq!(streams::limits::shorten("short", 100), "short");
@@ -30,12 +30,12 @@ pub fn shorten(text: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(text.chars().take(kept).chain(mark.chars()).take(max).collect())
 }
 
-/// What an error shows of a value.
+/// The part of a value that an error quotes.
 pub(super) fn excerpt(text: &str) -> String {
     shorten(text, 64).replace(char::is_control, "\u{fffd}")
 }
 
-/// The scheme of a URL in lower case. Spaces and control characters, which browsers pass over, are no part of one.
+/// The scheme of a URL in lower case. Spaces and control characters, which browsers skip, are not part of it.
 #[must_use]
 pub fn url_scheme(url: &str) -> Option<String> {
     let (scheme, _) = url.split_once(':')?;
@@ -44,17 +44,17 @@ pub fn url_scheme(url: &str) -> Option<String> {
         .then(|| scheme.to_ascii_lowercase())
 }
 
-/// Gathers what breaks a limit.
+/// Collects breaches.
 #[derive(Debug, Default)]
 pub struct Check(pub Vec<Breach>);
 
 impl Check {
-    /// Notes a breach.
+    /// Records a breach.
     pub fn add(&mut self, field: impl Into<String>, rule: impl Into<String>, hint: impl Into<String>) {
         self.0.push(Breach { field: field.into(), rule: rule.into(), hint: hint.into() });
     }
 
-    /// A name of 1 to `max` printable characters.
+    /// Checks a name of 1 to `max` printable characters.
     pub fn name(&mut self, field: &str, text: &str, max: usize) {
         if !printable(text, max) {
             let rule = format!("must be 1 to {max} printable characters");
@@ -62,28 +62,28 @@ impl Check {
         }
     }
 
-    /// A name that may be absent or empty.
+    /// Checks a name that may be absent or empty.
     pub fn maybe(&mut self, field: &str, text: Option<&str>, max: usize) {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.name(field, text, max);
         }
     }
 
-    /// A text of at most `max` characters, lines and tabs included.
+    /// Checks a text of at most `max` characters, including line breaks and tabs.
     pub fn text(&mut self, field: &str, text: &str, max: usize) {
         if text.chars().nth(max).is_some() || text.contains('\0') {
             self.add(field, format!("must be at most {max} characters without NUL"), "shorten it");
         }
     }
 
-    /// At most `max` of something.
+    /// Checks that there are at most `max` items.
     pub fn count(&mut self, field: &str, count: usize, max: usize) {
         if count > max {
             self.add(field, format!("at most {max}"), "remove some");
         }
     }
 
-    /// Tags or capabilities: at most `most` names of `max` characters.
+    /// Checks tags or capabilities: at most `most` names of `max` characters.
     pub fn names(&mut self, field: &str, names: &[String], most: usize, max: usize) {
         self.count(field, names.len(), most);
         for (i, name) in names.iter().take(most).enumerate() {
@@ -91,7 +91,7 @@ impl Check {
         }
     }
 
-    /// Labels: texts with short names.
+    /// Checks labels: strings with short names.
     pub fn labels(&mut self, field: &str, labels: &Object) {
         self.count(field, labels.len(), LABELS);
         for (name, value) in labels.iter().take(LABELS) {
@@ -104,16 +104,16 @@ impl Check {
         }
     }
 
-    /// A free JSON object.
+    /// Checks a free JSON object.
     pub fn free(&mut self, field: &str, value: &Value) {
         self.0.extend(json::tree_breaches(value, field, DEPTH));
         if value.to_string().len() > FREE_JSON {
-            let rule = format!("at most {FREE_JSON} bytes of JSON");
-            self.add(field, rule, "keep large things elsewhere, and refer to them");
+            let rule = format!("must have at most {FREE_JSON} bytes of JSON");
+            self.add(field, rule, "store large data elsewhere, and refer to it");
         }
     }
 
-    /// A URL that people are shown as a link.
+    /// Checks a URL that is shown as a link.
     pub fn url(&mut self, field: &str, url: &str) {
         let known = url_scheme(url).is_some_and(|scheme| URL_SCHEMES.contains(&scheme.as_str()));
         let plain = !url.chars().any(|c| c.is_control() || c.is_whitespace());

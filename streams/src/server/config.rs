@@ -1,4 +1,4 @@
-//! The configuration file of a private nats-server. It holds a password, so nobody else may read it.
+//! The configuration file of a private nats-server. It contains a password, so only its owner may read it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,19 +9,20 @@ use super::ServerOptions;
 
 pub(super) const FILE: &str = "nats-server.conf";
 
-/// Writes the file beside the store; where it is.
+/// Writes the file beside the store, and returns its path.
 pub(super) fn write(options: &ServerOptions, port: u16) -> io::Result<PathBuf> {
     fs::create_dir_all(&options.store_dir)?;
     let (path, new) = (options.store_dir.join(FILE), options.store_dir.join(format!("{FILE}.new")));
-    let _ = fs::remove_file(&new); // left by a process that was killed while it wrote
+    let _ = fs::remove_file(&new); // left by a process that was killed while writing
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text(options, port).as_bytes())?;
     fs::rename(&new, &path)?;
     Ok(path)
 }
 
-/// A text as the server's own language has it. Unquoted, `12345` is a number, `$x` a variable and `a b` two words; and the escapes of
-/// its strings are not those of JSON. So each byte that is more than a letter is written as an escape.
+/// Quotes a text for the configuration language of nats-server. Unquoted, `12345` is a number, `$x` a variable
+/// and `a b` two words, and its escapes are not those of JSON, so every byte other than a letter is escaped
+/// numerically.
 fn quoted(text: &str) -> String {
     use std::fmt::Write as _;
     let mut quoted = String::from('"');
@@ -29,7 +30,7 @@ fn quoted(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
             quoted.push(char::from(byte));
         } else {
-            let _ = write!(quoted, "\\x{byte:02x}"); // to a text it cannot fail
+            let _ = write!(quoted, "\\x{byte:02x}"); // writing to a String cannot fail
         }
     }
     quoted.push('"');

@@ -1,4 +1,4 @@
-//! Which nats-server to run: found by name, but trusted only after it was asked for its version.
+//! Finds a nats-server binary, and checks its version.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,25 +9,26 @@ use tokio::process::Command;
 use super::Error;
 use crate::version::{MINIMUM, Version};
 
-/// Names the binary, where no flag does.
+/// Environment variable with the path of the binary.
 pub const ENVIRONMENT: &str = "STREAMSPACE_NATS_SERVER";
 const PROGRAM: &str = "nats-server";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A nats-server that will do.
+/// A suitable nats-server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Where it is.
+    /// Path of the binary.
     pub path: PathBuf,
-    /// What it says that it is.
+    /// Its version.
     pub version: Version,
 }
 
-/// Finds a nats-server that is new enough: the given one, else that of [`ENVIRONMENT`], else `.tools/nats-server` in a folder
-/// above the working folder or the executable, else the one on `PATH`. One that was named, and will not do, is an error.
+/// Finds a nats-server that is new enough: the given one, else that of [`ENVIRONMENT`], else
+/// `.tools/nats-server` in a folder above the working folder or the executable, else the one on `PATH`. One
+/// that was named explicitly and is unsuitable is an error.
 ///
 /// # Errors
-/// [`Error::NotFound`] with everything that was looked at.
+/// [`Error::NotFound`] with everything that was examined.
 pub async fn find(explicit: Option<&Path>) -> Result<Found, Error> {
     let named = explicit.map(Path::to_owned).or_else(|| std::env::var_os(ENVIRONMENT).map(PathBuf::from));
     let candidates = named.map_or_else(candidates, |path| vec![path]);

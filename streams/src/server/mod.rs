@@ -1,7 +1,7 @@
-//! A private nats-server: found, started, watched and stopped by the process that needs one.
+//! A private nats-server: found, started, watched and stopped by the process that needs it.
 //!
-//! It listens on the loopback only, with a user and password of its own, in a process group of its own, so that a Ctrl-C at
-//! the terminal does not take it down before those who use it.
+//! It listens on loopback only, with its own user and password, in its own process group, so that a Ctrl-C on
+//! the terminal does not stop it before its clients.
 
 mod config;
 mod find;
@@ -24,48 +24,48 @@ const GRACE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(25);
 const PID_FILE: &str = "nats-server.pid";
 
-/// Why there is no server.
+/// Why no server runs.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No binary will do.
+    /// No suitable binary.
     #[error(
         "no usable nats-server, version {} or newer ({seen}); get one with `make tools`, name one with --nats-server, or set NATS_URL to a server that runs already",
         crate::version::MINIMUM
     )]
     NotFound {
-        /// What was looked at.
+        /// The binaries that were examined.
         seen: String,
     },
     /// The port is in use.
     #[error("port {port} on 127.0.0.1 is in use: {source}; stop what listens there, or choose another port")]
     PortTaken {
-        /// Which.
+        /// The port.
         port: u16,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The system refused.
+    /// A system call failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It ended instead of serving.
+    /// It exited instead of serving.
     #[error("nats-server ended at once with {status}: {log}")]
     Died {
-        /// How.
+        /// Exit status.
         status: ExitStatus,
         /// The end of its log.
         log: String,
     },
-    /// It does not serve in time.
+    /// It is not ready in time.
     #[error("nats-server (pid {pid}) did not become ready within {} s: {last}", READY.as_secs())]
     NotReady {
-        /// Its process.
+        /// Its process id.
         pid: u32,
         /// The last error of a client.
         last: String,
@@ -77,23 +77,23 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { what, source }
 }
 
-/// How to run one.
+/// How to run a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// The binary, from [`find`].
     pub binary: PathBuf,
-    /// Where it keeps its store, its configuration and its pid. One server a folder: one left behind by a killed process is
-    /// ended first.
+    /// Folder for its store, its configuration and its pid file. One server per folder: one left behind by a
+    /// killed process is ended first.
     pub store_dir: PathBuf,
-    /// Port on the loopback; 0 for a free one.
+    /// Port on loopback; 0 chooses a free one.
     pub port: u16,
-    /// Who may connect.
+    /// User that may connect.
     pub user: String,
-    /// With what.
+    /// Its password.
     pub password: Secret,
-    /// `always`, or a duration such as `10s`; the server's own choice (2 minutes) unless given.
+    /// `always`, or a duration such as `10s`; `None` leaves it at the server's default (2 minutes).
     pub sync_interval: Option<String>,
-    /// Where it logs; its stderr is thrown away unless given.
+    /// Log file; without one, its stderr is discarded.
     pub log_file: Option<PathBuf>,
 }
 
@@ -107,10 +107,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one and waits until it accepts clients and JetStream works.
+    /// Starts a server and waits until it accepts clients and JetStream works.
     ///
     /// # Errors
-    /// [`Error`] says what stands in the way; nothing is left running then.
+    /// See [`Error`]; nothing is left running then.
     pub async fn start(options: ServerOptions) -> Result<Self, Error> {
         let pid_file = options.store_dir.join(PID_FILE);
         let config = options.store_dir.join(config::FILE);
@@ -135,7 +135,7 @@ impl Server {
         match ready {
             Ok(()) => Ok(server),
             Err(error) => {
-                let _ = server.kill().await; // the first error is the one to tell
+                let _ = server.kill().await; // report the first error
                 Err(error)
             }
         }
@@ -147,19 +147,19 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Where it listens.
+    /// The port that it listens on.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its process.
+    /// Its process id.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// How to connect to it.
+    /// The configuration of a client.
     #[must_use]
     pub fn client(&self, name: &str) -> connect::Config {
         connect::Config {
@@ -169,7 +169,7 @@ impl Server {
         }
     }
 
-    /// Waits until it ends. It does so only when someone ends it, or when it fails.
+    /// Waits until it ends, because it was stopped or failed.
     ///
     /// # Errors
     /// The system's.
@@ -177,7 +177,7 @@ impl Server {
         self.child.wait().await
     }
 
-    /// Ends it gracefully; with force after 10 s.
+    /// Stops it gracefully, and kills it after 10 s.
     ///
     /// # Errors
     /// The system's.
@@ -194,7 +194,7 @@ impl Server {
         }
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it, like a power cut.
     ///
     /// # Errors
     /// The system's.
@@ -207,10 +207,10 @@ impl Server {
         status
     }
 
-    /// Sends the kill and does not wait: for those who cannot await.
+    /// Kills it without waiting, for callers that cannot await.
     pub fn kill_now(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.start_kill(); // it ended meanwhile: just as well
+            let _ = self.child.start_kill(); // it may have ended already
         }
     }
 
@@ -243,7 +243,7 @@ impl Server {
     }
 }
 
-/// The wished port if it is free; any free one for 0.
+/// Checks that the requested port is free; chooses one for 0.
 fn free_port(wish: u16) -> Result<u16, Error> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, wish)).map_err(|source| Error::PortTaken { port: wish, source })?;

@@ -1,4 +1,4 @@
-//! Ending the nats-server that an earlier, killed process left behind, and no other process that got its number since.
+//! Ends the nats-server that an earlier, killed process left behind, and never another process with the same pid.
 
 use std::io;
 use std::path::Path;
@@ -11,11 +11,11 @@ const POLL: Duration = Duration::from_millis(50);
 
 pub(super) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, signal); // it is gone already: just as well
+        let _ = kill_process(pid, signal); // it may have ended already
     }
 }
 
-/// Ends the process that `pid_file` names, if it is one that runs with `config`.
+/// Ends the process in `pid_file` if it runs with `config`.
 pub(super) async fn end(pid_file: &Path, config: &Path) -> io::Result<()> {
     let Some(pid) = std::fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) async fn end(pid_file: &Path, config: &Path) -> io::Result<()> {
         if !gone(pid).await {
             signal(pid, Signal::KILL);
             if !gone(pid).await {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("process {pid} does not end")));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("process {pid} does not exit")));
             }
         }
     }
@@ -45,7 +45,7 @@ async fn gone(pid: u32) -> bool {
     false
 }
 
-/// `ps` is there on every Unix; `/proc` is not.
+/// `ps` exists on every Unix; `/proc` does not.
 async fn runs_with(pid: u32, config: &Path) -> bool {
     let config = config.to_string_lossy();
     if let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) {

@@ -1,4 +1,4 @@
-//! A panic that a test orders in the midst of a round.
+//! A panic in the middle of a round, ordered by a test.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::task::Poll;
 
 const UNARMED: usize = usize::MAX;
 
-/// How many polls of the next round are let through before it panics.
+/// Number of polls of the next round before it panics.
 #[derive(Debug)]
 pub(super) struct Fault(AtomicUsize);
 
@@ -21,7 +21,8 @@ impl Fault {
         self.0.store(polls, Ordering::SeqCst);
     }
 
-    /// `work`, unless a test wants it to panic: then after so many polls, or once it is done, whichever comes first.
+    /// Runs `work`; if a test has ordered a panic, panics after that many polls or when the work is done,
+    /// whichever comes first.
     #[allow(clippy::panic)] // it is what was asked for
     pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> T {
         let polls = self.0.swap(UNARMED, Ordering::SeqCst);
@@ -31,7 +32,7 @@ impl Fault {
         let (mut work, mut polled) = (pin!(work), 0);
         std::future::poll_fn(|context| {
             if polled >= polls || work.as_mut().poll(context).is_ready() {
-                panic!("a test asked this loop to panic");
+                panic!("panic ordered by a test");
             }
             polled += 1;
             Poll::Pending

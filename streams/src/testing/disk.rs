@@ -1,7 +1,7 @@
-//! A real small file system for one test: a tmpfs of so many megabytes, filled and freed by another file, and gone with the test.
+//! A small file system for one test: a tmpfs that is filled and freed by a file, and removed with the test.
 //!
-//! Mounting needs root, or sudo without a password. Where neither is there the test fails and says so, unless
-//! `STREAMSPACE_TEST_WITHOUT=small-disk` leaves such tests out by name.
+//! Mounting needs root, or sudo without a password. Without either the test fails with a message, unless
+//! `STREAMSPACE_TEST_WITHOUT=small-disk` excludes such tests.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Names what tests may do without, separated by commas.
+/// Environment variable with the capabilities that tests do without, separated by commas.
 pub const WITHOUT: &str = "STREAMSPACE_TEST_WITHOUT";
 
 /// Why there is no small file system.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system said no.
+    /// Mounting failed.
     #[error("a tmpfs is needed and {what} failed ({why}): run as root, or with {WITHOUT}=small-disk to leave this out")]
     Mount {
         /// The command.
         what: String,
-        /// What it said.
+        /// Its error.
         why: String,
     },
     /// No folder, or no file in it.
@@ -28,14 +28,14 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// A file system that is small.
+/// A mounted tmpfs.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// Mounts one of so many megabytes, fit for every user; `None` where such tests are left out.
+    /// Mounts a tmpfs of so many megabytes, writable for every user; `None` if such tests are excluded.
     ///
     /// # Errors
     /// [`Error::Mount`] says what is missing.
@@ -51,7 +51,7 @@ impl SmallDisk {
         Ok(Some(Self { folder }))
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -61,10 +61,10 @@ impl SmallDisk {
         self.path().join("filler")
     }
 
-    /// Takes all the room that is left, to the last byte.
+    /// Uses up all free space, to the last byte.
     ///
     /// # Errors
-    /// Where it cannot be written for another reason than that it is full.
+    /// Writing fails for another reason than a full disk.
     pub fn fill(&self) -> io::Result<()> {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(self.filler())?;
         for size in [1 << 20, 4096, 1] {
@@ -80,7 +80,7 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Gives the room back.
+    /// Frees the space again.
     ///
     /// # Errors
     /// The system's.

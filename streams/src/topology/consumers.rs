@@ -1,7 +1,7 @@
-//! The durable consumers: one for the engine on what comes in, one for each controller on its own lane.
+//! The durable consumers: the engine's on incoming streams, and one per controller on its lane.
 //!
-//! The engine creates them; controllers only bind. No `backoff` (it would replace `ack_wait`), and deliveries without end:
-//! the engine owns retries, redelivery only covers crashes.
+//! The engine creates them; controllers only bind. No `backoff` (it would replace `ack_wait`) and unlimited
+//! deliveries, because the engine owns retries and redelivery covers only crashes.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -20,44 +20,45 @@ use crate::subject;
 /// A bound durable pull consumer.
 pub type PullConsumer = Consumer<Config>;
 
-/// The engine's consumer on reports and on dead letters, shared by all its processes.
+/// Name of the engine's consumer on reports and on dead letters, shared by all its processes.
 pub const ENGINE: &str = "engine";
 /// The priority group of a controller's replicas.
 pub const GROUP: &str = "active";
-/// How long a silent active replica keeps its standby waiting.
+/// After this silence of the active replica its standby takes over.
 pub const PINNED_TTL: Duration = Duration::from_secs(10);
-/// How long a delivery may go without a sign of life: what a killed process held comes back after it. A worker gives three
-/// signs in that time.
+/// After this time without acknowledgement or progress a message is redelivered, such as those of a killed
+/// process. A worker reports progress three times in it.
 const ACK_WAIT: Duration = Duration::from_secs(15);
 const ENGINE_ACK_PENDING: i64 = 20_000;
-/// A start that waits for readiness stays unacknowledged, so that a killed controller gets it again; thousands of them must not
-/// keep an end away. What a controller takes at a time is bounded by its worker and by the engine's relay.
+/// A start that waits for readiness stays unacknowledged, so that a killed controller gets it again; thousands
+/// of these must not block deletes. What a controller takes at a time is bounded by its worker and by the
+/// engine's relay.
 const CONTROLLER_ACK_PENDING: i64 = 65_536;
 
-/// A consumer as it stands.
+/// The state of a consumer.
 #[derive(Debug, Clone)]
 pub struct ConsumerState {
     /// Its name.
     pub name: String,
-    /// Messages that it has not handed out yet.
+    /// Messages not delivered yet.
     pub pending: u64,
-    /// Messages that it has handed out, and that nobody has acknowledged.
+    /// Messages delivered and not acknowledged.
     pub unacknowledged: u64,
-    /// The most that may be so.
+    /// Maximum number of unacknowledged messages.
     pub max_unacknowledged: i64,
-    /// Of those, how many were handed out more than once.
+    /// Unacknowledged messages that were delivered more than once.
     pub redelivered: u64,
     config: consumer::Config,
 }
 
 impl ConsumerState {
-    /// Where it is not what the engine's own must be.
+    /// Differences from the configuration of the engine's consumers.
     #[must_use]
     pub fn differs_from_the_engines(&self) -> Vec<Difference> {
         differences(&self.config, &of_engine())
     }
 
-    /// Where it is not what that of a controller must be.
+    /// Differences from the configuration of a controller's consumer.
     #[must_use]
     pub fn differs_from_that_of(&self, platform: &Platform, id: &ControllerId) -> Vec<Difference> {
         differences(&self.config, &of_controller(platform, id))
@@ -77,10 +78,10 @@ impl From<consumer::Info> for ConsumerState {
     }
 }
 
-/// Makes the engine's consumers what they must be.
+/// Creates or updates the engine's consumers.
 ///
 /// # Errors
-/// [`Error::Refused`] with the server's word.
+/// [`Error::Refused`] with the server's error.
 pub async fn declare_engine_consumers(context: &Context) -> Result<(), Error> {
     for stream in [SS_REPORTS, SS_DLQ] {
         declare(context, stream, of_engine()).await?;
@@ -88,10 +89,10 @@ pub async fn declare_engine_consumers(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the consumer of one controller what it must be. The engine's part: controllers only bind.
+/// Creates or updates the consumer of one controller, on behalf of the engine; controllers only bind.
 ///
 /// # Errors
-/// [`Error::FilterMatchesNothing`] where it would starve, [`Error::Refused`] with the server's word.
+/// [`Error::FilterMatchesNothing`] if it would never get a message, [`Error::Refused`] with the server's error.
 pub async fn declare_controller_consumer(
     context: &Context,
     platform: &Platform,
@@ -105,7 +106,7 @@ pub async fn declare_controller_consumer(
 /// Binds a controller to its consumer; `None` until the engine has created it.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn bind_controller_consumer(
     context: &Context,
     platform: &Platform,
@@ -114,18 +115,19 @@ pub async fn bind_controller_consumer(
     bind(context, SS_COMMANDS, &subject::consumer_name(platform, id)).await
 }
 
-/// Binds the engine to its consumer on [`SS_REPORTS`] or [`SS_DLQ`]; `None` where it is not declared.
+/// Binds the engine to its consumer on [`SS_REPORTS`] or [`SS_DLQ`]; `None` if it is not declared.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn bind_engine_consumer(context: &Context, stream: &str) -> Result<Option<PullConsumer>, Error> {
     bind(context, stream, ENGINE).await
 }
 
-/// Removes the consumer of a controller that an operator revoked. Its unread commands stay in the stream.
+/// Deletes the consumer of a controller that an operator revoked. Its unread commands stay in the stream. A
+/// missing consumer is not an error.
 ///
 /// # Errors
-/// [`Error::Refused`] with the server's word; a consumer that is not there is no error.
+/// [`Error::Refused`] with the server's error.
 pub async fn remove_controller_consumer(
     context: &Context,
     platform: &Platform,
@@ -201,7 +203,7 @@ async fn declare(context: &Context, stream: &'static str, wanted: Config) -> Res
     Ok(())
 }
 
-/// Where a consumer is not what it must be.
+/// Differences between a consumer and its required configuration.
 fn differences(found: &consumer::Config, wanted: &Config) -> Vec<Difference> {
     let pairs = [
         ("filter_subject", found.filter_subject.clone(), wanted.filter_subject.clone()),
@@ -222,7 +224,7 @@ fn said(value: &impl Debug) -> String {
     format!("{value:?}")
 }
 
-/// The server takes a filter that matches nothing without a word, and the consumer waits for ever.
+/// The server accepts a filter that matches nothing, and its consumer would wait for ever.
 fn check_filter(stream: &'static str, filter: &str) -> Result<(), Error> {
     if subjects(stream).iter().any(|pattern| overlap(pattern, filter)) {
         return Ok(());
@@ -230,7 +232,7 @@ fn check_filter(stream: &'static str, filter: &str) -> Result<(), Error> {
     Err(Error::FilterMatchesNothing { stream, filter: filter.into() })
 }
 
-/// Whether some subject matches both patterns.
+/// Whether any subject matches both patterns.
 fn overlap(a: &str, b: &str) -> bool {
     let (mut a, mut b) = (a.split('.'), b.split('.'));
     loop {

@@ -1,4 +1,4 @@
-//! What the streams and their consumers look like, for whoever looks after them. Nothing is changed here.
+//! Reads the state of streams and consumers for the doctor; changes nothing.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, Info, LastRawMessageErrorKind};
@@ -7,41 +7,42 @@ use futures::TryStreamExt;
 
 use super::{ConsumerState, Error, STREAMS, Settings, StreamState, find, merged, refused, state, wanted};
 
-/// A stream against what it must be.
+/// A stream compared with its required configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// As it stands.
+    /// Its state.
     pub state: StreamState,
-    /// Where it is not what it must be.
+    /// Its differences.
     pub differs: Vec<Difference>,
 }
 
-/// One setting of a stream, or of a consumer, that is not what it must be.
+/// A setting of a stream or consumer that deviates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which.
+    /// Name of the setting.
     pub field: &'static str,
-    /// As it is.
+    /// Present value.
     pub found: String,
-    /// As it must be.
+    /// Required value.
     pub wanted: String,
 }
 
-/// A message as it lies in a stream.
+/// A message in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Its place.
+    /// Sequence.
     pub sequence: u64,
-    /// When it came.
+    /// Time of arrival.
     pub at: DateTime<Utc>,
-    /// Its headers.
+    /// Headers.
     pub headers: Vec<(String, String)>,
 }
 
-/// The three streams against what they must be, in the order of [`STREAMS`]; `None` where one is missing.
+/// Compares the three streams with their required configuration, in the order of [`STREAMS`]; `None` for a
+/// missing one.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn examine(context: &Context, settings: &Settings) -> Result<Vec<Option<Standing>>, Error> {
     let mut all = Vec::with_capacity(STREAMS.len());
     for name in STREAMS {
@@ -77,10 +78,10 @@ fn differences(found: &Config, wanted: Config) -> Vec<Difference> {
     differing.map(|((field, found), (_, wanted))| Difference { field, found, wanted }).collect()
 }
 
-/// The consumers of a stream, `most` of them at most; `None` where there is no such stream.
+/// At most `most` consumers of a stream; `None` if the stream is missing.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn consumers(context: &Context, stream: &str, most: usize) -> Result<Option<Vec<ConsumerState>>, Error> {
     if find(context, stream).await?.is_none() {
         return Ok(None);
@@ -97,10 +98,10 @@ pub async fn consumers(context: &Context, stream: &str, most: usize) -> Result<O
     Ok(Some(all))
 }
 
-/// The newest messages of a stream, `most` of them at most.
+/// At most `most` of the newest messages of a stream.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn newest(context: &Context, stream: &str, most: u64) -> Result<Vec<Stored>, Error> {
     let Some(info) = find(context, stream).await? else { return Ok(Vec::new()) };
     let failed = |source: async_nats::Error| refused(format!("reading the newest messages of {stream}"), source);

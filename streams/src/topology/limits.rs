@@ -1,7 +1,8 @@
-//! What the streams may hold.
+//! Size limits of the streams.
 //!
-//! At its limit a stream refuses what is new, and whoever sent it keeps it and tries again. None has an age: an age takes away
-//! what nobody has read yet. A limit below what a stream holds drops nothing either; it refuses until so much was read.
+//! A full stream refuses new messages, and their senders keep them and retry. There is no maximum age, which
+//! would drop messages that nobody has read. A limit below what a stream holds drops nothing either; it refuses
+//! until enough was read.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{SS_COMMANDS, SS_REPORTS};
 
 const MIB: u64 = 1024 * 1024;
 
-/// What one stream may hold.
+/// The limits of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes.
@@ -19,33 +20,33 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The least bytes that make sense: the largest message of a default server fits, twice.
+    /// Minimum size in bytes: twice the largest message of a server with default settings.
     pub const LEAST_BYTES: u64 = 2 * MIB;
-    /// The least messages that make sense.
+    /// Minimum number of messages.
     pub const LEAST_MESSAGES: u64 = 16;
-    /// Commands, unless said otherwise.
+    /// Defaults for commands.
     pub const COMMANDS: Self = Self { bytes: 256 * MIB, messages: 1_000_000 };
-    /// Reports, unless said otherwise.
+    /// Defaults for reports.
     pub const REPORTS: Self = Self { bytes: 256 * MIB, messages: 1_000_000 };
-    /// Dead letters, unless said otherwise.
+    /// Defaults for dead letters.
     pub const DEAD_LETTERS: Self = Self { bytes: 128 * MIB, messages: 1_000_000 };
 }
 
-/// Size and copies of the streams.
+/// Limits and replication of the streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Copies of each message in a cluster: 1, 3 or 5.
     pub replicas: usize,
-    /// Of the stream of commands.
+    /// Limits of the command stream.
     pub commands: Limits,
-    /// Of the stream of reports.
+    /// Limits of the report stream.
     pub reports: Limits,
-    /// Of the dead-letter stream.
+    /// Limits of the dead-letter stream.
     pub dead_letters: Limits,
     /// How long the server remembers message ids.
     pub duplicate_window: Duration,
-    /// When whoever asks for this began, in milliseconds of the database's clock: of two engines that ask for different limits, as
-    /// while one replaces the other, the one that began later is heard.
+    /// Start of the requesting engine, in milliseconds by the database's clock. If two engines request
+    /// different limits, as during a roll, the later start wins.
     pub since_ms: i64,
 }
 
@@ -72,7 +73,7 @@ impl Settings {
     }
 }
 
-/// The flag that sets a limit of a stream: `what` is `bytes` or `messages`.
+/// The flag for a limit of a stream: `what` is `bytes` or `messages`.
 #[must_use]
 pub fn setting(stream: &str, what: &str) -> String {
     let stream = match stream {

@@ -1,9 +1,10 @@
-//! The streams of the engine: what they must be, what they are, and how the one becomes the other without losing a message.
+//! The engine's streams: their required and their actual configuration, and how to update one without losing a
+//! message.
 //!
-//! A stream is created, compared, updated where the server allows it, or refused with the reason. It is deleted only where
-//! the engine has it made anew ([`forget`]). Of engines that ask for different limits the one that began last is heard.
-//! Each carries its epoch in its metadata: a stream made anew after its store was lost has another one, so that sequence
-//! numbers of the two are never taken for the same.
+//! A stream is created, compared, updated if the server allows it, or refused with the reason. It is deleted
+//! only on request of the engine ([`forget`]). If engines request different limits, the one that started last
+//! wins. Each stream carries its epoch in its metadata: a stream that is recreated after a loss has a new one,
+//! so that sequences of the two are never confused.
 
 mod consumers;
 mod examine;
@@ -32,70 +33,70 @@ pub use whereabouts::{Whereabouts, whereabouts};
 
 use crate::subject;
 
-/// Commands of the durable lane, on their way to controllers.
+/// Commands of the durable lane.
 pub const SS_COMMANDS: &str = "SS_COMMANDS";
-/// What controllers report, on its way to the engine.
+/// Reports from controllers.
 pub const SS_REPORTS: &str = "SS_REPORTS";
-/// What nobody could process.
+/// Dead letters.
 pub const SS_DLQ: &str = "SS_DLQ";
-/// All of them, in the order in which states are returned.
+/// All streams, in the order in which states are returned.
 pub const STREAMS: [&str; 3] = [SS_COMMANDS, SS_REPORTS, SS_DLQ];
 /// Metadata key of a stream's epoch.
 pub const EPOCH: &str = "streamspace-epoch";
-/// In a stream's metadata: when the engine began whose limits it has, [`Settings::since_ms`].
+/// Metadata key for the start of the engine that set the limits, [`Settings::since_ms`].
 const SINCE: &str = "streamspace-limits-since";
-/// What a message of commands and reports must leave of the server's limit, so that it fits the dead-letter stream together
-/// with the headers that say why it is there.
+/// Headroom of commands and reports below the server's maximum message size, so that they still fit into the
+/// dead-letter stream with the headers that parking adds.
 const HEADROOM: usize = 16 * 1024;
 
-/// Why streams or consumers are not as they must be.
+/// Why streams or consumers do not have the required configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server cannot change this in place, and deleting the stream would lose what is in it.
+    /// The server cannot change this setting in place, and deleting the stream would lose its messages.
     #[error(
         "stream {stream} exists with {field} {found}, and must have {wanted}; the server cannot change that in place. Drain it, then remove it with `nats stream rm {stream}`"
     )]
     Unchangeable {
-        /// Which.
+        /// The stream.
         stream: &'static str,
-        /// What differs.
+        /// The setting that deviates.
         field: &'static str,
-        /// As it is.
+        /// Present value.
         found: String,
-        /// As it must be.
+        /// Required value.
         wanted: String,
     },
-    /// The server refused.
+    /// The server refused a request.
     #[error("{what}: {source}")]
     Refused {
-        /// What was asked of it.
+        /// The request.
         what: String,
-        /// What it said.
+        /// The server's error.
         #[source]
         source: async_nats::Error,
     },
-    /// The server, or the account, has not so much room as a stream may take.
+    /// The server or the account has less storage than the stream may use.
     #[error(
         "stream {stream} may hold {bytes} bytes, and JetStream has not so much room left: {source}; lower {setting}, or give the \
          server more (`max_file_store`, or the account's limit)"
     )]
     NoRoom {
-        /// Which.
+        /// The stream.
         stream: &'static str,
-        /// What it may hold.
+        /// Its maximum size.
         bytes: i64,
-        /// What sets that.
+        /// The setting for that size.
         setting: String,
-        /// What the server said.
+        /// The server's error.
         #[source]
         source: async_nats::Error,
     },
     /// A consumer would never get a message.
     #[error("no subject of {stream} can match the filter {filter}")]
     FilterMatchesNothing {
-        /// Which stream.
+        /// The stream.
         stream: &'static str,
-        /// Which filter.
+        /// The filter.
         filter: String,
     },
 }
@@ -104,35 +105,35 @@ fn refused(what: impl Into<String>, source: impl Into<async_nats::Error>) -> Err
     Error::Refused { what: what.into(), source: source.into() }
 }
 
-/// A stream as it stands.
+/// The state of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
     /// Its name.
     pub name: &'static str,
-    /// Sequence numbers compare only within one epoch. 0 where another hand made the stream.
+    /// Sequences are comparable only within one epoch. 0 if the stream was not created by an engine.
     pub epoch: i64,
     /// Whether this call created it.
     pub created: bool,
-    /// First sequence still there.
+    /// First sequence still stored.
     pub first_seq: u64,
-    /// Last sequence given out.
+    /// Last sequence assigned.
     pub last_seq: u64,
-    /// Messages in it.
+    /// Number of messages.
     pub messages: u64,
-    /// Messages that it may hold; below 1: any number.
+    /// Maximum number of messages; below 1 it is unlimited.
     pub max_messages: i64,
-    /// Bytes in it.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Bytes that it may hold; below 1: any number.
+    /// Maximum size in bytes; below 1 it is unlimited.
     pub max_bytes: i64,
-    /// Bytes that one message may have, its headers counted; below 1: as many as the server takes.
+    /// Maximum size of a message including headers, in bytes; below 1 the server's limit applies.
     pub max_message_bytes: i64,
-    /// When it was made, by the server's clock.
+    /// Time of creation, by the server's clock.
     pub created_at: DateTime<Utc>,
 }
 
 impl StreamState {
-    /// How full it is, from 0 to 1: by messages or by bytes, whichever is fuller.
+    /// Fill from 0 to 1, by messages or by bytes, whichever is higher.
     #[must_use]
     pub fn fullness(&self) -> f64 {
         let share = |has: u64, limit: i64| if limit > 0 { has as f64 / limit as f64 } else { 0.0 };
@@ -140,11 +141,11 @@ impl StreamState {
     }
 }
 
-/// Makes the three streams what they must be. `next_epoch` is the epoch of those that have to be created.
+/// Creates or updates the three streams. `next_epoch` is the epoch of those that have to be created.
 ///
 /// # Errors
-/// [`Error::Unchangeable`] where only a new stream would do, [`Error::NoRoom`] where the server has less room than the stream may
-/// take, [`Error::Refused`] with the server's word otherwise.
+/// [`Error::Unchangeable`] if only a new stream would do, [`Error::NoRoom`] if the server has less storage than
+/// the stream may use, [`Error::Refused`] with the server's error otherwise.
 pub async fn declare(context: &Context, settings: &Settings, next_epoch: i64) -> Result<Vec<StreamState>, Error> {
     let mut states = Vec::with_capacity(STREAMS.len());
     for name in STREAMS {
@@ -153,14 +154,14 @@ pub async fn declare(context: &Context, settings: &Settings, next_epoch: i64) ->
     Ok(states)
 }
 
-/// Deletes a stream and all that is in it, so that it can be made anew; that it is not there is as good.
+/// Deletes a stream with all its messages, so that it can be recreated. A missing stream is not an error.
 ///
 /// # Errors
-/// [`Error::Refused`] with the server's word.
+/// [`Error::Refused`] with the server's error.
 pub async fn forget(context: &Context, name: &'static str) -> Result<(), Error> {
     match context.delete_stream(name).await {
         Ok(_) => {
-            tracing::warn!(stream = name, "deleted stream, to make it anew");
+            tracing::warn!(stream = name, "deleted stream to recreate it");
             Ok(())
         }
         Err(error) => match error.kind() {
@@ -170,10 +171,10 @@ pub async fn forget(context: &Context, name: &'static str) -> Result<(), Error> 
     }
 }
 
-/// The three streams as they stand, in the order of [`STREAMS`]; `None` where one is missing.
+/// The states of the three streams, in the order of [`STREAMS`]; `None` for a missing one.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn inspect(context: &Context) -> Result<Vec<Option<StreamState>>, Error> {
     let mut states = Vec::with_capacity(STREAMS.len());
     for name in STREAMS {
@@ -182,18 +183,18 @@ pub async fn inspect(context: &Context) -> Result<Vec<Option<StreamState>>, Erro
     Ok(states)
 }
 
-/// One of the streams as it stands; `None` where it is missing.
+/// The state of one stream; `None` if it is missing.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub(crate) async fn incarnation(context: &Context, name: &'static str) -> Result<Option<StreamState>, Error> {
     Ok(find(context, name).await?.map(|info| state(name, &info, false)))
 }
 
-/// Whether a stream still has a sequence: in a work queue, whether it was not acknowledged yet.
+/// Whether a stream still contains a sequence; in a work queue, whether it is unacknowledged.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer: then nobody knows.
+/// [`Error::Refused`] if the server did not answer, so that it is unknown.
 pub async fn holds(context: &Context, stream: &str, sequence: u64) -> Result<bool, Error> {
     let failed = |source: async_nats::Error| refused(format!("looking for sequence {sequence} of {stream}"), source);
     let handle = context.get_stream_no_info(stream).await.map_err(|e| failed(e.into()))?;
@@ -219,7 +220,7 @@ async fn declare_one(context: &Context, name: &'static str, wanted: Config, epoc
             tracing::info!(stream = name, stream.epoch = state.epoch, "created stream");
             Ok(state)
         }
-        // Another engine was faster: its epoch stands.
+        // Another engine was faster; its epoch counts.
         Err(error) => match (find(context, name).await?, is_taken(&error.kind())) {
             (Some(info), true) => update(context, name, info, wanted, epoch).await,
             _ => Err(unwilling("creating", name, wanted.max_bytes, error)),
@@ -231,7 +232,7 @@ fn is_taken(kind: &CreateStreamErrorKind) -> bool {
     matches!(kind, CreateStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NAME_EXIST)
 }
 
-/// Why the server does not make a stream as it must be.
+/// Why the server does not create or update a stream.
 fn unwilling(doing: &str, name: &'static str, bytes: i64, error: CreateStreamError) -> Error {
     match error.kind() {
         CreateStreamErrorKind::JetStream(said) if is_out_of_room(said.error_code()) => {
@@ -241,7 +242,7 @@ fn unwilling(doing: &str, name: &'static str, bytes: i64, error: CreateStreamErr
     }
 }
 
-/// Whether what JetStream may store is used up: by one stream, by the account, or by the whole server.
+/// Whether the storage of the stream, the account or the server is used up.
 pub(crate) fn is_out_of_room(code: ErrorCode) -> bool {
     [
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
@@ -258,7 +259,7 @@ async fn find(context: &Context, name: &str) -> Result<Option<Info>, Error> {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-            _ => Err(refused(format!("asking for stream {name}"), error)),
+            _ => Err(refused(format!("reading stream {name}"), error)),
         },
     }
 }
@@ -289,7 +290,7 @@ async fn update(
     Ok(state(name, &info, false))
 }
 
-/// What is there, with what we care about as we want it; the rest, the epoch above all, stays.
+/// The present configuration with our settings; everything else, above all the epoch, stays.
 fn merged(found: &Config, wanted: Config, epoch: i64) -> Config {
     let mut target = found.clone();
     if sorted(&found.subjects) != sorted(&wanted.subjects) {
@@ -344,12 +345,12 @@ fn wanted(context: &Context, settings: &Settings, name: &'static str) -> Config 
     }
 }
 
-/// What becomes of a message that was acknowledged.
+/// The retention policy of a stream.
 pub(crate) fn retention(stream: &str) -> RetentionPolicy {
     if stream == SS_DLQ { RetentionPolicy::Limits } else { RetentionPolicy::WorkQueue }
 }
 
-/// What a stream listens on.
+/// The subjects of a stream.
 pub(crate) fn subjects(stream: &str) -> Vec<String> {
     match stream {
         SS_COMMANDS => subject::command_stream_subjects(),

@@ -1,17 +1,18 @@
-//! Room in the dead-letter stream. It keeps what was read, as the public copy of the dead letters, and so it fills; the table
-//! of dead letters is the record. So what was recorded goes when room gets tight, the oldest first; what was not stays.
+//! Makes room in the dead-letter stream. It keeps letters after they were read, as their public copy, and so it
+//! fills up. The table is the record, so the oldest recorded letters are removed when space gets tight;
+//! unrecorded ones stay.
 
 use async_nats::jetstream::Context;
 
 use super::{ENGINE, Error, SS_DLQ, StreamState, bind_engine_consumer, incarnation, refused};
 
-/// From this fullness on room is made.
+/// Fill above which letters are removed.
 const TIGHT: f64 = 0.75;
 
-/// Lets the older half of what the engine recorded go, where the dead-letter stream is almost full. Answers how many messages.
+/// Removes the older half of the recorded letters if the dead-letter stream is almost full; returns how many.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer.
+/// [`Error::Refused`] if the server did not answer.
 pub async fn make_room(context: &Context) -> Result<u64, Error> {
     let Some(state) = incarnation(context, SS_DLQ).await?.filter(|state| state.fullness() >= TIGHT) else {
         return Ok(0);
@@ -25,12 +26,12 @@ pub async fn make_room(context: &Context) -> Result<u64, Error> {
         stream = SS_DLQ,
         consumer = ENGINE,
         messages = purged,
-        "made room: the oldest that are recorded went"
+        "removed the oldest recorded letters to make room"
     );
     Ok(purged)
 }
 
-/// The sequence before which messages go. All up to `recorded` were acknowledged, so they are in the table.
+/// The sequence before which letters are removed. All up to `recorded` were acknowledged, so they are in the table.
 fn goes_before(state: &StreamState, recorded: u64) -> Option<u64> {
     let oldest = state.first_seq.max(1);
     (recorded >= oldest).then(|| oldest + (recorded - oldest) / 2 + 1)

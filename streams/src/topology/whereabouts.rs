@@ -1,34 +1,35 @@
-//! Where a command is that was published: asked of JetStream when somebody wants to know, and never relied on.
+//! The delivery state of a published command, asked of JetStream for people; nothing depends on it.
 
 use async_nats::jetstream::Context;
 
 use super::{Error, SS_COMMANDS, consumers, holds, incarnation};
 
-/// Where it is.
+/// The delivery state of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
-    /// In the stream; its controller has not been given it yet.
+    /// In the stream, not delivered to its controller yet.
     Queued,
-    /// In the stream; its controller was given it, and has not acknowledged it.
+    /// Delivered to its controller, not acknowledged.
     HandedOut,
-    /// Acknowledged: the stream does not have it any more.
+    /// Acknowledged, and so removed from the stream.
     Acknowledged,
-    /// In the stream, but there is no consumer that could be given it.
+    /// In the stream, but its controller has no consumer.
     Unserved,
-    /// Gone with the stream that it was published to.
+    /// Lost with the stream that it was published to.
     Lost,
 }
 
-/// Where the message is that got this sequence in this epoch of the command stream.
+/// The delivery state of the message with this sequence and epoch in the command stream.
 ///
 /// # Errors
-/// [`Error::Refused`] where the server did not answer: then nobody knows.
+/// [`Error::Refused`] if the server did not answer, so that it is unknown.
 pub async fn whereabouts(context: &Context, consumer: &str, epoch: i64, sequence: u64) -> Result<Whereabouts, Error> {
     let stream = incarnation(context, SS_COMMANDS).await?;
     if stream.is_none_or(|stream| stream.epoch != epoch) {
         return Ok(Whereabouts::Lost);
     }
-    // The consumer is asked first: what is handed out and acknowledged meanwhile is then not taken for queued.
+    // The consumer is read first, so that a message that is delivered and acknowledged meanwhile does not count
+    // as queued.
     let consumer = consumers::bind(context, SS_COMMANDS, consumer).await?;
     if !holds(context, SS_COMMANDS, sequence).await? {
         return Ok(Whereabouts::Acknowledged);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Failure;
 
-/// Where an application stands.
+/// The state of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -21,11 +21,11 @@ pub enum AppState {
 }
 
 impl AppState {
-    /// Every state, in the order of a life.
+    /// All states, in the order of a life cycle.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Installing, Self::Ready, Self::Uninstalling, Self::Uninstalled, Self::Failed];
 
-    /// The contract's spelling.
+    /// The spelling of the contract.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl AppState {
         }
     }
 
-    /// The state of a spelling.
+    /// Looks up a state by its spelling.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
@@ -60,10 +60,10 @@ pub struct AppInstall {
     pub manifest: String,
     pub installed_by: String,
     pub platform: String,
-    /// Grows with every change of what is desired.
+    /// Grows with every change of the desired state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub generation: i64,
-    /// Which attempt, counted from 1.
+    /// Number of the attempt, counted from 1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: i32,
 }
@@ -78,10 +78,10 @@ pub struct AppUninstall {
     pub install_id: Uuid,
     pub template_name: String,
     pub platform: String,
-    /// Grows with every change of what is desired.
+    /// Grows with every change of the desired state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub generation: i64,
-    /// Which attempt, counted from 1.
+    /// Number of the attempt, counted from 1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: i32,
 }
@@ -100,22 +100,22 @@ pub struct AppStatus {
     pub template_namespace: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The generation that it speaks of.
+    /// The generation that this reports on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// The command that it answers.
+    /// The `event_id` of the command that this reports on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
-    /// The attempt that it answers.
+    /// The attempt that this reports on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
-    /// Who says so.
+    /// The reporting controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller_id: Option<String>,
-    /// The reporting run.
+    /// The run of the reporting process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<Uuid>,
-    /// Set where an attempt failed.
+    /// Set if an attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Object, SessionStatus};
 
-/// What a controller says of its own health.
+/// A controller's own view of its health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -18,7 +18,7 @@ pub enum ControllerHealth {
 }
 
 impl ControllerHealth {
-    /// The contract's spelling.
+    /// The spelling of the contract.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -29,63 +29,64 @@ impl ControllerHealth {
     }
 }
 
-/// What a controller could still take.
+/// A controller's capacity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Capacity {
-    /// Sessions that it will hold at most.
+    /// Maximum number of sessions.
     pub sessions_max: u32,
-    /// Sessions that it holds now.
+    /// Present number of sessions.
     pub sessions: u32,
-    /// Bytes of memory in all, 0 where unknown.
+    /// Total memory in bytes, 0 if unknown.
     #[serde(default)]
     pub memory_bytes: u64,
-    /// Bytes of memory free, 0 where unknown.
+    /// Free memory in bytes, 0 if unknown.
     #[serde(default)]
     pub memory_free_bytes: u64,
-    /// Thousandths of a core in all, 0 where unknown.
+    /// Total CPU in thousandths of a core, 0 if unknown.
     #[serde(default)]
     pub cpu_millis: u64,
-    /// Starts that it makes at the same time, 0 where unknown.
+    /// Number of simultaneous starts, 0 if unknown.
     #[serde(default)]
     pub slots: u32,
-    /// What stops or deletes takes none of its slots, and neither does a start that only waits for readiness. False from
-    /// controllers that do not say it: there every command takes a slot until it is done.
+    /// Stops and deletes take none of its slots, nor does a start that only waits for readiness. False for
+    /// controllers that do not set it: there every command takes a slot until it is done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_pass: bool,
 }
 
-/// `controller.heartbeat`. It has no `event_id`: a newer one replaces an older one.
+/// `controller.heartbeat`. It has no `event_id`, because a newer one replaces an older one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
-    /// Who.
+    /// The controller.
     pub controller_id: String,
     /// The platform that it drives.
     pub platform: String,
     /// The controller's clock, for people only.
     pub timestamp: DateTime<Utc>,
-    /// Its own word on its health.
+    /// Its own view of its health.
     pub status: ControllerHealth,
     /// Its version.
     #[serde(default)]
     pub version: String,
-    /// Which domains it serves: `sessions`, `templates`, `nodes`, `applications`.
+    /// Domains that it serves: `sessions`, `templates`, `nodes`, `applications`.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// The platform's own facts, for people.
+    /// Facts about the platform, for people.
     #[serde(default)]
     pub cluster_info: Object,
-    /// 2 or more: the durable lane. Absent: the core lane.
+    /// 2 or more for the durable lane, absent for the core lane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u32>,
-    /// One run of the process.
+    /// The run of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<Uuid>,
-    /// The world it drives (a state folder, a cluster); tells two hosts that share one controller id.
+    /// The platform instance that it drives (a state folder, a cluster); distinguishes two hosts with the same
+    /// controller id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world_id: Option<Uuid>,
-    /// What it could still take.
+    /// Its capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
     /// Seconds between two heartbeats.
@@ -94,73 +95,74 @@ pub struct Heartbeat {
     /// Labels for placement.
     #[serde(default, skip_serializing_if = "Object::is_empty")]
     pub labels: Object,
-    /// Public key that secrets for this controller are sealed with, base64.
+    /// Public key with which secrets for this controller are sealed, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing_key: Option<String>,
 }
 
-/// `controller.sync`: report all that exists.
+/// `controller.sync`: a request for the inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Sync {
-    /// Identity of the request; the answer carries it as `sync_id`.
+    /// Identity of the request; the reply carries it as `sync_id`.
     pub event_id: Uuid,
-    /// When it was asked.
+    /// Time of the request.
     pub timestamp: DateTime<Utc>,
 }
 
-/// One session in a controller's world.
+/// A session in a controller's inventory.
 pub type WorldItem = SessionStatus;
 
-/// `controller.world`: one part of all that exists, in the controller's report lane.
+/// `controller.world`: one page of a controller's inventory, in its report lane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct World {
-    /// Identity of this part.
+    /// Identity of this page.
     pub event_id: Uuid,
     /// The controller's clock, for people only.
     pub timestamp: DateTime<Utc>,
-    /// Who.
+    /// The controller.
     pub controller_id: String,
     /// Its platform.
     pub platform: String,
-    /// The same in all parts of one answer: the `event_id` of the request, or one of the controller's own at its start.
+    /// The same in all pages of one inventory: the `event_id` of the request, or one chosen by the controller
+    /// at its start.
     pub sync_id: Uuid,
-    /// The reporting run.
+    /// The run of the reporting process.
     pub instance_id: Uuid,
-    /// The world that is told of; one that is not in charge of the controller's id is not believed.
+    /// The platform instance of this inventory; it is ignored unless it is the one in charge of the controller's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world_id: Option<Uuid>,
-    /// Counts from 0.
+    /// Number of the page, counted from 0.
     pub part: u32,
-    /// The end marker: what was in no part does not exist.
+    /// The last page: what is in no page does not exist.
     pub last: bool,
-    /// Which ids this part tells of; without it only all parts together tell what does not exist.
+    /// The range of ids that this page covers; without it only all pages together show what does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<Span>,
-    /// What exists.
+    /// The sessions that exist.
     pub sessions: Vec<WorldItem>,
 }
 
-/// A range of session ids, compared byte by byte. In it a part tells all that exists, so that each part stands for itself,
-/// whoever reads the others.
+/// A range of session ids, compared byte by byte. A page lists everything that exists in its range, so each
+/// page stands alone, whoever reads the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Span {
     /// The first id of the range.
     pub from: Uuid,
-    /// The first id after it; without one the range has no end.
+    /// The first id after the range; without one it has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Uuid>,
 }
 
-/// What a heartbeat that was sent as a request is answered.
+/// The reply to a heartbeat that was sent as a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct HeartbeatAnswer {
-    /// It was taken. One that is refused must not work.
+    /// Whether it was accepted. A controller whose heartbeat is refused must not work.
     pub accepted: bool,
-    /// Why not.
+    /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

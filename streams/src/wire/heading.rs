@@ -1,4 +1,5 @@
-//! What a document is that is no template manifest: told by its head, before anything in it is called missing.
+//! Recognises documents that are not template manifests by their head, before any of their fields is reported
+//! as missing.
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ pub(super) fn of_yaml(yaml: &str) -> Option<ManifestError> {
     documents.iter().find_map(mistake)
 }
 
-/// What is wrong with the head of a document: its shape, `apiVersion` or `kind`.
+/// The mistake in the head of a document: its shape, `apiVersion` or `kind`.
 pub(super) fn mistake(document: &Value) -> Option<ManifestError> {
     let Value::Object(fields) = document else {
         let what = match document {

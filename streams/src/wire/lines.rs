@@ -1,4 +1,4 @@
-//! Which line of a YAML text a field is on, so that whoever wrote the text finds the mistake.
+//! Finds the line of a field in a YAML text, so that an error can point to it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// Whatever YAML can be, with the line of each value of a mapping; only mappings are remembered.
+/// Any YAML value, with the line of each value of a mapping; only mappings are remembered.
 #[derive(Default)]
 struct Node(BTreeMap<String, (u64, Node)>);
 
@@ -64,7 +64,8 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
-/// The line of a field, as `spec.local.command`, counted from 1; where it is missing, that of the nearest block around it.
+/// The line of a field such as `spec.local.command`, counted from 1; for a missing field the line of the
+/// nearest block around it.
 #[must_use]
 pub fn line_of(yaml: &str, field: &str) -> Option<u64> {
     let mut node = &serde_saphyr::from_str::<Node>(yaml).ok()?;

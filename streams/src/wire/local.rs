@@ -1,4 +1,4 @@
-//! What a template may say about the life of its process on the platform `local`: how it is stopped, watched and started again.
+//! The blocks of a template for stopping, watching and restarting a process on the platform `local`.
 
 use std::time::Duration;
 
@@ -7,60 +7,60 @@ use serde::{Deserialize, Serialize};
 use super::template::{Local, ManifestError};
 use crate::duration;
 
-/// The most that `stop.grace` may be: a stop has to end within the five minutes that a controller gives a command.
+/// Maximum of `stop.grace`: a stop has to finish within the five minutes that a controller has for a command.
 pub const GRACE_MAX: Duration = Duration::from_secs(4 * 60);
-/// The most restarts that a template may ask for within its window.
+/// Maximum number of restarts within the window.
 pub const RESTARTS_MAX: u32 = 100;
-/// The most failed liveness checks in a row that a template may allow.
+/// Maximum number of failed liveness checks in a row.
 pub const FAILURES_MAX: u32 = 100;
-/// The least and the most that `liveness.interval`, `liveness.timeout` and `restart.window` may be.
+/// Range of `liveness.interval`, `liveness.timeout` and `restart.window`.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-/// How a process is asked to end.
+/// How a process is stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stop {
-    /// How long all its processes have between SIGTERM and SIGKILL, as a duration of at most `4m`; the controller's own
-    /// setting (5 s) unless given.
+    /// Time between SIGTERM and SIGKILL, as a duration of at most `4m`; the default is the controller's setting (5 s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<String>,
 }
 
-/// How a running process is checked. It counts as dead when it fails several times in a row.
+/// How a running process is checked. It counts as dead after several failures in a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Liveness {
-    /// HTTP path that has to answer below 500; `webapp.healthCheck` unless given, else the port only has to accept.
+    /// HTTP path that has to answer below 500; the default is `webapp.healthCheck`, without which the port only
+    /// has to accept connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Between two checks, as a duration (`30s`).
+    /// Time between two checks, as a duration (`30s`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// How long one answer may take, as a duration (`5s`).
+    /// Time limit of a check, as a duration (`5s`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    /// Failed checks in a row after which it counts as dead (3).
+    /// Number of failures in a row after which it counts as dead (3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<u32>,
 }
 
-/// When the controller itself starts a process again that ended, without a word from the engine.
+/// When the controller itself restarts a process that has ended, without involving the engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
-    /// Its end is reported, and the engine decides.
+    /// The end is reported, and the engine decides.
     #[default]
     Never,
     /// After any end but exit code 0.
     OnFailure,
-    /// After every end.
+    /// After any end.
     Always,
 }
 
-/// The restart policy and its bounds. What exceeds them is reported as the session's failure.
+/// The restart policy and its bounds. Beyond them the session fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -68,10 +68,10 @@ pub struct Restart {
     /// `never`, `on-failure` or `always`.
     #[serde(default)]
     pub policy: RestartPolicy,
-    /// Restarts within `window` (5, at most 100).
+    /// Maximum number of restarts within `window` (5, at most 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
-    /// As a duration (`10m`).
+    /// A duration (`10m`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
 }
@@ -81,12 +81,12 @@ pub struct Restart {
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HomeUse {
-    /// Several sessions of one user may use the home at the same time.
+    /// Several sessions of a user may use the home at the same time.
     #[serde(default)]
     pub shared: bool,
 }
 
-/// Holds the block against its rules.
+/// Checks the block.
 pub(super) fn check(local: &Local) -> Result<(), ManifestError> {
     let grace = local.stop.as_ref().and_then(|stop| stop.grace.as_deref());
     within("spec.local.stop.grace", grace, &(Duration::ZERO..=GRACE_MAX))?;
@@ -125,11 +125,11 @@ fn count(field: &str, number: Option<u32>, most: u32) -> Result<(), ManifestErro
     }
 }
 
-/// It is written into the first line of a request.
+/// It becomes part of the request line.
 fn path(field: &str, path: Option<&str>) -> Result<(), ManifestError> {
     match path {
         Some(path) if !path.starts_with('/') || path.chars().any(|c| c.is_whitespace() || c.is_control()) => {
-            refuse(field, format!("must begin with \"/\" and hold no spaces, not {path:?}"))
+            refuse(field, format!("must begin with \"/\" and contain no spaces, not {path:?}"))
         }
         _ => Ok(()),
     }

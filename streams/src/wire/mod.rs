@@ -1,6 +1,6 @@
-//! The payloads of the contract, field for field. Fields may be added, never renamed.
+//! The payloads of the contract. Fields may be added, never renamed.
 //!
-//! Decoding ignores fields that it does not know, so that an older peer understands a newer one.
+//! Unknown fields are ignored, so that an older peer understands a newer one.
 
 mod app;
 mod controller;
@@ -24,5 +24,5 @@ pub use template::{
     TemplateSpec, Vnc, VolumeMount, Webapp,
 };
 
-/// JSON object, as metadata and other open-ended fields carry it.
+/// A JSON object for metadata and other open-ended fields.
 pub type Object = serde_json::Map<String, serde_json::Value>;

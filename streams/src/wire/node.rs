@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Capacity;
 
-/// Where a node stands.
+/// The state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -28,12 +28,12 @@ pub struct NodeCommand {
     pub timestamp: DateTime<Utc>,
     /// The platform's name of the node.
     pub node_name: String,
-    /// For `node.drain`: how long its sessions may take to leave.
+    /// For `node.drain`: time that its sessions have to leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_period_seconds: Option<u32>,
 }
 
-/// `node.status`: what a controller says about one node.
+/// `node.status`: a controller's report on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct NodeStatus {
@@ -45,10 +45,10 @@ pub struct NodeStatus {
     pub node_name: String,
     /// What the controller observed.
     pub status: NodeState,
-    /// Sessions on it.
+    /// Number of sessions on it.
     #[serde(default)]
     pub sessions: u32,
-    /// What it could still take.
+    /// Its capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
 }

@@ -1,57 +1,58 @@
-//! `controller.ask`: what a person asks of one controller, through the engine. Request-reply on core NATS, in no stream: it
-//! changes nothing that the engine keeps, and whoever asked asks again.
+//! `controller.ask`: a question to one controller, through the engine. Request-reply on core NATS, in no
+//! stream: it changes nothing that the engine keeps, and the requester can repeat it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Failure;
 
-/// The most bytes of a log in one answer: as JSON at most six times as long, it still fits into one message.
+/// Maximum bytes of a log in one answer: even if JSON makes it six times as long, it fits into one message.
 pub const LOG_BYTES_MAX: u32 = 128 << 10;
-/// The most homes in one answer.
+/// Maximum number of homes in one answer.
 pub const HOMES_MAX: usize = 1000;
-/// The most sessions that are named with one home.
+/// Maximum number of sessions listed per home.
 pub const HOME_SESSIONS_MAX: usize = 100;
 
-/// What is asked.
+/// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Question {
-    /// The end of what a session wrote to its standard output and error. Answered with `log`.
+    /// The end of a session's standard output and error. Answered with `log`.
     Log {
         /// The session.
         session_id: Uuid,
-        /// The most bytes to answer with, at most [`LOG_BYTES_MAX`].
+        /// Maximum number of bytes, at most [`LOG_BYTES_MAX`].
         bytes: u32,
     },
     /// The persistent homes that the controller keeps. Answered with `homes`.
     Homes {
-        /// Only those of this user.
+        /// Only homes of this user.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user_id: Option<String>,
     },
-    /// Remove a persistent home that no session has. Answered without `error` when it is gone, also where it was before.
+    /// Delete a persistent home that no session uses. Answered without `error` if it is gone, even if it was
+    /// gone before.
     DeleteHome {
-        /// As a list of homes names it.
+        /// Its name, as in the list of homes.
         name: String,
     },
 }
 
-/// What is answered; `error` says why there is nothing else.
+/// The answer to a question.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Answer {
-    /// To `log`.
+    /// The answer to `log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogEnd>,
-    /// To `homes`, by name; at most [`HOMES_MAX`].
+    /// The answer to `homes`, by name; at most [`HOMES_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homes: Option<Vec<Home>>,
-    /// There are more homes than the answer holds.
+    /// There are more homes than in this answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
-    /// Why not: `not_found`, `home_in_use`, `not_supported`, or the platform's own.
+    /// Why there is no answer: `not_found`, `home_in_use`, `not_supported`, or a code of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
@@ -60,25 +61,25 @@ pub struct Answer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct LogEnd {
-    /// What it wrote last; bytes that are no UTF-8 are replaced.
+    /// The end of its output; invalid UTF-8 is replaced.
     pub text: String,
-    /// Bytes that are kept of it.
+    /// Number of bytes that are kept.
     pub kept_bytes: u64,
 }
 
-/// One persistent home.
+/// A persistent home.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Home {
     /// Its name on this controller.
     pub name: String,
-    /// Whose it is; absent where that is not known any more.
+    /// Its owner; absent if no longer known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// Bytes of its files; absent where it has too many to be counted.
+    /// Size of its files in bytes; absent if there are too many to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// The sessions that have it, running or not; at most [`HOME_SESSIONS_MAX`].
+    /// The sessions that use it, running or not; at most [`HOME_SESSIONS_MAX`].
     #[serde(default)]
     pub sessions: Vec<Uuid>,
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Manifest, Object};
 
-/// Where a session stands. Spelled on the wire and in SQL as [`SessionState::as_str`].
+/// The state of a session. Spelled on the wire and in SQL as [`SessionState::as_str`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -24,7 +24,7 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    /// Every state, in the order of a life.
+    /// All states, in the order of a life cycle.
     pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Creating,
@@ -37,7 +37,7 @@ impl SessionState {
         Self::Failed,
     ];
 
-    /// The contract's spelling.
+    /// The spelling of the contract.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,14 +53,14 @@ impl SessionState {
         }
     }
 
-    /// The state of a spelling.
+    /// Looks up a state by its spelling.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
-/// What a session may use, as Kubernetes quantities (`2Gi`, `1000m`).
+/// Resource limits or usage, as Kubernetes quantities (`2Gi`, `1000m`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Resources {
@@ -72,7 +72,7 @@ pub struct Resources {
     pub cpu: Option<String>,
 }
 
-/// `session.create` and `session.wake`: everything that a controller needs to make the session run.
+/// `session.create` and `session.wake`: everything that a controller needs to run the session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct SessionCreate {
@@ -82,32 +82,32 @@ pub struct SessionCreate {
     pub timestamp: DateTime<Utc>,
     /// The session.
     pub session_id: Uuid,
-    /// Who it is for.
+    /// The user it is for.
     pub user_id: String,
     /// Name of the template.
     pub template_id: String,
-    /// Where it is to run.
+    /// The platform that it runs on.
     pub platform: String,
-    /// What it may use.
+    /// Its resource limits.
     #[serde(default)]
     pub resources: Resources,
-    /// The home is the user's and outlives the session; else it is scratch, and lives until the session is deleted.
+    /// Use the user's home, which outlives the session; otherwise the home is removed with the session.
     /// Hibernation keeps either.
     #[serde(default)]
     pub persistent_home: bool,
     /// Idle time after which the engine hibernates it, as a duration (`30m`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<String>,
-    /// What the caller attached.
+    /// The caller's metadata.
     #[serde(default)]
     pub metadata: Object,
     /// The template as it was when the session was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Manifest>,
-    /// The session's generation; a controller echoes it, and ignores commands older than what it has seen.
+    /// The session's generation; a controller echoes it, and ignores commands older than the newest it has seen.
     #[serde(default)]
     pub generation: i64,
-    /// Counts from 1; grows with every re-drive of the same command.
+    /// Counts from 1; grows each time the command is sent again.
     #[serde(default)]
     pub attempt: i32,
 }
@@ -122,9 +122,9 @@ pub struct SessionCommand {
     pub timestamp: DateTime<Utc>,
     /// The session.
     pub session_id: Uuid,
-    /// Who it is for.
+    /// The user it is for.
     pub user_id: String,
-    /// Where it runs.
+    /// The platform that it runs on.
     pub platform: String,
     /// Delete without a graceful stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,26 +132,26 @@ pub struct SessionCommand {
     /// The session's generation.
     #[serde(default)]
     pub generation: i64,
-    /// Counts from 1; grows with every re-drive of the same command.
+    /// Counts from 1; grows each time the command is sent again.
     #[serde(default)]
     pub attempt: i32,
 }
 
-/// What a failure says something about: how far to expect the same of other work on the same controller.
+/// What a failure concerns, and so how far other work on the same controller is affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// This session alone: its home, its data, its process.
     Session,
-    /// Every session of this template: its image, its command, its manifest.
+    /// All sessions of this template: its image, its command, its manifest.
     Template,
-    /// Everything that this controller does: its host, its disk, its platform's API.
+    /// All work of this controller: its host, its disk, its platform's API.
     Platform,
 }
 
 impl Scope {
-    /// Every scope, the narrowest first.
+    /// All scopes, the narrowest first.
     pub const ALL: [Self; 3] = [Self::Session, Self::Template, Self::Platform];
 
     /// The spelling on the wire and in SQL.
@@ -164,14 +164,14 @@ impl Scope {
         }
     }
 
-    /// The scope of a spelling.
+    /// Looks up a scope by its spelling.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 }
 
-/// A scope that only a newer peer knows counts as not said, so that its report can still be read.
+/// A scope that this version does not know counts as absent, so that the report can still be read.
 fn known_scope<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Scope>, D::Error> {
     let name = Option::<std::borrow::Cow<'de, str>>::deserialize(from)?;
     Ok(name.as_deref().and_then(Scope::from_name))
@@ -181,29 +181,29 @@ fn known_scope<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Scope
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct Failure {
-    /// A stable word for machines: `image_not_found`, `no_capacity`, `timeout`, ...
+    /// A machine-readable code: `image_not_found`, `no_capacity`, `timeout`, ...
     pub code: String,
     /// For people.
     pub message: String,
-    /// Whether another attempt may succeed without anybody changing anything.
+    /// Whether another attempt may succeed although nothing is changed.
     pub retryable: bool,
-    /// Whether the one who asked is at fault (a bad image, a bad command); such a failure never opens a breaker.
+    /// Whether the requester is at fault (a bad image, a bad command); such a failure never opens a breaker.
     #[serde(default)]
     pub user_error: bool,
-    /// What it says something about; absent from controllers that do not know.
+    /// What it concerns; absent if the controller does not know.
     #[serde(default, deserialize_with = "known_scope", skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
 }
 
 impl Failure {
-    /// The same failure with its scope.
+    /// Sets the scope.
     #[must_use]
     pub fn of(self, scope: Scope) -> Self {
         Self { scope: Some(scope), ..self }
     }
 }
 
-/// `session.status`: what a controller says about one session.
+/// `session.status`: a controller's report on one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct SessionStatus {
@@ -215,40 +215,40 @@ pub struct SessionStatus {
     pub session_id: Uuid,
     /// What the controller observed.
     pub status: SessionState,
-    /// The platform's own word for it.
+    /// The platform's own name for the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// Where a browser reaches it.
+    /// URL of the session for a browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The platform's name of what runs it.
+    /// The platform's name of the resource that runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_name: Option<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What it uses now.
+    /// Present resource usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_usage: Option<Resources>,
-    /// Open connections to the session's port, where known.
+    /// Open connections to the session's port, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
     /// The generation of the command that this reports on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// The `event_id` of the command that this reports on; none where the world changed by itself.
+    /// The `event_id` of the command that this reports on; absent for a change that no command caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
     /// The attempt that this reports on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
-    /// Who reports.
+    /// The reporting controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller_id: Option<String>,
-    /// The reporting process's run, so that starts without ends can be counted.
+    /// The run of the reporting process, so that starts without an end can be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<Uuid>,
-    /// Set where the attempt failed; `status` is then `failed`.
+    /// Set if the attempt failed; `status` is `failed` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }

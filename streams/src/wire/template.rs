@@ -1,4 +1,4 @@
-//! The template manifest: what a catalog installs and a session runs.
+//! The template manifest, which describes what a session runs.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{duration, limits, quantity};
 
-/// The only `apiVersion` there is.
+/// The only supported `apiVersion`.
 pub const API_VERSION: &str = "stream.space/v1alpha1";
 
-/// The only `kind` there is.
+/// The only supported `kind`.
 pub(super) const KIND: &str = "Template";
 
-/// A whole manifest document.
+/// A manifest document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -27,22 +27,22 @@ pub struct Manifest {
     pub kind: String,
     /// Its name.
     pub metadata: ManifestMetadata,
-    /// What it is.
+    /// The description.
     pub spec: TemplateSpec,
 }
 
-/// A manifest's name; other fields (`namespace`, labels) are kept.
+/// The name of a manifest; other fields (`namespace`, labels) are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 pub struct ManifestMetadata {
-    /// The template's name: what sessions refer to as `template_id`.
+    /// The template's name, which sessions refer to as `template_id`.
     pub name: String,
-    /// Kept as they came.
+    /// Other fields, unchanged.
     #[serde(flatten)]
     pub extra: Object,
 }
 
-/// A manifest's `spec`. Unknown fields are kept in `extra` and warned about, never refused.
+/// A manifest's `spec`. Unknown fields are kept in `extra` with a warning, never refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -65,7 +65,7 @@ pub struct TemplateSpec {
     pub env: Vec<EnvVar>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
-    /// Public catalogs spell it `kasmvnc`.
+    /// Spelled `kasmvnc` in public catalogs.
     #[serde(default, alias = "kasmvnc", skip_serializing_if = "Option::is_none")]
     pub vnc: Option<Vnc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,13 +74,13 @@ pub struct TemplateSpec {
     pub capabilities: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Percent of its CPU from which on a session counts as in use; 0: it never does. See [`crate::usage`].
+    /// CPU percentage from which a session counts as in use; 0 means never. See [`crate::usage`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_cpu_percent: Option<u8>,
-    /// How the platform `local` runs it.
+    /// Settings for the platform `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
-    /// Fields that this version does not know, among them the blocks of other platforms.
+    /// Fields unknown to this version, such as the blocks of other platforms.
     #[serde(flatten)]
     pub extra: Object,
 }
@@ -102,7 +102,7 @@ fn tcp() -> String {
     "TCP".into()
 }
 
-/// One variable of the environment.
+/// An environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[allow(missing_docs)] // the fields are the contract's
@@ -112,7 +112,7 @@ pub struct EnvVar {
     pub value: String,
 }
 
-/// A volume and where it goes.
+/// A volume and its mount path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -159,26 +159,26 @@ pub struct Webapp {
     pub extra: Object,
 }
 
-/// How the platform `local` runs a template: a process on the controller's machine.
+/// Settings of the platform `local`, on which a session is a process on the controller's machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Local {
     /// Program and arguments; `${PORT}`, `${HOME}` and `${STREAMSPACE_BIN}` are replaced.
     pub command: Vec<String>,
-    /// When it counts as running.
+    /// When the session counts as running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Readiness>,
-    /// Where it starts; its home unless given.
+    /// Working directory; the default is its home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
-    /// How it is asked to end.
+    /// How it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
-    /// How it is checked while it runs; not at all unless given, or `webapp.healthCheck` is.
+    /// How it is checked while it runs; without this and `webapp.healthCheck` it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<Liveness>,
-    /// Whether the controller starts it again when it ends.
+    /// Whether the controller restarts it when it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
     /// How its persistent home may be used.
@@ -191,21 +191,21 @@ pub struct Local {
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Readiness {
-    /// HTTP path to ask for.
+    /// HTTP path to request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// How long it may take, as a duration (`30s`, which is the default), 1 hour at most.
+    /// Time limit, as a duration (`30s`, the default), at most 1 hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
 }
 
-/// The longest that a template may let a start take to become ready.
+/// Maximum time that a template may allow for readiness.
 pub const MAX_READINESS: Duration = Duration::from_secs(3600);
 
 /// Why a manifest was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not YAML, or not of a manifest's shape. The message names line and column.
+    /// Not YAML, or not a manifest. The message contains line and column.
     #[error("{0}")]
     Yaml(#[from] serde_saphyr::Error),
     /// A field breaks a rule.
@@ -216,13 +216,13 @@ pub enum ManifestError {
         /// The rule that it breaks.
         rule: String,
     },
-    /// No document at all.
+    /// There is no document.
     #[error("no document of kind Template was found")]
     Empty,
 }
 
 impl ManifestError {
-    /// The mistake in one line, with the line of the text that it is on.
+    /// The error in one line, with its line in the text.
     #[must_use]
     pub fn in_text(&self, yaml: &str) -> String {
         match self {
@@ -230,7 +230,7 @@ impl ManifestError {
                 Some(line) => format!("line {line}: {self}"),
                 None => self.to_string(),
             },
-            // the first line has the place and the mistake; a drawing of it follows
+            // the first line has the position and the error; an excerpt follows
             other => other.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
         }
     }
@@ -241,20 +241,20 @@ fn refuse<T>(field: &str, rule: impl Into<String>) -> Result<T, ManifestError> {
 }
 
 impl Manifest {
-    /// Reads one or several YAML documents (JSON is YAML) and checks each.
+    /// Parses one or several YAML documents (JSON is YAML) and validates them.
     ///
     /// # Errors
-    /// The first document that is wrong, with its line or its field.
+    /// The first invalid document, with its line or field.
     pub fn parse_all(yaml: &str) -> Result<Vec<Self>, ManifestError> {
         let manifests = Self::read_all(yaml)?;
         manifests.iter().try_for_each(Self::check)?;
         Ok(manifests)
     }
 
-    /// Reads one manifest that came as JSON, and checks it.
+    /// Parses and validates a JSON manifest.
     ///
     /// # Errors
-    /// What is wrong with it, by its field where that is known.
+    /// The mistake, with its field if known.
     pub fn from_json(document: serde_json::Value) -> Result<Self, ManifestError> {
         if let Some(mistake) = heading::mistake(&document) {
             return Err(mistake);
@@ -265,20 +265,20 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads what was accepted before, by whatever rules were in force then.
+    /// Parses manifests that were accepted earlier, without today's rules.
     ///
     /// # Errors
-    /// It is not YAML, or not of a manifest's shape.
+    /// Not YAML, or not a manifest.
     pub fn read_all(yaml: &str) -> Result<Vec<Self>, ManifestError> {
         let manifests: Result<Vec<Self>, _> = serde_saphyr::from_multiple(yaml);
         let manifests = manifests.map_err(|error| heading::of_yaml(yaml).unwrap_or(ManifestError::Yaml(error)))?;
         if manifests.is_empty() { Err(ManifestError::Empty) } else { Ok(manifests) }
     }
 
-    /// Checks what the types do not.
+    /// Validates what the types cannot express.
     ///
     /// # Errors
-    /// The first field that breaks a rule.
+    /// The first invalid field.
     pub fn check(&self) -> Result<(), ManifestError> {
         if self.api_version != API_VERSION {
             return refuse("apiVersion", format!("must be {API_VERSION:?}, not {:?}", self.api_version));
@@ -303,16 +303,16 @@ impl Manifest {
         }
     }
 
-    /// How long a start may take to become ready, where the template says so; never more than [`MAX_READINESS`]. A start has this on
-    /// top of what every command has, at its controller and before the engine looks after it.
+    /// Time that the template allows a start to become ready, at most [`MAX_READINESS`]. A start has this in
+    /// addition to the usual time of a command, both at its controller and before the engine steps in.
     #[must_use]
     pub fn readiness_timeout(&self) -> Option<Duration> {
         let readiness = self.spec.local.as_ref()?.readiness.as_ref()?;
         let timeout = duration::parse(readiness.timeout.as_deref()?).ok()?;
-        Some(timeout.min(MAX_READINESS)) // one that was stored before there was a bound
+        Some(timeout.min(MAX_READINESS)) // it may have been stored before there was a bound
     }
 
-    /// Fields under `spec` that this version does not act on, for a warning.
+    /// Fields under `spec` that this version ignores, for a warning.
     #[must_use]
     pub fn unknown_fields(&self) -> Vec<String> {
         const PLATFORM_BLOCKS: [&str; 4] = ["kubernetes", "docker", "hyperv", "vcenter"];
@@ -357,7 +357,7 @@ fn check_local(local: &Local) -> Result<(), ManifestError> {
         let timeout = duration::parse(timeout).or_else(|e| refuse(field, e.to_string()))?;
         if timeout > MAX_READINESS {
             let bound = duration::format(MAX_READINESS);
-            let way_out = "give less, or let the program answer on its port while it is still getting ready";
+            let way_out = "use a shorter one, or let the program answer on its port while it is still starting";
             return refuse(field, format!("must be at most {bound}, not {}: {way_out}", duration::format(timeout)));
         }
     }
@@ -382,7 +382,7 @@ mod tests {
         for timeout in ["3601s", "2h", "100d"] {
             let refused = template(timeout).map_err(|error| error.to_string()).err().unwrap_or_default();
             let told = refused.contains("spec.local.readiness.timeout") && refused.contains("at most 1h");
-            assert!(told && refused.contains("give less"), "{timeout}: {refused:?}");
+            assert!(told && refused.contains("use a shorter one"), "{timeout}: {refused:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The loop for whoever handles messages in batches: one transaction for all that has come by now.
+//! The loop for handlers that process messages in batches: one transaction for everything that has arrived.
 //!
-//! A single message is handed over at once, and what comes meanwhile makes the next batch: load alone makes batches large.
+//! A single message is handed over at once, and what arrives meanwhile forms the next batch, so batches grow
+//! with the load alone.
 //!
-//! What has to be parked, or comes again after a pause, is put aside: its pause is its own, and the next batch does not wait for it.
+//! Messages to be parked or redelivered are set aside, so that their delay does not hold up the next batch.
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +16,12 @@ use crate::puller::Puller;
 use crate::source::Source;
 use crate::topology::SS_REPORTS;
 
-/// Messages that may be aside at a time: beyond it nearly everything fails, and what waits in the stream may as well wait there.
+/// Messages that may be aside at a time. Beyond this nearly everything fails, and messages may as well wait in
+/// the stream.
 const ASIDE: usize = 1_024;
 
-/// Hands what `source` delivers to `apply`, at most `max` at a time and in the order of the stream, until cancelled. `apply`
-/// answers with one verdict for each message, in their order; a missing verdict, or a panic, means [`Verdict::Again`].
+/// Passes what `source` delivers to `apply`, at most `max` at a time and in stream order, until cancelled.
+/// `apply` returns one verdict per message, in order; a missing verdict, or a panic, means [`Verdict::Again`].
 pub async fn run_batches<F, A>(source: Source, max: usize, mut apply: F, parker: Parker, cancel: CancellationToken)
 where
     F: FnMut(Vec<Delivery>) -> A + Send,
@@ -47,7 +49,7 @@ where
         settle(batch, verdicts, &mut aside, &Settling { again: &again, parker: &parker, cancel: &cancel }).await;
         mark(reports, "projector.ack", Moment::During);
         if cfg!(feature = "crash-points") {
-            flush(&link).await; // so that the next point is truly after
+            flush(&link).await; // so that the next crash point is truly after it
         }
         mark(reports, "projector.ack", Moment::After);
     }
@@ -56,7 +58,7 @@ where
     flush(&link).await;
 }
 
-/// Waits for one message, and takes what else is there. `None` when the connection was closed for good.
+/// Waits for one message and takes all others that have arrived. `None` if the connection was closed.
 async fn gather(puller: &mut Puller, max: usize, reports: bool) -> Option<Vec<Pulled>> {
     let mut batch = vec![puller.next(max, max / 2).await?];
     while batch.len() < max {
@@ -69,7 +71,7 @@ async fn gather(puller: &mut Puller, max: usize, reports: bool) -> Option<Vec<Pu
 
 /// What settling needs besides the messages.
 struct Settling<'a> {
-    /// Where messages that came again are noted, and under which name.
+    /// Counters of redelivered messages, and the name of the consumer.
     again: &'a (Metrics, String),
     parker: &'a Parker,
     cancel: &'a CancellationToken,
@@ -99,7 +101,7 @@ async fn done(pulled: &Pulled, (metrics, name): &(Metrics, String)) {
     }
 }
 
-/// The crash points are those of the projector; dead letters come through here too, and have points of their own.
+/// Crash points of the projector; dead letters, which also come through here, have their own.
 fn mark(reports: bool, step: &str, moment: Moment) {
     if reports {
         point(step, moment);

@@ -1,4 +1,4 @@
-//! A message as JetStream delivered it, and the answers that JetStream may get.
+//! A message as JetStream delivered it, and how it is settled.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -11,24 +11,24 @@ use chrono::{DateTime, Utc};
 use crate::connect::Link;
 use crate::trace;
 
-/// A message to be handled.
+/// A delivered message.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// What it was published on.
+    /// Its subject.
     pub subject: String,
-    /// Its bytes.
+    /// Its payload.
     pub payload: Bytes,
-    /// Its headers, one pair for each value.
+    /// Its headers, one pair per value.
     pub headers: Headers,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
-    /// The stream that it is in.
+    /// Name of its stream.
     pub stream: String,
-    /// Its place in the stream.
+    /// Its sequence in the stream.
     pub stream_sequence: u64,
-    /// The stream's epoch, in which alone its place means something. The engine's sources know it; 0 from others.
+    /// The stream's epoch, within which sequences are comparable. Set by the engine's sources; 0 from others.
     pub stream_epoch: i64,
-    /// How often it was delivered, this time included. Not the number of attempts: a restarted server counts again.
+    /// Number of deliveries including this one. Not the number of attempts: a restarted server counts from the start.
     pub delivered: i64,
     /// When the stream stored it, by the server's clock.
     pub published_at: DateTime<Utc>,
@@ -36,7 +36,7 @@ pub struct Delivery {
     pub message_id: Option<String>,
 }
 
-/// The headers of a message. They are written out once, for whoever looks: most messages are done with before anybody does.
+/// The headers of a message, converted on first use: most messages are settled without it.
 #[derive(Debug, Clone)]
 pub struct Headers(Arc<Came>);
 
@@ -46,7 +46,7 @@ struct Came {
     pairs: OnceLock<Vec<(String, String)>>,
 }
 
-/// A message as it came, with the way back.
+/// A message with the connection to settle it.
 #[derive(Debug)]
 pub(crate) struct Pulled {
     pub(crate) delivery: Delivery,
@@ -57,7 +57,7 @@ pub(crate) struct Pulled {
 }
 
 impl Pulled {
-    /// Reads it; `None` where it is no message of a consumer.
+    /// Parses it; `None` if it is not a consumer's delivery.
     pub(crate) fn read(link: &Arc<Link>, message: async_nats::Message) -> Option<Self> {
         let reply = message.reply.clone()?;
         let message = jetstream::Message { message, context: link.jetstream.clone() };
@@ -82,24 +82,24 @@ impl Pulled {
         Some(Self { delivery, pending, pin, reply, link: link.clone() })
     }
 
-    /// It is done with. A lost acknowledgement means one more delivery, which every handler bears.
+    /// Acknowledges it. A lost acknowledgement means one more delivery, which every handler tolerates.
     pub(crate) async fn ack(&self) {
         self.answer("+ACK").await;
     }
 
-    /// It is to be delivered again, to anyone.
+    /// Requests redelivery, to any client.
     pub(crate) async fn nak(&self) {
         self.answer("-NAK").await;
     }
 
-    /// It is still being worked on.
+    /// Reports progress.
     pub(crate) async fn progress(&self) {
         self.answer("+WPI").await;
     }
 
-    /// Waits until what was answered so far has left this process.
+    /// Waits until all acknowledgements so far have left this process.
     pub(crate) async fn flush(&self) {
-        let _ = self.link.client.flush().await; // without a connection the message comes again, as ever
+        let _ = self.link.client.flush().await; // without a connection the message is redelivered anyway
     }
 
     async fn answer(&self, word: &'static str) {
@@ -114,7 +114,7 @@ impl Headers {
         Self(Arc::new(Came { map: came.unwrap_or_default(), pairs: OnceLock::new() }))
     }
 
-    /// The first value under a name, in whatever case it is written.
+    /// The first value of a header, in any case.
     fn first(&self, wanted: &str) -> Option<String> {
         let is_it = |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(wanted);
         let values = self.0.map.iter().find(|(name, _)| is_it(name)).map(|(_, values)| values);
@@ -130,7 +130,7 @@ impl Deref for Headers {
     }
 }
 
-/// The server adds its pin last; it is no part of the message.
+/// Skips the server's pin header, which is not part of the message.
 fn pairs<'a>((name, values): (&'a HeaderName, &'a Vec<HeaderValue>)) -> impl Iterator<Item = (String, String)> + 'a {
     let own = if *name == NATS_PIN_ID { values.len().saturating_sub(1) } else { values.len() };
     values.iter().take(own).map(|value| (name.to_string(), value.as_str().to_owned()))

@@ -1,14 +1,14 @@
-//! What a worker holds: messages that count against its limits, in number and in bytes.
+//! The messages that a worker holds, which count against its limits in number and in bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Payloads that a worker may hold before it stops asking for more, in bytes.
+/// Bytes of payloads above which a worker requests no more.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// The limits of one worker, and how much of them is taken.
+/// The limits of a worker and their use.
 #[derive(Debug)]
 pub(super) struct Hand {
     most: usize,
@@ -17,8 +17,8 @@ pub(super) struct Hand {
     freed: Notify,
 }
 
-/// One message's share of what its worker may hold. Dropping it makes room for another; the message itself stays this worker's
-/// until its handler returns.
+/// A message's share of its worker's limits. Dropping it makes room for another; the message stays with this
+/// worker until its handler returns.
 #[derive(Debug)]
 pub struct Held {
     hand: Arc<Hand>,
@@ -31,7 +31,7 @@ impl Hand {
         Arc::new(Self { most: most.max(1), messages, bytes, freed: Notify::new() })
     }
 
-    /// How many more messages may be taken.
+    /// Number of messages that can still be taken.
     pub(super) fn free(&self) -> usize {
         if self.bytes.load(Ordering::SeqCst) >= MOST_BYTES {
             return 0;
@@ -45,7 +45,7 @@ impl Hand {
         Held { hand: self.clone(), bytes }
     }
 
-    /// Waits until a message was let go of since the last time that this returned.
+    /// Waits until a message was released since this last returned.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
     }

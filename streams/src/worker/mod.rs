@@ -1,9 +1,9 @@
-//! The loop that takes messages from a consumer, has them handled, and acknowledges them afterwards.
+//! The loop that takes messages from a consumer, has them handled, and then acknowledges them.
 //!
-//! No more is pulled than the worker may hold. A handler that lets go of [`Held`] makes room for the next message while it still
-//! works on its own, so a worker that queues messages by kind sees far enough ahead to find the urgent ones. What was started is
-//! finished, also after the cancellation; what was pulled and not started is handed back. A handler that panics loses its
-//! attempt, not the message and not the worker.
+//! It never pulls more than the worker may hold. A handler that drops [`Held`] makes room for the next message
+//! while it is still working, so a worker that queues messages by kind sees far enough ahead to find urgent
+//! ones. After a cancellation, messages that were started are finished and the others returned to the server. A
+//! handler that panics loses its attempt, neither the message nor the worker.
 
 mod batches;
 mod delivery;
@@ -33,35 +33,35 @@ use crate::subject::family;
 use crate::trace;
 use held::Hand;
 
-/// Half of the server's patience, and some more.
+/// Less than half of the server's acknowledgement wait.
 const PROGRESS: Duration = Duration::from_secs(5);
 const FLUSH: Duration = Duration::from_secs(2);
-/// Messages that one pull asks for at most: what is on its way may exceed the limit in bytes by so many messages.
+/// Maximum messages per pull; messages in flight may exceed the limit in bytes by this many.
 const PULL: usize = 64;
-/// A message that comes back again and again must not keep a core busy.
+/// Maximum delay, so that a message that is redelivered for ever does not keep a core busy.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What is to become of a message.
+/// What to do with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is dealt with: acknowledge.
+    /// Processed: acknowledge it.
     Done,
-    /// Nobody can process it: park it, with the reason as [`Parker::park`] reads it, then acknowledge.
+    /// Cannot be processed: park it with this reason (see [`Parker::park`]), then acknowledge it.
     Park(String),
-    /// Deliver it again.
+    /// Redeliver it.
     Again,
 }
 
-/// Whoever handles messages, several at a time.
+/// Handles messages, several at a time.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Handles one message. The same message may come again, also after [`Verdict::Done`]. Dropping `held` before the end lets
-    /// the worker take another message.
+    /// Handles one message. The same message may be delivered again, even after [`Verdict::Done`]. Dropping
+    /// `held` early lets the worker take another message.
     async fn handle(&self, delivery: &Delivery, held: Held) -> Verdict;
 }
 
-/// Handles what `source` delivers until cancelled, holding at most `most` messages; returns when what was started is finished
-/// and acknowledged.
+/// Handles what `source` delivers until cancelled, holding at most `most` messages. Returns when everything
+/// that was started is finished and acknowledged.
 pub async fn run<H>(source: Source, most: usize, handler: Arc<H>, parker: Parker, cancel: CancellationToken)
 where
     H: Handler + ?Sized,
@@ -79,7 +79,7 @@ where
             () = cancelled.as_mut() => break,
             Some(_) = running.join_next(), if !running.is_empty() => {}
             () = hand.freed() => {}
-            // half of it may be on its way before more is asked for, so that not every end of a message costs a request
+            // Request more once half of it is outstanding, so that not every settled message costs a request.
             pulled = puller.next(free, free / 2), if free > 0 => {
                 let Some(pulled) = pulled else { break };
                 point("worker.receive", Moment::Before);
@@ -93,13 +93,13 @@ where
     flush(&link).await;
 }
 
-/// Opens the puller, trying until it works; `None` when cancelled.
+/// Opens the puller, retrying until it works; `None` if cancelled.
 async fn open(source: Source, cancel: &CancellationToken) -> Option<Puller> {
     let mut attempt = 0;
     loop {
         match Puller::open(source.clone()).await {
             Ok(puller) => return Some(puller),
-            Err(error) => tracing::warn!(consumer = %source.name, error = %error, "cannot subscribe; trying again"),
+            Err(error) => tracing::warn!(consumer = %source.name, error = %error, "cannot subscribe; retrying"),
         }
         attempt += 1;
         tokio::select! {
@@ -128,7 +128,7 @@ async fn one<H: Handler + ?Sized>(pulled: Pulled, held: Held, work: Arc<Work<H>>
             pulled.ack().await;
             point("worker.ack", Moment::During);
             if cfg!(feature = "crash-points") {
-                pulled.flush().await; // so that the next point is truly after
+                pulled.flush().await; // so that the next crash point is truly after it
             }
             point("worker.ack", Moment::After);
         }
@@ -137,7 +137,7 @@ async fn one<H: Handler + ?Sized>(pulled: Pulled, held: Held, work: Arc<Work<H>>
     .await;
 }
 
-/// The span of one delivery, within the trace of whoever published it.
+/// The span of a delivery, within its publisher's trace.
 fn span(delivery: &Delivery) -> tracing::Span {
     let name = format!("{} process", family(&delivery.subject));
     let span = tracing::info_span!(
@@ -156,13 +156,13 @@ fn span(delivery: &Delivery) -> tracing::Span {
     span
 }
 
-/// Whether the message is to be acknowledged. Otherwise it was handed back.
+/// Settles a message; returns whether to acknowledge it.
 async fn answer(pulled: &Pulled, verdict: Verdict, parker: &Parker, cancel: &CancellationToken) -> bool {
     match verdict {
         Verdict::Done => return true,
         Verdict::Park(why) => match parker.park(&pulled.delivery, &why).await {
             Ok(_) => return true,
-            // It comes again every few seconds until it can be parked: once is enough to be told.
+            // It is redelivered every few seconds until it can be parked; one log line is enough.
             Err(error) if pulled.delivery.delivered > 1 => tracing::debug!(%error, "still cannot park a message"),
             Err(error) => {
                 tracing::error!(subject = %pulled.delivery.subject, why, error = %error, "cannot park a message; it stays in its stream");
@@ -175,7 +175,8 @@ async fn answer(pulled: &Pulled, verdict: Verdict, parker: &Parker, cancel: &Can
     false
 }
 
-/// Nothing at the first delivery, then longer each time. The wait is here, because a delayed NAK is not the server's strength.
+/// No delay at the first delivery, then increasing. The wait is here because delayed NAKs are unreliable on the
+/// server.
 async fn pause(delivery: &Delivery, cancel: &CancellationToken) {
     let times = u32::try_from(delivery.delivered.saturating_sub(1).clamp(0, 100)).unwrap_or(0);
     let wait = (Duration::from_millis(100) * times).min(LONGEST_PAUSE);
@@ -185,7 +186,7 @@ async fn pause(delivery: &Delivery, cancel: &CancellationToken) {
     }
 }
 
-/// Tells the server again and again that the messages are still being worked on.
+/// Reports progress regularly while `work` runs.
 async fn with_progress<T>(pulled: &[Pulled], work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
@@ -196,7 +197,7 @@ async fn with_progress<T>(pulled: &[Pulled], work: impl Future<Output = T>) -> T
     }
 }
 
-/// The result, or `None` after a panic. A handler's state must bear that, as it must bear a killed process.
+/// The result, or `None` after a panic. A handler's state must survive that, just as it survives a kill.
 async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => Some(done),

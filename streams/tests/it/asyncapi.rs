@@ -1,4 +1,4 @@
-//! The document of the wire says what the code does: it is the snapshot, names every subject, and its samples are valid.
+//! The AsyncAPI document matches the code: it is the snapshot, contains every subject, and its samples are valid.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ fn every_verb_and_report_is_there_in_both_lanes() {
     }
 }
 
-/// The schema of a message's payload, with all that it refers to.
+/// The schema of a message's payload with everything that it refers to.
 fn schema(document: &Value, message: &Value) -> Value {
     let mut schema = message["payload"].clone();
     schema["components"] = json!({ "schemas": document["components"]["schemas"] });
@@ -71,7 +71,7 @@ fn every_sample_fits_its_schema_and_a_wrong_one_does_not() {
             assert!(mistakes.is_empty(), "{name}: {mistakes:?}");
             checked += 1;
         }
-        // an empty answer to a question says that it is done
+        // an empty answer to a question means that it is done
         if !name.starts_with("intake") && name != "controller_ask_answer" {
             assert!(!validator.is_valid(&json!({})), "{name}: an empty payload says nothing");
             assert!(!validator.is_valid(&json!({ "timestamp": 7 })), "{name}");

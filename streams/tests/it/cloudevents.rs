@@ -1,4 +1,4 @@
-//! Every message that we publish is a CloudEvent in its headers, and a parked one stays the event that it was.
+//! Every published message is a CloudEvent in its headers, and a parked one remains the same event.
 
 use bytes::Bytes;
 use streams::async_nats::HeaderMap;

@@ -1,4 +1,4 @@
-//! A connection that fails says why, and one that is lost comes back.
+//! A failed connection reports the reason, and a lost one comes back.
 
 use std::time::Duration;
 

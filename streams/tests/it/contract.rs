@@ -1,4 +1,4 @@
-//! Every sample of the contract is read, and written again with nothing lost or renamed.
+//! Every sample of the contract is read and written again with nothing lost or renamed.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 use streams::wire::{AppInstall, AppStatus, Heartbeat, Manifest, SessionCreate, SessionStatus};
 use streams::{duration, quantity};
 
-/// Samples say "uuid" where a real one stands on the wire.
+/// Samples contain "uuid" in place of a real one.
 fn sample(text: &str) -> Value {
     serde_json::from_str(&text.replace("\"uuid\"", "\"0190d0f0-7b4e-7c62-a1f0-0242ac120002\"")).unwrap()
 }
 
-/// All that `part` says, `whole` says too.
+/// Whether `whole` contains everything in `part`.
 fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {

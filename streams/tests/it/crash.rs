@@ -1,4 +1,4 @@
-//! A crash point kills the process that was told to die there, and only once.
+//! A crash point kills the process that it is set for, once.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 
 use streams::crash::{Moment, STEPS, point};
 
-/// What the other tests run as a process of its own. Run by itself it passes: nothing is armed.
+/// Run by the other tests as a process of its own. Run alone it passes, because no point is set.
 #[test]
 fn victim() {
     for step in STEPS {

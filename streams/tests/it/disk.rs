@@ -1,5 +1,5 @@
-//! A NATS server whose disk is full: what it has acknowledged is there, what it has not is known not to be, and after a restart with
-//! room it takes messages again.
+//! A nats-server with a full disk: acknowledged messages are stored, others are known not to be, and after a
+//! restart with free space it accepts messages again.
 
 use streams::metrics::Metrics;
 use streams::publisher::{Outgoing, Publisher};

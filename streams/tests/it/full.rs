@@ -1,4 +1,4 @@
-//! Where there is no room, nothing is lost: not by a limit that is lowered, not by a message that cannot be parked.
+//! Without room nothing is lost: neither when a limit is lowered, nor when a message cannot be parked.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ use crate::probe::{Probe, commands, declare, empties, left, names, parker, publi
 
 const FEW: Limits = Limits { bytes: Limits::LEAST_BYTES, messages: Limits::LEAST_MESSAGES };
 
-/// A server whose account may store so little.
+/// A server whose account has so little storage.
 async fn stingy(max_file: &str) -> (TempDir, Child, Link) {
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,5 +1,4 @@
-//! What comes in at the bound of each limit is taken, and what is one beyond it is refused by name, or shortened where people
-//! wrote it.
+//! Input at each limit is accepted; beyond it, it is refused by name, or shortened if it is text for people.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -31,7 +30,7 @@ fn equal_keys_are_refused_with_their_path_however_they_are_spelt() {
     let twice = breaches(r#"{"metadata":{"seats":[{"n":1,"n":2}],"b":1,"\u0062":2}}"#);
     let fields: Vec<&str> = twice.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["metadata.seats[0].n", "metadata.b"]);
-    assert!(twice.iter().all(|(_, rule)| rule == "is given twice in one object"));
+    assert!(twice.iter().all(|(_, rule)| rule == "appears twice in one object"));
     assert_eq!(breaches(r#"{"a":{"x":1},"b":{"x":1}}"#), []);
 }
 
@@ -138,7 +137,7 @@ fn with(mut payload: Value, pointer: &str, value: Value) -> Vec<u8> {
     payload.to_string().into()
 }
 
-/// At `max` characters a field is taken as it is; beyond it the payload is refused, and the refusal names the field.
+/// At `max` characters a field is accepted; beyond it the payload is refused, and the refusal names the field.
 fn refuses<T: Payload>(payload: &Value, pointer: &str, max: usize, character: char) {
     let text = |length: usize| json!(character.to_string().repeat(length));
     let (kept, _) =
@@ -151,7 +150,7 @@ fn refuses<T: Payload>(payload: &Value, pointer: &str, max: usize, character: ch
     assert!(found.iter().any(|breach| breach.field.starts_with(&path)), "{pointer}: {found:?}");
 }
 
-/// At `max` characters a field is taken as it is; beyond it, it is shortened.
+/// At `max` characters a field is accepted; beyond it, it is shortened.
 fn shortens<T: Payload>(payload: &Value, pointer: &str, max: usize) {
     for length in [max, max + 1, 716_800] {
         let read = limits::read::<T>(&with(payload.clone(), pointer, json!("é".repeat(length))));

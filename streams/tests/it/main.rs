@@ -1,4 +1,4 @@
-//! The promises of this room, kept against real nats-servers.
+//! The promises of this crate, tested against real nats-servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed assumption is a failed test
 
 mod asyncapi;
@@ -25,7 +25,7 @@ mod worker;
 
 use std::time::Duration;
 
-/// Polls until it holds, and fails the test where it does not in time.
+/// Polls until the condition holds; fails the test if it does not in time.
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while !holds().await {

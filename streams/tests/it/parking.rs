@@ -1,4 +1,4 @@
-//! What is parked keeps its bytes and headers, and says why it is there.
+//! Parked messages keep their bytes and headers, and carry the reason.
 
 use bytes::Bytes;
 use chrono::Utc;

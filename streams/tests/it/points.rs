@@ -1,5 +1,5 @@
-//! The crash points stay complete as the code grows: what is marked in the sources, what the crash stories kill at
-//! ([`STEPS`], each at every moment), and the table of the trip in ARCHITECTURE.md name the same steps.
+//! The crash points stay complete as the code grows: those in the sources, those that the crash tests use
+//! ([`STEPS`], each at every moment), and those of the table in ARCHITECTURE.md are the same.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use streams::crash::STEPS;
 
-/// Steps of the trip that have no point, and why.
+/// Steps in the life of a request that have no point, and the reason.
 const NEEDLESS: [(&str, &str); 2] = [
     ("Ask", "nothing is durable yet: whoever asked is told nothing, and asks again"),
     ("Accept", "nothing is durable yet: the request is only read"),
@@ -17,7 +17,7 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
 }
 
-/// Every Rust source of the workspace that is built into a program.
+/// Every Rust source of the workspace that is compiled into a program.
 fn sources() -> Vec<(PathBuf, String)> {
     let rooms = fs::read_dir(workspace()).expect("readable").flatten().map(|room| room.path());
     let nested = [workspace().join("engine/machine")];
@@ -37,14 +37,14 @@ fn sources() -> Vec<(PathBuf, String)> {
     all
 }
 
-/// What stands in quotes right after `before`.
+/// The string literal right after `before`.
 fn quoted_after<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
     text.match_indices(before).filter_map(move |(at, _)| {
         text[at + before.len()..].trim_start().strip_prefix('"')?.split_once('"').map(|(name, _)| name)
     })
 }
 
-/// The steps that stand in the table of the trip, with the points that each names.
+/// The steps of the table, with the points that each names.
 fn trip() -> Vec<(String, Vec<String>)> {
     let text = fs::read_to_string(workspace().join("ARCHITECTURE.md")).expect("readable");
     let table = text.split_once("| step | file | what happens | crash point |").expect("the table of the trip").1;

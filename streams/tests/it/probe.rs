@@ -1,4 +1,4 @@
-//! A handler that tells what it was given, and a server with commands for it.
+//! A handler that reports its deliveries, and a server with commands for it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,13 +23,13 @@ use crate::eventually;
 
 type Act = dyn Fn(&Delivery, usize) -> Verdict + Send + Sync;
 
-/// Counts what comes, and lets each test say what happens then.
+/// Counts deliveries, and lets each test decide what happens.
 pub(crate) struct Probe {
     act: Box<Act>,
     pub(crate) gate: Semaphore,
     pub(crate) seen: Mutex<BTreeMap<String, usize>>,
     running: AtomicUsize,
-    /// Lets the worker take more as soon as it has a message.
+    /// Drops its share of the worker's limits as soon as it has a message.
     lets_go: bool,
     pub(crate) most: AtomicUsize,
 }
@@ -44,7 +44,7 @@ impl Probe {
         Arc::new(Self { act: Box::new(act), gate: Semaphore::new(open), seen, running, lets_go: false, most })
     }
 
-    /// The same for a handler that lets go of what it holds before it is done.
+    /// The same for a handler that drops its share before it is done.
     pub(crate) fn letting_go(self: Arc<Self>) -> Arc<Self> {
         Arc::new(Self { lets_go: true, ..Arc::into_inner(self).unwrap() })
     }

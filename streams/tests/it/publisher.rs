@@ -1,4 +1,4 @@
-//! A message is in its stream when the publisher says so, and every other end has a name.
+//! A message is in its stream when the publisher says so, and every other outcome has a type.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ async fn without_a_connection_nothing_is_sent() {
     assert_eq!(acked.sequence, 1, "the first was not sent behind our back");
 }
 
-/// The signal reaches one thread after the other: waits until none of them runs any more.
+/// A signal reaches one thread after the other; waits until none of them runs any more.
 async fn stopped(pid: u32) {
     let running = || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();

@@ -1,4 +1,4 @@
-//! The private server: started when it says so, ended when told to, and never in the way of the next one.
+//! The private server is started when it says so, stopped on request, and never blocks the next one.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

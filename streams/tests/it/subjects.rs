@@ -1,4 +1,4 @@
-//! Subjects are built and read in one place, and the streams do not overlap.
+//! Subjects are built and parsed in one place, and the streams do not overlap.
 
 use streams::ids::{ControllerId, Platform};
 use streams::subject::{self, Report, Sender, Verb, family};

@@ -1,4 +1,4 @@
-//! Background loops are restarted, and their state can be seen.
+//! Background loops are restarted, and their state is visible.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

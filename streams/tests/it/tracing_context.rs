@@ -1,4 +1,4 @@
-//! One trace goes through text and back; without a tracer nothing happens.
+//! A trace survives its form as text; without a tracer nothing happens.
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;

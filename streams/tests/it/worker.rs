@@ -129,7 +129,7 @@ async fn a_cancelled_worker_finishes_what_it_started_and_loses_nothing() {
     task.await.unwrap();
     let seen = probe.seen();
     assert_eq!(seen, 14, "nothing is started after the cancellation");
-    // the server takes acknowledgements from a queue of its own, behind what it answers the flush with
+    // the server processes acknowledgements in a separate queue, behind its reply to the flush
     eventually("what was started is acknowledged", async || left(&link, SS_COMMANDS).await == 50 - 14).await;
     let next = Probe::new(|_, _| Verdict::Done);
     let (task, cancel) = work(&link, 4, &next);

@@ -1,17 +1,18 @@
-//! Which controllers may serve a platform: the first one at once, and whoever comes later as the installation's policy says.
+//! Admission of controllers: the first one of a platform serves at once, later ones as the installation's policy says.
 //!
-//! Until credentials prove who a controller is, anyone on the bus can announce one. So a newcomer takes nothing away from those
-//! that serve a platform already: an operator admits it, unless the installation trusts its bus. A newcomer of the core lane is
-//! never trusted like that, because a core-lane controller hears the commands of its whole platform.
+//! Until credentials prove who a controller is, anyone on the bus can announce one, so a newcomer must not take
+//! work from those that already serve a platform: an operator admits it, unless the installation trusts its
+//! bus. A newcomer of the core lane is never trusted, because a core-lane controller hears the commands of its
+//! whole platform.
 
 use crate::Lane;
 
-/// What an installation lets a newcomer do on a platform that others serve.
+/// What a newcomer may do on a platform that others serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
     /// A newcomer of the durable lane serves at once.
     Open,
-    /// An operator admits each newcomer.
+    /// An operator has to admit each newcomer.
     #[default]
     Operator,
 }
@@ -27,7 +28,7 @@ impl Policy {
     }
 }
 
-/// A setting that is neither policy.
+/// An unknown policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither open nor operator")]
 pub struct UnknownPolicy(String);
@@ -43,13 +44,13 @@ impl std::str::FromStr for Policy {
     }
 }
 
-/// Controllers that wait to be admitted at most. Beyond it a newcomer that would have to wait is refused.
+/// Maximum number of controllers waiting for admission. Beyond it a newcomer that would have to wait is refused.
 pub const MOST_WAITING: usize = 64;
 
-/// Why an operator's decision about a controller, or a newcomer, is refused.
+/// Why an operator's decision, or a newcomer, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Too many wait.
+    /// Too many controllers are waiting.
     #[error(
         "{MOST_WAITING} controllers wait to be admitted, which is the most; admit or remove some (`streamspace controller list`)"
     )]
@@ -59,43 +60,43 @@ pub enum Refusal {
         "controller {0} serves this platform in the core lane, and two would carry out each command twice; remove it first"
     )]
     CoreLaneTaken(String),
-    /// It is not gone.
+    /// It still sends heartbeats.
     #[error("controller {0} still speaks; stop it before it is removed")]
     Speaks(String),
-    /// Something depends on it.
+    /// It still has sessions, applications or pending clean-ups.
     #[error(
         "controller {controller} still has {sessions} sessions, {applications} applications and {debts} pending clean-ups; \
          revoke it, so that its sessions move, or delete them"
     )]
     InUse {
-        /// Which.
+        /// Its id.
         controller: String,
-        /// Sessions that are not deleted, or whose clean-up is open.
+        /// Sessions that are not deleted, or whose clean-up is pending.
         sessions: u64,
         /// Applications that are not uninstalled.
         applications: u64,
-        /// Clean-ups that it owes after sessions have moved on.
+        /// Pending clean-ups of sessions that have moved elsewhere.
         debts: u64,
     },
 }
 
-/// Another controller of the same platform that was admitted.
+/// Another admitted controller of the same platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Other<'a> {
-    /// Who.
+    /// Its id.
     pub controller_id: &'a str,
     /// How it is reached.
     pub lane: Lane,
 }
 
-/// Whether a controller that nobody has heard of before serves its platform at once. `others` are those of its platform that were
-/// admitted, whether they are healthy or not: a host that is down must not lose its place to whoever speaks meanwhile.
+/// Whether a new controller serves its platform at once. `others` are the admitted controllers of its platform,
+/// healthy or not: a host that is down must not lose its platform to another that announces itself meanwhile.
 #[must_use]
 pub fn at_once(policy: Policy, lane: Lane, others: usize) -> bool {
     others == 0 || (policy == Policy::Open && lane == Lane::Durable)
 }
 
-/// Whether there is room for a newcomer.
+/// Whether a newcomer may wait for admission.
 ///
 /// # Errors
 /// [`Refusal::QueueFull`].
@@ -115,16 +116,16 @@ pub fn admit(lane: Lane, others: &[Other<'_>]) -> Result<(), Refusal> {
     taken.map_or(Ok(()), |other| Err(Refusal::CoreLaneTaken(other.controller_id.to_owned())))
 }
 
-/// What is known of a controller that an operator wants removed.
+/// What a controller to be removed still holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Held {
-    /// It was admitted, and has not missed its heartbeats.
+    /// It is admitted and has not missed its heartbeats.
     pub speaks: bool,
-    /// Sessions that are not deleted, or whose clean-up is open.
+    /// Sessions that are not deleted, or whose clean-up is pending.
     pub sessions: u64,
     /// Applications that are not uninstalled.
     pub applications: u64,
-    /// Clean-ups that it owes after sessions have moved on.
+    /// Pending clean-ups of sessions that have moved elsewhere.
     pub debts: u64,
 }
 

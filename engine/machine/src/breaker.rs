@@ -1,12 +1,14 @@
-//! The circuit breaker of one controller: repeated failures stop new work, and single probes find out when it is well again.
+//! The circuit breaker of one controller: repeated failures stop new work, and single probes find out when it
+//! may resume.
 //!
-//! Failures of starts since the last start that ended well open it where they speak of the platform and not of one session or
-//! template ([`Breaker::is_the_platforms`]): [`THRESHOLD`] distinct sessions of several templates, or of one that has run here
-//! before; [`PLATFORM`] failures that the controller itself puts down to its platform; and [`THRESHOLD`] silences. An error
-//! without a scope, as controllers of earlier versions report it, counts as its session's. A user's mistake never counts, nor does what ends something (the caller reports neither).
-//! Deletes pass an open breaker, and only the probe decides a half-open one: what was sent before says nothing about now. The probe
-//! is of a session that has not failed here, as long as there is one.
-//! Operators open, close and hold it; one that is held stays where it is until it is released.
+//! Failures of starts since the last good start open it if they cannot be put down to one session or template
+//! ([`Breaker::is_the_platforms`]): [`THRESHOLD`] distinct sessions of several templates, or of one that has
+//! run here before; [`PLATFORM`] failures that the controller itself attributes to its platform; and
+//! [`THRESHOLD`] silences. An error without a scope, as controllers of earlier versions report it, counts as
+//! its session's. User errors and failures of deletes or hibernations never count (the caller does not report
+//! them). Deletes pass an open breaker. Only the probe decides a half-open one, because commands that were sent
+//! before say nothing about the present; it is a start of a session that has not failed here, if there is one.
+//! Operators open, close and hold it; a held one stays as it is until it is released.
 
 use std::collections::BTreeSet;
 
@@ -20,32 +22,34 @@ pub use failing::{Failing, Kind, Kinds, template_name};
 
 mod failing;
 
-/// Distinct sessions whose failures open the breaker; and silences that do.
+/// Number of distinct failed sessions, and number of silences, that open the breaker.
 pub const THRESHOLD: i32 = 5;
-/// Failures that the controller puts down to its platform, which open the breaker whichever session they are of. The first may be a
-/// blip that the next attempt gets over; the second, with no start between them that ended well, says that it is none.
+/// Number of failures attributed to the platform that open the breaker, whichever session they are of. The
+/// first may be a blip that the next attempt survives; a second without a good start in between shows that it
+/// is not.
 pub const PLATFORM: i32 = 2;
-/// Templates that those sessions are of, where none of them has run here before.
+/// Minimum number of templates of those sessions, if none of the templates has run here before.
 pub const TEMPLATES: usize = 2;
-/// Sessions and applications whose failures are remembered, in number; the oldest is forgotten.
+/// Maximum number of failed sessions and applications to remember; the oldest is forgotten.
 pub const FAILING: usize = 32;
-/// Templates that are remembered to have run here, in number; beyond it, a new version takes the place of an older one of its own
-/// template, and other templates are not remembered.
+/// Maximum number of templates to remember as having run here. Beyond it, a new version replaces an older one
+/// of the same template, and other templates are not remembered.
 pub const RAN: usize = 256;
-/// How long a half-open breaker waits for a probe that has not failed here before it takes any, in milliseconds.
+/// How long a half-open breaker waits for a start that has not failed here before it accepts any as the probe,
+/// in milliseconds.
 pub const GRACE_MS: i64 = 10_000;
 /// How long it stays open the first time, in milliseconds; doubles with each failed probe.
 pub const OPEN_MS: i64 = 30_000;
-/// The longest it stays open before the next probe, in milliseconds.
+/// Maximum time that it stays open before the next probe, in milliseconds.
 pub const MAX_OPEN_MS: i64 = 600_000;
-/// How long a probe may take beyond its command's own deadline, whose error comes first, in milliseconds.
+/// How long a probe may take beyond its command's deadline, whose error should come first, in milliseconds.
 pub const PROBE_LATE_MS: i64 = 60_000;
-/// How long the probe of a command without a deadline of its own may take, in milliseconds.
+/// How long the probe may take if its command has no deadline, in milliseconds.
 pub const PROBE_MS: i64 = DEADLINE_MS + PROBE_LATE_MS;
-/// Who opened it, where no operator did.
+/// The value of [`Breaker::by`] if no operator opened it.
 pub const FAILURES: &str = "failures";
 
-/// Where a breaker stands.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -53,7 +57,7 @@ pub enum State {
     Closed,
     /// No new work.
     Open,
-    /// One probe is let through, and decides.
+    /// One probe is let through and decides.
     HalfOpen,
 }
 
@@ -68,7 +72,7 @@ impl State {
         }
     }
 
-    /// The state of a spelling; anything unknown is closed.
+    /// Looks up a state by its spelling; an unknown one is closed.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {
@@ -79,45 +83,45 @@ impl State {
     }
 }
 
-/// What an operator wants of it.
+/// An operator's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// Open now, and find out by itself when it is well again.
+    /// Open now, and probe as usual.
     Open,
-    /// Closed now, as if nothing had failed.
+    /// Close now, and forget all failures.
     Close,
-    /// Open until it is released.
+    /// Keep open until released.
     HoldOpen,
-    /// Closed until it is released, whatever fails.
+    /// Keep closed until released, whatever fails.
     HoldClosed,
-    /// By itself again: one that was held open is probed at once.
+    /// Return to normal; one that was held open is probed at once.
     Release,
 }
 
-/// A breaker's facts.
+/// The facts of a breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Breaker {
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Since when, in milliseconds since the epoch.
+    /// Since when it has been in this state, in milliseconds since the epoch.
     pub since_ms: Option<i64>,
-    /// When an open one may be probed, or a probe is given up, in milliseconds since the epoch.
+    /// When an open one may be probed, or a probe counts as failed, in milliseconds since the epoch.
     pub until_ms: Option<i64>,
-    /// Failures since the last success.
+    /// Failures since the last success, by kind.
     pub kinds: Kinds,
-    /// How often it opened since it was closed last.
+    /// How often it has opened since it was last closed.
     pub trips: i32,
-    /// The command that is the probe.
+    /// The command that serves as the probe.
     pub probe: Option<Uuid>,
-    /// It stays where it is until it is released.
+    /// Whether an operator holds it in its state.
     pub held: bool,
-    /// Who put it there: `failures`, or `operator:<name>`.
+    /// Who put it into its state: `failures`, or `operator:<name>`.
     pub by: Option<String>,
-    /// Why: the last error, or what the operator said.
+    /// The last error, or the operator's reason.
     pub reason: Option<String>,
-    /// What failed since the last start that ended well, each once, the newest last; [`FAILING`] at most.
+    /// What has failed since the last good start, each once, the newest last; at most [`FAILING`].
     pub failing: Vec<Failing>,
-    /// Templates that have run here, as in [`Failing::template`]; [`RAN`] at most.
+    /// Templates that have run here, as in [`Failing::template`]; at most [`RAN`].
     pub ran: Vec<String>,
 }
 
@@ -140,7 +144,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// A start ended well; of this template, where it is a session's.
+    /// Records a good start, with the template if it is a session's.
     pub fn succeeded(&mut self, command: Uuid, template: Option<&str>, now_ms: i64) {
         if let Some(template) = template {
             self.remember(template);
@@ -155,7 +159,7 @@ impl Breaker {
         }
     }
 
-    /// Something failed, and not by a user's mistake: the start of a session or an application, or the controller fell silent.
+    /// Records a failure other than a user error: of the start of a session or application, or a silence.
     pub fn failed(&mut self, command: Option<Uuid>, whose: Option<Failing>, kind: Kind, why: &str, now_ms: i64) {
         self.kinds.count(kind);
         let own = whose.as_ref().is_some_and(|whose| matches!(whose.scope, Some(Scope::Session | Scope::Template)));
@@ -171,7 +175,7 @@ impl Breaker {
         if opens {
             self.trip(FAILURES, why, now_ms);
         } else if let Some(command) = command.filter(|_| own) {
-            self.abandoned(command, now_ms); // it failed by what is its own, which says nothing of the platform
+            self.abandoned(command, now_ms); // its own fault, which says nothing about the platform
         }
     }
 
@@ -186,7 +190,7 @@ impl Breaker {
         }
     }
 
-    /// Remembers who failed, once each, as of the newest error.
+    /// Remembers what failed, once each, with the newest error.
     fn note(&mut self, whose: Failing) {
         self.failing.retain(|past| past.id != whose.id);
         self.failing.push(whose);
@@ -194,7 +198,7 @@ impl Breaker {
         self.failing.drain(..above);
     }
 
-    /// Whether what failed since the last start that ended well can no longer be put down to one session or one template.
+    /// Whether the failures since the last good start can no longer be put down to one session or one template.
     #[must_use]
     pub fn is_the_platforms(&self) -> bool {
         let enough = |count: usize| count >= THRESHOLD.unsigned_abs() as usize;
@@ -209,7 +213,7 @@ impl Breaker {
             || enough(self.failing.len()) && (names.len() >= TEMPLATES || self.ran.iter().any(of_one_that_ran))
     }
 
-    /// A start goes out that is looked after at this time: where it is half open, that is the probe.
+    /// Records that a start with this deadline is sent; if the breaker is half open, it is the probe.
     pub fn sent(&mut self, command: Uuid, deadline_ms: Option<i64>, now_ms: i64) {
         if self.state == State::HalfOpen && self.probe.is_none() {
             self.probe = Some(command);
@@ -217,7 +221,8 @@ impl Breaker {
         }
     }
 
-    /// A command ended without saying anything of its controller: if it was the probe, another may be sent.
+    /// Records that a command ended in a way that says nothing about its controller; if it was the probe,
+    /// another may be sent.
     pub fn abandoned(&mut self, command: Uuid, now_ms: i64) {
         if self.state == State::HalfOpen && self.probe == Some(command) {
             self.probe = None;
@@ -225,8 +230,8 @@ impl Breaker {
         }
     }
 
-    /// Time passed: an open breaker whose time is up takes one probe, at first of what has not failed here, then of anything; and a
-    /// probe that nobody heard of has failed.
+    /// Lets time pass: an open breaker becomes half open when its time is up, first for starts that have not
+    /// failed here, later for any; and an overdue probe has failed.
     pub fn tick(&mut self, now_ms: i64) {
         if self.held || self.until_ms.is_none_or(|until| until > now_ms) {
             return;
@@ -240,13 +245,13 @@ impl Breaker {
             State::HalfOpen if self.probe.is_none() => self.until_ms = None,
             State::HalfOpen => {
                 let probe = self.probe;
-                self.failed(probe, None, Kind::Timeout, "nothing was heard of the probe", now_ms);
+                self.failed(probe, None, Kind::Timeout, "the probe was not answered", now_ms);
             }
             State::Closed => self.until_ms = None,
         }
     }
 
-    /// An operator orders.
+    /// Applies an operator's order.
     pub fn ordered(&mut self, order: Order, by: &str, why: &str, now_ms: i64) {
         let before = self.clone();
         match order {
@@ -265,14 +270,14 @@ impl Breaker {
         if self.state == State::Closed && !self.held {
             (self.by, self.reason) = (None, None);
         } else if before.state == self.state && stays {
-            (self.by, self.reason) = (before.by, before.reason); // who was first stays
+            (self.by, self.reason) = (before.by, before.reason); // the first cause stays
         } else {
             self.by = Some(format!("operator:{by}"));
             self.reason = Some(why.to_owned());
         }
     }
 
-    /// Whether new work may go to the controller.
+    /// Whether the controller may get new work.
     #[must_use]
     pub const fn admits(&self) -> bool {
         match self.state {
@@ -282,26 +287,26 @@ impl Breaker {
         }
     }
 
-    /// Whether a start of this session or application may go to the controller.
+    /// Whether the controller may get a start of this session or application.
     #[must_use]
     pub fn admits_start_of(&self, id: Uuid) -> bool {
         let anyone = self.state != State::HalfOpen || self.until_ms.is_none();
         self.admits() && (anyone || !self.failing.iter().any(|past| past.id == id))
     }
 
-    /// Whether only one more command may go.
+    /// Whether only a single command may be sent, as the probe.
     #[must_use]
     pub fn probes(&self) -> bool {
         self.state == State::HalfOpen
     }
 
-    /// Nothing that happens to other commands would change it.
+    /// Whether no event of another command would change it.
     #[must_use]
     pub fn at_ease(&self) -> bool {
         self.state == State::Closed && self.kinds == Kinds::default()
     }
 
-    /// Why it lets nothing through, in one line.
+    /// Why it blocks, in one line.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
         let (why, by) = (self.reason.as_deref().unwrap_or("unknown"), self.by.as_deref().unwrap_or(FAILURES));

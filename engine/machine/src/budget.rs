@@ -1,35 +1,36 @@
-//! How often one controller is tried again, by all that it owns together: a burst, and a steady pace after it.
+//! The retry budget of a controller, shared by everything that it owns: a burst, then a steady rate.
 //!
-//! Back-off spaces out the attempts of one command; a thousand commands of a broken host would still hammer it. So a retry takes
-//! a place in its controller's budget when it is due, and waits, visibly, where that place is later. First attempts take none.
-//! (The generic cell rate algorithm, which needs one number: the time up to which retries are spoken for.)
+//! Back-off spaces out the attempts of one command, but the commands of a thousand sessions would still hammer
+//! a broken host. So each retry that is due takes the next slot of its controller's budget, and visibly waits
+//! for it. First attempts take none. (The generic cell rate algorithm, whose only state is the time up to which
+//! slots are taken.)
 
-/// Retries that may go at once after a quiet time.
+/// Number of retries that may go at once after a quiet time.
 pub const BURST: i64 = 20;
-/// Between two retries after that, in milliseconds.
+/// Time between two retries after that, in milliseconds.
 pub const INTERVAL_MS: i64 = 500;
 
 /// The budget of one controller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// The time up to which retries are spoken for, in milliseconds since the epoch.
+    /// The time up to which slots are taken, in milliseconds since the epoch.
     pub spoken_for_ms: i64,
 }
 
 impl Budget {
-    /// When the next retry may go: now, or later.
+    /// Time of the next free slot, now or later.
     #[must_use]
     pub fn next(self, now_ms: i64) -> i64 {
         (self.spoken_for_ms - (BURST - 1) * INTERVAL_MS).max(now_ms)
     }
 
-    /// The next retry has taken its place.
+    /// The budget after the next slot was taken.
     #[must_use]
     pub fn taken(self, now_ms: i64) -> Self {
         Self { spoken_for_ms: self.spoken_for_ms.max(now_ms) + INTERVAL_MS }
     }
 
-    /// Retries that could go at once.
+    /// Number of retries that could go at once.
     #[must_use]
     pub fn left(self, now_ms: i64) -> i64 {
         let ahead = (self.spoken_for_ms - now_ms).max(0);
@@ -43,7 +44,7 @@ mod tests {
 
     use super::*;
 
-    /// The times at which `count` retries that are all due now go.
+    /// The slots of `count` retries that are all due now.
     fn places(count: i64, now_ms: i64) -> Vec<i64> {
         let mut budget = Budget::default();
         let mut one = || {

@@ -1,21 +1,21 @@
-//! The health of a controller: what its heartbeats, its silence, its failures and its operators make of it.
+//! The health of a controller, derived from its heartbeats, its silences, its failures and its operators.
 
 use streams::wire::ControllerHealth;
 use uuid::Uuid;
 
 use crate::breaker::{Breaker, Failing, Kind, Order, State};
 
-/// Intervals without a heartbeat after which a controller is unhealthy.
+/// Number of heartbeat intervals without a heartbeat after which a controller is unhealthy.
 pub const MISSED_HEARTBEATS: i64 = 3;
-/// What one that does not call itself healthy says, before its own word.
+/// Prefix for the reason that a controller gives for being unhealthy.
 const OWN_WORD: &str = "says of itself: ";
-/// What is said of one that fell silent.
+/// The reason of a silent controller.
 const SILENT: &str = "no heartbeat";
 
-/// The facts that health is decided on.
+/// The facts that health depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Controller {
-    /// What is shown, and what placement asks.
+    /// Shown to people, and used by placement.
     pub status: ControllerHealth,
     /// Why it is not healthy.
     pub reason: Option<String>,
@@ -23,54 +23,54 @@ pub struct Controller {
     pub breaker: Breaker,
 }
 
-/// What happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It spoke, and said this of itself.
+    /// A heartbeat, with its own view of its health.
     Heartbeat(ControllerHealth),
-    /// It did not speak for too long, while the engine was listening.
+    /// No heartbeat for too long while the engine was listening.
     Silent,
-    /// A start ended well.
+    /// A good start.
     Success {
         /// Its command.
         command: Uuid,
         /// The template of the session, as in [`Failing::template`].
         template: Option<String>,
     },
-    /// A start failed, and not by a user's mistake.
+    /// A start failed, and not because of a user error.
     Failure {
         /// Its command.
         command: Uuid,
-        /// What was to start.
+        /// What was to be started.
         whose: Failing,
-        /// How.
+        /// Kind of the failure.
         kind: Kind,
-        /// In words.
+        /// Its message.
         why: String,
     },
-    /// A start goes out.
+    /// A start is sent.
     Sent {
         /// Its command.
         command: Uuid,
-        /// When it is looked after, in milliseconds since the epoch.
+        /// Its deadline, in milliseconds since the epoch.
         deadline_ms: Option<i64>,
     },
-    /// A command ended, and its end says nothing of the controller.
+    /// A command ended in a way that says nothing about the controller.
     Abandoned(Uuid),
-    /// Time passed.
+    /// Time has passed.
     Tick,
-    /// An operator wants its breaker to be thus.
+    /// An operator's order for the breaker.
     Ordered {
-        /// How.
+        /// The order.
         order: Order,
-        /// Who.
+        /// The operator.
         by: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// Decides.
+/// The new facts after an event.
 #[must_use]
 pub fn decide(controller: &Controller, event: &Event, now_ms: i64) -> Controller {
     let mut next = controller.clone();
@@ -80,7 +80,7 @@ pub fn decide(controller: &Controller, event: &Event, now_ms: i64) -> Controller
             next.status = *own;
             next.reason = (*own != ControllerHealth::Healthy).then(|| format!("{OWN_WORD}{}", own.as_str()));
         }
-        Event::Silent if controller.reason.as_deref() == Some(SILENT) => {} // another engine was first
+        Event::Silent if controller.reason.as_deref() == Some(SILENT) => {} // another engine recorded it first
         Event::Silent => {
             next.status = ControllerHealth::Unhealthy;
             next.reason = Some(SILENT.into());
@@ -105,7 +105,7 @@ impl Controller {
         self.status == ControllerHealth::Healthy && self.breaker.admits()
     }
 
-    /// Whether its last word was that it stops.
+    /// Whether its last heartbeat announced that it stops.
     #[must_use]
     pub fn left(&self) -> bool {
         self.status != ControllerHealth::Healthy && self.reason.as_deref().is_some_and(|why| why.starts_with(OWN_WORD))
@@ -113,7 +113,7 @@ impl Controller {
 }
 
 impl Event {
-    /// What the log calls that which it led to.
+    /// The name of the decision in the log.
     #[must_use]
     pub fn name(&self, before: &Breaker, after: &Breaker) -> &'static str {
         match self {
@@ -136,7 +136,7 @@ impl Event {
     }
 }
 
-/// Whether a silence is long enough to count. Only the time since the engine itself was connected counts.
+/// Whether a silence is long enough to count. Only time during which the engine itself was connected counts.
 #[must_use]
 pub fn is_silent(now_ms: i64, last_heartbeat_ms: i64, listening_since_ms: i64, interval_s: i64) -> bool {
     now_ms - last_heartbeat_ms.max(listening_since_ms) > MISSED_HEARTBEATS * interval_s.max(1) * 1000

@@ -1,21 +1,22 @@
-//! Whether a heartbeat comes from the host that its id belongs to.
+//! Whether a heartbeat comes from the host that owns its id.
 //!
-//! An id belongs to the platform, the protocol and the world that it was first heard with. A heartbeat that says less than what is
-//! known, or something else, comes from an impostor or from a host that was set up with another one's id: it is refused and changes
-//! nothing. An operator resets an id whose host was reinstalled or speaks another protocol from now on.
+//! An id belongs to the platform, the protocol and the world (`world_id`) that it was first heard with. A
+//! heartbeat that omits one of these, or states another, comes from an impostor or from a host that was set up
+//! with another's id: it is refused and changes nothing. An operator resets the id of a host that was
+//! reinstalled or changes its protocol.
 
 use uuid::Uuid;
 
 use crate::controller::MISSED_HEARTBEATS;
 
-/// The longest time between two heartbeats, in seconds. A controller that asks for more is held to this.
+/// Maximum time between two heartbeats, in seconds. A longer interval counts as this.
 pub const MAX_INTERVAL_S: i32 = 60;
-/// The time between two heartbeats of a controller that does not say, in seconds.
+/// Interval of a controller that does not announce one, in seconds.
 pub const DEFAULT_INTERVAL_S: i32 = 10;
-/// Another world takes over an id after this silence at the earliest, in milliseconds, however often its host said it would speak.
+/// Minimum silence before another world takes over an id, in milliseconds, whatever interval its host announced.
 pub const TAKEOVER_MS: i64 = 30_000;
 
-/// The interval that a heartbeat's own word amounts to, in seconds.
+/// The effective heartbeat interval, in seconds.
 #[must_use]
 pub fn interval_s(said: Option<u32>) -> i32 {
     said.map_or(DEFAULT_INTERVAL_S, |said| i32::try_from(said).unwrap_or(i32::MAX).clamp(1, MAX_INTERVAL_S))
@@ -26,15 +27,15 @@ pub fn interval_s(said: Option<u32>) -> i32 {
 pub struct Known<'a> {
     /// Its platform.
     pub platform: &'a str,
-    /// Its protocol; 0 where it is not known, because an operator has reset it.
+    /// Its protocol; 0 after a reset by an operator.
     pub protocol: i32,
-    /// Its world, where it said so.
+    /// Its world, if it has announced one.
     pub world_id: Option<Uuid>,
-    /// It has spoken on a subject of its own, which only its credentials may publish on.
+    /// It has used its own subject, on which only its credentials may publish.
     pub own_subject: bool,
-    /// It took its leave, or never spoke since it was reset.
+    /// It announced that it stops, or has sent nothing since it was reset.
     pub left: bool,
-    /// How long it has been silent while somebody listened, in milliseconds.
+    /// How long it has been silent while an engine was listening, in milliseconds.
     pub silent_ms: i64,
     /// Its heartbeat interval, in seconds.
     pub interval_s: i32,
@@ -45,7 +46,7 @@ pub struct Known<'a> {
 pub struct Claim<'a> {
     /// Its platform.
     pub platform: &'a str,
-    /// Its protocol; 1 where it says nothing.
+    /// Its protocol; 1 if it states none.
     pub protocol: i32,
     /// Its world.
     pub world_id: Option<Uuid>,
@@ -56,38 +57,38 @@ pub struct Claim<'a> {
 /// Why a heartbeat is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Ids are unique over all platforms.
+    /// Ids are unique across platforms.
     #[error("it belongs to platform {known}; a controller of platform {claimed} needs another id")]
     Platform {
-        /// Whose it is.
+        /// The platform of the id.
         known: String,
-        /// Who claims it.
+        /// The platform in the heartbeat.
         claimed: String,
     },
     /// Anyone may publish on the bare subject.
-    #[error("it speaks on a subject of its own, and a heartbeat on the subject that all share is not its own")]
+    #[error("it uses a subject of its own, so a heartbeat on the shared subject is not from it")]
     BareSubject,
-    /// A change of lane is an operator's decision.
+    /// A change of lane needs an operator.
     #[error(
         "it speaks protocol {known}, and this heartbeat protocol {claimed}; where that is meant, an operator resets the id"
     )]
     Protocol {
-        /// What it speaks.
+        /// The protocol of the id.
         known: i32,
-        /// What the heartbeat says.
+        /// The protocol in the heartbeat.
         claimed: i32,
     },
-    /// What was once said is not taken back.
+    /// A world that was announced once must not be omitted.
     #[error("its world is {0}, and this heartbeat names none; where that is meant, an operator resets the id")]
     NoWorld(Uuid),
-    /// Two hosts with one id: the one that was there first stays, as long as it speaks.
+    /// Two hosts with one id: the first one stays in charge while it sends heartbeats.
     #[error(
         "two hosts claim it: world {known} is in charge, world {claimed} is refused; give one another CONTROLLER_ID"
     )]
     OtherWorld {
         /// The world in charge.
         known: Uuid,
-        /// The other one.
+        /// The other world.
         claimed: Uuid,
     },
 }
@@ -98,10 +99,10 @@ pub fn takeover_ms(interval_s: i32) -> i64 {
     (MISSED_HEARTBEATS * 1_000 * i64::from(interval_s.clamp(1, MAX_INTERVAL_S))).max(TAKEOVER_MS)
 }
 
-/// Holds a heartbeat against what is known of its id.
+/// Compares a heartbeat with what is known of its id.
 ///
 /// # Errors
-/// [`Refusal`]: it comes from another host, and nothing of it counts.
+/// [`Refusal`] if it comes from another host; it must not have any effect then.
 pub fn check(known: &Known<'_>, claim: &Claim<'_>) -> Result<(), Refusal> {
     if known.platform != claim.platform {
         return Err(Refusal::Platform { known: known.platform.to_owned(), claimed: claim.platform.to_owned() });

@@ -1,51 +1,52 @@
-//! Which controller gets a session or an application: the right platform, lane and labels, healthy, able, with room left.
+//! Chooses the controller for a session or an application: right platform, lane and labels, healthy, capable,
+//! with room.
 
 use serde_json::{Map, Value};
 
 use crate::Lane;
 
-/// What placement knows of one controller.
+/// A controller as placement sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Who.
+    /// Its id.
     pub controller_id: String,
-    /// What it drives.
+    /// Its platform.
     pub platform: String,
-    /// How it is reached.
+    /// Its lane.
     pub lane: Lane,
     /// Healthy, breaker not open, not revoked.
     pub ready: bool,
-    /// Why not, where it is not.
+    /// Why it is not ready.
     pub reason: Option<String>,
-    /// What it is wanted for: `sessions` or `applications`.
+    /// The domain that is asked for: `sessions` or `applications`.
     pub domain: &'static str,
-    /// Serves that.
+    /// Whether it serves that domain.
     pub able: bool,
-    /// What its labels lack of what is asked for.
+    /// Labels that it lacks.
     pub unfit: Option<String>,
-    /// Sessions that it holds or was given.
+    /// Number of sessions that it holds or was given.
     pub load: u32,
-    /// Sessions that it can hold; `None` where it did not say.
+    /// Maximum number of sessions; `None` if it announced none.
     pub room: Option<u32>,
 }
 
-/// The answer, with the reason that is shown.
+/// The choice, with the reason to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// This one.
+    /// A controller was chosen.
     Chosen {
-        /// Who.
+        /// Its id.
         controller_id: String,
-        /// How it is reached.
+        /// Its lane.
         lane: Lane,
-        /// Why it and no other; for people.
+        /// Why this one; for people.
         why: String,
     },
-    /// Nobody now; it waits with this reason.
+    /// None is available now; it waits with this reason.
     Wait(String),
 }
 
-/// What labels lack of what a selector asks for: every one of its pairs, by name and value.
+/// The labels of a selector that a controller lacks.
 #[must_use]
 pub fn lacks(labels: &Value, selector: &Map<String, Value>) -> Option<String> {
     let missing = selector.iter().filter(|(name, value)| labels.get(name.as_str()) != Some(value));
@@ -54,8 +55,8 @@ pub fn lacks(labels: &Value, selector: &Map<String, Value>) -> Option<String> {
     (!missing.is_empty()).then(|| format!("its labels lack {}", missing.join(", ")))
 }
 
-/// Chooses the least loaded controller of a platform. One of the core lane gets only what no durable one can take now: it never
-/// displaces them.
+/// Chooses the least loaded controller of a platform. One of the core lane only gets what no durable one can
+/// take now, so it never displaces them.
 #[must_use]
 pub fn choose(platform: &str, candidates: &[Candidate]) -> Place {
     let mine: Vec<&Candidate> = candidates.iter().filter(|c| c.platform == platform).collect();

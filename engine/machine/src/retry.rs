@@ -1,17 +1,17 @@
-//! How long to wait before an attempt is made again, and when to give up.
+//! Delays between attempts, and when to give up.
 //!
-//! Exponential back-off with proportional jitter: 1 s, doubling, 5 min at most, 10 retries.
+//! Exponential back-off with proportional jitter: 1 s, doubling, at most 5 min, 10 retries.
 
 /// Retries after the first attempt.
 pub const MAX_RETRIES: i32 = 10;
 /// Delay before the first retry, in milliseconds.
 pub const FIRST_DELAY_MS: i64 = 1_000;
-/// Longest delay, in milliseconds.
+/// Maximum delay, in milliseconds.
 pub const MAX_DELAY_MS: i64 = 300_000;
-/// Part of the delay that jitter adds at most.
+/// Maximum share of the delay that jitter adds.
 pub const JITTER: f64 = 0.2;
 
-/// Milliseconds until the attempt after `attempt` (which counts from 1), or `None` when the retries are used up.
+/// Milliseconds until the attempt after `attempt` (counted from 1), or `None` if the retries are used up.
 #[must_use]
 pub fn delay_ms(attempt: i32, jitter: f64) -> Option<i64> {
     if attempt > MAX_RETRIES {

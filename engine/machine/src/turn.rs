@@ -1,33 +1,35 @@
-//! In which order commands leave the outbox, so that nobody's crowd stands before everybody else.
+//! Fair share: the order in which commands leave the outbox, so that one user's thousands do not stand before
+//! everybody else's.
 //!
-//! Each command gets a turn, a time by which the outbox is ordered. A user's commands are spaced out: the first is due now, each
-//! further one a little after the one before. So a user who asks for ten thousand sessions has ten thousand turns spread over a
-//! day, and another user's one is before nearly all of them. Who is alone waits for nobody: turns order commands, they do not
-//! delay them. (Zhang, "VirtualClock: a new traffic control algorithm for packet switching networks", 1990.)
+//! Each command gets a position in the form of a time, by which the outbox is sorted. A user's commands are
+//! spaced out: the first is due now, each further one a little after the one before. So a user who requests ten
+//! thousand sessions gets positions spread over a day, and another user's one is before nearly all of them. A
+//! user who is alone does not wait, because positions only order commands and never delay them. (Zhang,
+//! "VirtualClock: a new traffic control algorithm for packet switching networks", 1990.)
 //!
-//! What ends something (deletes, hibernates) comes before what starts something: it gives back what others wait for.
+//! Deletes and hibernates come before starts, because they free what others wait for.
 
-/// Between two turns of one user, in milliseconds. It is longer than a platform takes for a command, so that order does not
-/// depend on how fast a platform is.
+/// Spacing of a user's commands, in milliseconds. It is longer than a platform takes for a command, so that the
+/// order does not depend on the speed of a platform.
 pub const SPACING_MS: i64 = 10_000;
-/// The farthest turn, in milliseconds from now: whoever had more than that is served in order of arrival.
+/// The farthest position, in milliseconds from now; commands beyond it are served in order of arrival.
 pub const HORIZON_MS: i64 = 86_400_000;
-/// How far ahead of everything else an end is, in milliseconds: a year.
+/// How far ahead of everything else deletes and hibernates are, in milliseconds: a year.
 pub const URGENT_MS: i64 = 31_536_000_000;
 
-/// The turn of a user's next command, in milliseconds since the epoch; `last` is the turn that the user got before.
+/// The position of a user's next command, in milliseconds since the epoch; `last` is that of the user's previous one.
 #[must_use]
 pub fn next(last: Option<i64>, now_ms: i64) -> i64 {
     last.map_or(now_ms, |last| (last + SPACING_MS).clamp(now_ms, now_ms + HORIZON_MS))
 }
 
-/// The turn of an end.
+/// The position of a delete or hibernate.
 #[must_use]
 pub const fn urgent(now_ms: i64) -> i64 {
     now_ms - URGENT_MS
 }
 
-/// The turns below this are those of ends.
+/// Positions below this are those of deletes and hibernates.
 #[must_use]
 pub const fn urgent_below(now_ms: i64) -> i64 {
     now_ms - URGENT_MS / 2

@@ -1,24 +1,24 @@
-//! What a breaker remembers of failures: which kinds, how often, and whose.
+//! The failures that a breaker remembers: their kinds, their number, and what failed.
 
 use serde::{Deserialize, Serialize};
 use streams::wire::Scope;
 use uuid::Uuid;
 
-/// What went wrong.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The driver said that it could not.
+    /// The driver reported an error.
     Driver,
     /// It was not done in time.
     Timeout,
-    /// Its heartbeats stayed away, or it took a command and never answered.
+    /// Heartbeats are missing, or a command was taken and never answered.
     Unreachable,
-    /// The controller said that its platform is at fault.
+    /// The controller attributes it to its platform.
     Platform,
 }
 
 impl Kind {
-    /// The kind of a failure that a controller reported, by its scope and its code.
+    /// The kind of a reported failure, by its scope and code.
     #[must_use]
     pub fn of(scope: Option<Scope>, code: &str) -> Self {
         match code {
@@ -40,7 +40,7 @@ impl Kind {
     }
 }
 
-/// Failures since the last success, by kind.
+/// Number of failures since the last success, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)] // the kinds' own
@@ -57,14 +57,14 @@ const fn is_zero(count: &i32) -> bool {
     *count == 0
 }
 
-/// One that failed here since the last start that ended well.
+/// A session or application that has failed here since the last good start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failing {
     /// The session or application.
     pub id: Uuid,
-    /// Its template, as `<name>@<version>`: a template that was changed is another one that never ran.
+    /// Its template as `<name>@<version>`: a changed template counts as a different one that never ran.
     pub template: String,
-    /// What the newest error is about, where its controller said so.
+    /// What the newest error concerns, if its controller said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
 }
@@ -82,7 +82,7 @@ pub fn template_name(template: &str) -> &str {
 }
 
 impl Kinds {
-    /// All of them.
+    /// The sum of all kinds.
     #[must_use]
     pub const fn total(self) -> i32 {
         self.driver.saturating_add(self.timeout).saturating_add(self.unreachable).saturating_add(self.platform)

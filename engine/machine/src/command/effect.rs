@@ -1,4 +1,4 @@
-//! What decisions about commands come to: effects, failed attempts, refusals.
+//! The results of decisions about commands: effects, failed attempts, refusals.
 
 use serde::{Deserialize, Serialize};
 use streams::subject::Verb;
@@ -7,111 +7,112 @@ use uuid::Uuid;
 
 use crate::session::Warning;
 
-/// One failed attempt, as the error history keeps it.
+/// A failed attempt in the error history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Which attempt, counted from 1.
+    /// Its number, counted from 1.
     pub attempt: i32,
-    /// When, in milliseconds since the epoch.
+    /// When it failed, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// Why.
+    /// Its error.
     pub error: Failure,
 }
 
-/// An attempt that came to nothing though its owner did not say so: its report could not be stored, or the command not be sent.
+/// An attempt that failed without a report of its owner: its report could not be stored, or the command could
+/// not be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAttempt {
-    /// The command; `None`: whichever is open, where its owner never names one.
+    /// The command; `None` for the open one, if its owner never names commands.
     pub command: Option<Uuid>,
-    /// Which attempt, counted from 1; `None` or 0: the one that is under way.
+    /// Number of the attempt, counted from 1; `None` or 0 for the present one.
     pub attempt: Option<i32>,
-    /// Why.
+    /// Its error.
     pub error: Failure,
 }
 
-/// What is to be done, in order, in the transaction that stores the new facts.
+/// What to do, in order, in the transaction that stores the new facts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Write a command to the outbox.
     Send {
-        /// Its identity.
+        /// Id of the command.
         event_id: Uuid,
-        /// What.
+        /// Its verb.
         verb: Verb,
-        /// `false`: it waits for a place or for its owner.
+        /// False if it waits for a place or for its owner.
         ready: bool,
-        /// For deletes.
+        /// Only for deletes.
         force: bool,
     },
-    /// Put a command that is in the outbox back to be published, with the present attempt.
+    /// Put a command back into the outbox, with the present attempt.
     Redrive {
-        /// Which.
+        /// Id of the command.
         event_id: Uuid,
     },
-    /// A retry took its place in the owner's budget.
+    /// A retry took a slot of the owner's retry budget.
     Retried,
-    /// The owner began.
+    /// The owner has begun.
     Started {
-        /// Which.
+        /// Id of the command.
         event_id: Uuid,
     },
-    /// The command ended well, or was overtaken (`superseded`).
+    /// The command succeeded, or was superseded.
     Complete {
-        /// Which.
+        /// Id of the command.
         event_id: Uuid,
-        /// Overtaken by a newer generation.
+        /// Superseded by a newer generation.
         superseded: bool,
     },
-    /// The command ended badly: dead-letter it with its history.
+    /// The command failed: dead-letter it with its history.
     Fail {
-        /// Which.
+        /// Id of the command.
         event_id: Uuid,
         /// `retries_exhausted`, `permanent` or `poison`.
         cause: &'static str,
         /// The last error.
         error: String,
-        /// Every attempt.
+        /// All attempts.
         attempts: Vec<Attempt>,
     },
-    /// Write down a decision of the engine's own, named for people and for folding.
+    /// Log a decision of the engine, named for people and for folding.
     Decide(&'static str),
-    /// Write down a warning of a coming stop; sessions have them.
+    /// Log a warning of a coming stop; only for sessions.
     Warn(Warning),
-    /// The report is older than what was applied: log it so.
+    /// Log the report as older than the fence.
     Superseded,
 }
 
 /// Why an event is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// What was asked is not possible in this state.
+    /// The request is not possible in this state.
     #[error("{what} that is {state} cannot {asked}; possible now: {}", allowed.join(", "))]
     Illegal {
         /// `a session` or `an application`.
         what: &'static str,
-        /// Where it stands.
+        /// The present state.
         state: &'static str,
-        /// What was asked.
+        /// The request.
         asked: &'static str,
-        /// What may be asked.
+        /// The requests that are possible.
         allowed: Vec<&'static str>,
     },
-    /// A report by someone who does not own it.
+    /// A report from a controller that is not the owner.
     #[error("it belongs to controller {owner}, not to {reporter}")]
     NotOwner {
         /// The owner, or "nobody".
         owner: String,
-        /// Who reported.
+        /// The reporting controller.
         reporter: String,
     },
-    /// More extension than one run of a session gets.
-    #[error("{by_s} s more are asked for, and {left_s} s of the {total_s} s that one run may be extended by are left")]
+    /// An extension beyond the limit of one run.
+    #[error("cannot extend by {by_s} s: {left_s} s are left of the {total_s} s by which one run may be extended")]
     TooFar {
-        /// Asked for, in seconds.
+        /// Requested, in seconds.
         by_s: i64,
         /// Left for this run, in seconds.
         left_s: i64,
-        /// What a run of this session may be extended by, in seconds.
+        /// Maximum for one run of this session, in seconds.
         total_s: i64,
     },
     /// A report that makes no sense.

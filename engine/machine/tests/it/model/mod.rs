@@ -1,4 +1,4 @@
-//! Every history within bounds: the production machine amid engines, a courier, controllers and their worlds.
+//! Every history within bounds: the production machine with engines, JetStream, controllers and their platforms.
 //!
 //! `state` is the world between two steps, `step` what may happen next, `engine` the transaction (the machine and the outbox),
 //! `controller` the worker. `check` walks all states breadth first, `random` walks far beyond the bounds. `breaker` walks a breaker by itself, amid the

@@ -47,7 +47,7 @@ pub(super) enum Step {
     Leave,
     /// Placement looks at what waits for its owner.
     OwnerReady,
-    /// The courier's store is gone.
+    /// JetStream's store is lost.
     LoseStore,
     /// The engine finds that a row was published in an older store.
     Lost,

@@ -1,21 +1,22 @@
-//! What an error of the database says about trying again, told by its code alone.
+//! Classifies database errors by their code: what would trying again do?
 //!
-//! It is the one place that knows: the writer, its callers and every loop of the engine decide by [`Class`]. An error is
-//! the fault of one change only where that change was alone in its transaction; the caller has to see to that.
+//! This is the only place that knows the codes; the writer, its callers and every loop of the engine decide by
+//! [`Class`]. An error may only be blamed on a change that was alone in its transaction; the caller has to
+//! ensure that.
 
 use sea_orm::{DbErr, RuntimeErr};
 
 /// What trying again would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Another transaction crossed this one. The same change succeeds when it is tried again at once.
+    /// A conflict with another transaction. The same change succeeds when it is retried at once.
     Contention,
-    /// The installation cannot do it now: no connection, no room, no rights, no such table, read-only, shutting down. No change is
-    /// to blame, and every change fails until somebody mends it.
+    /// A problem of the installation: no connection, no space, no permission, no such table, read-only,
+    /// shutting down. No change is to blame, and every change fails until the problem is fixed.
     Passing,
-    /// The change itself breaks a rule of the tables, and always will.
+    /// The change itself violates a rule of the tables, and always will.
     Permanent,
-    /// Anything else. It may be tried again, but not without end.
+    /// Anything else. It may be retried a limited number of times.
     Unknown,
 }
 
@@ -52,12 +53,12 @@ fn of_driver(error: &sqlx::Error) -> Class {
     }
 }
 
-/// By SQLSTATE, as PostgreSQL's appendix A lists them.
+/// By SQLSTATE, as listed in PostgreSQL's appendix A.
 fn of_sqlstate(code: &str) -> Class {
     match code {
-        "23505" => Class::Contention, // two engines may make the same new row at once: whoever loses reads it and goes again
-        "23502" | "23514" | "54000" => Class::Permanent, // not null, check, a limit of the program such as that of an index's row
-        "25006" => Class::Passing,                       // read-only: a standby, or a database that was set so
+        "23505" => Class::Contention, // two engines may insert the same row at once; the loser reads it and retries
+        "23502" | "23514" | "54000" => Class::Permanent, // not null, check, a program limit such as the size of an index row
+        "25006" => Class::Passing,                       // read-only: a standby, or a database that is set to it
         _ => match code.get(..2) {
             Some("40") => Class::Contention,                   // serialization failure, deadlock
             Some("22") => Class::Permanent, // data exceptions: too long, out of range, a character that cannot be stored
@@ -68,7 +69,7 @@ fn of_sqlstate(code: &str) -> Class {
     }
 }
 
-/// By result code of SQLite: the low byte is the primary one.
+/// By SQLite's result code; its low byte is the primary code.
 fn of_sqlite(code: i32, message: &str) -> Class {
     const PRIMARY_KEY: i32 = 1555;
     const UNIQUE: i32 = 2067;
@@ -77,7 +78,7 @@ fn of_sqlite(code: i32, message: &str) -> Class {
         (_, 18..=20) => Class::Permanent, // TOOBIG, CONSTRAINT, MISMATCH
         // PERM, ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA, AUTH, NOTADB
         (_, 3..=11 | 13..=15 | 17 | 23 | 26) => Class::Passing,
-        // the plain ERROR has no finer code: what the schema lacks is the installation's
+        // the generic ERROR has no finer code: a missing part of the schema is a problem of the installation
         (1, _) if message.starts_with("no such ") || message.contains(" has no column ") => Class::Passing,
         _ => Class::Unknown,
     }

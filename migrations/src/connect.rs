@@ -1,8 +1,9 @@
-//! Opening a database, so that what is committed stays committed.
+//! Opens a database with durable settings.
 //!
-//! SQLite has one writer: a pool of exactly one connection, with WAL and `synchronous = FULL`, and a few readers beside it
-//! that cannot write. On PostgreSQL a service writes over few connections, so that its long statements are prepared on each
-//! of them soon, and reads over the rest. A single connection is tried first, because a pool hides why it got none.
+//! SQLite has one writer, a pool of exactly one connection with WAL and `synchronous = FULL`, and a few
+//! read-only connections. On PostgreSQL a service writes over few connections, so that its long statements are
+//! soon prepared on each of them, and reads over the others. A single connection is tried first, because a pool
+//! hides the reason for a failure.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,56 +17,57 @@ use crate::fault::{self, Extent};
 use crate::trust::Trust;
 use crate::{Error, schema};
 
-/// How long opening may take, and how long a caller waits for a connection of the pool.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How connections are set that a service writes over: what it writes it finds by key. Without this a plan that was made while
-/// the tables were small reads all of them for every statement, and is kept until they are analysed.
+/// Time limit for opening, and for waiting for a connection of the pool.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Settings of a service's writing connections: rows to write are found by key. Otherwise a plan that was made
+/// while the tables were small reads all of them for every statement, and is kept until they are analysed.
 const BY_KEY: [(&str, &str); 4] = [
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_seqscan", "off"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
-/// Connections to PostgreSQL that a service writes over, of all that it may have.
+/// Connections that a service uses for writing on PostgreSQL, out of its total.
 const WRITERS: u32 = 4;
-/// How long SQLite waits for another process that writes.
+/// How long SQLite waits for another writing process.
 const BUSY: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
-/// Statements that a connection keeps prepared. Those that write many rows come in six texts each, and those that read many in
-/// one for each power of two: what the writer does all the time is about a hundred, which is as many as sqlx keeps unless told.
+/// Prepared statements that a connection keeps. Those that write many rows come in six texts each, and those
+/// that read many in one per power of two: the writer constantly uses about a hundred, which is sqlx's default
+/// limit.
 const STATEMENTS: usize = 256;
 
-/// An open database: writes go to one side, reads to the other.
+/// An open database with separate sides for writing and reading.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// For all that changes something. On SQLite it is one single connection: hold it briefly.
+    /// For changes. On SQLite this is a single connection, so hold it briefly.
     pub writer: DatabaseConnection,
-    /// For all that only looks.
+    /// For reads.
     pub reader: DatabaseConnection,
-    /// Which of the two it is.
+    /// Kind of database.
     pub backend: DbBackend,
     pub(crate) target: String,
     trust: Trust,
 }
 
 impl Database {
-    /// Where it is (host, port and database, or the file), fit for logs: no user, no password.
+    /// Host, port and database, or the file; without user and password, fit for logs.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// No connection that is open for writing now is used again: for errors after which nobody knows whether a transaction has ended.
-    /// On SQLite the first transaction that begins afterwards proves that it has.
+    /// Stops the use of all connections that are open for writing now, after an error that leaves the end of a
+    /// transaction unknown. On SQLite the first transaction that begins afterwards proves that it has ended.
     pub fn distrust(&self) {
         self.trust.end();
     }
 
-    /// Passes on what became of a write, after [`Self::distrust`] where its error asks for that. For all that writes without the
-    /// engine's writer.
+    /// Passes on the result of a write, after [`Self::distrust`] if its error requires that. For writes outside
+    /// of the engine's writer.
     ///
     /// # Errors
-    /// The error that came.
+    /// The error of `written`.
     pub fn checked<T>(&self, written: Result<T, DbErr>) -> Result<T, DbErr> {
         written.inspect_err(|error| {
             if fault::extent(error) == Extent::Unknown {
@@ -74,7 +76,7 @@ impl Database {
         })
     }
 
-    /// The same for a step of a migration: the error as people are shown it.
+    /// The same for a step of a migration, with the error as shown to people.
     pub(crate) fn failed(&self, error: DbErr) -> Error {
         if fault::extent(&error) == Extent::Unknown {
             self.distrust();
@@ -82,10 +84,10 @@ impl Database {
         Error::sort(&self.target, error)
     }
 
-    /// Closes both sides after what runs has ended; SQLite then moves its WAL into the file.
+    /// Closes both sides once running statements have ended; SQLite then moves its WAL into the file.
     ///
     /// # Errors
-    /// What the driver says.
+    /// The driver's.
     pub async fn close(self) -> Result<(), Error> {
         let Self { writer, reader, target, .. } = self;
         reader.close().await.map_err(|e| Error::sort(&target, e))?;
@@ -93,23 +95,23 @@ impl Database {
     }
 }
 
-/// Who opens the database, which decides how much of a PostgreSQL server it takes.
+/// The purpose of a connection, which decides how many resources of a PostgreSQL server it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// A process that serves.
+    /// A service.
     Service {
-        /// The most connections at a time. SQLite has its fixed few.
+        /// Maximum number of connections. SQLite has a fixed few.
         connections: u32,
     },
-    /// A command that runs once: two connections, and statements may take their time.
+    /// A one-off command: two connections, and statements without a time limit.
     Tool,
 }
 
 impl Role {
-    /// A process that serves, of the usual size.
+    /// A service of the usual size.
     pub const SERVICE: Self = Self::Service { connections: 20 };
 
-    /// Connections to write over, and to read over; without the latter both go over the same.
+    /// Connections for writing and for reading; without the latter, one pool serves both.
     fn connections(self) -> (u32, Option<u32>) {
         match self {
             Self::Service { connections } => (WRITERS, Some(connections.saturating_sub(WRITERS).max(2))),
@@ -117,7 +119,7 @@ impl Role {
         }
     }
 
-    /// A statement that runs this long is stuck, and holds locks that everybody waits for.
+    /// A statement that runs this long is stuck, and holds locks that others wait for.
     fn statement_timeout(self) -> &'static str {
         match self {
             Self::Service { .. } => "30s",
@@ -126,10 +128,10 @@ impl Role {
     }
 }
 
-/// Opens `sqlite://path?mode=rwc` or `postgres://user:password@host:port/database`. It does not migrate.
+/// Opens `sqlite://path?mode=rwc` or `postgres://user:password@host:port/database`, without migrating it.
 ///
 /// # Errors
-/// [`Error`] says what to do about it; also when the schema is newer than this binary.
+/// [`Error`] with advice; also if the schema is newer than this binary.
 pub async fn open(url: &str, role: Role) -> Result<Database, Error> {
     let scheme = url.split(':').next().unwrap_or_default();
     let database = match scheme {
@@ -146,7 +148,7 @@ async fn sqlite(url: &str) -> Result<Database, Error> {
     let options = SqliteConnectOptions::from_str(url).map_err(unreadable)?;
     let target = options.get_filename().display().to_string();
     if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(Error::Url("names a database in memory, which cannot keep what was accepted".into()));
+        return Err(Error::Url("names an in-memory database, which would lose accepted requests".into()));
     }
     let options = options.foreign_keys(true).busy_timeout(BUSY).optimize_on_close(false, None);
     let options = options.statement_cache_capacity(STATEMENTS);
@@ -155,13 +157,13 @@ async fn sqlite(url: &str) -> Result<Database, Error> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("cache_size", "-32768") // KiB: the hot rows and indexes of some 100,000 sessions
-        .pragma("temp_store", "MEMORY") // what a statement on many rows would undo is no file: a seventh of the time of writing
+        .pragma("temp_store", "MEMORY") // statement journals stay in memory: they took a seventh of the writing time
         .pragma("journal_size_limit", "67108864"); // a long read lets the WAL grow; afterwards it shrinks again
     prove_writable(&writer).await.map_err(|e| Error::sort_driver(&target, e))?;
     let reader = options.create_if_missing(false).pragma("query_only", "ON");
     let trust = Trust::default();
     let pool = |trust: Trust| {
-        let pool = SqlitePoolOptions::new().acquire_timeout(PATIENCE).test_before_acquire(false);
+        let pool = SqlitePoolOptions::new().acquire_timeout(TIMEOUT).test_before_acquire(false);
         let pool = pool.idle_timeout(None).max_lifetime(None); // a file does not go stale, and reopening costs its cache
         let (released, acquired) = (trust.clone(), trust);
         pool.after_release(move |connection, age| {
@@ -179,8 +181,7 @@ async fn sqlite(url: &str) -> Result<Database, Error> {
     Ok(Database { writer: writer.into(), reader: reader.into(), backend: DbBackend::Sqlite, target, trust })
 }
 
-/// SQLite opens a file that it may only read without a word, and complains at the first write: so try one, and take it
-/// back.
+/// SQLite silently opens a file that it may only read, and fails at the first write. So try a write and roll it back.
 async fn prove_writable(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
     let mut connection = SqliteConnection::connect_with(options).await?;
     connection.execute("BEGIN IMMEDIATE; PRAGMA user_version = 1; ROLLBACK").await?;
@@ -197,15 +198,15 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
     );
     let options = options.application_name("streamspace").statement_cache_capacity(STATEMENTS).options([
         ("statement_timeout", role.statement_timeout()),
-        ("idle_in_transaction_session_timeout", "60s"), // a process that hangs must not hold its locks for ever
+        ("idle_in_transaction_session_timeout", "60s"), // a hanging process must not hold its locks for ever
         ("jit", "off"), // statements are short: compiling one takes longer than running it
     ]);
     let probe = async { PgConnection::connect_with(&options).await?.close().await };
-    let probe = tokio::time::timeout(PATIENCE, probe).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let probe = tokio::time::timeout(TIMEOUT, probe).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     probe.map_err(|e| Error::sort_driver(&target, e))?;
     let trust = Trust::default();
     let pool = |most, options| {
-        let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(PATIENCE);
+        let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(TIMEOUT);
         let (released, acquired) = (trust.clone(), trust.clone());
         let pool = pool.after_release(move |connection, age| {
             let trust = released.clone();
@@ -227,7 +228,7 @@ async fn postgres(url: &str, role: Role) -> Result<Database, Error> {
     Ok(Database { reader, writer, backend: DbBackend::Postgres, target, trust })
 }
 
-/// The driver's words without the URL, which may hold a password.
+/// The driver's message without the URL, which may contain a password.
 fn unreadable(error: sqlx::Error) -> Error {
     let reason = match error {
         sqlx::Error::Configuration(reason) => reason.to_string(),

@@ -1,7 +1,7 @@
-//! What can be wrong with a database, sorted by what the person who runs it has to do.
+//! Errors of opening and migrating a database, sorted by what its operator has to do.
 //!
-//! Both drivers say it in codes; they are translated here only, for opening and for migrating. A message names the place
-//! (host or file) and never the password in the URL.
+//! Both drivers report codes, which are translated only here. A message names the host or file, and never the
+//! password in the URL.
 
 use std::path::Path;
 
@@ -12,31 +12,31 @@ use crate::fault::{self, Code};
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is not one of ours.
+    /// The URL is not supported.
     #[error("the database URL {0}: use sqlite://path?mode=rwc or postgres://user:password@host:5432/database")]
     Url(String),
-    /// No server answers there.
+    /// No server answers.
     #[error("cannot reach {target}: is the server running, and are host, port and TLS mode right?")]
     Unreachable {
         /// Host, port and database.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
-    /// The server knows neither this user nor this password.
+    /// The server refused the user or the password.
     #[error("{target} refused the user or the password")]
     Credentials {
         /// Host, port and database.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
-    /// There is no such database, file or folder.
+    /// The database, file or folder does not exist.
     #[error("{target} does not exist: create it (a SQLite file is created with ?mode=rwc, its folder is not)")]
     Missing {
         /// Host, port and database, or the file.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
     /// It can be read but not written.
@@ -46,60 +46,62 @@ pub enum Error {
     ReadOnly {
         /// Host, port and database, or the file.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
-    /// No room is left.
+    /// The disk is full.
     #[error("the disk of {target} is full: free some space and start again, nothing accepted is lost")]
     DiskFull {
         /// Host, port and database, or the file.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
-    /// Somebody else holds it for longer than we wait.
+    /// Another process has held its lock for too long.
     #[error("{target} is locked by another process")]
     Busy {
         /// Host, port and database, or the file.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
-    /// The file is something else, or damaged.
+    /// The file is not a database, or damaged.
     #[error("{target} is not a readable SQLite database: restore a backup, or give another path")]
     Damaged {
         /// The file.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
-    /// It was migrated by a later release, whose meaning we cannot know.
+    /// It was migrated by a later release, whose schema this one does not know.
     #[error("a newer version has migrated this database (step {found}): run that version or restore a backup")]
     Newer {
         /// The last step that this binary does not know.
         found: String,
     },
-    /// Steps are missing that this binary needs.
+    /// Steps that this binary needs are missing.
     #[error("the database is behind this version by {missing} steps: run `streamspace migrate`")]
     Behind {
-        /// How many steps.
+        /// Number of missing steps.
         missing: usize,
     },
-    /// A dump was restored into a PostgreSQL whose numbers of transactions are lower.
-    #[error("the database was restored from a dump, and its feed needs to be put in order: run `streamspace migrate`")]
+    /// A dump was restored into a PostgreSQL cluster with lower transaction numbers.
+    #[error(
+        "the database was restored from a dump, and the order of its feed has to be adjusted: run `streamspace migrate`"
+    )]
     Restored,
-    /// All else.
+    /// Anything else.
     #[error("{target} failed")]
     Database {
         /// Host, port and database, or the file.
         target: String,
-        /// What the driver said.
+        /// The driver's error.
         source: DbErr,
     },
 }
 
 impl Error {
-    /// Sorts what a driver said while it worked on `target`.
+    /// Sorts a driver's error on `target`.
     pub(crate) fn sort(target: &str, source: DbErr) -> Self {
         let target = target.to_owned();
         match fault::driver(&source).map(kind) {
@@ -144,7 +146,7 @@ fn kind(error: &sqlx::Error) -> Kind {
     }
 }
 
-/// Result codes of SQLite; the low byte is the family.
+/// SQLite result codes; the low byte is the family.
 fn sqlite(code: i32) -> Kind {
     match code & 0xff {
         5 | 6 => Kind::Busy,
@@ -169,7 +171,7 @@ fn postgres(code: &str) -> Kind {
     }
 }
 
-/// SQLite says "cannot open" of a missing file, of a missing folder and of one without rights alike.
+/// SQLite reports "cannot open" for a missing file, a missing folder and missing permissions alike.
 fn absent(target: &str) -> bool {
     let file = Path::new(target);
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,33 +1,34 @@
-//! How far an error of the database reaches: one statement and its transaction, or nobody knows how far.
+//! The extent of a database error: one statement and its transaction, or unknown.
 //!
-//! After most errors the transaction is still what the client takes it for: a constraint that was violated, a deadlock, a value that is too
-//! long. After the others it is not. SQLite rolls back on its own when the disk is full, on I/O errors, when memory runs out and when it is
-//! interrupted, and the client is not told; a lost connection to PostgreSQL says nothing of the commit that was on its way. A connection
-//! that had such an error is not used again ([`Database::distrust`](crate::connect::Database::distrust)).
+//! After most errors the transaction is in the state that the client expects: a violated constraint, a
+//! deadlock, a value that is too long. After others it is not. SQLite rolls back by itself without telling the
+//! client when the disk is full, on I/O errors, when memory runs out and when it is interrupted; a lost
+//! connection to PostgreSQL leaves the outcome of a commit open. A connection that had such an error is not
+//! used again ([`Database::distrust`](crate::connect::Database::distrust)).
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
 /// What is known of a transaction after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// The statement failed; the transaction can be rolled back, and the connection is as good as before.
+    /// The statement failed; the transaction can be rolled back, and the connection stays usable.
     Known,
-    /// The transaction may have ended or not, and whatever is tried next may meet the same: the disk, the memory, the network or the server
-    /// is to blame, never what was written.
+    /// The transaction may have ended or not, and further statements may fail in the same way. The disk, the
+    /// memory, the network or the server is to blame, never the data.
     Unknown,
 }
 
-/// The code by which a database names an error.
+/// The error code of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     /// An (extended) result code of SQLite; its low byte is the family.
     Sqlite(i32),
-    /// An SQLSTATE of PostgreSQL.
+    /// A SQLSTATE of PostgreSQL.
     Postgres(String),
 }
 
 impl Code {
-    /// The code of an error that the database itself reported; `None` where a driver or a connection failed.
+    /// The code of an error that the database itself reported; `None` if the driver or the connection failed.
     #[must_use]
     pub fn of(error: &DbErr) -> Option<Self> {
         match driver(error)? {
@@ -44,8 +45,9 @@ impl Code {
         }
     }
 
-    /// SQLite: ERROR, ABORT, BUSY, LOCKED, SCHEMA, TOOBIG, CONSTRAINT, MISMATCH, AUTH and RANGE end a statement. PostgreSQL undoes every
-    /// transaction that had an error and says so; what is left are errors of the server and of its machine.
+    /// SQLite: ERROR, ABORT, BUSY, LOCKED, SCHEMA, TOOBIG, CONSTRAINT, MISMATCH, AUTH and RANGE end only the
+    /// statement. PostgreSQL rolls back every transaction with an error and reports it, so only errors of the
+    /// server and its machine remain.
     fn extent(&self) -> Extent {
         let known = match self {
             Self::Sqlite(code) => matches!(code & 0xff, 1 | 4 | 5 | 6 | 17..=20 | 23 | 25),
@@ -57,7 +59,7 @@ impl Code {
     }
 }
 
-/// How far an error reaches.
+/// The extent of an error.
 #[must_use]
 pub fn extent(error: &DbErr) -> Extent {
     use sqlx::Error as E;
@@ -73,7 +75,7 @@ pub fn extent(error: &DbErr) -> Extent {
     }
 }
 
-/// The driver's error behind one of the ORM.
+/// The driver's error behind an error of the ORM.
 pub(crate) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(e))

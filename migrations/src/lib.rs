@@ -1,9 +1,9 @@
-//! The schema of StreamSpace, one file a step, for SQLite and PostgreSQL alike, and the way to open either.
+//! The schema of StreamSpace, one file per step, for SQLite and PostgreSQL alike, and opening either.
 //!
-//! - [`connect`] opens a database and says clearly why it could not;
+//! - [`connect`] opens a database and explains failures;
 //! - [`fault`] says how far an error reaches, and what must not be used after it;
-//! - [`schema`] brings it up to date, down again, and tells where it stands;
-//! - the `m…` files are the steps, in order. A step that was released is never edited: a change is a new step.
+//! - [`schema`] migrates, reverts and reports steps;
+//! - the `m…` files are the steps, in order. A released step is never edited: a change is a new step.
 
 mod class;
 pub mod connect;

@@ -1,8 +1,8 @@
-//! `sessions`: what was asked for, what is, and where the way between the two stands.
+//! `sessions`: the desired state, the actual state, and the command between them.
 //!
-//! `platform` and `controller_id` are the contract's. Soft columns, neither logged nor folded: `idle_ms`, `wake_ms`,
-//! `last_activity_ms`, `connections`, `resource_usage`. `wake_ms` is the least of the four due times beside it, so that all
-//! timers are one index.
+//! `platform` and `controller_id` are the contract's. Soft columns, neither logged nor folded: `idle_ms`,
+//! `wake_ms`, `last_activity_ms`, `connections`, `resource_usage`. `wake_ms` is the earliest of the four due
+//! times beside it, so that one index serves all timers.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -33,7 +33,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// What the user wants.
+/// The desired state.
 fn asked(table: &mut TableCreateStatement) {
     table
         .col(uuid("session_id").primary_key())
@@ -51,7 +51,7 @@ fn asked(table: &mut TableCreateStatement) {
         .col(json_binary("metadata").default("{}"));
 }
 
-/// What is, as far as the engine was told.
+/// The actual state, as reported.
 fn found(table: &mut TableCreateStatement) {
     table
         .col(string_len_null("controller_id", 255))
@@ -65,13 +65,13 @@ fn found(table: &mut TableCreateStatement) {
         .col(big_integer("seen_generation").default(0))
         .col(big_integer("seen_epoch").default(0))
         .col(big_integer("seen_seq").default(0))
-        .col(boolean("debt").default(false)) // shown as deleted, its clean-up still owed
+        .col(boolean("debt").default(false)) // shown as deleted, with a pending clean-up
         .col(big_integer("entity_seq").default(0))
         .col(big_integer("created_ms"))
         .col(big_integer("updated_ms"));
 }
 
-/// The command under way and its timers.
+/// The open command and its timers.
 fn command(table: &mut TableCreateStatement) {
     table
         .col(uuid_null("command_id"))

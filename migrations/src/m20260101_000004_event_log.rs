@@ -1,7 +1,7 @@
-//! `event_log`: the truth, and the outbox of commands.
+//! `event_log`: the source of truth, and the outbox of commands.
 //!
-//! The first nine columns and three of the indexes are the contract's. Every accepted request writes here, so each index is
-//! paid for by everybody: the two that find work are partial and hold only what is not done.
+//! The first nine columns and three of the indexes are the contract's. Every accepted request writes here and
+//! pays for each index, so the two that find work are partial and contain only unfinished rows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -33,7 +33,7 @@ impl MigrationTrait for Migration {
 
 fn contract(table: &mut TableCreateStatement) {
     table
-        .col(big_integer("id").auto_increment().primary_key()) // never given twice, also after pruning
+        .col(big_integer("id").auto_increment().primary_key()) // never reused, even after pruning
         .col(uuid("event_id"))
         .col(string_len("subject", 255))
         .col(json_binary("payload"))
@@ -60,13 +60,14 @@ fn engine(table: &mut TableCreateStatement) {
         .col(big_integer_null("stream_epoch"))
         .col(big_integer_null("stream_seq"))
         .col(big_integer_null("claimed_until_ms"))
-        .col(boolean("ready").default(true)) // a command that has no place yet is not
+        .col(boolean("ready").default(true)) // false for a command without a place
         .col(big_integer("created_ms"))
         .col(big_integer_null("processed_ms"));
 }
 
-/// What the outbox is indexed by, so that it is read in the order of ids and without sorting. SQLite ends every index with the
-/// id anyway, and takes the contract's index of all states unless this one begins with the state and is no wider.
+/// The column of the outbox's index, so that it is read in the order of ids without sorting. SQLite appends the
+/// id to every index anyway, and prefers the contract's index of all states unless this one begins with the
+/// state and is no wider.
 fn outbox(backend: DbBackend) -> &'static str {
     if backend == DbBackend::Postgres { "id" } else { "status" }
 }

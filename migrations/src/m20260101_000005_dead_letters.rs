@@ -1,7 +1,7 @@
-//! `dead_letters`: the record of all that could not be processed, with its bytes, headers and error history.
+//! `dead_letters`: everything that could not be processed, with its bytes, headers and error history.
 //!
-//! `source` says where it came from in a way that is the same each time ("stream:SS_DLQ:<epoch>:<seq>",
-//! "command:<event_id>:<generation>"), so that recording twice is once.
+//! `source` identifies the origin deterministically ("stream:SS_DLQ:<epoch>:<seq>",
+//! "command:<event_id>:<generation>"), so that recording the same letter twice has no effect.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -55,7 +55,7 @@ fn table() -> TableCreateStatement {
         .col(string_len("fingerprint", 64))
         .col(string_len("status", 20).default("open")) // open, replayed, discarded
         .col(text_null("note"))
-        .col(boolean("copied").default(false)) // to the dead-letter stream, for everybody to see
+        .col(boolean("copied").default(false)) // to the dead-letter stream, as its public copy
         .col(big_integer("created_ms"))
         .col(big_integer("updated_ms"))
         .take()

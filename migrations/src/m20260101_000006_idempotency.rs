@@ -1,4 +1,4 @@
-//! `idempotency_keys`: the answer that a request got, for the same request sent again.
+//! `idempotency_keys`: answers, for requests that are sent again.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,7 +1,7 @@
-//! `stream_epochs`, which incarnation of each stream the log refers to, and `meta`, what is true of the installation.
+//! `stream_epochs`: the incarnation of each stream that the log refers to; `meta`: facts about the installation.
 //!
-//! The installation's id is made here, once: names of resources in the world derive from it, so it must live and be restored
-//! together with the sessions.
+//! The installation's id is generated here, once: names of resources on platforms derive from it, so it must be
+//! kept and restored together with the sessions.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -20,7 +20,7 @@ impl MigrationTrait for Migration {
             .table(EPOCHS)
             .col(string_len("name", 128).primary_key())
             .col(big_integer("epoch"))
-            .col(text("created_at")) // as the server spells it: compared, never reckoned with
+            .col(text("created_at")) // in the server's format: compared, never computed with
             .col(big_integer("last_seq").default(0))
             .take();
         manager.create_table(epochs).await?;

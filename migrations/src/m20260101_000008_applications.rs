@@ -1,4 +1,4 @@
-//! `installed_applications`: what was installed where. The state machine that fills it follows; the contract's columns stand.
+//! `installed_applications`: which application is installed where, with the columns of the contract.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,7 +1,7 @@
-//! `installed_applications` gets what a life needs: where it is to be, its open command, its timers and its fence.
-//! `templates` gets `source`, who wrote a template, so that nobody overwrites or takes away what is another's.
+//! `installed_applications` gets the columns of a life cycle: desired state, open command, timers and fence.
+//! `templates` gets `source`, the author of a template, so that no one else overwrites or removes it.
 //!
-//! `wake_ms` is the lesser of the two due times. Of what is not uninstalled there is one application a name and platform.
+//! `wake_ms` is the earlier of the two due times. At most one application per name and platform is not uninstalled.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -17,7 +17,7 @@ const INDEXES: [&str; 4] =
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for column in columns() {
-            // one at a time: SQLite adds no two columns in one statement
+            // one statement per column, because SQLite adds only one at a time
             manager.alter_table(Table::alter().table(TABLE).add_column(column).take()).await?;
         }
         let source = string_len("source", 300).default("operator").take();

@@ -1,9 +1,9 @@
-//! The order in which the live feed shows the log, on PostgreSQL: the column `feed_xact`.
+//! The order of the live feed on PostgreSQL: the column `feed_xact`.
 //!
-//! Ids are drawn before they are committed, so a lower one may appear after a higher one, behind a reader. The number of the
-//! transaction tells which rows cannot have anything appear before them any more: those below the oldest one that still runs.
-//! The column fills itself, so that nobody who inserts needs to know it. Rows from before keep 0 and stay ordered by id.
-//! SQLite has one writer; its ids are the order already.
+//! Ids are drawn before they are committed, so a lower one may appear after a higher one, behind a reader. The
+//! transaction number tells which rows are final: those below the oldest running transaction. The column has a
+//! default, so that inserts need not know it. Existing rows keep 0 and stay ordered by id. SQLite has one
+//! writer, so its ids are already in order.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -11,7 +11,8 @@ use sea_orm_migration::sea_orm::DbBackend;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The first statement does not rewrite the table, because its default is a constant; the second is for new rows only.
+/// The first statement does not rewrite the table, because its default is constant; the second applies to new
+/// rows only.
 const UP: &str = "
     ALTER TABLE event_log ADD COLUMN feed_xact bigint NOT NULL DEFAULT 0;
     ALTER TABLE event_log ALTER COLUMN feed_xact SET DEFAULT (pg_current_xact_id()::text::bigint);

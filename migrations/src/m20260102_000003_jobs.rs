@@ -1,9 +1,9 @@
-//! `jobs`: actions on many things at once, and what an operator did to dead letters.
+//! `jobs`: actions on many items, and the operators' actions on dead letters.
 //!
-//! A job's decisions (its kind, filter, states and ending) are logged and folded. Soft, and only here: the counters while it
-//! runs, the cursor, and the claim of whoever walks it. The index of running jobs is partial, so that an idle engine's look at
-//! it costs nothing. The events that `GET /events` lists need one more index, of decisions: they are the one kind that is
-//! rare, so that reading backwards through the log would not find them, and only they pay for it.
+//! A job's decisions (kind, filter, states and result) are logged and folded. Its counters, cursor and claim
+//! are soft while it runs. The index of running jobs is partial, so that checking it costs an idle engine
+//! nothing. `GET /events` needs an index of decisions, which are too rare to be found by reading the log
+//! backwards; only decisions pay for it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -53,7 +53,7 @@ fn table() -> TableCreateStatement {
         .col(big_integer("failed").default(0))
         .col(big_integer("skipped").default(0))
         .col(json_binary("failures").default("[]"))
-        .col(big_integer_null("cursor_ms")) // creation time and id of the last item that was dealt with
+        .col(big_integer_null("cursor_ms")) // creation time and id of the last item that was processed
         .col(uuid_null("cursor_id"))
         .col(uuid_null("claimed_by")) // the run of the engine that walks it
         .col(big_integer_null("claimed_until_ms"))

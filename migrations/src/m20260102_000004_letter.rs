@@ -1,9 +1,8 @@
-//! What the HTTP API keeps to the letter: answers under their idempotency keys, amendments of sessions, and an index for each
-//! filter of the list of sessions.
+//! Answers under idempotency keys, amendments of sessions, and an index for each filter of the list of sessions.
 //!
-//! The list shows all but deleted sessions unless it is told otherwise, so what has lived is not in its index. Tags have an
-//! index on PostgreSQL, where sessions without tags cost it nothing; on SQLite they are looked for among the sessions that the
-//! other filters leave.
+//! The list shows all but deleted sessions unless asked otherwise, so deleted ones are not in its index. Tags
+//! have an index on PostgreSQL, where sessions without tags cost nothing; on SQLite they are searched among the
+//! sessions that the other filters leave.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -20,7 +19,7 @@ const TAGS: &str =
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let amended = big_integer("amended_seq").default(0).take(); // entity_seq of the last amendment: what If-Match asks
+        let amended = big_integer("amended_seq").default(0).take(); // entity_seq of the last amendment: compared with If-Match
         manager.alter_table(Table::alter().table(SESSIONS).add_column(amended).take()).await?;
         for index in indexes() {
             manager.create_index(index).await?;
@@ -28,7 +27,7 @@ impl MigrationTrait for Migration {
         if manager.get_database_backend() == DbBackend::Postgres {
             manager.get_connection().execute_unprepared(TAGS).await?;
         }
-        manager.drop_table(Table::drop().table(KEYS).take()).await?; // nothing ever wrote to it
+        manager.drop_table(Table::drop().table(KEYS).take()).await?; // it was never used
         manager.create_table(keys()).await?;
         manager.create_index(aged()).await
     }
@@ -73,7 +72,7 @@ fn keys() -> TableCreateStatement {
         .take()
 }
 
-/// As the step that made it left it.
+/// The table as its first step created it.
 fn keys_before() -> TableCreateStatement {
     Table::create()
         .table(KEYS)

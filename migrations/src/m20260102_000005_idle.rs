@@ -1,4 +1,5 @@
-//! `sessions` learns why it is awake: its run, the extensions and warnings of the run, and the last sign of use.
+//! `sessions` gets the reasons why it is awake: its run, the extensions and warnings of the run, and the last
+//! activity.
 //!
 //! `last_sign` and `connected_ms` are soft: neither logged nor folded.
 
@@ -10,7 +11,7 @@ pub(crate) struct Migration;
 
 const TABLE: &str = "sessions";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> [ColumnDef; 8] {
     [
         big_integer_null("run_ms"),

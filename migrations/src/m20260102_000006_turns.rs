@@ -1,5 +1,5 @@
-//! `event_log.turn`: in which order the outbox is emptied, in milliseconds since the epoch (`machine::turn`), and the outbox by
-//! controller, because each gets no more at a time than it can do soon.
+//! `event_log.turn`: the order of the outbox, in milliseconds since the epoch (`machine::turn`), and an index
+//! of the outbox by controller, because each gets no more at a time than it can do soon.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -1,6 +1,7 @@
-//! `platform_controllers` learns all that a circuit breaker is decided on, and up to when retries of the controller are spoken
-//! for (`retry_ms`, soft); what has commands learns whether its next attempt is its place in that row. Sessions with an open command
-//! get an index, so that the queue is read from what waits and not from what exists.
+//! `platform_controllers` gets the state of its circuit breaker, and the time up to which slots of its retry
+//! budget are taken (`retry_ms`, soft); sessions and applications get a mark that their next attempt has a
+//! slot. Sessions with an open command get an index, so that reading the queue depends on what waits and not on
+//! what exists.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -13,7 +14,7 @@ const COMMANDED: [&str; 2] = ["sessions", "installed_applications"];
 
 const OPEN: &str = "idx_sessions_open";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> Vec<(&'static str, ColumnDef)> {
     let of_controllers = [
         big_integer_null("breaker_since_ms"),
@@ -38,7 +39,7 @@ impl MigrationTrait for Migration {
         }
         let mut open = Index::create().name(OPEN).table(COMMANDED[0]).col("platform").col("controller_id").take();
         manager.create_index(open.cond_where(Expr::cust("command_id IS NOT NULL")).take()).await?;
-        // failures that were counted before were all of drivers
+        // failures counted before this step were all errors of drivers
         let kinds = match manager.get_database_backend() {
             sea_orm::DbBackend::Postgres => "jsonb_build_object('driver', breaker_failures)",
             _ => "json_object('driver', breaker_failures)",

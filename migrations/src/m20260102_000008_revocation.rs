@@ -1,7 +1,7 @@
-//! `debts`: what controllers that were revoked still owe, and on `platform_controllers` who revoked one, why, when, and the job
-//! that moves its sessions.
+//! `debts`: pending clean-ups of revoked controllers; and on `platform_controllers` who revoked one, why, when,
+//! and the job that moves its sessions.
 //!
-//! `deadline_ms` and `wake_ms` of a debt are soft, as those of a session are.
+//! `deadline_ms` and `wake_ms` of `debts` are soft, like those of a session.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -12,7 +12,7 @@ pub(crate) struct Migration;
 const CONTROLLERS: &str = "platform_controllers";
 const TABLE: &str = "debts";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> [ColumnDef; 4] {
     [
         string_len_null("revoked_by", 255),

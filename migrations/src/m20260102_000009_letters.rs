@@ -1,6 +1,6 @@
-//! `dead_letters` gets an index of causes, which holds all that a count of them needs, so that grouping reads no payload, and
-//! how an operator corrected what could not be read. `jobs` learns what a dry run found out, its canary, its rate with the time
-//! before which it takes no step, and why it halted.
+//! `dead_letters` gets an index of causes that contains everything for counting them, so that grouping reads no
+//! payload, and the correction of an unreadable report. `jobs` gets the findings of a dry run, its canary, its
+//! rate with the earliest time of the next step, and the reason why it halted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -12,7 +12,7 @@ const LETTERS: &str = "dead_letters";
 const CAUSES: &str = "idx_dead_letters_cause";
 const JOBS: &str = "jobs";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> Vec<(&'static str, ColumnDef)> {
     let of_jobs = [
         json_binary("outlook").default("{}").take(),

@@ -1,4 +1,4 @@
-//! `jobs` learns where a scan of the log stands and what it has found so far; soft until the job ends.
+//! `jobs` gets the position and the findings of a scan of the log; soft until the job ends.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

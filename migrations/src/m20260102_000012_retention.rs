@@ -1,4 +1,4 @@
-//! What retention asks before rows of the log go: which of them an open dead letter is about.
+//! An index for retention: which rows of the log an open dead letter is about.
 
 use sea_orm_migration::prelude::*;
 

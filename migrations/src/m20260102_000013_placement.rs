@@ -1,4 +1,4 @@
-//! `sessions` learns which labels a controller must have to get it (`selector`), and why it was given to its owner (`placement`).
+//! `sessions` gets the labels that its controller must have (`selector`), and why its owner was chosen (`placement`).
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -8,7 +8,7 @@ pub(crate) struct Migration;
 
 const TABLE: &str = "sessions";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> [ColumnDef; 2] {
     [json_binary("selector").default("{}").take(), text_null("placement")]
 }

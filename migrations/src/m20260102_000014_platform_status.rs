@@ -1,5 +1,5 @@
-//! Lists of sessions in one state on one platform: without an index of both, all sessions in that state were looked through for the
-//! few on a platform that has few.
+//! An index for lists of sessions in one state on one platform. Without it, all sessions in that state were
+//! scanned for the few on a small platform.
 
 use sea_orm_migration::prelude::*;
 

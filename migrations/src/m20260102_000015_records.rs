@@ -1,11 +1,11 @@
-//! What retention asks before records go: which dead letters were closed, and which jobs ended, and when.
+//! Indexes for retention: which dead letters were closed, and which jobs ended, and when.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Name, table, column, and the rows that are meant.
+/// Name, table, column, and condition.
 const INDEXES: [(&str, &str, &str, &str); 2] = [
     ("idx_dead_letters_closed", "dead_letters", "updated_ms", "status <> 'open'"),
     ("idx_jobs_finished", "jobs", "finished_ms", "finished_ms IS NOT NULL"),

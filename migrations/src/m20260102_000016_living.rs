@@ -1,7 +1,9 @@
-//! Lists of living sessions of one user, platform or template: what was deleted there is never looked through, however much it is.
-//! Without `status <> 'deleted'` in the index a page walked over every deleted session in between.
+//! Indexes for lists of existing sessions of one user, platform or template, so that deleted ones are never
+//! scanned, however many there are. Without `status <> 'deleted'` in the index, a page read every deleted
+//! session in between.
 //!
-//! The lists of all states keep their own indexes, but for templates, whose history is seldom asked for: it is read in the order of time.
+//! Lists of all states keep their own indexes, except for templates, whose history is rarely read: it is
+//! scanned in the order of time.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,13 +1,15 @@
-//! `sessions` has an index for each list and none twice. PostgreSQL writes a row into all its indexes anew whenever its state
-//! changes, and a row was in up to fourteen: now it is in nine while it is on its way, in eight while it runs and in six once it
-//! is deleted.
+//! `sessions` gets one index per list, and none twice. PostgreSQL writes a row into all its indexes whenever
+//! its state changes, and a row was in up to fourteen: now it is in nine while a command is open, in eight
+//! while it runs, and in six once it is deleted.
 //!
-//! - By platform, controller or template there is one index each, which goes on with the state: a list in several states is read
-//!   a state at a time, and merged (`engine/src/queries/sessions.rs`).
-//! - Of a user and in the order of users the living are one index and the deleted another, so that a row is in one of them.
-//! - The list of all that live keeps its own: every session passes through most states, and what it leaves there until PostgreSQL
-//!   vacuums would be walked over by the list that is asked for most.
-//! - What waits is found by its controller, also by the absence of one: before, SQLite looked through all that a controller ever had.
+//! - By platform, controller or template there is one index each, with the state as its second column: a list
+//! in several states is read state by state, and merged (`engine/src/queries/sessions.rs`).
+//! - For users and the order of users, existing and deleted sessions have separate indexes, so that a row is in
+//! one of them.
+//! - The list of all existing sessions keeps an index of its own: every session passes through most states, and
+//! the dead entries that it leaves until PostgreSQL vacuums would be scanned by the most frequent list.
+//! - What waits is found by its controller, or by the absence of one: before, SQLite scanned everything that a
+//! controller ever had.
 
 use sea_orm_migration::prelude::*;
 
@@ -16,7 +18,7 @@ pub(crate) struct Migration;
 
 const TABLE: &str = "sessions";
 
-/// Its name, its columns, and which rows are in it.
+/// Name, columns, and condition.
 type Shape = (&'static str, &'static [&'static str], Option<&'static str>);
 
 const OPEN: &str = "command_id IS NOT NULL";

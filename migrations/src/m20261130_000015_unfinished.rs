@@ -1,5 +1,5 @@
-//! The commands that are out by state and turn: the relay counts a controller's starts before each round, those that it has begun
-//! and those that it has not.
+//! An index of unfinished commands by state and position: before each round the relay counts a controller's
+//! starts, begun and not begun.
 
 use sea_orm_migration::prelude::*;
 

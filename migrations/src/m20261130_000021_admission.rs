@@ -1,8 +1,8 @@
-//! `platform_controllers`: whether a controller may serve its platform, whether it has spoken on a subject of its own, and the
-//! heartbeats under its id that were refused.
+//! `platform_controllers`: whether a controller is admitted to its platform, whether it has used its own
+//! heartbeat subject, and the refused heartbeats under its id.
 //!
-//! Controllers that are known before this step count as admitted, and so do those that an engine of the version before writes.
-//! What was refused is soft: it is neither logged nor folded.
+//! Controllers that exist before this step count as admitted, and so do those that an engine of the version
+//! before writes. Refused heartbeats are soft: neither logged nor folded.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -12,7 +12,7 @@ pub(crate) struct Migration;
 
 const TABLE: &str = "platform_controllers";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> [ColumnDef; 5] {
     [
         boolean("admitted").default(true).take(),

@@ -1,7 +1,7 @@
-//! `dead_letters.verified`: the engine parked it itself, so that its bytes were on its subject before. What was parked before this
-//! step counts as not verified, because nobody can tell any more.
+//! `dead_letters.verified`: the engine itself parked it, so its bytes really were on its subject. Letters from
+//! before this step count as not verified, because that is no longer known.
 //!
-//! `engine_secrets`: what the engines of one installation share and nobody else may know.
+//! `engine_secrets`: secrets that the engines of an installation share.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

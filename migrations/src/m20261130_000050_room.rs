@@ -1,5 +1,5 @@
-//! `sessions.has_room`: the session holds one of its controller's places. A row that does not say is one of an engine that does not
-//! know the column; what it holds then follows from its state.
+//! `sessions.has_room`: the session holds a place on its controller. Null means that an engine without this
+//! column wrote the row; the place then follows from the state.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::boolean_null;

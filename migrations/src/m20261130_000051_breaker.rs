@@ -1,5 +1,6 @@
-//! `platform_controllers` learns which sessions failed on a controller since its last success (`breaker_failing`), and which templates
-//! have run there (`breaker_ran`): a breaker opens by who failed and not by how often.
+//! `platform_controllers` gets the sessions that have failed on a controller since its last success
+//! (`breaker_failing`), and the templates that have run there (`breaker_ran`): a breaker opens by who failed
+//! and not by how often.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;

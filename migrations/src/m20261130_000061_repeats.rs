@@ -1,6 +1,6 @@
-//! `dead_letters` counts what comes again: the same thing from the same sender with the same error is one open letter, with how often
-//! and when it came last. `digest` tells what is the same, `repeats` names the last messages that were counted, so that one that
-//! is delivered twice is counted once.
+//! `dead_letters` counts repeats: the same message from the same sender with the same error is one open letter,
+//! with a count and the time of the last one. `digest` identifies equal letters; `repeats` lists the last
+//! messages counted, so that a redelivered one is counted once.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -12,7 +12,7 @@ const TABLE: &str = "dead_letters";
 const DIGEST: &str = "idx_dead_letters_digest";
 const REPEATED: &str = "idx_dead_letters_repeated";
 
-/// One statement a column: SQLite takes no more.
+/// One statement per column, because SQLite adds only one at a time.
 fn columns() -> [ColumnDef; 4] {
     [
         string_len_null("digest", 64),

@@ -1,20 +1,20 @@
-//! What happens when a dump is restored: the numbers of transactions begin anew, and the order of the feed must not.
+//! Adjusts a database after a dump was restored: transaction numbers start again, but the order of the feed must not.
 //!
-//! `event_log.feed_xact` holds numbers of transactions of one PostgreSQL cluster. Restored into another, rows may carry
-//! numbers that this one has not reached yet; new rows would be sorted before them. So what is added to new numbers is raised
-//! above all of the old: in the column's default, and in `meta`, where readers find it. Old rows keep their order and their
-//! positions.
+//! `event_log.feed_xact` holds transaction numbers of one PostgreSQL cluster. Restored into another, rows may
+//! have numbers that this cluster has not reached yet, and new rows would be sorted before them. So the offset
+//! that is added to new numbers is raised above all old ones: in the column's default, and in `meta`, where
+//! readers find it. Old rows keep their order and their positions.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-/// Rows that the log has, and a transaction that this cluster has not begun: such a row came with a dump.
+/// The log has rows with a transaction number that this cluster has not reached, so they came from a dump.
 const AHEAD: &str = "
     SELECT newest.feed_xact AS newest FROM
         (SELECT feed_xact FROM event_log ORDER BY feed_xact DESC, id DESC LIMIT 1) AS newest
     WHERE newest.feed_xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
         + coalesce((SELECT value::bigint FROM meta WHERE key = 'feed_offset'), 0)";
 
-/// The newest number of the log where it is from a cluster whose numbers were ahead of this one's.
+/// The newest number in the log if it is ahead of this cluster's.
 pub(crate) async fn ahead(db: &impl ConnectionTrait) -> Result<Option<i64>, DbErr> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
@@ -23,12 +23,13 @@ pub(crate) async fn ahead(db: &impl ConnectionTrait) -> Result<Option<i64>, DbEr
     row.map(|row| row.try_get("", "newest")).transpose()
 }
 
-/// Raises new numbers above those that were restored; says whether it had to.
+/// Raises the offset if necessary; returns whether it was.
 pub(crate) async fn settle(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     if ahead(db).await?.is_none() {
         return Ok(false);
     }
-    // nobody adds rows meanwhile; what another process did while we waited for the lock is seen by asking again
+    // no rows are inserted under the lock; the question is asked again because another process may have
+    // adjusted it meanwhile
     db.execute_unprepared("LOCK TABLE event_log IN ACCESS EXCLUSIVE MODE").await?;
     let Some(offset) = ahead(db).await? else { return Ok(false) };
     db.execute_unprepared(&format!(

@@ -1,8 +1,8 @@
-//! Bringing the schema up to date, down again, and telling where it stands.
+//! Migrates the schema up and down, and reports its steps.
 //!
-//! All steps of one run are one transaction on both databases, so a crash leaves the schema as it was. Processes that start
-//! together queue: on PostgreSQL behind an advisory lock, on SQLite behind the write lock; who comes second finds nothing
-//! to do.
+//! All steps of one run are one transaction on both databases, so a crash leaves the schema as it was.
+//! Processes that start together queue, on PostgreSQL behind an advisory lock and on SQLite behind the write
+//! lock; the second one finds nothing to do.
 
 use std::collections::HashSet;
 
@@ -24,9 +24,9 @@ use crate::{
     m20261130_000050_room, m20261130_000051_breaker, m20261130_000061_repeats, restored,
 };
 
-/// Where sea-orm keeps the names of the steps that were applied.
+/// Table in which sea-orm records applied steps.
 const LEDGER: &str = "seaql_migrations";
-/// The advisory lock of migrations: the letters "strmspce" as a number.
+/// Key of the advisory lock of migrations: the letters "strmspce" as a number.
 const LOCK: i64 = 0x7374_726d_7370_6365;
 
 /// The steps of the schema, in order.
@@ -71,26 +71,26 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// What a run of [`migrate`] did.
+/// The result of [`migrate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The steps applied now, in order; empty if there was nothing to do.
+    /// Steps applied by this run, in order; empty if there was nothing to do.
     pub steps: Vec<String>,
 }
 
-/// One step of the schema.
+/// A step of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Its name, which is also its order.
+    /// Its name, which also determines its order.
     pub name: String,
     /// Whether this database has it.
     pub applied: bool,
 }
 
-/// Applies every step that is missing. Safe when several processes do so at once.
+/// Applies all missing steps. Safe if several processes do so at once.
 ///
 /// # Errors
-/// [`Error::Newer`] before anything is touched, else what stopped it; then nothing has changed.
+/// [`Error::Newer`] before anything is changed, else the database's error; the schema is unchanged then.
 pub async fn migrate(database: &Database) -> Result<Applied, Error> {
     let sort = |e| database.failed(e);
     let transaction = lock(database).await.map_err(sort)?;
@@ -103,7 +103,10 @@ pub async fn migrate(database: &Database) -> Result<Applied, Error> {
         Migrator::up(&transaction, None).await.map_err(sort)?;
     }
     if restored::settle(&transaction).await.map_err(sort)? {
-        tracing::info!(db.target = database.target(), "the log came with a dump; its order goes on behind it");
+        tracing::info!(
+            db.target = database.target(),
+            "the log was restored from a dump; new rows are ordered after it"
+        );
     }
     transaction.commit().await.map_err(sort)?;
     if !steps.is_empty() {
@@ -112,10 +115,10 @@ pub async fn migrate(database: &Database) -> Result<Applied, Error> {
     Ok(Applied { steps })
 }
 
-/// Takes back the last `count` steps and answers their names, last first. Their tables and all that is in them are gone.
+/// Reverts the last `count` steps, deleting their tables with all data; returns their names, last first.
 ///
 /// # Errors
-/// [`Error::Newer`], or what stopped it; then nothing has changed.
+/// [`Error::Newer`], or the database's error; the schema is unchanged then.
 pub async fn down(database: &Database, count: u32) -> Result<Vec<String>, Error> {
     let sort = |e| database.failed(e);
     let transaction = lock(database).await.map_err(sort)?;
@@ -126,18 +129,18 @@ pub async fn down(database: &Database, count: u32) -> Result<Vec<String>, Error>
     Ok(undone)
 }
 
-/// Every step of this binary and whether the database has it. It changes nothing.
+/// All steps of this binary, and whether the database has them. Changes nothing.
 ///
 /// # Errors
-/// [`Error::Newer`], or what the database says.
+/// [`Error::Newer`], or the database's error.
 pub async fn status(database: &Database) -> Result<Vec<Step>, Error> {
     known_steps(&database.reader, &database.target).await
 }
 
-/// For a process that serves without the right to migrate: the schema is exactly the one it was built for.
+/// Checks that the schema is exactly the one that this binary needs, for services that may not migrate.
 ///
 /// # Errors
-/// [`Error::Behind`], [`Error::Restored`] or [`Error::Newer`], or what the database says.
+/// [`Error::Behind`], [`Error::Restored`] or [`Error::Newer`], or the database's error.
 pub async fn require_current(database: &Database) -> Result<(), Error> {
     match status(database).await?.iter().filter(|step| !step.applied).count() {
         0 => match restored::ahead(&database.reader).await.map_err(|e| Error::sort(&database.target, e))? {
@@ -152,13 +155,13 @@ pub(crate) async fn refuse_newer(database: &Database) -> Result<(), Error> {
     status(database).await.map(|_| ())
 }
 
-/// Begins the transaction of a run, alone among all processes.
+/// Begins the transaction of a run, exclusively among all processes.
 async fn lock(database: &Database) -> Result<DatabaseTransaction, DbErr> {
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
     let transaction = database.writer.begin_with_options(options).await?;
     if database.backend == DbBackend::Postgres {
-        // who waits for the lock waits for another's whole run
+        // waiting for the lock can take as long as another process's whole run
         transaction.execute_unprepared("SET LOCAL statement_timeout = '10min'").await?;
         let wait = Statement::from_sql_and_values(database.backend, "SELECT pg_advisory_xact_lock($1)", [LOCK.into()]);
         transaction.query_one_raw(wait).await?;
@@ -180,7 +183,7 @@ where
     Ok(known.into_iter().map(step).collect())
 }
 
-/// The names of the applied steps; none, and no table made, in a fresh database.
+/// Names of the applied steps; empty for a fresh database, without creating the table.
 async fn ledger<'c, C>(db: &'c C) -> Result<HashSet<String>, DbErr>
 where
     C: ConnectionTrait,

@@ -1,7 +1,6 @@
-//! A database of its own for each test: a real SQLite file with WAL and full syncs, or a fresh database on a real
-//! PostgreSQL server.
+//! A database per test: a real SQLite file with WAL and full syncs, or a fresh database on a real PostgreSQL server.
 //!
-//! There is no way to skip: where the server is missing, the test fails and says how to get one.
+//! Tests cannot be skipped: without a server they fail and say how to get one.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,19 +14,19 @@ use uuid::Uuid;
 use crate::connect::{self, Database, Role};
 use crate::migrate;
 
-/// Names the PostgreSQL server of the tests; its user must be allowed to create databases.
+/// Environment variable with the URL of the PostgreSQL server; its user must be allowed to create databases.
 pub const POSTGRES_URL: &str = "STREAMSPACE_TEST_POSTGRES_URL";
 
 /// Why a test got no database.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No server was named.
+    /// The server is not configured.
     #[error("{POSTGRES_URL} is not set: run `make test`, or `scripts/with-postgres.sh cargo test ...`")]
     NoServer,
     /// No folder for the file.
     #[error("no temporary folder")]
     Folder(#[from] std::io::Error),
-    /// The server made no database.
+    /// The server could not create a database.
     #[error("the server in {POSTGRES_URL} gave no database")]
     Server(#[from] sqlx::Error),
     /// It could not be opened or migrated.
@@ -35,7 +34,7 @@ pub enum Error {
     Database(#[from] crate::Error),
 }
 
-/// An open database that vanishes with its test. Close nothing before it is dropped.
+/// An open database that is removed with its test. Do not close it before it is dropped.
 #[derive(Debug)]
 pub struct TestDatabase {
     /// The open database.
@@ -54,7 +53,7 @@ impl TestDatabase {
         Self::migrated(Self::empty_sqlite().await?).await
     }
 
-    /// A migrated database on the PostgreSQL server of the tests.
+    /// A migrated database on the PostgreSQL server.
     ///
     /// # Errors
     /// [`Error::NoServer`] says how to start one.
@@ -81,7 +80,7 @@ impl TestDatabase {
         Self::empty_on(&std::env::var(POSTGRES_URL).map_err(|_| Error::NoServer)?).await
     }
 
-    /// A migrated database on a PostgreSQL server of the test's own.
+    /// A migrated database on another PostgreSQL server.
     ///
     /// # Errors
     /// [`Error`].
@@ -91,7 +90,7 @@ impl TestDatabase {
 
     async fn empty_on(server: &str) -> Result<Self, Error> {
         let name = format!("test_{}", Uuid::new_v4().simple());
-        // template0 is the one that nobody can be connected to, so tests can create at the same time
+        // no one can be connected to template0, so tests can create databases at the same time
         administer(server, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
         let url = beside(server, &name);
         let database = connect::open(&url, Role::Service { connections: 8 }).await?;
@@ -101,7 +100,7 @@ impl TestDatabase {
     /// Runs a test on both databases, each migrated, one after the other.
     ///
     /// # Errors
-    /// What the test answers, or [`Error`]; the failing database is named on stderr.
+    /// The test's error, or [`Error`]; the failing database is named on stderr.
     pub async fn each<E: From<Error>>(test: impl AsyncFn(&Self) -> Result<(), E>) -> Result<(), E> {
         eprintln!("on SQLite:");
         test(&Self::sqlite().await?).await?;
@@ -109,7 +108,7 @@ impl TestDatabase {
         test(&Self::postgres().await?).await
     }
 
-    /// The file, where it is one.
+    /// Path of the file, if it is SQLite.
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
         match &self.leftover {
@@ -118,7 +117,7 @@ impl TestDatabase {
         }
     }
 
-    /// Which database it is.
+    /// Kind of the database.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
         self.database.backend
@@ -130,8 +129,8 @@ impl TestDatabase {
     }
 }
 
-/// What is left at the end. A file goes with its test. A database on PostgreSQL stays until its private server is thrown away:
-/// several `DROP DATABASE` at once wait for each other for minutes.
+/// What is removed at the end. A file goes with its test. A PostgreSQL database stays until its private server
+/// is removed, because several `DROP DATABASE` at once wait for each other for minutes.
 #[derive(Debug)]
 enum Leftover {
     Folder(TempDir),

@@ -1,4 +1,4 @@
-//! Which connections of a pool may be used again.
+//! Which connections of a pool may still be used.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::{Connection, Database};
 
-/// Between the pool's look at a connection's age and ours.
+/// Tolerance between the pool's measurement of a connection's age and ours.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// The moment at which the connections of a pool were last distrusted: those that are older are closed, not used.
+/// When the pool's connections were last distrusted: older ones are closed instead of used.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trust(Arc<Mutex<Option<Instant>>>);
 
 impl Trust {
-    /// Every connection that is open now goes, at the latest when somebody would use it next.
+    /// Distrusts every connection that is open now; each is closed at the latest before its next use.
     pub(crate) fn end(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -24,9 +24,9 @@ impl Trust {
         ended.is_none_or(|at| age + SLACK < at.elapsed())
     }
 
-    /// Whether a connection that nobody uses now may be used again: it is trusted, and its last transaction has ended. A rollback
-    /// that was asked for and failed, because the database had rolled back by itself, leaves the client inside a transaction that
-    /// is none: the next one would be a savepoint there, and never be committed.
+    /// Whether an idle connection may be used again: it is trusted, and its last transaction has ended. If a
+    /// rollback fails because the database had already rolled back by itself, the client believes that it is
+    /// still inside a transaction: the next one would become a savepoint in it, and never be committed.
     pub(crate) async fn admits<C>(&self, connection: &mut C, age: &PoolConnectionMetadata) -> Result<bool, sqlx::Error>
     where
         C: Connection<Database: Database>,
@@ -35,7 +35,7 @@ impl Trust {
             return Ok(false);
         }
         if connection.is_in_transaction() {
-            connection.ping().await?; // its rollback is on its way
+            connection.ping().await?; // wait for a pending rollback
         }
         Ok(!connection.is_in_transaction())
     }

@@ -6,7 +6,7 @@ use migrations::testing::TestDatabase;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
-/// Table, column, type, may be null, default: in PostgreSQL's words.
+/// Table, column, type, nullable, default, as PostgreSQL spells them.
 const COLUMNS: &[(&str, &str, &str, bool, Option<&str>)] = &[
     ("platform_controllers", "id", "uuid", false, Some("gen_random_uuid()")),
     ("platform_controllers", "controller_id", "character varying(255)", false, None),
@@ -35,7 +35,7 @@ const COLUMNS: &[(&str, &str, &str, bool, Option<&str>)] = &[
     ("installed_applications", "platform", "character varying(50)", true, Some("'kubernetes'")),
 ];
 
-/// Index, then what its definition must say on both databases.
+/// Name of the index, and what its definition must contain on both databases.
 const INDEXES: &[(&str, &[&str])] = &[
     ("idx_event_log_subject", &["(subject)"]),
     ("idx_event_log_status", &["(status)"]),
@@ -72,7 +72,7 @@ const INDEXES: &[(&str, &[&str])] = &[
 
 type Found = BTreeMap<String, (String, bool, Option<String>)>;
 
-/// The columns of a table: type, may be null, default.
+/// The columns of a table: type, nullable, default.
 async fn columns(test: &TestDatabase, table: &str) -> anyhow::Result<Found> {
     let sql = match test.backend() {
         DbBackend::Sqlite => format!(

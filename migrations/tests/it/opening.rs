@@ -1,4 +1,4 @@
-//! Opening: durable settings, and errors that say what to do.
+//! Opening a database: durable settings, and errors with advice.
 
 use std::collections::HashSet;
 use std::error::Error as _;
@@ -111,7 +111,7 @@ async fn a_full_disk_stops_the_migration_and_leaves_nothing_behind() -> anyhow::
     Ok(())
 }
 
-/// Lets the file grow to so many pages, on this connection and on those that are opened from here on.
+/// Limits the file to so many pages, on this connection and on those opened later.
 async fn limit(db: &DatabaseConnection, pages: u32) -> anyhow::Result<()> {
     let pool = db.get_sqlite_connection_pool();
     let options = (*pool.connect_options()).clone().pragma("max_page_count", pages.to_string());

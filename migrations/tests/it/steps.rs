@@ -1,11 +1,11 @@
-//! Up, down, up again, together, and never over a newer schema.
+//! Steps go up, down, up again, and several at once, and never over a newer schema.
 
 use migrations::connect::{Role, open};
 use migrations::testing::TestDatabase;
 use migrations::{Error, down, migrate, schema, status};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
-/// Every table and index with its definition: what two equal schemas have in common.
+/// Every table and index with its definition, to compare two schemas.
 async fn shape(db: &DatabaseConnection) -> anyhow::Result<Vec<String>> {
     let sql = match db.get_database_backend() {
         sea_orm::DbBackend::Sqlite => {

@@ -1,4 +1,4 @@
-//! One HTTP connection that sends one request after the other, at as little cost to the machine that is measured as can be.
+//! An HTTP connection for one request after the other, as cheap as possible for the machine that is measured.
 
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full};
@@ -17,10 +17,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to a base URL, as the holder of a token.
+    /// Connects to a base URL with a token.
     ///
     /// # Errors
-    /// Where nobody answers.
+    /// No server answers.
     pub async fn open(base: &str, token: &str) -> Result<Self> {
         let base: Uri = base.parse()?;
         let host = base.authority().context("a host in the URL")?.to_string();
@@ -31,10 +31,10 @@ impl Connection {
         Ok(Self { sender, host, bearer: format!("Bearer {token}") })
     }
 
-    /// Sends a request with a JSON body; the status and the body of its answer.
+    /// Sends a request with a JSON body; returns status and body of the answer.
     ///
     /// # Errors
-    /// Where the connection breaks.
+    /// The connection breaks.
     pub async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
         let request = Request::builder()
             .method(method)

@@ -1,4 +1,4 @@
-//! The live feed under many watchers: how long after its transaction began does each of them hold a row.
+//! The live feed with many watchers: the time from a row's transaction to its receipt by each watcher.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,49 +13,49 @@ use tokio::task::JoinSet;
 
 use crate::stack::Stack;
 
-/// How long the last watcher may take to hold everything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for the last watcher to receive everything.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// What to measure.
+/// Settings of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Connections that only read.
+    /// Number of connections that read.
     pub watchers: usize,
-    /// Sessions that are created, each of which is several rows.
+    /// Number of sessions created; each causes several rows.
     pub sessions: usize,
-    /// Sessions a second.
+    /// Sessions created per second.
     pub rate: f64,
 }
 
-/// What one run gave.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
-    /// Rows that each watcher was told.
+    /// Rows that each watcher received.
     pub rows: usize,
-    /// Milliseconds from the beginning of a row's transaction to its receipt, of each row and watcher, sorted.
+    /// Milliseconds from the beginning of a row's transaction to its receipt, per row and watcher, sorted.
     pub latency_ms: Vec<f64>,
 }
 
-/// Watches, creates, and checks that every watcher was told everything.
+/// Watches, creates sessions, and checks that every watcher received everything.
 ///
 /// # Errors
-/// Where a watcher is not let in, is cut, or is not told everything in time.
+/// A watcher is refused, cut, or does not receive everything in time.
 pub async fn run(stack: &Stack, plan: Plan) -> Result<Run> {
     let (marker, received, (done, ended)) = (stack.newest_event().await?, Arc::default(), watch::channel(false));
     let mut watching = JoinSet::new();
     for _ in 0..plan.watchers {
         let url = format!("{}/api/v1/stream", stack.http);
         let response = reqwest::Client::new().get(url).bearer_auth(&stack.token).send().await?;
-        ensure!(response.status() == 200, "a watcher got {}", response.status());
+        ensure!(response.status() == 200, "a watcher was answered {}", response.status());
         watching.spawn(receive(response, Arc::clone(&received), ended.clone()));
     }
     create(stack, plan).await?;
-    let rows = told_to_all(stack, marker, plan.watchers, &received).await?;
+    let rows = received_by_all(stack, marker, plan.watchers, &received).await?;
     done.send(true)?;
     let mut latency_ms = Vec::with_capacity(rows * plan.watchers);
     while let Some(watcher) = watching.join_next().await {
         let latencies = watcher??;
-        ensure!(latencies.len() == rows, "a watcher was told {} of {rows} rows", latencies.len());
+        ensure!(latencies.len() == rows, "a watcher received {} of {rows} rows", latencies.len());
         latency_ms.extend(latencies);
     }
     latency_ms.sort_by(f64::total_cmp);
@@ -74,8 +74,8 @@ async fn create(stack: &Stack, plan: Plan) -> Result<()> {
     until(async || Ok(count(stack, "sessions WHERE status <> 'running'").await? == 0)).await
 }
 
-/// Waits until every watcher holds every row; answers how many rows there are.
-async fn told_to_all(stack: &Stack, marker: i64, watchers: usize, received: &AtomicUsize) -> Result<usize> {
+/// Waits until every watcher has received every row; returns the number of rows.
+async fn received_by_all(stack: &Stack, marker: i64, watchers: usize, received: &AtomicUsize) -> Result<usize> {
     let rows = count(stack, &format!("event_log WHERE id > {marker}")).await?;
     until(async || Ok(received.load(Ordering::Relaxed) >= rows * watchers)).await?;
     Ok(rows)
@@ -84,7 +84,7 @@ async fn told_to_all(stack: &Stack, marker: i64, watchers: usize, received: &Ato
 async fn until(so: impl AsyncFn() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !so().await? {
-        ensure!(begun.elapsed() < PATIENCE, "not everything was told after {PATIENCE:?}");
+        ensure!(begun.elapsed() < TIME_LIMIT, "not everything was received after {TIME_LIMIT:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
@@ -97,7 +97,7 @@ async fn count(stack: &Stack, rows: &str) -> Result<usize> {
     Ok(usize::try_from(row.try_get::<i64>("", "rows")?)?)
 }
 
-/// Reads one stream until the run has ended; answers how old each row was when it came.
+/// Reads one stream until the end of the run; returns the age of each row at its receipt.
 async fn receive(
     mut response: reqwest::Response,
     received: Arc<AtomicUsize>,
@@ -120,7 +120,7 @@ async fn receive(
     }
 }
 
-/// When the row of a line was written; reading all of its JSON would measure this program.
+/// When the row of a line was written; parsing all of its JSON would measure this program.
 fn written_at(line: &str) -> Option<Result<DateTime<Utc>>> {
     let item = line.strip_prefix("data: ")?;
     let at = item.split_once("\"at\":\"").and_then(|(_, rest)| rest.split_once('"')).context("a row without a time");

@@ -1,4 +1,4 @@
-//! Real processes under load, and under the knife: the parts that the load generator and the crash tests share.
+//! Real processes under load and under fire, shared by the load generator and the crash tests.
 
 pub mod account;
 pub mod age;

@@ -1,7 +1,8 @@
 //! The load: connections that each create one session after the other.
 //!
-//! Two questions are asked. How fast is work taken in, while nobody does it ([`Goal::Accepted`]); and how fast does it come out at
-//! the other end, when each connection asks for the next session once its last one runs ([`Goal::Running`]).
+//! Two things are measured: how fast work is accepted while no controller carries it out ([`Goal::Accepted`]),
+//! and how fast it is finished if each connection requests the next session once its last one runs
+//! ([`Goal::Running`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,11 +17,11 @@ use serde_json::json;
 use crate::connection::Connection;
 use crate::stack::Stack;
 
-/// What a connection waits for before it asks for more.
+/// What a connection waits for before its next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
-    /// The answer 202, which is after the commit.
+    /// The answer 202, sent after the commit.
     Accepted,
     /// The answer 201 of a request with `?wait=running`.
     Running,
@@ -42,7 +43,7 @@ impl Goal {
     }
 }
 
-/// What one run gave.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
     /// Seconds until the last answer.
@@ -54,7 +55,7 @@ pub struct Run {
 /// Creates `sessions` over `connections`.
 ///
 /// # Errors
-/// Where a create is refused, or does not reach its goal.
+/// A create is refused, or does not reach its goal.
 pub async fn run(stack: &Stack, goal: Goal, sessions: usize, connections: usize) -> Result<Run> {
     let left = Arc::new(AtomicUsize::new(sessions));
     let mut open = Vec::with_capacity(connections);

@@ -1,7 +1,7 @@
-//! The load generator: real processes, a release build, load from outside over HTTP.
+//! The load generator: real processes, a release build, load over HTTP from outside.
 //!
-//! For each database and each number of connections it creates sessions, first while nobody does them, then each one after the
-//! last one runs. See README.md for what each figure means.
+//! For each database and number of connections it creates sessions, first without a controller at work, then
+//! each after the previous one runs. README.md explains the figures.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -25,50 +25,50 @@ use bench::verify;
 struct Arguments {
     #[command(subcommand)]
     instead: Option<Instead>,
-    /// The release binary that is measured.
+    /// Release binary to measure.
     #[arg(long, default_value = "target/release/streamspace")]
     binary: PathBuf,
-    /// Databases to measure on.
+    /// Databases to measure.
     #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
     databases: Vec<Backend>,
-    /// Connections that load is sent over.
+    /// Numbers of connections.
     #[arg(long, value_delimiter = ',', default_value = "1,64,256")]
     connections: Vec<usize>,
-    /// What a connection waits for before it asks for the next session.
+    /// What a connection waits for before its next request.
     #[arg(long, value_delimiter = ',', default_value = "accepted,running")]
     goals: Vec<Goal>,
-    /// Sessions for each run with one connection; runs with more take ten times as many.
+    /// Sessions per run with one connection; runs with more connections create ten times as many.
     #[arg(long, default_value_t = 2_000)]
     sessions: usize,
-    /// Measure the live feed instead, with so many watchers.
+    /// Measure the live feed instead, with this many watchers.
     #[arg(long, value_name = "COUNT")]
     feed_watchers: Option<usize>,
-    /// Sessions a second while the feed is measured, for ten seconds.
+    /// Sessions per second while the feed is measured, for ten seconds.
     #[arg(long, default_value_t = 5.0)]
     feed_rate: f64,
-    /// Measure instead how soon work goes on after the kill of a server with so many sessions in flight.
+    /// Measure instead how soon work resumes after a kill with this many sessions in flight.
     #[arg(long, value_name = "COUNT")]
     recovery: Option<usize>,
-    /// Where the figures are kept, as JSON.
+    /// Folder for the figures, as JSON.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
 }
 
-/// Something else than measuring.
+/// Other measurements and tests.
 #[derive(Debug, Subcommand)]
 enum Instead {
-    /// Rounds of chaos on real processes, and an account of every promise.
+    /// Chaos rounds on real processes, with an account of every promise.
     Chaos(Chaos),
-    /// The same requests on a young database and on an old one.
+    /// The same requests on a young and on an old database.
     Age(Age),
-    /// What sessions cost that nobody uses.
+    /// The cost of idle sessions.
     Idle(Idle),
-    /// How fast the log is compared with the tables, in this process, on a made-up log.
+    /// How fast a synthetic log is compared with the tables, in this process.
     Verify {
         /// Rows of the log.
         #[arg(long, default_value_t = 500_000)]
         events: u64,
-        /// Databases to measure on.
+        /// Databases to measure.
         #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
         databases: Vec<Backend>,
     },
@@ -76,60 +76,60 @@ enum Instead {
 
 #[derive(Debug, Args)]
 struct Age {
-    /// The release binary that is measured.
+    /// Release binary to measure.
     #[arg(long, default_value = "target/release/streamspace")]
     binary: PathBuf,
-    /// Databases to measure on.
+    /// Databases to measure.
     #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
     databases: Vec<Backend>,
     /// Sessions of the old database; the young one has 1,000.
     #[arg(long, default_value_t = 1_000_000)]
     sessions: u64,
-    /// Rows of its log, the same number for each session.
+    /// Rows of its log, equally many per session.
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
     /// Requests of each kind.
     #[arg(long, default_value_t = 1_000)]
     requests: usize,
-    /// Where the figures are kept, as JSON.
+    /// Folder for the figures, as JSON.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct Idle {
-    /// The release binary that is measured.
+    /// Release binary to measure.
     #[arg(long, default_value = "target/release/streamspace")]
     binary: PathBuf,
-    /// Databases to measure on.
+    /// Databases to measure.
     #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
     databases: Vec<Backend>,
-    /// Sessions that run.
+    /// Number of running sessions.
     #[arg(long, default_value_t = 10_000)]
     sessions: usize,
-    /// How long nothing happens.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Where the figures are kept, as JSON.
+    /// Folder for the figures, as JSON.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct Chaos {
-    /// The binary that suffers.
+    /// Binary to test.
     #[arg(long, default_value = "target/debug/streamspace")]
     binary: PathBuf,
-    /// How many rounds.
+    /// Number of rounds.
     #[arg(long, default_value_t = 20)]
     rounds: u64,
-    /// Seed of the first round, each further one has the next number; drawn where it is not given.
+    /// Seed of the first round, random by default; each further round has the next number.
     #[arg(long)]
     seed: Option<u64>,
-    /// Rounds that run beside each other.
+    /// Rounds at the same time.
     #[arg(long, default_value_t = 3)]
     beside: u64,
-    /// Where the account is kept, as JSON.
+    /// File for the account, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -280,6 +280,6 @@ async fn suffer(asked: Chaos) -> Result<()> {
         let text = serde_json::to_string_pretty(&serde_json::json!({ "seed": seed, "sum": sum, "rounds": rounds }))?;
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
     }
-    ensure!(broken.is_empty(), "these seeds broke: {broken:?}; each alone: make chaos ROUNDS=1 SEED=<seed>");
+    ensure!(broken.is_empty(), "these seeds failed: {broken:?}; repeat one with make chaos ROUNDS=1 SEED=<seed>");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One process of ours: killed, paused, ended gently, started again as it was, and measured.
+//! A child process that can be killed, paused, stopped, restarted and measured.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use tokio::process::{Child, Command};
 
 pub use rustix::process::Signal;
 
-/// Of `utime` and `stime` in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that runs programs (proc(5)).
+/// Unit of `utime` and `stime` in `/proc/PID/stat`: `USER_HZ`, which is 100 for user space on every Linux (proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Sends a signal to a process that is known to be ours.
+/// Sends a signal to a process known to be ours.
 ///
 /// # Errors
-/// Where the system refuses.
+/// The system's.
 pub fn send(pid: u32, signal: Signal) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process id")?;
     Ok(kill_process(pid, signal)?)
 }
 
-/// One of our processes; killed when it is dropped.
+/// A child process; killed when dropped.
 #[derive(Debug)]
 pub struct Process {
     binary: PathBuf,
@@ -49,15 +49,15 @@ impl Process {
         Self::start(&self.binary, arguments, self.environment.clone(), log)
     }
 
-    /// What runs in it.
+    /// Its executable.
     pub(crate) fn binary(&self) -> &Path {
         &self.binary
     }
 
-    /// Sends it a signal, if it still runs.
+    /// Sends a signal if it still runs.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// The system's.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         match self.child.id() {
             Some(pid) => send(pid, signal),
@@ -65,20 +65,20 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and waits until it did.
+    /// Sends SIGTERM and waits for the exit.
     ///
     /// # Errors
-    /// Where it does not within half a minute.
+    /// It does not exit within half a minute.
     pub async fn end(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
         Ok(ended.context("it did not end within 30 s of SIGTERM")??)
     }
 
-    /// Ends it the hard way, if it still runs.
+    /// Sends SIGKILL if it still runs.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// The system's.
     pub async fn kill(&mut self) -> Result<()> {
         if self.child.try_wait()?.is_none() {
             self.child.kill().await?;
@@ -86,27 +86,27 @@ impl Process {
         Ok(())
     }
 
-    /// Starts it again as it was, after it ended.
+    /// Starts it again with the same arguments after it exited.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// It cannot be started.
     pub fn again(&mut self) -> Result<()> {
         self.child = spawn(&self.binary, &self.arguments, &self.environment, &self.log)?;
         Ok(())
     }
 
-    /// How it ended, if it did.
+    /// Its exit status, if it has exited.
     ///
     /// # Errors
-    /// Where the system does not tell.
+    /// The system's.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// Processor time that it has used, in seconds.
+    /// Processor time used so far, in seconds.
     ///
     /// # Errors
-    /// Where it has ended.
+    /// It has exited.
     pub fn cpu_seconds(&self) -> Result<f64> {
         let pid = self.child.id().context("the process has ended")?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -118,7 +118,7 @@ impl Process {
     /// Resident memory, in MB.
     ///
     /// # Errors
-    /// Where it has ended.
+    /// It has exited.
     pub fn memory_mb(&self) -> Result<f64> {
         let pid = self.child.id().context("the process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -1,4 +1,4 @@
-//! How long after the kill of a `serve` with much in flight does the next one get on with it.
+//! How soon work resumes after a `serve` with much in flight was killed.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,15 @@ use crate::load::{self, Goal};
 use crate::process::Signal;
 use crate::stack::{Backend, PATIENT, Stack};
 
-/// How long all sessions may take to run.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Time limit until all sessions run.
+const TIME_LIMIT: Duration = Duration::from_secs(900);
 /// Connections that fill the outbox.
 const CONNECTIONS: usize = 64;
 
-/// What was measured.
+/// The result.
 #[derive(Debug, Serialize)]
 pub struct Recovery {
-    /// Where.
+    /// The database.
     pub database: Backend,
     /// Sessions that were accepted and not begun.
     pub in_flight: usize,
@@ -28,10 +28,11 @@ pub struct Recovery {
     pub all_seconds: f64,
 }
 
-/// Accepts `in_flight` sessions while the controller stands still, kills `serve`, lets the controller go on, and starts `serve`
-/// again.
+/// Accepts `in_flight` sessions while the controller is stopped, kills `serve`, resumes the controller, and
+/// starts `serve` again.
 ///
 /// # Errors
+/// Not all sessions run in the end.
 /// Where not all run in the end.
 pub async fn run(stack: &mut Stack, database: Backend, in_flight: usize) -> Result<Recovery> {
     let controller = stack.controller("bench-1", "noop", &[(PATIENT.0, PATIENT.1.into())])?;
@@ -44,7 +45,7 @@ pub async fn run(stack: &mut Stack, database: Backend, in_flight: usize) -> Resu
     controller.signal(Signal::CONT)?;
     let (mut first_seconds, mut running) = (None, 0);
     while running < in_flight {
-        ensure!(begun.elapsed() < PATIENCE, "{running} of {in_flight} run after {PATIENCE:?}");
+        ensure!(begun.elapsed() < TIME_LIMIT, "{running} of {in_flight} run after {TIME_LIMIT:?}");
         let pause = if first_seconds.is_none() { 5 } else { 200 };
         tokio::time::sleep(Duration::from_millis(pause)).await;
         running = running_sessions(stack, first_seconds.is_none()).await?;
@@ -56,7 +57,7 @@ pub async fn run(stack: &mut Stack, database: Backend, in_flight: usize) -> Resu
     Ok(Recovery { database, in_flight, first_seconds, all_seconds: begun.elapsed().as_secs_f64() })
 }
 
-/// How many run; with `any`, no more than one is looked for.
+/// Number of running sessions; with `any`, stops counting at one.
 async fn running_sessions(stack: &Stack, any: bool) -> Result<usize> {
     let limit = if any { " LIMIT 1" } else { "" };
     let sql = format!("SELECT count(*) AS n FROM (SELECT 1 FROM sessions WHERE status = 'running'{limit}) AS found");

@@ -1,4 +1,4 @@
-//! The figures: a line each on the terminal, and a JSON file that can be compared later.
+//! Output of the figures: a line each on the terminal, and a JSON file for later comparison.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::load::{Goal, Run};
 use crate::recovery::Recovery;
 use crate::stack::Backend;
 
-/// What a run took of the machine.
+/// Resources that a run used.
 #[derive(Debug)]
 pub struct Used {
-    /// Resident memory of `serve` after it.
+    /// Resident memory of `serve` afterwards.
     pub memory_mb: f64,
     /// Processor time of `serve`.
     pub serve_cpu_seconds: f64,
@@ -21,7 +21,7 @@ pub struct Used {
     pub controller_cpu_seconds: f64,
 }
 
-/// One row of the table.
+/// A row of the table.
 #[derive(Debug, Serialize)]
 pub struct Figure {
     database: Backend,
@@ -60,7 +60,7 @@ impl Figure {
     }
 }
 
-/// One row of the table of the feed.
+/// A row of the table for the feed.
 #[derive(Debug, Serialize)]
 pub struct FeedFigure {
     database: Backend,
@@ -78,7 +78,7 @@ impl FeedFigure {
     /// The figures of a run.
     #[must_use]
     pub fn of(database: Backend, plan: feed::Plan, run: &feed::Run, used: &Used) -> Self {
-        let told = run.latency_ms.len() as f64;
+        let received = run.latency_ms.len() as f64;
         Self {
             database,
             watchers: plan.watchers,
@@ -88,12 +88,12 @@ impl FeedFigure {
             latency_p99_ms: percentile(&run.latency_ms, 0.99),
             latency_max_ms: percentile(&run.latency_ms, 1.0),
             memory_mb: used.memory_mb,
-            serve_cpu_us_per_row_and_watcher: used.serve_cpu_seconds * 1e6 / told,
+            serve_cpu_us_per_row_and_watcher: used.serve_cpu_seconds * 1e6 / received,
         }
     }
 }
 
-/// Prints one row of the feed.
+/// Prints a row of the feed.
 #[allow(clippy::print_stdout)] // the figures are this program's output
 pub fn feed_line(f: &FeedFigure) {
     println!(
@@ -115,7 +115,7 @@ pub(crate) fn percentile(sorted: &[f64], part: f64) -> f64 {
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// Prints one row.
+/// Prints a row.
 #[allow(clippy::print_stdout)] // the figures are this program's output
 pub fn line(f: &Figure) {
     println!(
@@ -134,7 +134,7 @@ pub fn line(f: &Figure) {
     );
 }
 
-/// Prints what a recovery took.
+/// Prints the result of a recovery.
 #[allow(clippy::print_stdout)] // the figures are this program's output
 pub fn recovery_line(f: &Recovery) {
     println!(
@@ -147,10 +147,10 @@ pub fn recovery_line(f: &Recovery) {
     );
 }
 
-/// Keeps the figures as JSON.
+/// Writes the figures as JSON.
 ///
 /// # Errors
-/// Where they cannot be written.
+/// They cannot be written.
 #[allow(clippy::print_stdout)] // says where the figures are
 pub fn keep(folder: &Path, figures: &[impl Serialize]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! nats-server, `streamspace serve` and controllers, each a process of its own that can be killed and started again.
+//! nats-server, `streamspace serve` and controllers as separate processes that can be killed and restarted.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 pub use crate::process::Process;
 
-/// A database to run on.
+/// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -26,7 +26,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The fsync mode, for whoever reads a figure.
+    /// Its fsync mode, to be shown with the figures.
     #[must_use]
     pub const fn durability(self) -> &'static str {
         match self {
@@ -35,10 +35,10 @@ impl Backend {
         }
     }
 
-    /// A new one, which goes with its handle.
+    /// Creates a database that is removed with its handle.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// It cannot be created.
     pub async fn database(self) -> Result<TestDatabase> {
         match self {
             Self::Sqlite => Ok(TestDatabase::sqlite().await?),
@@ -47,7 +47,7 @@ impl Backend {
     }
 }
 
-/// The settings of a controller that may stand still for the length of a run without being missed.
+/// A heartbeat interval so long that a controller can be stopped for a whole run without being missed.
 pub const PATIENT: (&str, &str) = ("HEARTBEAT_INTERVAL", "60s");
 
 /// The running processes.
@@ -57,13 +57,13 @@ pub struct Stack {
     pub http: String,
     /// The API's token.
     pub token: String,
-    /// The same database, to read the log from.
+    /// The database, for reading the log.
     pub database: Database,
     /// The engine and its API.
     pub serve: Process,
     /// Its nats-server.
     pub nats: Nats,
-    /// Where the processes keep their things.
+    /// Folder of the processes.
     pub folder: TempDir,
     client: reqwest::Client,
     environment: HashMap<String, String>,
@@ -71,26 +71,26 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything but controllers. `more` goes into the environment of `serve`.
+    /// Starts everything but controllers. `more` is added to the environment of `serve`.
     ///
     /// # Errors
-    /// Where something cannot be started.
+    /// A process cannot be started.
     pub async fn start(binary: &Path, backend: Backend, more: &[(&str, String)]) -> Result<Self> {
         Self::on(backend.database().await?, binary, more).await
     }
 
-    /// The same on a database that may have something in it.
+    /// The same on a database that may contain data.
     ///
     /// # Errors
-    /// As above.
+    /// See [`Self::start`].
     pub async fn on(owned: TestDatabase, binary: &Path, more: &[(&str, String)]) -> Result<Self> {
         Self::with(owned, streams::testing::nats().await, binary, more)
     }
 
-    /// The same on a nats-server that runs already.
+    /// The same on a nats-server that is running already.
     ///
     /// # Errors
-    /// As above.
+    /// See [`Self::start`].
     pub fn with(owned: TestDatabase, nats: Nats, binary: &Path, more: &[(&str, String)]) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default(); // an installed one serves as well
         let folder = tempfile::tempdir()?;
@@ -109,9 +109,9 @@ impl Stack {
         serving.insert("DATABASE_URL".into(), owned.url.clone());
         serving.insert("STREAMSPACE_ADMIN_TOKEN".into(), token.clone());
         for unlimited in ["STREAMSPACE_RATE_LIMIT", "STREAMSPACE_ADDRESS_RATE_LIMIT"] {
-            serving.insert(unlimited.into(), "0".into()); // what is measured is the system, not its limit
+            serving.insert(unlimited.into(), "0".into()); // measure the system, not its limit
         }
-        serving.insert("STREAMSPACE_CONTROLLERS_ADMISSION".into(), "open".into()); // this bus is ours alone
+        serving.insert("STREAMSPACE_CONTROLLERS_ADMISSION".into(), "open".into()); // no other client uses this bus
         serving.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
         let serve = Process::start(binary, arguments, serving, folder.path().join("serve.log"))?;
@@ -120,10 +120,10 @@ impl Stack {
         Ok(Self { http, token, database, serve, nats, folder, client, environment, _database: owned })
     }
 
-    /// Starts one more `serve` on the same database and the same NATS; its base URL, and its process.
+    /// Starts another `serve` on the same database and NATS; returns its base URL and process.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// It cannot be started.
     pub fn serve_beside(&self) -> Result<(String, Process)> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
@@ -134,15 +134,15 @@ impl Stack {
     /// Starts a controller.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// It cannot be started.
     pub fn controller(&self, id: &str, platform: &str, more: &[(&str, String)]) -> Result<Process> {
         self.host(id, id, platform, more)
     }
 
-    /// Starts a controller on a host of this name, which has a world of its own.
+    /// Starts a controller on a host with this name and a platform of its own.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// It cannot be started.
     pub fn host(&self, host: &str, id: &str, platform: &str, more: &[(&str, String)]) -> Result<Process> {
         let mut environment = self.environment.clone();
         for (name, value) in [("CONTROLLER_ID", id), ("CONTROLLER_PLATFORM", platform), ("HEARTBEAT_INTERVAL", "1s")] {
@@ -154,10 +154,10 @@ impl Stack {
         Process::start(self.serve.binary(), arguments, environment, self.folder.path().join(format!("{host}.log")))
     }
 
-    /// Waits until so many controllers take work.
+    /// Waits until so many controllers are healthy.
     ///
     /// # Errors
-    /// Where they do not within 30 s.
+    /// They are not within 30 s.
     pub async fn ready(&self, controllers: usize) -> Result<()> {
         for _ in 0..600 {
             let listed = self.request(reqwest::Method::GET, "/controllers", None).await;
@@ -170,10 +170,10 @@ impl Stack {
         bail!("{controllers} controllers did not become healthy within 30 s")
     }
 
-    /// One request, with status and body of the answer.
+    /// Sends a request; returns status and body of the answer.
     ///
     /// # Errors
-    /// Where there is no answer.
+    /// There is no answer.
     pub async fn request(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let request = self.client.request(method, format!("{}/api/v1{path}", self.http)).bearer_auth(&self.token);
         let request = match body {
@@ -186,17 +186,17 @@ impl Stack {
         Ok((status, serde_json::from_str(&text).unwrap_or_else(|_| json!(text))))
     }
 
-    /// The newest row of the log.
+    /// Id of the newest row of the log.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// It cannot be read.
     pub async fn newest_event(&self) -> Result<i64> {
         let sql = "SELECT coalesce(max(id), 0) AS id FROM event_log";
         let row = self.database.reader.query_one_raw(Statement::from_string(self.database.backend, sql)).await?;
         Ok(row.context("a row")?.try_get("", "id")?)
     }
 
-    /// What the processes logged last, for whoever looks into a failure.
+    /// The last log lines of all processes, for the investigation of a failure.
     #[must_use]
     pub fn logs(&self) -> String {
         let files = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();

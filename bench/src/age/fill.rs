@@ -1,38 +1,39 @@
-//! Age: sessions and a log as years of use would leave them, written with plain SQL in batches.
+//! Ages a database: sessions and a log as years of use would leave them, written with plain SQL in batches.
 //!
-//! Of a hundred sessions seventy are deleted, twenty hibernated, three run, seven failed; each user has twenty; one in a thousand is of a
-//! rare platform. They belong to a controller that is not there, so that nobody deals with them. Ids follow time, as those of the
-//! engine do. Indexes are made at the end, from their own definitions.
+//! Of a hundred sessions seventy are deleted, twenty hibernated, three running and seven failed; each user has
+//! twenty; one in a thousand is of a rare platform. They belong to a controller that does not exist, so that
+//! nothing happens to them. Ids increase with time, like the engine's. Indexes are created at the end, from
+//! their own definitions.
 
 use anyhow::{Context, Result};
 use migrations::connect::{self, Database, Role};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::Serialize;
 
-/// How old a database is.
+/// The size of a database.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Age {
-    /// Sessions of all states.
+    /// Number of sessions, in all states.
     pub sessions: u64,
-    /// Rows of `event_log`.
+    /// Number of rows of `event_log`.
     pub events: u64,
 }
 
-/// Sessions of one statement.
+/// Sessions per statement.
 const BATCH: u64 = 20_000;
-/// Of each user.
+/// Sessions per user.
 pub(super) const PER_USER: u64 = 20;
 /// Milliseconds between two creations.
 const STEP_MS: i64 = 10_000;
 
-/// The id of the session with this number, as the statements below make it.
+/// The id of a session by its number, as the statements below generate it.
 pub(super) fn session_id(age: Age, begin_ms: i64, number: u64) -> uuid::Uuid {
     debug_assert!(number <= age.sessions);
     let ms = begin_ms as u128 + u128::from(number) * STEP_MS as u128;
     uuid::Uuid::from_u128(ms << 80 | 0x7000_8000_u128 << 48 | u128::from(number))
 }
 
-/// When the first one of an age was created. It does not depend on the clock, so that ids can be told again.
+/// Time of the first creation. It does not depend on the clock, so that ids can be computed again.
 pub(super) const fn begin_ms(age: Age) -> i64 {
     1_790_000_000_000 - age.sessions as i64 * STEP_MS
 }
@@ -58,7 +59,7 @@ pub(super) async fn fill(url: &str, age: Age) -> Result<()> {
         db.execute_unprepared(definition).await.with_context(|| name.clone())?;
     }
     let settle: &[&str] = match database.backend {
-        DbBackend::Postgres => &["VACUUM ANALYZE", "CHECKPOINT"], // as both come in their time
+        DbBackend::Postgres => &["VACUUM ANALYZE", "CHECKPOINT"], // as would happen in the course of time
         _ => &["PRAGMA wal_checkpoint(TRUNCATE)"],
     };
     for one in settle {
@@ -67,7 +68,7 @@ pub(super) async fn fill(url: &str, age: Age) -> Result<()> {
     Ok(())
 }
 
-/// Those of the two tables that no constraint made, with their definitions.
+/// Indexes of the two tables that no constraint creates, with their definitions.
 async fn indexes(database: &Database) -> Result<Vec<(String, String)>> {
     let sql = match database.backend {
         DbBackend::Postgres => {
@@ -83,12 +84,12 @@ async fn indexes(database: &Database) -> Result<Vec<(String, String)>> {
     rows.iter().map(|row| Ok((row.try_get("", "name")?, row.try_get("", "definition")?))).collect()
 }
 
-/// How the two databases say the same.
+/// SQL fragments that differ between the databases.
 struct Dialect {
     series: fn(&str, u64, u64) -> String,
-    /// An id of a number: `{ms}` and `{number}` are expressions.
+    /// An id from a number: `{ms}` and `{number}` are expressions.
     id: fn(&str, &str) -> String,
-    /// The same as text.
+    /// The same id as text.
     text: fn(&str, &str) -> String,
     time: fn(&str) -> String,
     json: &'static str,

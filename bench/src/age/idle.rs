@@ -1,4 +1,4 @@
-//! Sessions that nobody uses: what `serve` takes of the machine while nothing happens.
+//! Idle sessions: the resources that `serve` uses while nothing happens.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use serde::Serialize;
 use crate::load::{self, Goal};
 use crate::stack::{Backend, Stack};
 
-/// Time between the last start and the measurement, so that what the starts left to do is done.
+/// Time between the last start and the measurement, so that follow-up work is finished.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// What idleness costs.
+/// The cost of idle sessions.
 #[derive(Debug, Serialize)]
 pub struct Idle {
     database: Backend,
     sessions: usize,
     seconds: u64,
-    /// Processor seconds of `serve` in that time without sessions.
+    /// Processor seconds of `serve` without sessions.
     empty_cpu_seconds: f64,
-    /// And with them, all running.
+    /// Processor seconds of `serve` with sessions, all running.
     cpu_seconds: f64,
     controller_cpu_seconds: f64,
     empty_memory_mb: f64,
-    /// Right after all were created as fast as was accepted.
+    /// Memory right after the sessions were created at full speed.
     loaded_memory_mb: f64,
     idle_memory_mb: f64,
 }
 
-/// Measures `serve` for so many seconds without sessions, and again with so many that run and are not used.
+/// Measures `serve` for so many seconds without sessions, and again with running, unused sessions.
 ///
 /// # Errors
-/// Where something does not start, or a create is refused.
+/// A process does not start, or a create is refused.
 pub async fn idle(binary: &Path, backend: Backend, sessions: usize, seconds: u64) -> Result<Idle> {
     let stack = Stack::start(binary, backend, &[]).await?;
     let controller = stack.controller("bench-1", "noop", &[])?;
@@ -61,7 +61,7 @@ pub async fn idle(binary: &Path, backend: Backend, sessions: usize, seconds: u64
 }
 
 impl Idle {
-    /// Prints a line.
+    /// Prints the result.
     #[allow(clippy::print_stdout)] // the figures are this program's output
     pub fn print(&self) {
         println!(

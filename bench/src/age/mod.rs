@@ -1,6 +1,6 @@
-//! The same few requests on a young database and on an old one, and what idle sessions cost.
+//! The same requests on a young and on an old database, and the cost of idle sessions.
 //!
-//! `fill` makes the age: rows as years of use would leave them, written past the engine. `probe` asks, `idle` waits.
+//! `fill` writes rows as years of use would leave them, bypassing the engine. `probe` sends requests, `idle` waits.
 
 mod fill;
 mod idle;
@@ -19,7 +19,7 @@ pub use fill::Age;
 pub use idle::{Idle, idle};
 pub use probe::Probed;
 
-/// Both ages on one database.
+/// Results for both ages on one kind of database.
 #[derive(Debug, Serialize)]
 pub struct Aged {
     database: Backend,
@@ -29,13 +29,13 @@ pub struct Aged {
     requests: Vec<Compared>,
 }
 
-/// One request on both.
+/// One kind of request on both.
 #[derive(Debug, Serialize)]
 struct Compared {
     request: &'static str,
     young: Probed,
     old: Probed,
-    /// How many times the middle one took longer.
+    /// Ratio of the medians.
     ratio_p50: f64,
     ratio_p99: f64,
 }
@@ -43,7 +43,7 @@ struct Compared {
 /// Measures on two databases of one kind, the second of which is old.
 ///
 /// # Errors
-/// Where something does not start, or a request is refused.
+/// A process does not start, or a request is refused.
 pub async fn run(binary: &Path, backend: Backend, young: Age, old: Age, requests: usize) -> Result<Aged> {
     let (before, _) = measured(binary, backend, young, requests).await.context("the young database")?;
     let (after, filled_in_seconds) = measured(binary, backend, old, requests).await.context("the old database")?;
@@ -76,7 +76,7 @@ async fn measured(
     Ok((figures, filled))
 }
 
-/// Prints a table.
+/// Prints the table.
 #[allow(clippy::print_stdout)] // the figures are this program's output
 pub fn print(aged: &Aged) {
     let (young, old) = (aged.young, aged.old);

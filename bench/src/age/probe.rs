@@ -1,4 +1,4 @@
-//! Reads as a client sends them, one after the other over one connection.
+//! Read requests, one after the other over one connection.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::fill::{Age, PER_USER, begin_ms, session_id};
 use crate::report::percentile;
 use crate::stack::Stack;
 
-/// How long a request took.
+/// Latencies of a kind of request.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[allow(missing_docs)] // the names say it
 pub struct Probed {
@@ -25,7 +25,7 @@ impl Probed {
     }
 }
 
-/// A kind of request, and how one of its kind is made.
+/// A name, and a function that makes a request's path.
 type Kind = (&'static str, fn(Age) -> String);
 
 const KINDS: [Kind; 10] = [
@@ -59,7 +59,7 @@ pub(super) async fn all(stack: &Stack, age: Age, requests: usize) -> Result<Vec<
             let (status, body) = stack.request(Method::GET, &path, None).await?;
             ensure!(status == 200, "GET {path} answered {status}: {body}");
             if number >= requests / 10 {
-                took.push(begun.elapsed().as_secs_f64() * 1e3); // the first tenth only warms up
+                took.push(begun.elapsed().as_secs_f64() * 1e3); // the first tenth is a warm-up
             }
         }
         took.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! A client with the manners of HTTP: one `Idempotency-Key` a request, the next server where one does not take connections,
-//! the same request again after an answer that says so or never came, and never before `Retry-After`.
+//! A well-behaved HTTP client: one `Idempotency-Key` per request, the other server if one refuses the
+//! connection, the same request again after an answer that permits it or none, and never before `Retry-After`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 const ANSWER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What went less than smoothly.
+/// Errors that clients noticed.
 #[derive(Debug, Default)]
 pub(super) struct Bumps {
-    /// Requests that no server took, broke off, or were answered with 5xx; each was sent again.
+    /// Requests that failed to connect, broke off, or were answered with 5xx; each was sent again.
     pub(super) errors: AtomicUsize,
     /// The first of them.
     pub(super) first: std::sync::Mutex<Option<String>>,
@@ -30,7 +30,7 @@ impl Bumps {
     }
 }
 
-/// One user's client.
+/// The client of one user.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -44,13 +44,13 @@ impl Client {
     /// A client that begins with server `first`.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// TLS cannot be set up.
     pub(super) fn new(servers: &[String], token: &str, first: usize, bumps: Arc<Bumps>) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(ANSWER).build()?;
         Ok(Self { http, servers: servers.to_vec(), token: token.into(), next: first, bumps })
     }
 
-    /// Sends one request until it is answered for good; `None` where nobody did in time, so that nobody knows.
+    /// Sends a request until it gets a final answer; `None` if it did not in time, so that the outcome is unknown.
     pub(super) async fn send(
         &mut self,
         method: Method,
@@ -60,7 +60,7 @@ impl Client {
     ) -> Option<(u16, Value)> {
         let begun = Instant::now();
         let mut refused = 0;
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < TIME_LIMIT {
             let server = &self.servers[self.next % self.servers.len()];
             let request = self.http.request(method.clone(), format!("{server}/api/v1{path}"));
             let request = request.bearer_auth(&self.token).header("Idempotency-Key", key);
@@ -80,7 +80,7 @@ impl Client {
                         continue;
                     }
                     refused = 0;
-                    self.bumps.note(format!("{method} {path}: no server takes connections"));
+                    self.bumps.note(format!("{method} {path}: no server accepts connections"));
                     PAUSE
                 }
                 Err(error) => {

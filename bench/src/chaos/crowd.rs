@@ -1,4 +1,4 @@
-//! Streams that are full: of commands that nobody reads, or of reports that nobody can read.
+//! Full streams: of commands that no one reads, or of unreadable reports.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use tokio::time::sleep;
 
 use super::fleet::{Fleet, READY};
 
-/// What a report that nobody can read begins with.
+/// The beginning of an unreadable report.
 pub(super) const POISON: &str = "no JSON, ";
 
 impl Fleet {
-    /// Sends reports that nobody can read, each until it is stored.
+    /// Sends unreadable reports, each until it is stored.
     pub(super) async fn poison(&self, count: usize) -> Result<()> {
         let link = self.stack.lock().await.nats.link().await?;
         let publisher = Publisher::new(link, Metrics::default());
@@ -38,7 +38,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Fills the stream of commands again and again for so long, and then takes out what it put there.
+    /// Keeps the command stream full for so long, then removes what it put there.
     pub(super) async fn crowd(&self, long: Duration) -> Result<()> {
         const NOBODY: &str = "streamspace.session.create.nowhere.nobody";
         let link = self.stack.lock().await.nats.link().await?;

@@ -1,4 +1,4 @@
-//! Two servers, three controllers on two platforms, and a nats-server: what the hands of a plan act on.
+//! Two servers, three controllers on two platforms, and a nats-server, on which a plan's faults are injected.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,40 +23,40 @@ use crate::stack::Stack;
 /// Id and platform of each controller.
 pub(super) const CONTROLLERS: [(&str, &str); 3] = [("host-1", "here"), ("host-2", "here"), ("host-3", "there")];
 pub(super) const READY: Duration = Duration::from_secs(60);
-/// A small disk, in megabytes: three streams of [`SMALL_STREAM`], and what nats-server keeps beside them.
+/// Size of the small disk in megabytes: three streams of [`SMALL_STREAM`], and nats-server's own files.
 const SMALL_DISK: u32 = 128;
-/// What a stream may hold on a small disk; nats-server lets all of them together have three quarters of it.
+/// Stream limit on the small disk; nats-server limits all streams together to three quarters of it.
 const SMALL_STREAM: &str = "24Mi";
 const LIMITS: [&str; 3] =
     ["STREAMSPACE_COMMANDS_MAX_BYTES", "STREAMSPACE_REPORTS_MAX_BYTES", "STREAMSPACE_DEAD_LETTERS_MAX_BYTES"];
 
-/// Everything that runs.
+/// All processes of a round.
 pub(super) struct Fleet {
     /// Base URLs of the servers.
     pub(super) servers: Vec<String>,
-    /// Database, folder, token.
+    /// Database, folder and token.
     pub(super) stack: Mutex<Stack>,
     second: Mutex<Process>,
     controllers: Vec<Mutex<Process>>,
     folder: PathBuf,
-    /// Who else speaks on the bus.
+    /// Foreign clients on the bus.
     pub(super) strangers: Strangers,
-    /// Where NATS stores its streams, where that is small. It goes after the stack.
+    /// The small disk for NATS's streams, if there is one. Dropped after the stack.
     disk: Option<SmallDisk>,
 }
 
 impl Fleet {
-    /// Starts all that a plan needs, and waits until both servers are ready and every controller takes work.
+    /// Starts everything that a plan needs, and waits until both servers are ready and every controller is healthy.
     ///
     /// # Errors
-    /// Where something does not come up.
+    /// A process does not become ready.
     pub(super) async fn start(binary: &Path, plan: &Plan) -> Result<Self> {
         let disk = if plan.fills_disk() { SmallDisk::mount(SMALL_DISK)? } else { None };
         let nats = match &disk {
             Some(disk) => Nats::stored_in(disk.path().join("nats")).await?,
             None => streams::testing::nats().await,
         };
-        // with strangers on the bus nobody is let in who only says so
+        // with strangers on the bus, new controllers have to be admitted
         let mut settings = vec![("STREAMSPACE_CONTROLLERS_ADMISSION", "operator".to_owned())];
         if disk.is_some() {
             settings.extend(LIMITS.map(|limit| (limit, SMALL_STREAM.to_owned())));
@@ -83,7 +83,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// The journal of each controller's world.
+    /// The journal of each controller's platform.
     pub(super) fn journals(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         CONTROLLERS.iter().map(|(id, _)| (*id, self.folder.join(format!("state-{id}")).join("noop.journal")))
     }
@@ -91,7 +91,7 @@ impl Fleet {
     /// Carries out a plan, and leaves everything running.
     ///
     /// # Errors
-    /// Where something does not come up again, or ended by itself.
+    /// A process does not recover, or ended by itself.
     pub(super) async fn suffer(&self, plan: &Plan) -> Result<()> {
         tokio::try_join!(self.hand(&plan.above), self.hand(&plan.below), self.hand(&plan.beside))?;
         self.all_live().await
@@ -165,13 +165,13 @@ impl Fleet {
         self.stack.lock().await.serve.again()
     }
 
-    /// As a deployment rolls: the old one is asked to end, a new one is started, and only a ready one lets the next go.
+    /// A rolling restart: stop the old server, start a new one, and continue with the next only when it is ready.
     async fn roll(&self, which: usize) -> Result<()> {
         if which > 0 {
             self.second.lock().await.end().await?;
             self.second.lock().await.again()?;
         } else {
-            // looked at again and again, so that the other hand has its turns at the stack meanwhile
+            // polled, so that the other injector can use the stack meanwhile
             self.signal_server(which, Signal::TERM).await?;
             let begun = Instant::now();
             while self.stack.lock().await.serve.ended()?.is_none() {
@@ -183,8 +183,8 @@ impl Fleet {
         self.ready(which).await
     }
 
-    /// Waits until a server takes work. One that ended while it started, as it does without its database, is started again, as
-    /// whatever supervises it would.
+    /// Waits until a server is ready. One that exited during its start, as it does without its database, is
+    /// restarted, as its supervisor would do.
     async fn ready(&self, which: usize) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < READY {
@@ -216,8 +216,9 @@ impl Fleet {
         Ok(server.close().await?)
     }
 
-    /// Takes all the room where NATS stores its streams, gives it back after so long, and starts NATS again: a stream that could not
-    /// write once takes nothing until then, and does not say so. Where small disks are left out there is none to fill.
+    /// Uses up all space where NATS stores its streams, frees it after so long, and restarts NATS: a stream
+    /// that failed to write once refuses everything until then, without an answer. Does nothing if small disks
+    /// are excluded.
     async fn fill_disk(&self, long: Duration) -> Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         disk.fill()?;
@@ -226,7 +227,7 @@ impl Fleet {
         Ok(self.stack.lock().await.nats.restart().await?)
     }
 
-    /// Puts the copy of the store back, and waits until the streams were made anew.
+    /// Restores the copy of the store, and waits until the streams were rebuilt.
     async fn restore(&self) -> Result<()> {
         self.stack.lock().await.nats.restore().await?;
         let link = self.stack.lock().await.nats.link().await?;
@@ -240,7 +241,7 @@ impl Fleet {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        bail!("no engine noticed within {READY:?} that the streams are older than they were")
+        bail!("no engine noticed within {READY:?} that the streams were restored to an older state")
     }
 
     async fn cut_database(&self) -> Result<()> {
@@ -251,7 +252,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Leaves logs and worlds where they are, for whoever looks into a failure; where that is.
+    /// Keeps logs and platform states for the investigation of a failure; returns where they are.
     pub(super) async fn keep(&self) -> String {
         let mut stack = self.stack.lock().await;
         stack.folder.disable_cleanup(true);
@@ -269,7 +270,7 @@ impl Fleet {
         self.ready(0).await?;
         self.ready(1).await?;
         for (path, text) in self.logs()? {
-            ensure!(!text.contains("panicked"), "{} tells of a panic", path.display());
+            ensure!(!text.contains("panicked"), "{} contains a panic", path.display());
         }
         Ok(())
     }
@@ -281,7 +282,7 @@ impl Fleet {
     }
 }
 
-/// Lets our controllers in: of those of one platform only the first is let in without a word.
+/// Admits our controllers: only the first one of a platform is admitted by itself.
 async fn admit(stack: &Stack) -> Result<()> {
     for (id, _) in CONTROLLERS {
         let (path, reason) = (format!("/admin/controllers/{id}/admit"), json!({ "reason": "it is ours" }));

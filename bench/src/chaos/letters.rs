@@ -1,4 +1,4 @@
-//! The dead letters of a round: those that strangers caused, and those that nobody but our own parts can have caused.
+//! The dead letters of a round: those that strangers caused, and those that only our own parts can have caused.
 
 use std::time::Instant;
 
@@ -14,10 +14,11 @@ use super::strangers::Strangers;
 use super::verdict::{DEADLINE, LOOK};
 use crate::stack::Stack;
 
-/// Waits until each of so many unreadable reports is a dead letter, or the deadline is over; what is wrong then.
+/// Waits until each of so many unreadable reports is a dead letter, or the deadline passes; returns what is
+/// wrong then.
 ///
 /// # Errors
-/// Where the database cannot be read.
+/// The database cannot be read.
 pub(super) async fn parked(database: &Database, poison: usize) -> Result<Option<String>> {
     let begun = Instant::now();
     loop {
@@ -33,11 +34,11 @@ pub(super) async fn parked(database: &Database, poison: usize) -> Result<Option<
     }
 }
 
-/// How many letters strangers caused. Every other is wrong: the drivers of a round never fail, and what is lost on the way is sent
-/// again, so no command uses up its attempts.
+/// Counts the letters that strangers caused. Any other is wrong: the drivers of a round never fail and lost
+/// commands are sent again, so no command uses up its attempts.
 ///
 /// # Errors
-/// Where the database cannot be read.
+/// The database cannot be read.
 pub(super) async fn judge(database: &Database, strangers: &Strangers, wrong: &mut Vec<String>) -> Result<usize> {
     let mut foreign = 0;
     for letter in dead_letter::Entity::find().all(&database.reader).await? {
@@ -52,11 +53,11 @@ pub(super) async fn judge(database: &Database, strangers: &Strangers, wrong: &mu
     Ok(foreign)
 }
 
-/// An operator replays every letter that asks for the end of a session. None of them is of ours, so each must be refused, and
-/// the account that follows tells whether that was all.
+/// Tries to replay every letter that would end a session, as an operator. None of them is ours, so each must be
+/// refused; the account that follows checks the effects.
 ///
 /// # Errors
-/// Where one was replayed.
+/// A replay was accepted.
 pub(super) async fn refuse_forged(stack: &Stack) -> Result<()> {
     let forged =
         dead_letter::Entity::find().filter(dead_letter::Column::Subject.starts_with("streamspace.session.delete."));

@@ -1,4 +1,4 @@
-//! What people ask for while things go wrong, and what they were promised.
+//! The users' requests during a round, and what they were promised.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use uuid::Uuid;
 
 use super::client::Client;
 
-/// What a session was last promised to become.
+/// The last promised state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Goal {
     /// Created or woken.
     Running,
-    /// Put to sleep.
+    /// Hibernated.
     Hibernated,
     /// Deleted.
     Deleted,
 }
 
 impl Goal {
-    /// As the API spells the state.
+    /// The spelling of the API.
     #[must_use]
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -39,16 +39,16 @@ impl Goal {
     }
 }
 
-/// What a user was promised.
+/// The promises made to a user.
 #[derive(Debug, Default)]
 pub(super) struct Promised {
-    /// Answers of 202.
+    /// Number of 202 answers.
     pub(super) accepted: usize,
     /// The last promise for each session.
     pub(super) goals: HashMap<Uuid, Goal>,
 }
 
-/// One user, who asks for one thing after the other.
+/// A user who sends one request after the other.
 pub(super) struct User {
     name: String,
     rng: StdRng,
@@ -65,10 +65,10 @@ impl User {
         Self { name: format!("user-{seed}-{number}"), rng, client, promised: Promised::default(), keys: 0 }
     }
 
-    /// Asks until `over`.
+    /// Sends requests until `over`.
     ///
     /// # Errors
-    /// An answer that makes no sense, or none at all.
+    /// An unexpected answer, or none at all.
     pub(super) async fn ask(mut self, over: Arc<AtomicBool>) -> Result<Promised> {
         while !over.load(Ordering::Relaxed) {
             match self.rng.random_range(0..40) {
@@ -100,13 +100,13 @@ impl User {
         Ok(())
     }
 
-    /// Something for one of the sessions that are not deleted; a conflict with what it is doing is an answer, too.
+    /// A request for one of the sessions that are not deleted; a conflict with its present state is a valid answer.
     async fn intend(&mut self, method: Method, what: &str, goal: Goal) -> Result<()> {
         let mut alive: Vec<Uuid> = self.alive().collect();
         alive.sort_unstable();
         let Some(session) = alive.choose(&mut self.rng).copied() else { return Ok(()) };
         match self.send(method, &format!("/sessions/{session}{what}"), None).await? {
-            // 200: it holds already, as with the delete of what was never placed
+            // 200: the state holds already, as for a delete of a session that was never placed
             (200 | 202 | 204, _) => self.promise(session, goal),
             (409, _) => {}
             (status, answer) => bail!("{what} of {session} was answered {status}: {answer}"),

@@ -1,15 +1,15 @@
-//! Rounds of chaos: real processes under load, killed, paused, rolled and cut off by a plan that one seed gives; and then an
-//! account of every promise, against the tables and against what the controllers really did.
+//! Chaos rounds: real processes under load, killed, paused, rolled and cut off by a plan from one seed; then an
+//! account of every promise, checked against the tables and against what the controllers did.
 
 mod client;
 mod crowd;
 mod fleet;
+mod journals;
 mod letters;
 mod load;
 mod plan;
 mod strangers;
 mod verdict;
-mod worlds;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,43 +25,43 @@ pub use verdict::Figures;
 
 use client::{Bumps, Client};
 use fleet::Fleet;
+use journals::Journals;
 use load::{Promised, User};
-use worlds::Worlds;
 
-/// Users of a round.
+/// Users per round.
 const USERS: u64 = 8;
 
-/// What to run.
+/// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The binary that suffers.
+    /// The binary under test.
     pub binary: PathBuf,
-    /// How many rounds.
+    /// Number of rounds.
     pub rounds: u64,
-    /// The first round's seed; each further one has the next number.
+    /// Seed of the first round; each further one has the next number.
     pub seed: u64,
-    /// Fleets that suffer beside each other: a round mostly waits.
+    /// Number of rounds that run at the same time, because a round mostly waits.
     pub beside: u64,
 }
 
-/// How a round ended.
+/// The result of a round.
 #[derive(Debug, Serialize)]
 pub struct Round {
-    /// What gives the same round again.
+    /// Seed that reproduces the round.
     pub seed: u64,
-    /// Nothing but rolling restarts.
+    /// Whether it consisted of rolling restarts only.
     pub calm: bool,
-    /// What was counted.
+    /// Its figures.
     pub figures: Figures,
-    /// What is wrong; empty after a good round.
+    /// Violations; empty after a good round.
     pub wrong: Vec<String>,
 }
 
-/// Runs all rounds; `told` hears of each as it ends.
+/// Runs all rounds; `report` is called at the end of each.
 ///
 /// # Errors
-/// Where a fleet cannot be started at all.
-pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Vec<Round>> {
+/// A fleet cannot be started at all.
+pub async fn run(settings: &Settings, mut report: impl FnMut(&Round)) -> Result<Vec<Round>> {
     ensure!(settings.binary.exists(), "{} is missing; build it first", settings.binary.display());
     let mut seeds = settings.seed..settings.seed.saturating_add(settings.rounds);
     let (mut running, mut ended) = (JoinSet::new(), Vec::new());
@@ -74,12 +74,12 @@ pub async fn run(settings: &Settings, mut told: impl FnMut(&Round)) -> Result<Ve
         }
         let Some(round) = running.join_next().await else { return Ok(ended) };
         let round = round?;
-        told(&round);
+        report(&round);
         ended.push(round);
     }
 }
 
-/// One round, as it was planned.
+/// Runs one round.
 pub async fn round(binary: &Path, plan: Plan) -> Round {
     let begun = Instant::now();
     let mut round = Round { seed: plan.seed, calm: plan.calm, figures: Figures::default(), wrong: Vec::new() };
@@ -122,7 +122,7 @@ async fn play(fleet: &Fleet, plan: &Plan, round: &mut Round) -> Result<()> {
     letters::refuse_forged(&stack).await?;
     let database = stack.database.clone();
     drop(stack);
-    let verdict = verdict::judge(&database, &promised, &|| Worlds::read(fleet.journals())).await?;
+    let verdict = verdict::judge(&database, &promised, &|| Journals::read(fleet.journals())).await?;
     (round.figures, round.wrong) = (verdict.figures, verdict.wrong);
     round.wrong.extend(letters::parked(&database, plan.poison()).await?);
     round.figures.foreign = letters::judge(&database, &fleet.strangers, &mut round.wrong).await?;
@@ -135,7 +135,7 @@ async fn play(fleet: &Fleet, plan: &Plan, round: &mut Round) -> Result<()> {
     }
 }
 
-/// A line of the table; without a round, its head.
+/// A line of the table.
 #[must_use]
 pub fn line(seed: &str, figures: &Figures, good: bool) -> String {
     let Figures {

@@ -1,78 +1,78 @@
-//! What will go wrong in a round: drawn from its seed alone, so that the same seed is the same bad day.
+//! The faults of a round, drawn from its seed alone so that they can be reproduced.
 
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Controllers of a fleet.
+/// Controllers per fleet.
 pub(super) const CONTROLLERS: usize = 3;
-/// Servers of a fleet.
+/// Servers per fleet.
 pub(super) const SERVERS: usize = 2;
-/// How long things go wrong in a round.
+/// Duration of the faults in a round.
 const LENGTH: Duration = Duration::from_secs(8);
-/// Every so many rounds nothing goes wrong but rolling restarts, and then no client may notice.
+/// Every so many rounds consist of rolling restarts only, which no client may notice.
 const CALM_EVERY: u64 = 4;
 
-/// One thing that happens.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// SIGKILL, and started again after so long.
+    /// SIGKILL, and a restart after this time.
     KillServer(usize, Duration),
-    /// SIGSTOP for so long.
+    /// SIGSTOP for this time.
     PauseServer(usize, Duration),
-    /// SIGTERM, started again, ready, and then the other.
+    /// SIGTERM, restart, ready; one server after the other.
     RollServers,
-    /// Every connection to the database is ended by the database.
+    /// The database closes every connection.
     CutDatabase,
-    /// The database ends every connection, and takes no new ones for so long.
+    /// The database closes every connection, and refuses new ones for this time.
     LoseDatabase(Duration),
-    /// SIGKILL, and started again after so long.
+    /// SIGKILL, and a restart after this time.
     KillController(usize, Duration),
-    /// SIGSTOP for so long.
+    /// SIGSTOP for this time.
     PauseController(usize, Duration),
-    /// SIGKILL, and started again after so long on its store.
+    /// SIGKILL, and a restart on the same store after this time.
     KillNats(Duration),
-    /// SIGSTOP for so long.
+    /// SIGSTOP for this time.
     PauseNats(Duration),
-    /// SIGKILL, and started again without anything that JetStream stored.
+    /// SIGKILL, and a restart without the store.
     LoseStore,
-    /// SIGKILL, and started again on its store, of which a copy is kept.
+    /// SIGKILL, and a restart on the store, of which a copy is made.
     BackUpStore,
-    /// SIGKILL, and started again on that copy; until the engines have noticed.
+    /// SIGKILL, and a restart on that copy; lasts until the engines have noticed.
     RestoreStore,
-    /// So many reports that nobody can read, more than there is room for; each must become a dead letter.
+    /// This many unreadable reports, more than fit; each must become a dead letter.
     Poison(usize),
-    /// The stream of commands is full of what nobody reads, for so long.
+    /// The command stream is full of unread messages for this time.
     Crowd(Duration),
-    /// Another file takes all the room where NATS stores its streams, for so long; then there is room, and it is started again.
+    /// Another file uses up all space of NATS's streams for this time; then there is space, and NATS is restarted.
     FillDisk(Duration),
-    /// Somebody who may publish says anything, for so long: announces controllers, speaks under others' names, forges letters.
+    /// A foreign client publishes for this time: announces controllers, uses others' names, forges letters.
     Strangers(Duration),
 }
 
-/// A pause, and then an action.
+/// A pause, followed by an action.
 pub type Step = (Duration, Action);
 
-/// The plan of a round. Its hands act at the same time, each on things of its own.
+/// The plan of a round. Its three sequences run at the same time, each on targets of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What it was drawn from.
+    /// Its seed.
     pub seed: u64,
-    /// Nothing but rolling restarts.
+    /// Whether it consists of rolling restarts only.
     pub calm: bool,
-    /// On servers and database.
+    /// Faults of servers and database.
     pub above: Vec<Step>,
-    /// On NATS and controllers.
+    /// Faults of NATS and controllers.
     pub below: Vec<Step>,
-    /// On nothing: what others say on the bus.
+    /// Foreign traffic on the bus.
     pub beside: Vec<Step>,
-    /// More of the environment of the servers.
+    /// Additional environment of the servers.
     pub settings: Vec<(&'static str, String)>,
 }
 
 impl Plan {
-    /// A plan that somebody thought of. The seed gives only what users ask for.
+    /// A plan with given faults. The seed only determines the users' requests.
     #[must_use]
     pub const fn thought_of(seed: u64, above: Vec<Step>, below: Vec<Step>) -> Self {
         Self { seed, calm: false, above, below, beside: Vec::new(), settings: Vec::new() }
@@ -82,19 +82,19 @@ impl Plan {
         self.above.iter().chain(&self.below).chain(&self.beside)
     }
 
-    /// Whether NATS stores its streams on a small disk, which another file will fill.
+    /// Whether NATS stores its streams on a small disk that is filled.
     #[must_use]
     pub fn fills_disk(&self) -> bool {
         self.steps().any(|(_, action)| matches!(action, Action::FillDisk(_)))
     }
 
-    /// Whether somebody else speaks on the bus.
+    /// Whether strangers use the bus.
     #[must_use]
     pub fn has_strangers(&self) -> bool {
         self.steps().any(|(_, action)| matches!(action, Action::Strangers(_)))
     }
 
-    /// Reports that nobody can read.
+    /// Number of unreadable reports.
     pub(super) fn poison(&self) -> usize {
         let poison = |step: &Step| if let (_, Action::Poison(count)) = step { *count } else { 0 };
         self.steps().map(poison).sum()

@@ -1,8 +1,8 @@
-//! Strangers on the bus: somebody who may publish, and says what no part of ours would. What was sent is remembered, so that the dead
-//! letters that it caused are told from those of our own parts.
+//! Strangers on the bus: a client that may publish anywhere, and sends what our own parts never would. Its
+//! messages are remembered, so that the dead letters that it caused can be distinguished from our own.
 //!
-//! They do not speak on a subject that names a real controller with anything that could be true: nothing but NATS's permissions
-//! tells that from the controller itself.
+//! It sends nothing plausible on a subject that names a real controller, because only NATS permissions can
+//! distinguish that from the controller itself.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -21,22 +21,22 @@ use uuid::Uuid;
 
 use super::fleet::{CONTROLLERS, Fleet, READY};
 
-/// Where a browser would be sent if a stranger's report were believed.
+/// Host of the URLs in a stranger's reports.
 pub(super) const TRAP: &str = "stranger.invalid";
-/// Between two messages.
+/// Time between two messages.
 const PAUSE: Duration = Duration::from_millis(40);
-/// A payload that NATS takes (1 MiB) and nothing of ours sends, in bytes.
+/// A payload in bytes that NATS accepts (1 MiB) and our own parts never send.
 const LARGE: usize = 900_000;
-/// Large ones of a round: more would fill the streams of a small disk, which is another trouble.
+/// Number of large messages per round: more would fill the streams of a small disk, which is a fault of its own.
 const MOST_LARGE: u64 = 3;
-/// With the words around it, a subject of 4,077 bytes; nats-server takes lines of 4,096.
+/// Together with the rest of the subject, 4,077 bytes; nats-server reads lines of 4,096.
 const LONG_TOKEN: usize = 4_045;
-/// Characters by which a subject is known again: a letter keeps 255 of it.
+/// Characters by which a subject is recognised: a letter keeps 255 of it.
 const KNOWN_BY: usize = 200;
-/// Nested deeper than any reader goes.
+/// Nesting deeper than any reader accepts.
 const DEPTH: usize = 200;
 
-/// What strangers have sent: payloads, with the beginnings of the subjects that each was sent on.
+/// The payloads that strangers have sent, with the beginnings of their subjects.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     sent: Mutex<HashMap<Vec<u8>, HashSet<String>>>,
@@ -44,14 +44,14 @@ pub(super) struct Strangers {
 }
 
 impl Strangers {
-    /// Remembers a message of somebody else's.
+    /// Remembers a stranger's message.
     pub(super) async fn note(&self, subject: &str, payload: &[u8]) {
         let subject = subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or(subject);
         self.sent.lock().await.entry(payload.to_vec()).or_default().insert(beginning(subject));
     }
 
-    /// Whether a dead letter holds what a stranger sent, byte for byte, and where it was sent. A heartbeat that was read before it was
-    /// parked is written anew: there the values are compared.
+    /// Whether a dead letter contains what a stranger sent, byte for byte, and on the same subject. A heartbeat
+    /// that was parsed before it was parked has been re-encoded, so its values are compared.
     pub(super) async fn sent(&self, letter: &dead_letter::Model) -> bool {
         let (sent, subject) = (self.sent.lock().await, beginning(&letter.subject));
         if sent.get(&letter.payload).is_some_and(|subjects| subjects.contains(&subject)) {
@@ -63,7 +63,7 @@ impl Strangers {
             && sent.iter().any(|(payload, subjects)| subjects.contains(&subject) && same(payload))
     }
 
-    /// Says everything that a stranger says, again and again. What the bus does not take now is not missed.
+    /// Sends all kinds of messages repeatedly. Failed publishes are ignored.
     async fn speak(&self, link: &Link, database: &Database, long: Duration) {
         let begun = Instant::now();
         let mut session = Uuid::new_v4();
@@ -85,7 +85,7 @@ impl Strangers {
 }
 
 impl Fleet {
-    /// While NATS is away strangers wait for it, as everybody does.
+    /// Strangers wait for NATS while it is down, like everyone else.
     pub(super) async fn let_strangers_speak(&self, long: Duration) -> Result<()> {
         let begun = Instant::now();
         let config = self.stack.lock().await.nats.config("stranger");
@@ -106,7 +106,7 @@ fn beginning(subject: &str) -> String {
     subject.chars().take(KNOWN_BY).collect()
 }
 
-/// A session that somebody uses.
+/// A session of some user.
 async fn some_session(database: &Database) -> Option<Uuid> {
     let sql = "SELECT session_id FROM sessions WHERE status <> 'deleted' ORDER BY random() LIMIT 1";
     let asked = database.reader.query_one_raw(Statement::from_string(database.backend, sql));
@@ -114,7 +114,7 @@ async fn some_session(database: &Database) -> Option<Uuid> {
     row.try_get("", "session_id").ok()
 }
 
-/// Everything that a stranger says in one pass, about somebody else's session.
+/// All messages of one pass, about another user's session.
 fn said(pass: u64, session: Uuid) -> Vec<(String, Vec<u8>)> {
     let stranger = format!("made-up-{pass}");
     let mut all = Vec::new();
@@ -129,7 +129,7 @@ fn said(pass: u64, session: Uuid) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Controllers that are not there, and those that are, as somebody else would have them.
+/// Heartbeats of controllers that do not exist, and false ones of controllers that do.
 fn heartbeats(stranger: &str) -> Vec<(String, Value)> {
     let (known, platform) = CONTROLLERS[0];
     let beat = |id: &str, platform: &str, more: Value| {
@@ -161,7 +161,7 @@ fn heartbeats(stranger: &str) -> Vec<(String, Value)> {
     ]
 }
 
-/// What can be read, of others' sessions and in nobody's name.
+/// Readable reports about others' sessions.
 fn reports(stranger: &str, session: Uuid) -> Vec<(String, Value)> {
     let (known, platform) = CONTROLLERS[0];
     let report = |status: &str, by: Option<&str>| {
@@ -191,7 +191,7 @@ fn reports(stranger: &str, session: Uuid) -> Vec<(String, Value)> {
     ]
 }
 
-/// What cannot be read, or should not be.
+/// Messages that are unreadable or must not be accepted.
 fn unreadable(stranger: &str, session: Uuid) -> Vec<(String, Vec<u8>)> {
     let (known, platform) = CONTROLLERS[0];
     let long = format!("streamspace.session.status.{}.b", "a".repeat(LONG_TOKEN));

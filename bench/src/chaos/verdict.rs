@@ -1,4 +1,4 @@
-//! The account of a round: what was promised, against the tables and against the worlds themselves.
+//! The account of a round: promises compared with the tables and with the controllers' journals.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,48 +14,48 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::fleet::CONTROLLERS;
+use super::journals::Journals;
 use super::load::{Goal, Promised};
 use super::strangers::TRAP;
-use super::worlds::Worlds;
 use crate::account;
 
-/// How long everything that is open may take to end, once everything lives again.
+/// Time that open work has to finish after everything was restored.
 pub(super) const DEADLINE: Duration = Duration::from_secs(90);
-/// A round in which fewer of the promised sessions came to their goal proves nothing.
+/// Minimum share of promised sessions that must reach their goal; below it a round proves nothing.
 pub(super) const FLOOR: f64 = 0.6;
-/// A round with fewer promises proves nothing either.
+/// Minimum number of promises; below it a round proves nothing.
 pub(super) const LEAST: usize = 10;
-/// Between two looks.
+/// Polling interval.
 pub(super) const LOOK: Duration = Duration::from_millis(200);
 
-/// Figures of one round, or their sum.
+/// Figures of a round, or their sum.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Figures {
-    /// Answers of 202.
+    /// Number of 202 answers.
     pub accepted: usize,
-    /// Sessions that were promised something.
+    /// Sessions with a promise.
     pub sessions: usize,
-    /// Of these, those that are as was promised last, in the table and in the one world that owns them.
+    /// Of these, sessions that are as last promised, in the table and at the controller that owns them.
     pub completed: usize,
-    /// Of these, those that ended as a dead letter, with the reason.
+    /// Of these, sessions that ended as a dead letter, with the reason.
     pub dead: usize,
-    /// Of these, those that are neither.
+    /// Of these, neither.
     pub lost: usize,
-    /// Sessions that exist or existed in two worlds at once, and sessions made twice from one request.
+    /// Sessions that two controllers held at once, and sessions created twice from one request.
     pub doubled: usize,
-    /// Sessions with an open command past the deadline, and jobs that did not end.
+    /// Sessions with an open command after the deadline, and unfinished jobs.
     pub stuck: usize,
-    /// What a world holds of sessions that are deleted, unknown, or owned by another.
+    /// Sessions that a controller holds although they are deleted, unknown, or owned by another.
     pub orphaned: usize,
-    /// Sessions that a stranger owns or was sent a command for, and those that show what a stranger said.
+    /// Sessions that a stranger owns or was sent a command for, and those that show a stranger's data.
     pub moved: usize,
     /// Dead letters that strangers caused.
     pub foreign: usize,
     /// Requests that had to be sent again.
     pub bumps: usize,
-    /// Seconds until all had ended.
+    /// Seconds until all work had finished.
     pub settled_seconds: f64,
-    /// Seconds of the whole round.
+    /// Duration of the round in seconds.
     pub seconds: f64,
 }
 
@@ -78,12 +78,12 @@ impl Figures {
     }
 }
 
-/// Figures, and what is wrong in words.
+/// Figures and violations.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    /// How many of each.
+    /// The figures.
     pub(super) figures: Figures,
-    /// One line for each thing that must not be.
+    /// One line per violation.
     pub(super) wrong: Vec<String>,
 }
 
@@ -93,19 +93,19 @@ impl Verdict {
     }
 }
 
-/// Waits until nothing is open and the worlds are as the table says, or the deadline is over; then counts.
+/// Waits until nothing is open and the controllers agree with the table, or the deadline passes; then counts.
 ///
 /// # Errors
-/// Where the database or a journal cannot be read.
+/// The database or a journal cannot be read.
 pub(super) async fn judge(
     database: &Database,
     promised: &Promised,
-    worlds: &impl Fn() -> Result<Worlds>,
+    journals: &impl Fn() -> Result<Journals>,
 ) -> Result<Verdict> {
     let begun = Instant::now();
     loop {
         let open = open(database).await?;
-        let mut verdict = count(database, promised, &worlds()?, &open).await?;
+        let mut verdict = count(database, promised, &journals()?, &open).await?;
         if verdict.wrong.is_empty() || begun.elapsed() > DEADLINE {
             verdict.figures.settled_seconds = begun.elapsed().as_secs_f64();
             if let Err(error) = account::check(database).await {
@@ -117,7 +117,7 @@ pub(super) async fn judge(
     }
 }
 
-/// What has not ended: a session's open command, a running job.
+/// Unfinished work: open commands of sessions, running jobs.
 async fn open(database: &Database) -> Result<Vec<String>> {
     let sql = "SELECT 'session ' || session_id || ': ' || command_verb || ' is open, attempt ' || attempt || ', ' || status \
                || ', reason ' || coalesce(reason, '-') || ', owner ' || coalesce(controller_id, '-') || ', deadline ' || \
@@ -128,7 +128,7 @@ async fn open(database: &Database) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.try_get("", "what")).collect::<Result<_, _>>()?)
 }
 
-async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: &[String]) -> Result<Verdict> {
+async fn count(database: &Database, promised: &Promised, journals: &Journals, open: &[String]) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let rows = session::Entity::find().all(&database.reader).await?;
     let rows: HashMap<Uuid, session::Model> = rows.into_iter().map(|row| (row.session_id, row)).collect();
@@ -141,32 +141,34 @@ async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: 
     open.iter().for_each(|what| verdict.wrong(format!("stuck: {what}")));
     for (id, goal) in &promised.goals {
         match rows.get(id) {
-            Some(row) if row.status == goal.as_str() && in_world(worlds, row) => verdict.figures.completed += 1,
+            Some(row) if row.status == goal.as_str() && is_on_owner(journals, row) => verdict.figures.completed += 1,
             Some(row) if row.status == "failed" && letters.contains(&session::Model::entity(*id)) => {
                 verdict.figures.dead += 1;
             }
             row => {
                 verdict.figures.lost += 1;
                 let is = row.map_or("unknown", |row| row.status.as_str());
-                let there = worlds.of(*id);
-                verdict
-                    .wrong(format!("lost: session {id} should be {}, is {is}, in the worlds {there:?}", goal.as_str()));
+                let there = journals.of(*id);
+                verdict.wrong(format!(
+                    "lost: session {id} should be {}, is {is}, at the controllers {there:?}",
+                    goal.as_str()
+                ));
             }
         }
     }
     for id in rows.keys().filter(|id| !promised.goals.contains_key(id)) {
         verdict.figures.doubled += 1;
-        verdict.wrong(format!("doubled: nobody was told of session {id}, so its request made another one, too"));
+        verdict.wrong(format!("doubled: no client knows session {id}, so its request created another one, too"));
     }
     for what in moved(database, &rows).await? {
         verdict.figures.moved += 1;
         verdict.wrong(format!("moved: {what}"));
     }
-    for what in worlds.doubled() {
+    for what in journals.doubled() {
         verdict.figures.doubled += 1;
         verdict.wrong(format!("doubled: {what}"));
     }
-    for (id, controller, state) in worlds.all() {
+    for (id, controller, state) in journals.all() {
         let row = rows.get(&id).filter(|row| row.status != Goal::Deleted.as_str());
         if row.is_none_or(|row| row.controller_id.as_deref() != Some(controller)) {
             verdict.figures.orphaned += 1;
@@ -176,7 +178,8 @@ async fn count(database: &Database, promised: &Promised, worlds: &Worlds, open: 
     Ok(verdict)
 }
 
-/// What strangers got hold of. No controller of a round is of the core lane, so nothing may go out where its whole platform listens.
+/// The effects of strangers. No controller of a round is of the core lane, so no command may be sent to a whole
+/// platform.
 async fn moved(database: &Database, rows: &HashMap<Uuid, session::Model>) -> Result<Vec<String>> {
     let ours = |id: &str| CONTROLLERS.iter().any(|(controller, _)| *controller == id);
     let taken = rows.values().filter_map(|row| {
@@ -199,9 +202,9 @@ async fn moved(database: &Database, rows: &HashMap<Uuid, session::Model>) -> Res
     Ok(all)
 }
 
-/// Whether its owner's world holds what its row says.
-fn in_world(worlds: &Worlds, row: &session::Model) -> bool {
-    let there = worlds.of(row.session_id);
+/// Whether the owner's journal agrees with the row.
+fn is_on_owner(journals: &Journals, row: &session::Model) -> bool {
+    let there = journals.of(row.session_id);
     match row.status.as_str() {
         "deleted" => there.is_empty(),
         status => {
@@ -211,10 +214,10 @@ fn in_world(worlds: &Worlds, row: &session::Model) -> bool {
     }
 }
 
-/// What a round must have reached to prove anything.
+/// Checks that a round reached enough to prove anything.
 ///
 /// # Errors
-/// Where it did not.
+/// It did not.
 pub(super) fn floor(figures: &Figures) -> Result<()> {
     let share = figures.completed as f64 / figures.sessions.max(1) as f64;
     ensure!(figures.accepted >= LEAST, "only {} requests were accepted", figures.accepted);

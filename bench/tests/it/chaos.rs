@@ -1,4 +1,4 @@
-//! A few rounds of chaos, the same each time. A longer run, of another seed each time, is `make chaos ROUNDS=200`.
+//! A few chaos rounds with fixed seeds. A longer run with random seeds is `make chaos ROUNDS=200`.
 
 use bench::chaos::{Plan, Settings, run};
 
@@ -17,7 +17,7 @@ async fn good(seed: u64, rounds: u64) {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// The first seeds in a row with a full disk and with strangers among their troubles.
+/// The first consecutive seeds with a full disk and with strangers among their faults.
 fn kept() -> u64 {
     let has = |first: u64, trouble: fn(&Plan) -> bool| (first..first + ROUNDS).any(|seed| trouble(&Plan::draw(seed)));
     (1..1_000).find(|first| has(*first, Plan::fills_disk) && has(*first, Plan::has_strangers)).expect("such seeds")

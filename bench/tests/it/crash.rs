@@ -1,8 +1,9 @@
-//! Every step of the trip is run under SIGKILL of the real process: before it, during it and after it, on both databases.
+//! Runs every step in the life of a request with a SIGKILL of the real process before, during and after it, on
+//! both databases.
 //!
-//! The process that owns the step dies there and is started again. Then the story must have ended as if nothing had happened:
-//! the session was created, put to sleep by its idle timer, and deleted by a job; what was undecodable is one dead letter; the log
-//! folds to the rows, and every command is accounted for.
+//! The process that owns the step dies there and is restarted. The outcome must be as if nothing had happened:
+//! the session was created, hibernated by its idle timer, and deleted by a job; the undecodable message is one
+//! dead letter; the log folds to the rows, and every command is accounted for.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,12 +17,12 @@ use streams::crash::{Moment, STEPS};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Stories that run beside each other, over both databases: they mostly wait.
+/// Limits the scenarios at the same time, over both databases; they mostly wait.
 static PLACES: Semaphore = Semaphore::const_new(4);
-/// How long a story may take. A killed controller's message comes back after the time that JetStream waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Time limit of a scenario. A killed controller's message is redelivered after JetStream's acknowledgement wait.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// Steps that the controller owns; all others are the engine's.
+/// Whether the controller owns the step; all others are the engine's.
 fn is_controllers(step: &str) -> bool {
     step.starts_with("worker.") || step.starts_with("driver.")
 }
@@ -40,24 +41,24 @@ pub(crate) fn binary() -> PathBuf {
 }
 
 async fn every_step_on(backend: Backend) {
-    let mut stories = JoinSet::new();
+    let mut scenarios = JoinSet::new();
     for step in STEPS {
         for moment in Moment::ALL {
-            stories.spawn(async move {
+            scenarios.spawn(async move {
                 let _place = PLACES.acquire().await.expect("open");
-                let outcome = tokio::time::timeout(PATIENCE, story(backend, step, moment)).await;
-                (step, moment, outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("not over after {PATIENCE:?}"))))
+                let outcome = tokio::time::timeout(TIME_LIMIT, scenario(backend, step, moment)).await;
+                (step, moment, outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("not over after {TIME_LIMIT:?}"))))
             });
         }
     }
     let mut broken = Vec::new();
-    while let Some(story) = stories.join_next().await {
-        let (step, moment, outcome) = story.expect("a story does not panic");
+    while let Some(scenario) = scenarios.join_next().await {
+        let (step, moment, outcome) = scenario.expect("a scenario does not panic");
         if let Err(error) = outcome {
             broken.push(format!("{step}:{}: {error:#}", moment.as_str()));
         }
     }
-    assert!(broken.is_empty(), "{} of {} stories broke:\n{}", broken.len(), STEPS.len() * 3, broken.join("\n\n"));
+    assert!(broken.is_empty(), "{} of {} scenarios failed:\n{}", broken.len(), STEPS.len() * 3, broken.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,14 +71,14 @@ async fn a_kill_at_every_step_changes_no_ending_on_postgresql() {
     every_step_on(Backend::Postgres).await;
 }
 
-struct Story {
+struct Scenario {
     stack: Stack,
     controller: Option<Process>,
     armed: Vec<(&'static str, String)>,
     controllers_step: bool,
 }
 
-async fn story(backend: Backend, step: &'static str, moment: Moment) -> Result<()> {
+async fn scenario(backend: Backend, step: &'static str, moment: Moment) -> Result<()> {
     let once = tempfile::tempdir()?;
     let witness = once.path().join("died");
     let armed = vec![
@@ -87,16 +88,16 @@ async fn story(backend: Backend, step: &'static str, moment: Moment) -> Result<(
     let controllers_step = is_controllers(step);
     let for_serve: &[(&str, String)] = if controllers_step { &[] } else { &armed };
     let stack = Stack::start(&binary(), backend, for_serve).await?;
-    let mut story = Story { stack, controller: None, armed, controllers_step };
-    let told = story.tell().await;
-    let told = told.with_context(|| story.stack.logs());
-    told?;
+    let mut scenario = Scenario { stack, controller: None, armed, controllers_step };
+    let result = scenario.run().await;
+    let result = result.with_context(|| scenario.stack.logs());
+    result?;
     ensure!(witness.exists(), "the process was never killed: the step has no such point, or was not reached");
-    account::check(&story.stack.database).await
+    account::check(&scenario.stack.database).await
 }
 
-impl Story {
-    async fn tell(&mut self) -> Result<()> {
+impl Scenario {
+    async fn run(&mut self) -> Result<()> {
         let id = self.create().await?;
         let more: &[(&str, String)] = if self.controllers_step { &self.armed } else { &[] };
         self.controller = Some(self.stack.controller("host-1", "noop", more)?);
@@ -108,7 +109,7 @@ impl Story {
         self.one_dead_letter().await
     }
 
-    /// Revives whoever died.
+    /// Restarts processes that died.
     fn revive(&mut self) -> Result<()> {
         if self.stack.serve.ended()?.is_some() {
             self.stack.serve.again()?;
@@ -121,7 +122,7 @@ impl Story {
         Ok(())
     }
 
-    /// Asks until there is an answer, reviving whoever died meanwhile.
+    /// Sends a request until it is answered, restarting processes that died meanwhile.
     async fn ask(&mut self, method: Method, path: &str) -> Result<Value> {
         self.send(method, path, None).await
     }
@@ -132,7 +133,7 @@ impl Story {
             self.revive()?;
             match self.stack.request(method.clone(), path, body.as_ref()).await {
                 Ok((200..=299, answer)) => return Ok(answer),
-                Ok((503, _)) | Err(_) if begun.elapsed() < PATIENCE => {
+                Ok((503, _)) | Err(_) if begun.elapsed() < TIME_LIMIT => {
                     tokio::time::sleep(Duration::from_millis(50)).await
                 }
                 Ok((status, answer)) => bail!("{method} {path} answered {status}: {answer}"),
@@ -147,7 +148,7 @@ impl Story {
         answer["session_id"].as_str().map(str::to_owned).context("a session_id")
     }
 
-    /// Deletes by a job, so that every story passes through one.
+    /// Deletes by a job, so that every scenario includes one.
     async fn delete_all(&mut self) -> Result<String> {
         let body = json!({ "action": "delete", "filter": { "user_id": "ann" } });
         let answer = self.send(Method::POST, "/sessions/bulk", Some(body)).await?;
@@ -170,7 +171,7 @@ impl Story {
     async fn until(&mut self, id: &str, status: &str) -> Result<()> {
         let mut last = Value::Null;
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE / 2 {
+        while begun.elapsed() < TIME_LIMIT / 2 {
             last = self.ask(Method::GET, &format!("/sessions/{id}")).await?;
             if last["status"] == status {
                 return Ok(());
@@ -193,7 +194,7 @@ impl Story {
     }
 }
 
-/// Puts bytes that nobody can read into the stream of reports, once it exists.
+/// Publishes unreadable bytes into the report stream, once it exists.
 async fn publish_rubbish(stack: &Stack) -> Result<()> {
     let link = stack.nats.link().await?;
     for _ in 0..600 {

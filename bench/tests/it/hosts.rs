@@ -1,4 +1,4 @@
-//! Two hosts that were given one controller id, on two servers: the first stays in charge, and the second touches nothing.
+//! Two hosts with the same controller id, on two servers: the first stays in charge, and the second touches nothing.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 use crate::crash::binary;
 
 const SESSIONS: usize = 5;
-/// The second host is named like the first.
+/// Both hosts have this id.
 const ID: &str = "host-1";
 
-/// The sums over all sessions of those that run, and of their generations.
+/// Number of running sessions, and the sum of their generations.
 async fn running(stack: &Stack) -> (i64, i64) {
     let sql = "SELECT count(*) AS n, CAST(coalesce(sum(generation), 0) AS bigint) AS generations FROM sessions WHERE status = 'running'";
     let row = stack.database.reader.query_one_raw(Statement::from_string(stack.database.backend, sql)).await;

@@ -1,4 +1,4 @@
-//! The made-up log that a scan is measured on is one that an engine could have written.
+//! The synthetic log for measuring scans is one that an engine could have written.
 
 use migrations::testing::TestDatabase;
 

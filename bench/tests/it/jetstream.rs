@@ -1,17 +1,17 @@
-//! Loss of the courier, and of what stands behind it, with work in flight: each story must end by the account of the chaos
-//! rounds, as if nothing had happened.
+//! Loss of JetStream, and of the database behind it, with work in flight: each test must end with the account
+//! of the chaos rounds as if nothing had happened.
 
 use std::time::Duration;
 
-use bench::chaos::{Action, Figures, Plan, Step, round};
+use bench::chaos::{self, Action, Figures, Plan, Step};
 use tokio::sync::Semaphore;
 
 use crate::crash::binary;
 
-/// Stories that run beside each other: they mostly wait.
+/// Limits the tests at the same time; they mostly wait.
 static PLACES: Semaphore = Semaphore::const_new(4);
 const MEANWHILE: Duration = Duration::from_secs(2);
-/// How long the courier, or the database, may be away at least.
+/// Minimum time that NATS or the database is away.
 const AWAY: Duration = Duration::from_secs(60);
 
 async fn ends_right(seed: u64, above: Vec<Step>, below: Vec<Step>) {
@@ -20,10 +20,10 @@ async fn ends_right(seed: u64, above: Vec<Step>, below: Vec<Step>) {
 
 async fn plays_well(plan: Plan) -> Figures {
     let _place = PLACES.acquire().await.expect("open");
-    let told = round(&binary(), plan).await;
-    assert!(told.wrong.is_empty(), "{}", told.wrong.join("\n"));
-    assert_eq!(told.figures.dead, 0, "a session ended as a dead letter because of {:?}", told.seed);
-    told.figures
+    let round = chaos::round(&binary(), plan).await;
+    assert!(round.wrong.is_empty(), "{}", round.wrong.join("\n"));
+    assert_eq!(round.figures.dead, 0, "a session ended as a dead letter because of {:?}", round.seed);
+    round.figures
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +47,7 @@ async fn nats_loses_its_whole_store_while_the_database_is_away() {
     ends_right(6, vec![(MEANWHILE, away)], vec![(MEANWHILE, Action::LoseStore)]).await;
 }
 
-/// Beside each other, because they wait: a test each would wait for the other's minute.
+/// In one test, so that the minutes pass at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_or_the_database_is_away_or_nats_hangs_for_a_minute() {
     tokio::join!(
@@ -57,8 +57,8 @@ async fn nats_or_the_database_is_away_or_nats_hangs_for_a_minute() {
     );
 }
 
-/// What nobody reads fills the stream of commands; while the database is away what nobody can read fills the dead-letter stream
-/// first, and then the stream of reports.
+/// Unread messages fill the command stream; while the database is away, unreadable ones fill the dead-letter
+/// stream first and then the report stream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_stream_is_filled_to_its_limit() {
     let long = Duration::from_secs(10);
@@ -80,19 +80,19 @@ async fn nats_is_restored_to_an_older_state() {
     plays_well(Plan::thought_of(8, vec![], [restored, after].concat())).await;
 }
 
-/// Without a small file system (`STREAMSPACE_TEST_WITHOUT=small-disk`) there is nothing to fill, and only the load is left.
+/// Without a small file system (`STREAMSPACE_TEST_WITHOUT=small-disk`) no disk is filled, and only the load remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_disk_of_nats_is_full_twice() {
     let full = (MEANWHILE, Action::FillDisk(MEANWHILE));
     ends_right(9, vec![], vec![full, full]).await;
 }
 
-/// Also while every server and NATS start again, so that nothing that they remembered tells them who is who.
+/// Servers and NATS are restarted too, so that nothing in their memory identifies controllers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_on_the_bus_move_nothing() {
     let above = vec![(2 * MEANWHILE, Action::RollServers)];
     let below = vec![(4 * MEANWHILE, Action::KillNats(Duration::ZERO))];
     let beside = vec![(MEANWHILE / 4, Action::Strangers(5 * MEANWHILE))];
-    let told = plays_well(Plan { beside, ..Plan::thought_of(10, above, below) }).await;
-    assert!(told.foreign >= 10, "strangers caused only {} dead letters, so nothing was proved", told.foreign);
+    let round = plays_well(Plan { beside, ..Plan::thought_of(10, above, below) }).await;
+    assert!(round.foreign >= 10, "strangers caused only {} dead letters, so nothing was proved", round.foreign);
 }

@@ -1,4 +1,4 @@
-//! What the controllers really did: the journals of their worlds, which no engine writes.
+//! What the controllers did, from their journals, which no engine writes.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use driver_noop as noop;
 use streams::wire::SessionState;
 use uuid::Uuid;
 
-/// A time during which a world held something of a session; it ends with the session.
+/// A period during which a controller held a session; it ends with the session.
 #[derive(Debug)]
 struct Stay {
     controller: &'static str,
@@ -18,25 +18,25 @@ struct Stay {
     state: SessionState,
 }
 
-/// All worlds, from their first day.
+/// All controllers, from their start.
 #[derive(Debug, Default)]
-pub(super) struct Worlds {
+pub(super) struct Journals {
     stays: HashMap<Uuid, Vec<Stay>>,
 }
 
-impl Worlds {
+impl Journals {
     /// Reads every journal.
     ///
     /// # Errors
-    /// Where one cannot be read.
+    /// A journal cannot be read.
     pub(super) fn read(journals: impl Iterator<Item = (&'static str, PathBuf)>) -> Result<Self> {
-        let mut worlds = Self::default();
+        let mut all = Self::default();
         for (controller, path) in journals {
             for effect in noop::history(&path)? {
-                worlds.note(controller, &effect);
+                all.note(controller, &effect);
             }
         }
-        Ok(worlds)
+        Ok(all)
     }
 
     fn note(&mut self, controller: &'static str, effect: &noop::Effect) {
@@ -50,19 +50,19 @@ impl Worlds {
         }
     }
 
-    /// Where a session is now, and what it is there.
+    /// The controllers that hold a session now, with its state there.
     #[must_use]
     pub(super) fn of(&self, session: Uuid) -> Vec<(&'static str, SessionState)> {
         let stays = self.stays.get(&session).into_iter().flatten();
         stays.filter(|stay| stay.until.is_none()).map(|stay| (stay.controller, stay.state)).collect()
     }
 
-    /// All that exists now.
+    /// All sessions that exist now.
     pub(super) fn all(&self) -> impl Iterator<Item = (Uuid, &'static str, SessionState)> {
         self.stays.keys().flat_map(|id| self.of(*id).into_iter().map(|(controller, state)| (*id, controller, state)))
     }
 
-    /// Sessions that two worlds held at one time.
+    /// Sessions that two controllers held at the same time.
     pub(super) fn doubled(&self) -> impl Iterator<Item = String> {
         self.stays.iter().filter(|(_, stays)| overlap(stays)).map(|(id, stays)| format!("session {id}: {stays:?}"))
     }

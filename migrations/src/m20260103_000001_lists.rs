@@ -3,13 +3,13 @@
 //! while it runs, and in six once it is deleted.
 //!
 //! - By platform, controller or template there is one index each, with the state as its second column: a list
-//! in several states is read state by state, and merged (`engine/src/queries/sessions.rs`).
+//!   in several states is read state by state, and merged (`engine/src/queries/sessions.rs`).
 //! - For users and the order of users, existing and deleted sessions have separate indexes, so that a row is in
-//! one of them.
+//!   one of them.
 //! - The list of all existing sessions keeps an index of its own: every session passes through most states, and
-//! the dead entries that it leaves until PostgreSQL vacuums would be scanned by the most frequent list.
+//!   the dead entries that it leaves until PostgreSQL vacuums would be scanned by the most frequent list.
 //! - What waits is found by its controller, or by the absence of one: before, SQLite scanned everything that a
-//! controller ever had.
+//!   controller ever had.
 
 use sea_orm_migration::prelude::*;
 

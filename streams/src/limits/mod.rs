@@ -7,8 +7,8 @@
 //!
 //! - Lengths of texts are in characters, as PostgreSQL's `varchar` counts. Only sizes of whole documents are in bytes.
 //! - Names, ids, keys and URLs that break a limit are refused. Texts that an outside system wrote for people
-//! (messages, phases, errors, versions) are shortened with a visible mark instead, because a long error must
-//! not hide that there was one.
+//!   (messages, phases, errors, versions) are shortened with a visible mark instead, because a long error must
+//!   not hide that there was one.
 //! - Reading is more lenient than accepting: what an earlier version has stored is still read, see [`json::stored`].
 
 pub mod columns;

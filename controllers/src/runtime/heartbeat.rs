@@ -93,9 +93,11 @@ impl Controller {
         if answer.accepted {
             return Heard::Taken;
         }
-        // an engine that started in between refuses there what it takes on the own subject
+        // An engine that started in between refuses on the shared subject what it takes on the controller's own. While NATS
+        // restarts, engines may be subscribed to the shared one alone: who has been answered on its own subject is answered there again.
         match self.ask(link, &own, payload).await {
             Reply::Said(answer) => heard(answer),
+            _ if self.own_subject.load(Ordering::Relaxed) => Heard::Taken,
             Reply::NoResponders | Reply::Silence => heard(answer),
         }
     }

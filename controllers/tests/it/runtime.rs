@@ -259,3 +259,25 @@ async fn a_refusal_on_the_shared_subject_counts_only_where_nobody_takes_the_beat
     cancel.cancel();
     timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_refusal_on_the_shared_subject_does_not_end_a_controller_that_was_taken_on_its_own() {
+    let nats = nats().await;
+    let client = nats.declared().await.unwrap().client;
+    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
+    let mut own = engine_on(&client, subject::heartbeat(&platform, &id), true).await;
+    let mut shared = engine_on(&client, subject::HEARTBEAT.into(), false).await;
+    let interval = Duration::from_millis(100);
+    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
+    let cancel = CancellationToken::new();
+    let mut running =
+        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
+    timeout(PATIENCE, own.recv()).await.unwrap().unwrap();
+    drop(own); // as when NATS restarts, and the engine's subscription to the shared subject is the first that is back
+    for _ in 0..3 {
+        timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
+    }
+    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it works on");
+    cancel.cancel();
+    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+}

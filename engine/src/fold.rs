@@ -94,7 +94,7 @@ pub(crate) async fn log(db: &impl ConnectionTrait, entity: &str) -> Result<Vec<e
 pub async fn fold(db: &impl ConnectionTrait, entity: &str) -> Result<Map<String, Value>, Error> {
     let mut folding = Folding::default();
     for row in log(db, entity).await? {
-        folding.take(entity, row.entity_seq, &row.subject, row.changes)?;
+        folding.take(entity, row.entity_seq, &row.subject, row.changes.map(Value::from))?;
     }
     Ok(folding.facts())
 }

@@ -65,7 +65,8 @@ async fn execute(test: &TestDatabase, sql: &str, values: Vec<sea_orm::Value>) ->
 async fn deepen(test: &TestDatabase, table: &str, column: &str, deep: &Value) -> Result<()> {
     let postgres = test.backend() == sea_orm::DbBackend::Postgres;
     let (text, mark) = if postgres { (format!("{column}::text"), "$1::jsonb") } else { (column.to_owned(), "?") };
-    let read = Statement::from_string(test.backend(), format!("SELECT {text} AS it FROM {table}"));
+    let read =
+        Statement::from_string(test.backend(), format!("SELECT {text} AS it FROM {table} WHERE {column} IS NOT NULL"));
     for row in test.database.reader.query_all_raw(read).await? {
         let before: String = row.try_get("", "it")?;
         let mut tree: Value = serde_json::from_str(&before)?;
@@ -99,14 +100,16 @@ async fn what_an_older_version_accepted_is_answered_again_and_listed() -> Result
         assert_eq!(first.status, 202, "{first:?}");
         let deep = nested(126);
         deepen(database, "idempotency_keys", "answer", &deep).await?;
+        deepen(database, "event_log", "payload", &deep).await?;
+        deepen(database, "event_log", "changes", &deep).await?;
         let column = if database.backend() == sea_orm::DbBackend::Postgres { "$1::jsonb" } else { "?" };
         execute(database, &format!("UPDATE sessions SET metadata = {column}"), vec![deep.to_string().into()]).await?;
         let again = keyed(&app, "k", &body).await;
         assert_eq!((again.status, again.header("idempotent-replayed")), (202, "true"), "{again:?}");
         let told = limits::json::stored::<Value>(again.text.as_bytes())?;
         assert_eq!((&told["metadata"], &told["session_id"]), (&deep, &first.json["session_id"]));
-        let session = first.header("location");
-        for path in [session, SESSIONS] {
+        let (session, events) = (first.header("location"), format!("{}/events", first.header("location")));
+        for path in [session, SESSIONS, "/api/v1/events", &events] {
             let answer = app.get(path).await;
             assert_eq!(answer.status, 200, "{path}: {answer:?}");
             limits::json::stored::<Value>(answer.text.as_bytes())?;

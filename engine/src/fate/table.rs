@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{AHEAD, Delivery, Facts, Hop, Verdict, compose};
 use crate::attempts::Tried;
 use crate::open::Open;
+use crate::store::text::Tree;
 use crate::store::{dead_letter, event};
 
 fn row(kind: &str, status: &str, at_ms: i64) -> event::Model {
@@ -14,7 +15,7 @@ fn row(kind: &str, status: &str, at_ms: i64) -> event::Model {
         id: 1,
         event_id: Uuid::nil(),
         subject: "streamspace.session.create.noop.host-1".into(),
-        payload: json!({ "status": "running" }),
+        payload: Tree(json!({ "status": "running" })),
         published_at: None,
         processed_at: None,
         processed_by: Some("host-1".into()),
@@ -160,8 +161,8 @@ fn the_steps_are_told_in_the_order_in_which_they_were() {
     (facts.event.stream_epoch, facts.event.stream_seq) = (Some(3), Some(17));
     let mut report = row("report", "completed", 5_000);
     report.attempt = 2;
-    report.payload = json!({ "status": "failed", "error": { "message": "it went boom" } });
-    report.changes = Some(json!({ "status": "failed", "seen_seq": 4 }));
+    report.payload = Tree(json!({ "status": "failed", "error": { "message": "it went boom" } }));
+    report.changes = Some(Tree(json!({ "status": "failed", "seen_seq": 4 })));
     let mut again = row("command", "pending", 12_000);
     again.event_id = Uuid::max();
     facts.caused = vec![report, again];

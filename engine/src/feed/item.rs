@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::owners::Owner;
 use super::position::Position;
+use crate::store::text::Tree;
 
 /// A row as it was when it was read. Only `status` can move on: a command's end is a row of its own.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ pub(super) struct Row {
     generation: i64,
     status: Option<String>,
     pub(super) created_ms: i64,
-    changes: Option<Value>,
-    payload: Value,
+    changes: Option<Tree>,
+    payload: Tree,
 }
 
 /// The columns of [`Row`] that are the same on both databases.
@@ -77,8 +78,8 @@ impl Row {
             at_ms: self.created_ms,
             user_id,
             platform,
-            changes: self.changes,
-            payload: self.payload,
+            changes: self.changes.map(Value::from),
+            payload: self.payload.into(),
             text: OnceLock::new(),
         }
     }

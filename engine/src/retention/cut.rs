@@ -43,7 +43,7 @@ pub fn reach<'a>(log: &'a [event::Model], limits: &Limits) -> Option<Reach<'a>> 
     }
     let mut folding = Folding::default();
     for row in rows {
-        folding.take(&row.entity, row.entity_seq, &row.subject, row.changes.clone()).ok()?;
+        folding.take(&row.entity, row.entity_seq, &row.subject, row.changes.clone().map(Value::from)).ok()?;
     }
     Some(Reach { rows, facts: Some(folding.facts()) })
 }

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use serde::Serialize;
 
 use super::bulk::Insert;
-use super::text::Body;
+use super::text::{Body, Tree};
 use crate::relay::{Flight, HANDED_MS, Pending};
 
 /// What a row is: asked of a controller, said by one, or decided here.
@@ -54,7 +54,7 @@ pub struct Model {
     pub event_id: Uuid,
     pub subject: String,
     #[sea_orm(column_type = "JsonBinary")]
-    pub payload: Json,
+    pub payload: Tree,
     pub published_at: Option<DateTimeUtc>,
     pub processed_at: Option<DateTimeUtc>,
     pub processed_by: Option<String>,
@@ -70,7 +70,7 @@ pub struct Model {
     pub controller_id: Option<String>,
     pub causation_id: Option<Uuid>,
     #[sea_orm(column_type = "JsonBinary", nullable)]
-    pub changes: Option<Json>,
+    pub changes: Option<Tree>,
     pub traceparent: Option<String>,
     pub stream_epoch: Option<i64>,
     pub stream_seq: Option<i64>,

@@ -87,6 +87,72 @@ impl IntoActiveValue<Self> for Text {
     }
 }
 
+/// JSON of a row, as a tree. It is read by [`json::stored`], because what older versions have stored may be nested deeper than
+/// is accepted today.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Tree(pub Value);
+
+impl std::ops::Deref for Tree {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl From<Tree> for Value {
+    fn from(tree: Tree) -> Self {
+        tree.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(from)?;
+        json::stored(raw.get().as_bytes()).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl TryGetableFromJson for Tree {}
+
+impl From<Tree> for sea_orm::Value {
+    fn from(tree: Tree) -> Self {
+        tree.0.into()
+    }
+}
+
+impl ValueType for Tree {
+    fn try_from(value: sea_orm::Value) -> Result<Self, ValueTypeErr> {
+        let sea_orm::Value::Json(Some(tree)) = value else { return Err(ValueTypeErr) };
+        Ok(Self(*tree))
+    }
+
+    fn type_name() -> String {
+        "Tree".to_owned()
+    }
+
+    fn array_type() -> ArrayType {
+        ArrayType::Json
+    }
+
+    fn column_type() -> ColumnType {
+        ColumnType::JsonBinary
+    }
+}
+
+impl Nullable for Tree {
+    fn null() -> sea_orm::Value {
+        sea_orm::Value::Json(None)
+    }
+}
+
+impl IntoActiveValue<Self> for Tree {
+    fn into_active_value(self) -> ActiveValue<Self> {
+        ActiveValue::set(self)
+    }
+}
+
 /// JSON that is about to be written: a tree while it is put together, or already the text of an object.
 #[derive(Debug, Clone)]
 pub(crate) enum Body {

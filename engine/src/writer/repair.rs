@@ -33,7 +33,10 @@ impl Batch<'_> {
         for entity in entities {
             let mut folding = Folding::default();
             let whole = log(tx, &entity).await?;
-            if whole.into_iter().all(|row| folding.take(&entity, row.entity_seq, &row.subject, row.changes).is_ok()) {
+            if whole
+                .into_iter()
+                .all(|row| folding.take(&entity, row.entity_seq, &row.subject, row.changes.map(Value::from)).is_ok())
+            {
                 self.logs.insert(entity, folding);
             }
         }

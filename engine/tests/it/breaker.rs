@@ -79,7 +79,7 @@ impl Rig {
 
     async fn decisions(&self, entity: &str) -> Vec<Value> {
         let rows = engine::queries::events(self.engine.reader(), entity, 0, 1000).await.expect("readable");
-        rows.into_iter().map(|row| row.payload).collect()
+        rows.into_iter().map(|row| row.payload.into()).collect()
     }
 
     /// Sessions whose command is on its way.

@@ -41,7 +41,7 @@ async fn because(rig: &Rig, id: Uuid, kind: &str) -> Awake {
 
 async fn decisions(rig: &Rig, id: Uuid, name: &str) -> Vec<Value> {
     let subject = format!("streamspace.decision.{name}");
-    rig.log(id).await.into_iter().filter(|row| row.subject == subject).map(|row| row.payload).collect()
+    rig.log(id).await.into_iter().filter(|row| row.subject == subject).map(|row| row.payload.into()).collect()
 }
 
 async fn warned(rig: &Rig, id: Uuid, name: &str, times: usize) -> Vec<Value> {

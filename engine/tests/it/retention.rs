@@ -9,6 +9,7 @@ use engine::fold::{PRUNED, SNAPSHOT, fold};
 use engine::jobs::{Kind, NewJob, Pace, What};
 use engine::retention::Settings;
 use engine::retention::cut::{Limits, Reach, reach};
+use engine::store::text::Tree;
 use engine::store::{dead_letter, event, job, session};
 use engine::writer::Ask;
 use proptest::prelude::*;
@@ -274,7 +275,7 @@ fn row(at: usize, status: &str, created_ms: i64, fact: u8) -> event::Model {
         id: place,
         event_id: Uuid::from_u128(at as u128),
         subject: "test".into(),
-        payload: json!({}),
+        payload: Tree(json!({})),
         published_at: None,
         processed_at: None,
         processed_by: None,
@@ -289,7 +290,7 @@ fn row(at: usize, status: &str, created_ms: i64, fact: u8) -> event::Model {
         attempt: 0,
         controller_id: None,
         causation_id: None,
-        changes: Some(json!({ (fact % 4).to_string(): fact })),
+        changes: Some(Tree(json!({ (fact % 4).to_string(): fact }))),
         traceparent: None,
         stream_epoch: None,
         stream_seq: None,
@@ -304,7 +305,7 @@ fn row(at: usize, status: &str, created_ms: i64, fact: u8) -> event::Model {
 fn folded(rows: &[event::Model]) -> Value {
     let mut folding = engine::fold::Folding::default();
     for row in rows {
-        folding.take(&row.entity, row.entity_seq, &row.subject, row.changes.clone()).expect("no gap");
+        folding.take(&row.entity, row.entity_seq, &row.subject, row.changes.clone().map(Value::from)).expect("no gap");
     }
     Value::Object(folding.facts())
 }
@@ -330,7 +331,7 @@ proptest! {
             Some(Reach { rows: gone, facts: Some(facts) }) => {
                 prop_assert_eq!(gone.len(), may);
                 let mut left = log[may - 1..].to_vec();
-                (left[0].subject, left[0].changes) = (SNAPSHOT.into(), Some(Value::Object(facts)));
+                (left[0].subject, left[0].changes) = (SNAPSHOT.into(), Some(Tree(Value::Object(facts))));
                 prop_assert_eq!(folded(&left), folded(&log));
             }
         }

@@ -57,7 +57,7 @@ impl Rig {
     async fn decisions_about(&self, id: &str) -> Vec<Value> {
         let entity = controller::Model::entity(id);
         let rows = engine::queries::events(self.engine.reader(), &entity, 0, 1000).await.expect("readable");
-        rows.into_iter().map(|row| row.payload).filter(|payload| payload.get("by").is_some()).collect()
+        rows.into_iter().map(|row| Value::from(row.payload)).filter(|payload| payload.get("by").is_some()).collect()
     }
 }
 

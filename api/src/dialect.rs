@@ -87,6 +87,11 @@ fn nullable(schema: &mut Value) {
         object.insert("anyOf".into(), json!([{ "$ref": reference }, { "type": "null" }]));
     } else if let Some(kind) = object.get("type").filter(|kind| kind.is_string()).cloned() {
         object.insert("type".into(), json!([kind, "null"]));
+    } else if let Some(choices) = object.get_mut("anyOf").and_then(Value::as_array_mut) {
+        let null = json!({ "type": "null" });
+        if !choices.contains(&null) {
+            choices.push(null);
+        }
     }
 }
 
@@ -143,6 +148,7 @@ mod tests {
             "id": { "type": "string" },
             "reason": { "type": "string" },
             "resources": { "allOf": [{ "$ref": "#/components/schemas/R" }, { "description": "D" }], "description": "D" },
+            "since": { "anyOf": [{ "type": "string" }, { "type": "integer" }] },
         }});
         let known = modern(json!({ "components": { "schemas": { "S": session } } }));
         let properties = &known["components"]["schemas"]["S"]["properties"];
@@ -150,5 +156,7 @@ mod tests {
         assert_eq!(properties["reason"]["type"], json!(["string", "null"]));
         let either = json!([{ "$ref": "#/components/schemas/R" }, { "type": "null" }]);
         assert_eq!(properties["resources"], json!({ "anyOf": either, "description": "D" }));
+        let since = json!([{ "type": "string" }, { "type": "integer" }, { "type": "null" }]);
+        assert_eq!(properties["since"]["anyOf"], since);
     }
 }

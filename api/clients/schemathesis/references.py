@@ -47,6 +47,17 @@ def complete(value: object, known: dict[str, str]) -> None:
             complete(inner, known)
 
 
+def within_64_bits(value: object) -> object:
+    """Free JSON may hold any integer that 64 bits hold, and a schema of free JSON cannot say so."""
+    if isinstance(value, dict):
+        return {name: within_64_bits(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [within_64_bits(inner) for inner in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return value % 2**63
+    return value
+
+
 def together(case) -> None:
     """What OpenAPI has no words for: parameters and fields that ask for one another, and a key that is for one request."""
     if case.headers and "Idempotency-Key" in case.headers:
@@ -77,6 +88,8 @@ def before_call(context, case, kwargs):
         return
     if case.media_type == "application/yaml":
         case.body = MANIFEST
+    if isinstance(case.body, (dict, list)):
+        case.body = within_64_bits(case.body)
     complete(case.body, {**NAMES, **MEASURES})
     complete(case.query, MEASURES)
     together(case)

@@ -33,6 +33,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	scripts/validate-asyncapi.sh
+	scripts/check-features.py
 	@! grep -nE '^name = "(openssl-sys|native-tls|aws-lc-sys)"' Cargo.lock || { echo "one TLS stack: rustls with ring"; exit 1; }
 
 fmt:

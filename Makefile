@@ -9,7 +9,7 @@ folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 .PHONY: run build test clients bench chaos lint fmt tools
 
 run: tools build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
-	exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
+	STREAMSPACE_LOG_FORMAT=$${STREAMSPACE_LOG_FORMAT:-text} exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
 
 build:
 	cargo build --locked --workspace --profile $(PROFILE)

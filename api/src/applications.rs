@@ -183,6 +183,13 @@ enum Uninstalled {
     Underway(Json<Application>),
 }
 
+impl NewApplication {
+    fn by(self, installed_by: String) -> InstallApplication {
+        let Self { manifest, template_name, platform } = self;
+        InstallApplication { manifest, template_name, platform, installed_by }
+    }
+}
+
 pub(crate) struct Applications(pub(crate) Arc<Engine>);
 
 #[OpenApi(tag = "Tag::Applications")]
@@ -193,8 +200,16 @@ impl Applications {
     /// another manifest is an upgrade. Once it is `ready`, sessions can be made of its template.
     #[oai(path = "/applications", method = "post", operation_id = "install_application")]
     async fn install(&self, caller: Caller, body: Body<NewApplication>) -> Result<Installed, Refused<Creation>> {
-        let NewApplication { manifest, template_name, platform } = body.0;
-        let request = InstallApplication { manifest, template_name, platform, installed_by: caller.0.name };
+        let request = match body {
+            Body::Fits(new) => new.by(caller.0.name),
+            Body::Wrong(mut wrong) => {
+                let values = match wrong.rest.take() {
+                    Some(rest) => self.0.install_mistakes(rest.by(caller.0.name)).await?,
+                    None => Vec::new(),
+                };
+                return Err(wrong.refused_with(values).into());
+            }
+        };
         let row = self.0.install(request).await?;
         let location = format!("{PREFIX}/applications/{}", row.install_id);
         let ready = row.install_status == "ready";

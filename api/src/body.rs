@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::FieldError;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
@@ -25,7 +26,67 @@ pub(crate) struct Limits {
 
 /// A JSON body, decoded strictly: unknown fields and wrong types are refused, each by name.
 #[derive(Debug)]
-pub(crate) struct Body<T>(pub(crate) T);
+pub(crate) enum Body<T> {
+    /// It has the shape that the document describes.
+    Fits(T),
+    /// It does not.
+    Wrong(Wrong<T>),
+}
+
+/// What is wrong with the shape of a body. The values of its other fields are checked before it is refused, so that one answer names
+/// every mistake.
+#[derive(Debug)]
+pub(crate) struct Wrong<T> {
+    mistakes: Vec<FieldError>,
+    /// The body without what is wrong, and with blanks where a required field is missing.
+    pub(crate) rest: Option<T>,
+}
+
+impl<T> Body<T> {
+    /// What `read` makes of the body, or all that is wrong with it: its shape, and what `read` finds in what has the right shape.
+    ///
+    /// # Errors
+    /// Every mistake, each by the name of its field.
+    pub(crate) fn read<R>(self, read: impl FnOnce(T) -> Result<R, Vec<FieldError>>) -> Result<R, Problem> {
+        match self {
+            Self::Fits(body) => read(body).map_err(Problem::invalid),
+            Self::Wrong(mut wrong) => {
+                let values = wrong.rest.take().and_then(|rest| read(rest).err()).unwrap_or_default();
+                Err(wrong.refused_with(values))
+            }
+        }
+    }
+
+    /// The body, where its shape is right and `mistakes` finds nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub(crate) fn check(self, mistakes: impl FnOnce(&T) -> Vec<FieldError>) -> Result<T, Problem> {
+        self.read(|body| match mistakes(&body) {
+            mistakes if mistakes.is_empty() => Ok(body),
+            mistakes => Err(mistakes),
+        })
+    }
+}
+
+impl<T> Wrong<T> {
+    /// The refusal of a body, with the mistakes of its values. One of a field that is named already is not news.
+    pub(crate) fn refused_with(mut self, values: Vec<FieldError>) -> Problem {
+        let named: Vec<_> = self.mistakes.iter().map(|mistake| top(&mistake.field).to_owned()).collect();
+        let news = |mistake: &FieldError| {
+            let same = |known: &FieldError| known.field == mistake.field;
+            !self.mistakes.iter().any(same) && !named.iter().any(|field| *field == mistake.field)
+        };
+        let values: Vec<_> = values.into_iter().filter(news).collect();
+        self.mistakes.extend(values);
+        Problem::invalid(self.mistakes)
+    }
+}
+
+/// The field of the body that a path begins with.
+fn top(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or_default()
+}
 
 impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -51,18 +112,30 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         }
         let limit = request.data::<Limits>().map_or(0, |limits| limits.body);
         let bytes = read(request, body, limit).await?;
-        Ok(Self(decode(&bytes)?))
+        Ok(decode(&bytes)?)
     }
 }
 
 /// The shape is looked at even where decoding succeeds: for serde, an array of a struct's fields is that struct.
-fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mistakes = schema::mistakes::<T>(&json(bytes)?);
+fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
+    let (tree, mut mistakes) = match json::strict(bytes, DEPTH + FRAME) {
+        Ok(tree) => (tree, Vec::new()),
+        Err(limits::Error::Syntax(error)) => return Err(malformed(&error)),
+        Err(limits::Error::Breaches(breaches)) => {
+            let mistakes = breaches.into_iter().map(Into::into).collect();
+            match json::stored::<Value>(bytes) {
+                Ok(tree) => (tree, mistakes),
+                Err(_) => return Err(Problem::invalid(mistakes)), // far too deep: there is no reading on
+            }
+        }
+    };
+    mistakes.extend(schema::mistakes::<T>(&tree));
     if !mistakes.is_empty() {
-        return Err(Problem::invalid(mistakes));
+        let rest = schema::fitting::<T>(&tree).and_then(|rest| serde_json::from_value(rest).ok());
+        return Ok(Body::Wrong(Wrong { mistakes, rest }));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    serde_path_to_error::deserialize(&mut json).map(Body::Fits).map_err(|error| {
         let (path, why) = (error.path().to_string(), error.inner().to_string());
         let why = why.split(" at line ").next().unwrap_or_default().to_owned();
         if path == "." {
@@ -76,9 +149,13 @@ fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 /// Any JSON within the limits of every entrance.
 pub(crate) fn json(bytes: &[u8]) -> Result<Value, Problem> {
     json::strict(bytes, DEPTH + FRAME).map_err(|error| match error {
-        limits::Error::Syntax(error) => Problem::new(Kind::MalformedBody, format!("the body is not JSON: {error}")),
+        limits::Error::Syntax(error) => malformed(&error),
         limits::Error::Breaches(breaches) => Problem::invalid(breaches.into_iter().map(Into::into).collect()),
     })
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(Kind::MalformedBody, format!("the body is not JSON: {error}"))
 }
 
 /// The media type without its parameters, in lower case; empty where there is none.

@@ -16,7 +16,7 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::json::Json;
-use crate::operators::said;
+use crate::operators::unsaid;
 use crate::problem::{Listing, Lookup, Operation, Problem, Refused, database};
 use crate::texts::Reason;
 use crate::timestamp::Timestamp;
@@ -304,7 +304,11 @@ impl Controllers {
         reason: Query<Option<Reason>>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
         let reason = reason.0.map_or_else(|| "removed by an operator".to_owned(), |Reason(reason)| reason);
-        let row = self.0.remove(&controller_id, said(reason)?, caller.0.name).await?;
+        let mistakes = unsaid(&reason);
+        if !mistakes.is_empty() {
+            return Err(Problem::invalid(mistakes).into());
+        }
+        let row = self.0.remove(&controller_id, reason, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::Engine;
+use engine::{Engine, FieldError};
 use machine::breaker::Order;
 use poem_openapi::param::Path;
 use poem_openapi::{Enum, Object, OpenApi};
@@ -65,14 +65,20 @@ struct OperatorReason {
     reason: String,
 }
 
-/// A reason that says something.
-pub(crate) fn said(reason: String) -> Result<String, Problem> {
+/// What is wrong with a reason: it has to say something.
+pub(crate) fn unsaid(reason: &str) -> Vec<FieldError> {
     let count = reason.chars().count();
     if (1..=500).contains(&count) && !reason.contains('\0') && !reason.trim().is_empty() {
-        return Ok(reason);
+        return Vec::new();
     }
     let rule = format!("must have 1 to 500 characters and say something, not {count}");
-    Err(Problem::field("reason", rule, "say why, for whoever asks later"))
+    vec![FieldError { field: "reason".into(), rule, hint: "say why, for whoever asks later".into() }]
+}
+
+impl Body<OperatorReason> {
+    fn reason(self) -> Result<String, Problem> {
+        Ok(self.check(|order| unsaid(&order.reason))?.reason)
+    }
 }
 
 pub(crate) struct Operators(pub(crate) Arc<Engine>);
@@ -89,8 +95,7 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<BreakerOrder>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let BreakerOrder { action, reason } = body.0;
-        let reason = said(reason)?;
+        let BreakerOrder { action, reason } = body.check(|order| unsaid(&order.reason))?;
         let row = self.0.order_breaker(&controller_id, action.into(), reason, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
@@ -107,7 +112,7 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Accepted, Refused<Operation>> {
-        let (_, job) = self.0.revoke(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        let (_, job) = self.0.revoke(&controller_id, body.reason()?, caller.0.name).await?;
         Ok(Accepted::of(job))
     }
 
@@ -121,7 +126,7 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let row = self.0.reinstate(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        let row = self.0.reinstate(&controller_id, body.reason()?, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
 
@@ -136,7 +141,7 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let row = self.0.admit(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        let row = self.0.admit(&controller_id, body.reason()?, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
 
@@ -151,7 +156,7 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let row = self.0.reset(&controller_id, said(body.0.reason)?, caller.0.name).await?;
+        let row = self.0.reset(&controller_id, body.reason()?, caller.0.name).await?;
         Ok(Json(Controller::now(&self.0, row).await?))
     }
 }

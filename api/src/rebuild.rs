@@ -10,7 +10,7 @@ use crate::auth::Caller;
 use crate::body::Body;
 use crate::document::Tag;
 use crate::json::Json;
-use crate::operators::said;
+use crate::operators::unsaid;
 use crate::problem::{Creation, Refused};
 
 /// An order to rebuild the streams.
@@ -46,7 +46,8 @@ impl Rebuild {
         caller: Caller,
         body: Body<RebuildOrder>,
     ) -> Result<Json<RebuiltStreams>, Refused<Creation>> {
-        let rebuilt = self.0.rebuild_streams(said(body.0.reason)?, caller.0.name).await?;
+        let RebuildOrder { reason } = body.check(|order| unsaid(&order.reason))?;
+        let rebuilt = self.0.rebuild_streams(reason, caller.0.name).await?;
         Ok(Json(RebuiltStreams { epoch: rebuilt.epoch, commands: rebuilt.commands as u64 }))
     }
 }

@@ -29,12 +29,72 @@ pub(crate) fn mistakes<T: Type>(value: &Value) -> Vec<FieldError> {
     check.mistakes
 }
 
+/// What of a value has the shape of a `T`: without the fields that are none and those whose values are of another shape, and with a
+/// blank where a field is missing that must be there.
+pub(crate) fn fitting<T: Type>(value: &Value) -> Option<Value> {
+    fit(value, &T::schema_ref())
+}
+
+fn fit(value: &Value, reference: &MetaSchemaRef) -> Option<Value> {
+    let schema = resolved(reference)?;
+    if let Some(inner) = schema.all_of.first().filter(|_| schema.ty.is_empty()) {
+        return fit(value, inner);
+    }
+    match (schema.ty, value) {
+        ("object", Value::Object(object)) => {
+            let known =
+                |name: &str| schema.properties.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema);
+            let mut fields: Map<String, Value> = object
+                .iter()
+                .filter_map(|(name, value)| match known(name) {
+                    Some(schema) => Some((name.clone(), fit(value, schema)?)),
+                    None => schema.additional_properties.is_some().then(|| (name.clone(), value.clone())),
+                })
+                .collect();
+            for name in &schema.required {
+                let blank = || known(name).and_then(blank).unwrap_or_default();
+                fields.entry(*name).or_insert_with(blank);
+            }
+            Some(fields.into())
+        }
+        ("array", Value::Array(items)) => {
+            let each = schema.items.as_deref()?;
+            // one that does not fit keeps its place, by which the others are named
+            Some(items.iter().map(|item| fit(item, each).or_else(|| blank(each)).unwrap_or_default()).collect())
+        }
+        _ => {
+            let mut check = Check { registry: &SCHEMAS, mistakes: Vec::new() };
+            check.value(value, reference, "");
+            check.mistakes.is_empty().then(|| value.clone())
+        }
+    }
+}
+
+/// A value of a schema that says nothing.
+fn blank(reference: &MetaSchemaRef) -> Option<Value> {
+    let schema = resolved(reference)?;
+    if let Some(inner) = schema.all_of.first().filter(|_| schema.ty.is_empty()) {
+        return blank(inner);
+    }
+    Some(match schema.ty {
+        "string" => schema.enum_items.first().cloned().unwrap_or_else(|| "".into()),
+        "boolean" => false.into(),
+        "integer" => 0.into(),
+        "array" => Value::Array(Vec::new()),
+        _ => Value::Object(Map::new()),
+    })
+}
+
+fn resolved(reference: &MetaSchemaRef) -> Option<&MetaSchema> {
+    match reference {
+        MetaSchemaRef::Inline(schema) => Some(schema),
+        MetaSchemaRef::Reference(name) => SCHEMAS.schemas.get(name),
+    }
+}
+
 /// What a value must be, in a sentence, where the schema says all of it: a choice, yes or no, a whole number, an id.
 pub(crate) fn sentence(schema: &MetaSchemaRef) -> Option<String> {
-    let schema = match schema {
-        MetaSchemaRef::Inline(schema) => schema,
-        MetaSchemaRef::Reference(name) => SCHEMAS.schemas.get(name)?,
-    };
+    let schema = resolved(schema)?;
     let inner = schema.all_of.first().filter(|_| schema.ty.is_empty());
     if let Some(inner) = inner {
         return sentence(inner);

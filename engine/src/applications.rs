@@ -10,7 +10,7 @@ use streams::wire::Manifest;
 use uuid::Uuid;
 
 use crate::Engine;
-use crate::request::{Error, FieldError, Invalid};
+use crate::request::{Error, FieldError, Invalid, mistakes};
 use crate::store::application;
 use crate::writer::{self, ApplicationWork, Done, NewApplication, Work};
 
@@ -39,6 +39,14 @@ impl Engine {
             Done::Application(row) => Ok(*row),
             other => Err(Error::Unexpected(format!("{other:?}"))),
         }
+    }
+
+    /// What is wrong with the values of a request that is refused anyway, so that the refusal can name them too.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn install_mistakes(&self, request: InstallApplication) -> Result<Vec<FieldError>, Error> {
+        mistakes(check(&self.parts.database.reader, &self.default_platform, request).await)
     }
 
     /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.

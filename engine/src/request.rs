@@ -74,6 +74,15 @@ pub enum Error {
     Unexpected(String),
 }
 
+/// The mistakes that a check has found.
+pub(crate) fn mistakes<T>(checked: Result<T, Error>) -> Result<Vec<FieldError>, Error> {
+    match checked {
+        Ok(_) => Ok(Vec::new()),
+        Err(Error::Invalid(Invalid(mistakes))) => Ok(mistakes),
+        Err(error) => Err(error),
+    }
+}
+
 /// Gathers mistakes.
 #[derive(Default)]
 pub(crate) struct Mistakes(pub(crate) Vec<FieldError>);

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::Engine;
 use crate::amendment::{self, AmendSession};
-use crate::request::{CreateSession, Error, check};
+use crate::request::{CreateSession, Error, FieldError, check, mistakes};
 use crate::store::session;
 use crate::watched::Watch;
 use crate::writer::{Ask, Done, Error as WriteError, Stands, Work};
@@ -28,6 +28,14 @@ impl Engine {
         let same = watch.filter(|watch| watch.session_id() == row.session_id);
         let watch = same.unwrap_or_else(|| self.watch_session(row.session_id)); // an answer that was kept: of a session that was there
         Ok((row, watch))
+    }
+
+    /// What is wrong with the values of a request that is refused anyway, so that the refusal can name them too.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn session_mistakes(&self, request: CreateSession) -> Result<Vec<FieldError>, Error> {
+        mistakes(check(&self.parts.database.reader, &self.templates, &self.default_platform, request).await)
     }
 
     async fn create(&self, request: CreateSession, coming: impl FnOnce(Uuid)) -> Result<session::Model, Error> {

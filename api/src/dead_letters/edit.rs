@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use engine::FieldError;
 use engine::edit::NewEdit;
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::operators::said;
-use crate::problem::Problem;
+use crate::operators::unsaid;
 use crate::timestamp::Timestamp;
 
 /// A correction of a message that could not be read.
@@ -25,10 +25,15 @@ pub(super) struct LetterEdit {
 }
 
 impl LetterEdit {
-    /// What is asked for by somebody, and whether only to try.
-    pub(super) fn checked(self, by: String) -> Result<(NewEdit, bool), Problem> {
+    /// What is wrong with its values.
+    pub(super) fn mistakes(&self) -> Vec<FieldError> {
+        unsaid(&self.reason)
+    }
+
+    /// The edit that somebody asks for, and whether only to try.
+    pub(super) fn by(self, by: String) -> (NewEdit, bool) {
         let payload = Value::Object(self.payload.into_iter().collect());
-        Ok((NewEdit { payload, reason: said(self.reason)?, by }, self.dry_run.unwrap_or_default()))
+        (NewEdit { payload, reason: self.reason, by }, self.dry_run.unwrap_or_default())
     }
 }
 

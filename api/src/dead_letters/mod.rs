@@ -154,7 +154,7 @@ impl DeadLetters {
         id: Path<Uuid>,
         body: Body<LetterEdit>,
     ) -> Result<Json<DeadLetter>, Refused<Correction>> {
-        let (new, dry_run) = body.0.checked(caller.0.name)?;
+        let (new, dry_run) = body.check(LetterEdit::mistakes)?.by(caller.0.name);
         let row = if dry_run { self.0.edit_outlook(id.0, new).await? } else { self.0.edit_letter(id.0, new).await? };
         Ok(Json(row.into()))
     }

@@ -210,7 +210,7 @@ impl Jobs {
     /// deleted ones. With `dry_run` it changes nothing, and `outlook` tells what would become of them.
     #[oai(path = "/sessions/bulk", method = "post", operation_id = "bulk_sessions")]
     async fn sessions(&self, caller: Caller, body: Body<SessionsBulk>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+        self.create(body.read(|order| order.into_job(caller.0.name))?).await
     }
 
     /// Replay many dead letters
@@ -223,7 +223,7 @@ impl Jobs {
     /// it takes so many a second at most. A dry run heeds neither.
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+        self.create(body.read(|order| order.into_job(caller.0.name))?).await
     }
 
     /// Discard many dead letters
@@ -232,7 +232,7 @@ impl Jobs {
     /// open ones. They stay as records, with the reason and who gave it. With `dry_run` it changes nothing.
     #[oai(path = "/admin/dlq/discard", method = "post", operation_id = "close_dead_letters")]
     async fn discard(&self, caller: Caller, body: Body<DiscardMany>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.0.into_job(caller.0.name).map_err(Problem::invalid)?).await
+        self.create(body.read(|order| order.into_job(caller.0.name))?).await
     }
 
     /// Compare the log with the tables
@@ -242,7 +242,7 @@ impl Jobs {
     /// without the other, are only told.
     #[oai(path = "/admin/verify", method = "post", operation_id = "verify_log")]
     async fn verify(&self, caller: Caller, body: Body<VerifyLog>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.0.into_job(caller.0.name)).await
+        self.create(body.read(|order| Ok(order.into_job(caller.0.name)))?).await
     }
 
     /// List jobs

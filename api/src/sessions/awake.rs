@@ -1,11 +1,11 @@
 //! Why a session is awake, as it is shown, and asking for more time.
 
+use engine::FieldError;
 use machine::session;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
 /// Why a session is awake, and how long it stays so.
@@ -80,9 +80,18 @@ impl Example for Extension {
 }
 
 impl Extension {
-    pub(super) fn seconds(&self) -> Result<i64, Problem> {
-        let by = streams::duration::parse(&self.by);
-        let by = by.map_err(|error| Problem::field("by", error.to_string(), "write it as 90s, 30m or 1h30m"))?;
-        Ok(i64::try_from(by.as_secs()).unwrap_or(i64::MAX)) // a year at most
+    /// What is wrong with its values.
+    pub(super) fn mistakes(&self) -> Vec<FieldError> {
+        let wrong = streams::duration::parse(&self.by).err().map(|error| FieldError {
+            field: "by".into(),
+            rule: error.to_string(),
+            hint: "write it as 90s, 30m or 1h30m".into(),
+        });
+        wrong.into_iter().collect()
+    }
+
+    pub(super) fn seconds(&self) -> i64 {
+        let by = streams::duration::parse(&self.by).unwrap_or_default(); // it was checked
+        i64::try_from(by.as_secs()).unwrap_or(i64::MAX) // a year at most
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::writer::Ask;
-use engine::{Engine, history};
+use engine::{CreateSession, Engine, history};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{Enum, OpenApi};
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,7 @@ impl Sessions {
         body: Body<NewSession>,
     ) -> Result<Accepted, Refused<Creation>> {
         let wait = self.waiters.enter(wait.map(WaitRunning::goal), timeout.as_deref())?;
-        let request = body.0.into_request(caller)?;
+        let request = self.wanted(body, caller).await?;
         let Some(wait) = wait else { return Ok(Accepted::new(self.engine.create_session(request).await?, false)) };
         let (row, watch) = self.engine.create_and_watch(request).await?;
         let row = wait.until(&self.engine, watch, row).await?;
@@ -268,7 +268,8 @@ impl Sessions {
         body: Body<Extension>,
     ) -> Result<Changed, Refused<Extending>> {
         let stands = etag::if_match(if_match.as_deref())?;
-        Ok(self.engine.ask_if(id.0, stands, Ask::Extend { by_s: body.0.seconds()? }).await?.into())
+        let by_s = body.check(Extension::mistakes)?.seconds();
+        Ok(self.engine.ask_if(id.0, stands, Ask::Extend { by_s }).await?.into())
     }
 }
 
@@ -276,6 +277,19 @@ impl Sessions {
     /// Those of this engine; so many requests may wait at a time, until `stopping` fires.
     pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize, stopping: CancellationToken) -> Self {
         Self { engine, waiters: Waiters::new(max_waiting, stopping) }
+    }
+
+    /// What is asked for, or everything that is wrong with it: its shape, and the values of what has the right shape.
+    async fn wanted(&self, body: Body<NewSession>, caller: Caller) -> Result<CreateSession, Problem> {
+        let mut wrong = match body {
+            Body::Fits(new) => return new.into_request(caller),
+            Body::Wrong(wrong) => wrong,
+        };
+        let values = match wrong.rest.take() {
+            Some(rest) => self.engine.session_mistakes(rest.into_request(caller)?).await?,
+            None => Vec::new(),
+        };
+        Err(wrong.refused_with(values))
     }
 
     /// As it was; of a time to come, which a clock that is ahead asks for, all that the log has.

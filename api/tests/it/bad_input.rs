@@ -3,6 +3,7 @@
 use anyhow::Result;
 use poem::Request;
 use poem::http::Method;
+use serde_json::{Value, json};
 
 use crate::app::{App, request};
 
@@ -206,6 +207,51 @@ async fn all_mistakes_of_a_body_are_named_at_once() -> Result<()> {
     let mut fields = answer.fields();
     fields.sort_unstable();
     assert_eq!(fields, ["colour", "resources.memory", "tags", "template_id"], "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_shape_of_a_body_hides_no_mistake_in_its_values() -> Result<()> {
+    let app = App::start().await?;
+    let session = json!({ "colour": 1, "template_id": "none", "platform": "No Such", "idle_timeout": "soon", "max_duration": 8,
+        "resources": { "memory": true, "cpu": "much" }, "tags": ["a", 2, "b\n"], "metadata": { "a": "x\u{0}" } });
+    let extension = json!({ "by": "soon", "until": "later" });
+    let order = json!({ "action": "explode", "reason": " " });
+    let bulk = json!({ "action": "delete", "filter": { "all": "yes" }, "rate": -1, "why": 2 });
+    let replay = json!({ "filter": {}, "colour": 1 });
+    let application = json!({ "template_name": "none", "platform": "No Such", "colour": 1 });
+    let id = format!("{SESSIONS}/{UUID}/extend");
+    let all: &[(&str, &Value, &[&str])] = &[
+        (
+            SESSIONS,
+            &session,
+            &[
+                "colour",
+                "idle_timeout",
+                "max_duration",
+                "metadata.a",
+                "platform",
+                "resources.cpu",
+                "resources.memory",
+                "tags[1]",
+                "tags[2]",
+                "template_id",
+            ],
+        ),
+        (SESSIONS, &json!({ "idle_timeout": "soon" }), &["idle_timeout", "template_id"]),
+        (&id, &extension, &["by", "until"]),
+        ("/api/v1/admin/controllers/host-1/breaker", &order, &["action", "reason"]),
+        ("/api/v1/sessions/bulk", &bulk, &["filter.all", "rate", "why"]),
+        ("/api/v1/admin/dlq/replay", &replay, &["colour", "filter"]),
+        ("/api/v1/applications", &application, &["colour", "platform", "template_name"]),
+    ];
+    for (path, body, expected) in all {
+        let answer = app.post(path, JSON, body.to_string()).await;
+        let mut fields = answer.fields();
+        fields.sort_unstable();
+        fields.dedup();
+        assert_eq!((answer.status, fields.as_slice()), (422, *expected), "{path}: {answer:?}");
+    }
     Ok(())
 }
 

@@ -75,7 +75,7 @@ impl<T> Wrong<T> {
         let named: Vec<_> = self.mistakes.iter().map(|mistake| top(&mistake.field).to_owned()).collect();
         let news = |mistake: &FieldError| {
             let same = |known: &FieldError| known.field == mistake.field;
-            !self.mistakes.iter().any(same) && !named.iter().any(|field| *field == mistake.field)
+            !self.mistakes.iter().any(same) && !named.contains(&mistake.field)
         };
         let values: Vec<_> = values.into_iter().filter(news).collect();
         self.mistakes.extend(values);

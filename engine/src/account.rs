@@ -6,8 +6,8 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, IdenStatic, Statement};
 use streams::tasks::Task;
 
+use crate::entities::commanded::{Commanded, each};
 use crate::parts::Parts;
-use crate::store::commanded::{Commanded, each};
 
 /// How often it is counted.
 const EVERY: Duration = Duration::from_secs(15);
@@ -51,7 +51,7 @@ pub async fn unaccounted(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
 
 /// Open commands of the entities of one table whose rows do not own up to them.
 async fn unowned<E: Commanded>(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
-    let (table, key, noun) = (E::default().table_name(), E::ID.as_str(), E::NOUN);
+    let (table, key, noun) = (E::default().table_name(), E::KEY.as_str(), E::NAME);
     let (backend, begin) = (db.get_database_backend(), noun.len() + 2);
     let id = if backend == DbBackend::Postgres {
         format!("substring(e.entity from {begin})::uuid")

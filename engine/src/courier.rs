@@ -24,8 +24,8 @@ use uuid::Uuid;
 use older::Memory;
 
 use crate::ends;
+use crate::entities::commanded::{Commanded, Word, each};
 use crate::parts::Parts;
-use crate::store::commanded::{Commanded, Word, each};
 use crate::store::stream_epoch;
 use crate::writer::{Hope, Work};
 
@@ -219,12 +219,12 @@ impl Courier {
         loop {
             let page: Vec<Uuid> = E::find()
                 .select_only()
-                .column(E::ID)
-                .filter(E::ID.gt(after))
+                .column(E::KEY)
+                .filter(E::KEY.gt(after))
                 .filter(E::DEADLINE_MS.is_not_null())
                 .filter(E::COMMAND_ID.is_not_null())
                 .filter(E::LANE.eq(machine::Lane::Durable.as_str()))
-                .order_by_asc(E::ID)
+                .order_by_asc(E::KEY)
                 .limit(BATCH)
                 .into_tuple()
                 .all(&self.parts.database.reader)

@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod durability;
 pub mod edit;
 mod ends;
+mod entities;
 pub mod events;
 pub mod fate;
 pub mod feed;

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, FromQueryResult, QueryFilter, QuerySelect};
 use serde_json::Value;
 
-use crate::store::commanded::{Commanded, each};
+use crate::entities::commanded::{Commanded, each};
 use crate::store::event;
 
 /// What the row says of its open command.
@@ -25,5 +25,5 @@ pub(crate) async fn of(db: &impl ConnectionTrait, command: &event::Model) -> Res
 async fn among<E: Commanded>(db: &impl ConnectionTrait, command: &event::Model) -> Result<Option<Open>, DbErr> {
     let Some(id) = E::named(&command.entity) else { return Ok(None) };
     let row = E::find().select_only().columns([E::REASON, E::NEXT_ATTEMPT_MS, E::DEADLINE_MS, E::FAILURES]);
-    row.filter(E::ID.eq(id)).filter(E::COMMAND_ID.eq(command.event_id)).into_model().one(db).await
+    row.filter(E::KEY.eq(id)).filter(E::COMMAND_ID.eq(command.event_id)).into_model().one(db).await
 }

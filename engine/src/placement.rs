@@ -13,9 +13,9 @@ use streams::crash::{Moment, point};
 use streams::tasks::Task;
 use uuid::Uuid;
 
+use crate::entities::commanded::{Commanded, Word, has_owner, is_under_way};
 use crate::parts::Parts;
 use crate::queries;
-use crate::store::commanded::{Commanded, Word, has_owner, is_under_way};
 use crate::store::{application, controller, session};
 use crate::writer::{Ask, Work};
 use starts::Why;
@@ -112,7 +112,7 @@ async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str) -> Result<()
     loop {
         let waiting: Vec<Uuid> = E::find()
             .select_only()
-            .column(E::ID)
+            .column(E::KEY)
             .filter(Expr::cust(E::UNPLACED))
             .filter(E::PLATFORM.eq(platform))
             .order_by_asc(E::CREATED_MS)
@@ -136,7 +136,7 @@ async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str, most:
     loop {
         let waiting: Vec<Uuid> = E::find()
             .select_only()
-            .column(E::ID)
+            .column(E::KEY)
             .filter(E::CONTROLLER_ID.eq(controller_id))
             .filter(E::COMMAND_ID.is_not_null())
             .filter(E::DEADLINE_MS.is_null())

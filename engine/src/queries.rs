@@ -18,7 +18,7 @@ pub use rows::{PAGE_BYTES, Rows, weight};
 pub use sessions::{SessionFilter, SessionPosition, SessionSort, sessions};
 
 use crate::events::Pattern;
-use crate::store::{application, controller, dead_letter, debt, event, job, session, template};
+use crate::store::{application, cleanup, controller, dead_letter, event, job, session, template};
 
 /// Where a page begins: after the row with this creation time and id.
 pub type Position = (i64, Uuid);
@@ -194,8 +194,8 @@ pub async fn controller(db: &impl ConnectionTrait, id: &str) -> Result<Option<co
 /// How many sessions controllers have still to remove that were revoked, where there are any.
 #[allow(clippy::missing_errors_doc)]
 pub async fn owed(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
-    use debt::Column as C;
-    debt::Entity::find()
+    use cleanup::Column as C;
+    cleanup::Entity::find()
         .select_only()
         .column(C::ControllerId)
         .column_as(C::DebtId.count(), "count")

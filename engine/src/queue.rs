@@ -10,8 +10,9 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, FromQueryResult, Id
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::entities::Noun as _;
+use crate::entities::commanded::{Commanded, each};
 use crate::queries;
-use crate::store::commanded::{Commanded, each};
 use crate::store::{controller, session};
 
 /// What the queue is narrowed by.
@@ -203,7 +204,7 @@ pub fn page(backend: DbBackend, filter: &QueueFilter, after: Option<Place>, limi
 /// Everything that waits. The condition on `command_id` is literally that of the partial index, which SQLite has to be told of.
 fn waiting(backend: DbBackend, narrowed: &str) -> String {
     let of = |table: &str, kind: &str, id: &str, user: &str, awaits_room: &str| {
-        let hinted = kind == session::Entity::NOUN && backend == DbBackend::Sqlite;
+        let hinted = kind == session::Entity::NAME && backend == DbBackend::Sqlite;
         let hint = if hinted { " INDEXED BY idx_sessions_open" } else { "" };
         format!(
             "SELECT '{kind}' AS kind, c.{id} AS id, c.{user} AS user_id, c.platform, c.controller_id, c.command_id, \
@@ -216,6 +217,6 @@ fn waiting(backend: DbBackend, narrowed: &str) -> String {
         )
     };
     let tables =
-        each!(E => of(E::default().table_name(), E::NOUN, E::ID.as_str(), E::USER_ID.as_str(), E::AWAITS_ROOM));
+        each!(E => of(E::default().table_name(), E::NAME, E::KEY.as_str(), E::USER_ID.as_str(), E::AWAITS_ROOM));
     tables.join(" UNION ALL ")
 }

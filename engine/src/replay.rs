@@ -16,7 +16,7 @@ use crate::parts::Parts;
 use crate::projector::illegible;
 use crate::request::FieldError;
 use crate::store::canary::Sent;
-use crate::store::{dead_letter, debt, session};
+use crate::store::{cleanup, dead_letter, session};
 use crate::writer::{self, Commanded, Done, Outlook, Replay, Work};
 
 /// Why a dead letter was not replayed.
@@ -189,7 +189,7 @@ async fn is_about(parts: &Parts, letter: &dead_letter::Model, entity: &str, of: 
         return Ok(true);
     }
     let Commanded::Debt(id) = of else { return Ok(false) };
-    let row = debt::Entity::find_by_id(id).one(&parts.database.reader).await?;
+    let row = cleanup::Entity::find_by_id(id).one(&parts.database.reader).await?;
     Ok(row.is_some_and(|row| claimed == Some(session::Model::entity(row.session_id).as_str())))
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-use crate::store::commanded::Commanded;
+use crate::entities::commanded::Commanded;
 use crate::writer::{Error, Hope};
 
 /// Tries at what fails for a reason that nobody knows to be passing.
@@ -108,7 +108,7 @@ impl Stuck {
     /// Takes those out of a selection that are passed over now.
     pub(crate) fn without<E: Commanded>(&self, rows: Select<E>, now_ms: i64) -> Select<E> {
         let ids = self.ids::<E>(now_ms);
-        if ids.is_empty() { rows } else { rows.filter(E::ID.is_not_in(ids)) }
+        if ids.is_empty() { rows } else { rows.filter(E::KEY.is_not_in(ids)) }
     }
 
     fn ids<E: EntityTrait + Commanded>(&self, now_ms: i64) -> Vec<Uuid> {

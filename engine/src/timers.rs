@@ -16,8 +16,8 @@ use streams::tasks::Task;
 use streams::topology::SS_COMMANDS;
 use uuid::Uuid;
 
+use crate::entities::commanded::{Commanded, Word, each};
 use crate::parts::Parts;
-use crate::store::commanded::{Commanded, Word, each};
 use crate::store::{event, session};
 
 /// Rows that are looked at together.
@@ -87,7 +87,7 @@ fn next<E: Commanded>() -> Select<E> {
 
 /// Those that are due.
 fn whose<E: Commanded>(now_ms: i64) -> Select<E> {
-    let columns = [E::ID, E::DEADLINE_MS, E::COMMAND_ID];
+    let columns = [E::KEY, E::DEADLINE_MS, E::COMMAND_ID];
     let due = E::find().select_only().columns(columns).filter(E::WAKE_MS.lte(now_ms));
     due.order_by_asc(E::WAKE_MS).limit(BATCH)
 }

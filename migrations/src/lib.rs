@@ -48,3 +48,39 @@ mod trust;
 pub use class::{Class, class};
 pub use error::Error;
 pub use schema::{Applied, Step, down, migrate, status};
+
+/// The steps of the schema, in order.
+fn steps() -> Vec<Box<dyn sea_orm_migration::MigrationTrait>> {
+    vec![
+        Box::new(m20260101_000001_controllers::Migration),
+        Box::new(m20260101_000002_templates::Migration),
+        Box::new(m20260101_000003_sessions::Migration),
+        Box::new(m20260101_000004_event_log::Migration),
+        Box::new(m20260101_000005_dead_letters::Migration),
+        Box::new(m20260101_000006_idempotency::Migration),
+        Box::new(m20260101_000007_streams::Migration),
+        Box::new(m20260101_000008_applications::Migration),
+        Box::new(m20260102_000001_applications::Migration),
+        Box::new(m20260102_000002_feed::Migration),
+        Box::new(m20260102_000003_jobs::Migration),
+        Box::new(m20260102_000004_letter::Migration),
+        Box::new(m20260102_000005_idle::Migration),
+        Box::new(m20260102_000006_turns::Migration),
+        Box::new(m20260102_000007_breaker::Migration),
+        Box::new(m20260102_000008_revocation::Migration),
+        Box::new(m20260102_000009_letters::Migration),
+        Box::new(m20260102_000011_verify::Migration),
+        Box::new(m20260102_000012_retention::Migration),
+        Box::new(m20260102_000013_placement::Migration),
+        Box::new(m20260102_000014_platform_status::Migration),
+        Box::new(m20260102_000015_records::Migration),
+        Box::new(m20260102_000016_living::Migration),
+        Box::new(m20260103_000001_lists::Migration),
+        Box::new(m20261130_000015_unfinished::Migration),
+        Box::new(m20261130_000021_admission::Migration),
+        Box::new(m20261130_000022_parked::Migration),
+        Box::new(m20261130_000050_room::Migration),
+        Box::new(m20261130_000051_breaker::Migration),
+        Box::new(m20261130_000061_repeats::Migration),
+    ]
+}

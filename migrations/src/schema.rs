@@ -13,16 +13,7 @@ use sea_orm::{
 use sea_orm_migration::{IntoSchemaManagerConnection, MigrationTrait, MigratorTrait, SchemaManager};
 
 use crate::connect::Database;
-use crate::{
-    Error, m20260101_000001_controllers, m20260101_000002_templates, m20260101_000003_sessions,
-    m20260101_000004_event_log, m20260101_000005_dead_letters, m20260101_000006_idempotency, m20260101_000007_streams,
-    m20260101_000008_applications, m20260102_000001_applications, m20260102_000002_feed, m20260102_000003_jobs,
-    m20260102_000004_letter, m20260102_000005_idle, m20260102_000006_turns, m20260102_000007_breaker,
-    m20260102_000008_revocation, m20260102_000009_letters, m20260102_000011_verify, m20260102_000012_retention,
-    m20260102_000013_placement, m20260102_000014_platform_status, m20260102_000015_records, m20260102_000016_living,
-    m20260103_000001_lists, m20261130_000015_unfinished, m20261130_000021_admission, m20261130_000022_parked,
-    m20261130_000050_room, m20261130_000051_breaker, m20261130_000061_repeats, restored,
-};
+use crate::{Error, restored};
 
 /// Table in which sea-orm records applied steps.
 const LEDGER: &str = "seaql_migrations";
@@ -36,38 +27,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m20260101_000001_controllers::Migration),
-            Box::new(m20260101_000002_templates::Migration),
-            Box::new(m20260101_000003_sessions::Migration),
-            Box::new(m20260101_000004_event_log::Migration),
-            Box::new(m20260101_000005_dead_letters::Migration),
-            Box::new(m20260101_000006_idempotency::Migration),
-            Box::new(m20260101_000007_streams::Migration),
-            Box::new(m20260101_000008_applications::Migration),
-            Box::new(m20260102_000001_applications::Migration),
-            Box::new(m20260102_000002_feed::Migration),
-            Box::new(m20260102_000003_jobs::Migration),
-            Box::new(m20260102_000004_letter::Migration),
-            Box::new(m20260102_000005_idle::Migration),
-            Box::new(m20260102_000006_turns::Migration),
-            Box::new(m20260102_000007_breaker::Migration),
-            Box::new(m20260102_000008_revocation::Migration),
-            Box::new(m20260102_000009_letters::Migration),
-            Box::new(m20260102_000011_verify::Migration),
-            Box::new(m20260102_000012_retention::Migration),
-            Box::new(m20260102_000013_placement::Migration),
-            Box::new(m20260102_000014_platform_status::Migration),
-            Box::new(m20260102_000015_records::Migration),
-            Box::new(m20260102_000016_living::Migration),
-            Box::new(m20260103_000001_lists::Migration),
-            Box::new(m20261130_000015_unfinished::Migration),
-            Box::new(m20261130_000021_admission::Migration),
-            Box::new(m20261130_000022_parked::Migration),
-            Box::new(m20261130_000050_room::Migration),
-            Box::new(m20261130_000051_breaker::Migration),
-            Box::new(m20261130_000061_repeats::Migration),
-        ]
+        crate::steps()
     }
 }
 

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{Check, Doctor, GRACE_MS, Unread, said};
-use crate::store::commanded::{Commanded, each};
+use crate::entities::commanded::{Commanded, each};
 
 pub(super) const NAME: &str = "timers";
 /// Beyond it overdue timers are not counted on.
@@ -39,7 +39,7 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
 
 /// How many timers of a table are overdue, and the one that waits longest.
 async fn overdue<E: Commanded>(doctor: &Doctor, now_ms: i64) -> Result<Option<(u64, Late)>, DbErr> {
-    let due = E::find().select_only().columns([E::ID, E::WAKE_MS]).filter(E::WAKE_MS.lt(now_ms - GRACE_MS));
+    let due = E::find().select_only().columns([E::KEY, E::WAKE_MS]).filter(E::WAKE_MS.lt(now_ms - GRACE_MS));
     let due = due.order_by_asc(E::WAKE_MS).limit(MOST).into_tuple::<(Uuid, i64)>();
     let rows = due.all(&doctor.parts.database.reader).await?;
     let late = |(id, wake_ms): &(Uuid, i64)| Late { about: E::entity(*id), late_ms: now_ms - wake_ms };

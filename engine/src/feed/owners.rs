@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::store::commanded::{Commanded, each};
+use crate::entities::commanded::{Commanded, each};
 use crate::store::controller;
 
 /// Entities that are remembered; beyond it all are forgotten and read again.
@@ -55,8 +55,8 @@ async fn commanded<E: Commanded>(db: &DatabaseConnection, entities: &[&str]) -> 
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let select = E::find().select_only().columns([E::ID, E::USER_ID, E::PLATFORM]);
-    let rows = select.filter(E::ID.is_in(ids)).into_tuple::<(Uuid, String, String)>();
+    let select = E::find().select_only().columns([E::KEY, E::USER_ID, E::PLATFORM]);
+    let rows = select.filter(E::KEY.is_in(ids)).into_tuple::<(Uuid, String, String)>();
     let owner = |(id, user, platform)| (E::entity(id), Owner { user_id: Some(user), platform: Some(platform) });
     Ok(rows.all(db).await?.into_iter().map(owner).collect())
 }

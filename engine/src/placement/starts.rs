@@ -12,8 +12,8 @@ use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::{BATCH, selectors};
+use crate::entities::commanded::{Commanded as _, Word, is_under_way};
 use crate::parts::Parts;
-use crate::store::commanded::{Commanded as _, Word, is_under_way};
 use crate::store::{controller, session};
 use crate::writer::room;
 

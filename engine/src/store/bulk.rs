@@ -130,7 +130,7 @@ impl Insert {
     }
 
     /// JSON travels as text, which the ORM copies at once, and PostgreSQL is told what it is.
-    fn text(&self, backend: DbBackend, rows: usize) -> String {
+    pub(crate) fn text(&self, backend: DbBackend, rows: usize) -> String {
         let place = |n: usize| match (backend, self.json[(n - 1) % self.columns.len()]) {
             (DbBackend::Postgres, true) => format!("CAST(${n} AS jsonb)"),
             (DbBackend::Postgres, false) => format!("${n}"),

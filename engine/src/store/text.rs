@@ -40,6 +40,13 @@ impl Text {
     }
 }
 
+impl Default for Text {
+    /// `null`.
+    fn default() -> Self {
+        Self(Box::<RawValue>::default().into())
+    }
+}
+
 impl PartialEq for Text {
     /// By what it says: PostgreSQL keeps another text of it than it was given.
     fn eq(&self, other: &Self) -> bool {

@@ -7,8 +7,9 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use serde_json::{Map, Value};
 
 use super::finding::{Finding, Report, What, difference};
-use super::rows::{self, Kind};
+use super::rows;
 use super::{Page, Position};
+use crate::entities::Kind;
 use crate::fold::{Error as Fold, Folding};
 
 /// What folding reads of a row of the log.

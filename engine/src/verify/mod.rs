@@ -16,7 +16,6 @@ use crate::store::snapshot::snapshot;
 
 pub(crate) use finding::difference;
 pub use finding::{Column, Finding, KEPT, Report, What};
-pub(crate) use rows::Kind;
 
 /// Rows of the log on a page.
 pub const PAGE: usize = 5_000;

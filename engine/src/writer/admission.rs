@@ -20,7 +20,7 @@ use super::batch::Batch;
 use super::controller::{first_row, missing};
 use super::work::{Beat, Done, Operated, Work};
 use crate::fold::PRUNED;
-use crate::store::{application, controller, debt, event, session};
+use crate::store::{application, cleanup, controller, event, session};
 
 /// The advisory lock of those who write newcomers, so that two engines do not both take theirs for a platform's first one.
 const NEWCOMERS: i64 = 0x5353_4e45_5743;
@@ -75,8 +75,8 @@ impl Batch<'_> {
             let applications = application::Entity::find()
                 .filter(application::Column::ControllerId.eq(&id))
                 .filter(application::Column::InstallStatus.ne("uninstalled"));
-            let debts = debt::Entity::find()
-                .filter(debt::Column::ControllerId.eq(&id))
+            let debts = cleanup::Entity::find()
+                .filter(cleanup::Column::ControllerId.eq(&id))
                 .filter(Expr::cust("status <> 'settled'")); // literally as in the partial index
             let held = Held {
                 speaks: false,

@@ -3,8 +3,6 @@
 //! An amendment leaves the generation alone, so that the open command stays what it is. `amended_seq` says where in the log
 //! the last one stands: whoever read the session before it is told so when he asks for something on condition.
 
-use std::sync::LazyLock;
-
 use machine::session::{Effect, Event, decide};
 use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::{Map, Value, json};
@@ -14,12 +12,8 @@ use super::batch::{Batch, Slot};
 use super::work::{Done, Stands};
 use super::{Error, session::missing};
 use crate::amendment::{Amendment, merge};
+use crate::entities::session;
 use crate::request::Invalid;
-use crate::store::bulk::Update;
-
-/// The columns that only amendments change.
-static AMEND: LazyLock<Update> =
-    LazyLock::new(|| Update::new("sessions", "session_id", ["tags", "metadata", "amended_seq"]));
 
 impl Batch<'_> {
     pub(super) fn amend(&mut self, id: Uuid, change: &Amendment, trace: Option<&str>) -> Result<Done, Error> {
@@ -73,6 +67,6 @@ impl Batch<'_> {
         let rows = ids.iter().filter_map(|id| self.sessions.get(id)).map(|Slot { row, .. }| {
             vec![row.session_id.into(), row.tags.clone().into(), row.metadata.clone().into(), row.amended_seq.into()]
         });
-        AMEND.run(tx, rows.collect()).await.map(drop)
+        session::AMEND.run(tx, rows.collect()).await.map(drop)
     }
 }

@@ -21,20 +21,21 @@ use super::outcome::Outcome;
 use super::prune::Prune;
 use super::records::Gone;
 use super::room::{Load, Rooms};
-use super::session_row::Pinned;
 use super::turns::Turns;
 use super::work::{Done, Work};
 use super::{Error, Job, NewDeadLetter};
+use crate::entities::session::Pinned;
+use crate::entities::{Kind, Noun as _, nouns};
 use crate::fold::Folding;
 use crate::relay::Flight;
 use crate::sizes::Sizes;
 use crate::store::bulk::padded;
-use crate::store::{application as app, controller, dead_letter, debt, event, job, session, stream_epoch, template};
+use crate::store::{application as app, cleanup, controller, dead_letter, event, job, session, stream_epoch, template};
 
 /// A row in the making.
 #[derive(Debug)]
-pub(super) struct Slot<M> {
-    pub(super) row: M,
+pub(crate) struct Slot<M> {
+    pub(crate) row: M,
     pub(super) state: State,
 }
 
@@ -46,7 +47,12 @@ pub(super) enum State {
 }
 
 impl<M> Slot<M> {
-    pub(super) fn touch(&mut self) {
+    /// As it was read.
+    pub(crate) const fn clean(row: M) -> Self {
+        Self { row, state: State::Clean }
+    }
+
+    pub(crate) fn touch(&mut self) {
         if self.state == State::Clean {
             self.state = State::Changed;
         }
@@ -62,27 +68,27 @@ pub(super) struct Memory<'a> {
     pub(super) admission: machine::admission::Policy,
 }
 
-pub(super) struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     pub(super) now_ms: i64,
     keys: Keys,
-    pub(super) sessions: BTreeMap<Uuid, Slot<session::Model>>,
-    pub(super) applications: BTreeMap<Uuid, Slot<app::Model>>,
+    pub(crate) sessions: BTreeMap<Uuid, Slot<session::Model>>,
+    pub(crate) applications: BTreeMap<Uuid, Slot<app::Model>>,
     /// Of applications that are to be uninstalled.
     pub(super) using: HashMap<Uuid, Using>,
     pub(super) amended: BTreeSet<Uuid>,
-    pub(super) debts: BTreeMap<Uuid, Slot<debt::Model>>,
+    pub(crate) debts: BTreeMap<Uuid, Slot<cleanup::Model>>,
     /// The logs of what may be repaired.
     pub(super) logs: HashMap<String, Folding>,
     /// Sessions that are written as they are, to the last column.
-    pub(super) repaired: BTreeSet<Uuid>,
-    pub(super) controllers: BTreeMap<String, Slot<controller::Model>>,
-    pub(super) templates: BTreeMap<String, Slot<template::Model>>,
+    pub(crate) repaired: BTreeSet<Uuid>,
+    pub(crate) controllers: BTreeMap<String, Slot<controller::Model>>,
+    pub(crate) templates: BTreeMap<String, Slot<template::Model>>,
     /// What of them sessions take that are created here.
     pub(super) pinned: HashMap<String, Arc<Pinned>>,
     pub(super) letters: Vec<NewDeadLetter>,
-    pub(super) known_letters: HashMap<Uuid, dead_letter::Model>,
+    pub(crate) known_letters: HashMap<Uuid, dead_letter::Model>,
     pub(super) settled: Vec<Vec<sea_orm::Value>>,
-    pub(super) jobs: BTreeMap<Uuid, Slot<job::Model>>,
+    pub(crate) jobs: BTreeMap<Uuid, Slot<job::Model>>,
     pub(super) edits: Vec<(Uuid, serde_json::Value)>,
     pub(super) copied: Vec<Uuid>,
     pub(super) seen: HashMap<Uuid, Value>,
@@ -108,10 +114,6 @@ pub(super) struct Batch<'a> {
     pub(super) outcome: Outcome,
 }
 
-fn clean<M>(row: M) -> Slot<M> {
-    Slot { row, state: State::Clean }
-}
-
 impl<'a> Batch<'a> {
     /// Reads and locks, in key order, all that the work touches.
     pub(super) async fn load(
@@ -125,34 +127,11 @@ impl<'a> Batch<'a> {
         let known = if needs.logs.is_empty() { known } else { Known::default() }; // a repair is about what others wrote
         let mut batch = Self { templates: known.templates, ..Self::empty(now_ms, memory) };
         batch.keys = Keys::load(tx, jobs, now_ms).await?;
-        if !needs.sessions.is_empty() {
-            let rows = session::Entity::find()
-                .filter(session::Column::SessionId.is_in(padded(needs.sessions)))
-                .order_by_asc(session::Column::SessionId)
-                .lock_exclusive()
-                .all(tx)
-                .await?;
-            batch.sessions = rows.into_iter().map(|row| (row.session_id, clean(row))).collect();
-        }
-        if !needs.applications.is_empty() {
-            needs.templates.extend(batch.load_applications(tx, needs.applications).await?);
-        }
-        batch.load_debts(tx, jobs, needs.debts).await?;
-        let starts = batch.starts(jobs);
-        batch
-            .load_controllers(tx, known.controllers, needs.controllers, &needs.judged, &needs.succeeded, starts)
-            .await?;
-        batch.load_held(tx, needs.removes).await?;
-        needs.templates.retain(|name| !batch.templates.contains_key(name));
-        if !needs.templates.is_empty() {
-            let rows = template::Entity::find().filter(template::Column::Name.is_in(needs.templates)).all(tx).await?;
-            batch.templates.extend(rows.into_iter().map(|row| (row.name.clone(), clean(row))));
-        }
-        if needs.catalog {
-            batch.next_catalog_id = next_catalog_id(tx).await?;
+        needs.known_controllers = known.controllers;
+        for kind in Kind::ALL {
+            nouns!(of_kind(kind, N, N::lock(&mut batch, tx, &mut needs, jobs).await?));
         }
         batch.load_seen(tx, needs.reports).await?;
-        batch.load_operators(tx, needs.letters, needs.jobs).await?;
         batch.load_logs(tx, needs.logs).await?;
         Ok(batch)
     }
@@ -215,22 +194,27 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// What operators deal with: dead letters and jobs.
-    async fn load_operators(
+    pub(crate) async fn lock_needed_controllers(
         &mut self,
         tx: &DatabaseTransaction,
-        letters: Vec<Uuid>,
-        jobs: Vec<Uuid>,
+        needs: &mut Needs,
+        jobs: &[Job],
     ) -> Result<(), DbErr> {
-        if !letters.is_empty() {
-            let find = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(letters));
-            let rows = find.order_by_asc(dead_letter::Column::Id).lock_exclusive().all(tx).await?;
-            self.known_letters = rows.into_iter().map(|row| (row.id, row)).collect();
+        let starts = self.starts(jobs);
+        let (known, meant) = (needs.known_controllers.take(), std::mem::take(&mut needs.controllers));
+        self.load_controllers(tx, known, meant, &needs.judged, &needs.succeeded, starts).await?;
+        self.load_held(tx, std::mem::take(&mut needs.removes)).await
+    }
+
+    pub(crate) async fn load_templates(&mut self, tx: &DatabaseTransaction, needs: &mut Needs) -> Result<(), DbErr> {
+        let mut names = std::mem::take(&mut needs.templates);
+        names.retain(|name| !self.templates.contains_key(name));
+        if !names.is_empty() {
+            let rows = template::Entity::find().filter(template::Column::Name.is_in(names)).all(tx).await?;
+            self.templates.extend(rows.into_iter().map(|row| (row.name.clone(), Slot::clean(row))));
         }
-        if !jobs.is_empty() {
-            let find = job::Entity::find().filter(job::Column::JobId.is_in(jobs));
-            let rows = find.order_by_asc(job::Column::JobId).lock_exclusive().all(tx).await?;
-            self.jobs = rows.into_iter().map(|row| (row.job_id, clean(row))).collect();
+        if needs.catalog {
+            self.next_catalog_id = next_catalog_id(tx).await?;
         }
         Ok(())
     }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use machine::controller::{Event, decide, is_silent};
 use machine::identity;
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable,
-    QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use serde_json::{Value, json};
 use streams::wire::{ControllerHealth, Heartbeat};
@@ -19,6 +18,7 @@ use super::batch::{Batch, Slot, State};
 use super::judged::version;
 use super::room::Starts;
 use super::work::{Beat, Done};
+use crate::entities::replace;
 use crate::store::{controller, event};
 
 /// Controllers of one platform that have a row at most; a heartbeat of one more is refused.
@@ -228,16 +228,7 @@ impl Batch<'_> {
     pub(super) async fn flush_controllers(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         self.flush_removed(tx).await?;
         let touched = self.controllers.values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.clone().into_active_model()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let columns = controller::Column::iter().filter(|column| {
-            !matches!(column, controller::Column::Id | controller::Column::ControllerId | controller::Column::CreatedAt)
-        });
-        let replace = OnConflict::column(controller::Column::ControllerId).update_columns(columns).to_owned();
-        controller::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
-        Ok(())
+        replace::<controller::Entity>(tx, touched.map(|slot| slot.row.clone()).collect()).await
     }
 }
 

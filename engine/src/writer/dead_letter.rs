@@ -18,7 +18,7 @@ use super::{ApplicationWork, Error};
 use crate::store::bulk::Update;
 use crate::store::{dead_letter, event};
 
-static SETTLED: LazyLock<Update> =
+pub(crate) static SETTLED: LazyLock<Update> =
     LazyLock::new(|| Update::new("dead_letters", "id", ["status", "note", "updated_ms", "settled_by", "entity_seq"]));
 
 impl Batch<'_> {
@@ -103,7 +103,7 @@ impl Batch<'_> {
     }
 
     /// Writes what was done about a letter.
-    pub(super) fn settle_as_is(&mut self, row: &dead_letter::Model) {
+    pub(crate) fn settle_as_is(&mut self, row: &dead_letter::Model) {
         self.settled.push(vec![
             row.id.into(),
             row.status.clone().into(),

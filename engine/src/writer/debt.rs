@@ -5,38 +5,34 @@ use machine::Lane;
 use machine::debt::{Debt, Decision, Event, create, decide};
 use machine::facts::Facts as _;
 use machine::session::Session;
-use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
-    QuerySelect,
-};
-use serde_json::{Map, Value, json};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::subject::Verb;
-use streams::wire::SessionCommand;
 use uuid::Uuid;
 
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows};
 use super::work::{Ask, Commanded, Done, Item, JobWrite, ReportIn, Work};
 use super::{Error, Job};
-use crate::store::text::Body;
-use crate::store::{debt, event, session};
+use crate::entities::cleanup::{command, first_changes, first_row};
+use crate::entities::replace;
+use crate::store::{cleanup, event};
 
 impl Batch<'_> {
     /// Reads and locks the debts that are meant, those of sessions that look for a place, and those that reports of others than
     /// the owner are about.
-    pub(super) async fn load_debts(
+    pub(crate) async fn load_debts(
         &mut self,
         tx: &DatabaseTransaction,
         jobs: &[Job],
         meant: Vec<Uuid>,
     ) -> Result<(), DbErr> {
-        use debt::Column as C;
+        use cleanup::Column as C;
         let sessions: Vec<Uuid> = jobs.iter().flat_map(|job| self.owing(&job.work)).collect();
         if sessions.is_empty() && meant.is_empty() {
             return Ok(());
         }
-        let find = debt::Entity::find().filter(C::SessionId.is_in(sessions).or(C::DebtId.is_in(meant)));
+        let find = cleanup::Entity::find().filter(C::SessionId.is_in(sessions).or(C::DebtId.is_in(meant)));
         let rows = find.order_by_asc(C::DebtId).lock_exclusive().all(tx).await?;
         self.debts = rows.into_iter().map(|row| (row.debt_id, Slot { row, state: State::Clean })).collect();
         Ok(())
@@ -80,14 +76,14 @@ impl Batch<'_> {
         }
         let seen = &report.observation;
         let mut debts = self.debts.values().map(|slot| &slot.row).filter(|row| row.session_id == report.session_id);
-        let theirs = |row: &&debt::Model| row.controller_id == seen.controller_id || is_nameless(report);
+        let theirs = |row: &&cleanup::Model| row.controller_id == seen.controller_id || is_nameless(report);
         debts.find(|row| theirs(row) && row.lane.as_deref() == Some(seen.lane.as_str())).map(|row| row.debt_id)
     }
 
     /// Whether a controller must not get a session, because what it still has of it is to be removed. In the core lane every
     /// controller of the platform hears the delete.
     pub(super) fn owes(&self, session: Uuid, controller_id: &str, lane: Lane) -> bool {
-        let core = |row: &debt::Model| lane == Lane::Core && row.lane.as_deref() == Some(Lane::Core.as_str());
+        let core = |row: &cleanup::Model| lane == Lane::Core && row.lane.as_deref() == Some(Lane::Core.as_str());
         let mut debts = self.debts.values().map(|slot| &slot.row).filter(|row| row.session_id == session);
         debts.any(|row| row.status != "settled" && (row.controller_id == controller_id || core(row)))
     }
@@ -95,7 +91,7 @@ impl Batch<'_> {
     /// The owner that a session had owes its removal, as of the generation at which the session has moved on.
     pub(super) fn owe(&mut self, had: &Session, generation: i64, trace: Option<&str>) -> Result<(), Error> {
         let (Some(controller_id), Some(lane)) = (&had.command.controller_id, had.command.lane) else { return Ok(()) };
-        let id = debt::Model::id(had.session_id, controller_id);
+        let id = cleanup::Model::id(had.session_id, controller_id);
         if self.debts.contains_key(&id) {
             return self.debt_event(id, &Event::Owed(generation), trace).map(drop);
         }
@@ -122,7 +118,7 @@ impl Batch<'_> {
 
     pub(super) fn debt_report(&mut self, id: Uuid, report: &ReportIn, trace: Option<&str>) -> Result<Done, Error> {
         let (_, decision) = self.debt_decided(id, &Event::Report(Box::new(report.observation.clone())))?;
-        let row = self.told(report).row(self.now_ms, debt::Model::entity(id));
+        let row = self.told(report).row(self.now_ms, cleanup::Model::entity(id));
         self.seen.insert(report.event_id, report.payload.clone());
         self.count_report(&report.observation.controller_id);
         self.record_debt(id, decision, vec![row], trace)?;
@@ -154,7 +150,7 @@ impl Batch<'_> {
         let payload =
             |event_id, _, _| command(&slot.row, after.command.generation, after.command.attempt, event_id, now_ms);
         let about = About {
-            entity: debt::Model::entity(id),
+            entity: cleanup::Model::entity(id),
             user: &slot.row.user_id,
             platform: &slot.row.platform,
             status: after.status.as_str(),
@@ -175,7 +171,7 @@ impl Batch<'_> {
         Ok(Done::Written)
     }
 
-    fn debt_slot(&self, id: Uuid) -> Result<&Slot<debt::Model>, Error> {
+    fn debt_slot(&self, id: Uuid) -> Result<&Slot<cleanup::Model>, Error> {
         self.debts.get(&id).ok_or_else(|| missing(id))
     }
 
@@ -193,69 +189,8 @@ impl Batch<'_> {
 
     pub(super) async fn flush_debts(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let touched = std::mem::take(&mut self.debts).into_values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let columns = debt::Column::iter().filter(|column| !matches!(column, debt::Column::DebtId));
-        let replace = OnConflict::column(debt::Column::DebtId).update_columns(columns).to_owned();
-        debt::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
-        Ok(())
+        replace::<cleanup::Entity>(tx, touched.map(|slot| slot.row).collect()).await
     }
-}
-
-fn first_row(
-    debt_id: Uuid,
-    session: &session::Model,
-    controller_id: &str,
-    decision: &Decision,
-    now_ms: i64,
-) -> debt::Model {
-    let mut row = debt::Model {
-        debt_id,
-        session_id: session.session_id,
-        controller_id: controller_id.to_owned(),
-        user_id: session.user_id.clone(),
-        platform: session.platform.clone(),
-        lane: None,
-        status: String::new(),
-        generation: 0,
-        reason: None,
-        message: None,
-        command_id: None,
-        command_verb: None,
-        attempt: 0,
-        starts: 0,
-        starter: None,
-        failures: json!([]),
-        next_attempt_ms: None,
-        in_turn: false,
-        deadline_ms: None,
-        wake_ms: None,
-        seen_generation: 0,
-        seen_epoch: 0,
-        seen_seq: 0,
-        entity_seq: 0,
-        created_ms: now_ms,
-        updated_ms: now_ms,
-    };
-    row.assume(decision.debt.clone(), now_ms);
-    row
-}
-
-/// The first facts, and what the machine knows nothing of.
-fn first_changes(row: &debt::Model, mut hard: Map<String, Value>) -> Map<String, Value> {
-    let also =
-        [("session_id", json!(row.session_id)), ("user_id", json!(row.user_id)), ("platform", json!(row.platform))];
-    hard.extend(also.map(|(name, value)| (name.to_owned(), value)));
-    hard
-}
-
-fn command(row: &debt::Model, generation: i64, attempt: i32, event_id: Uuid, now_ms: i64) -> Body {
-    let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
-    let (session_id, user_id, platform) = (row.session_id, row.user_id.clone(), row.platform.clone());
-    let force = Some(true);
-    Body::object(&SessionCommand { event_id, timestamp, session_id, user_id, platform, force, generation, attempt })
 }
 
 /// Whether a report of the core lane does not say who sent it.

@@ -3,8 +3,7 @@
 //! A step is one piece of work: its items and the job's cursor are written in one transaction, so that no item is counted twice
 //! or not at all, whoever dies when. A step is refused unless the job is still its runner's and stands where the runner read it.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use sea_orm::{DatabaseTransaction, DbErr};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use streams::crash::{Moment, point};
@@ -14,6 +13,7 @@ use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::outlook::{NOTHING, Outlooks};
 use super::work::{Done, Failure, Item, JobStep, JobWrite};
+use crate::entities::replace;
 use crate::store::canary::Stage;
 use crate::store::{event, job};
 
@@ -201,14 +201,7 @@ impl Batch<'_> {
 
     pub(super) async fn flush_jobs(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let touched = std::mem::take(&mut self.jobs).into_values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let columns = job::Column::iter().filter(|column| !matches!(column, job::Column::JobId));
-        let replace = OnConflict::column(job::Column::JobId).update_columns(columns).to_owned();
-        job::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
-        Ok(())
+        replace::<job::Entity>(tx, touched.map(|slot| slot.row).collect()).await
     }
 }
 

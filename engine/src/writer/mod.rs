@@ -12,7 +12,7 @@ mod batch;
 mod canary;
 mod commands;
 mod controller;
-mod dead_letter;
+pub(crate) mod dead_letter;
 mod debt;
 mod decided;
 mod group;
@@ -32,7 +32,6 @@ mod repeats;
 mod revocation;
 pub(crate) mod room;
 mod session;
-mod session_row;
 mod settle;
 mod template;
 mod turns;
@@ -52,8 +51,10 @@ use crate::relay::Flight;
 pub use crate::signal::Wakes;
 use crate::sizes::Sizes;
 pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
+pub(crate) use batch::{Batch, Slot};
 pub use controller::{IN_ALL as CONTROLLERS, PER_PLATFORM as CONTROLLERS_PER_PLATFORM};
 pub use keys::{KEPT_MS, Key};
+pub(crate) use needs::Needs;
 pub(crate) use outcome::Outcome;
 pub use outlook::{Outlook, Outlooks};
 pub use prune::{Cut, Prune};
@@ -205,7 +206,7 @@ impl Error {
 }
 
 /// One piece of work on its way through the writer.
-struct Job {
+pub(crate) struct Job {
     work: Work,
     traceparent: Option<String>,
     key: Option<Key>,

@@ -1,33 +1,38 @@
 //! What a batch must read and lock before it can decide.
 
+use std::collections::BTreeMap;
+
 use streams::wire::SessionState;
 use uuid::Uuid;
 
+use super::batch::Slot;
 use super::records::Records;
 use super::work::{Commanded, Item, JobWrite, Replay, TemplateWrite, Work};
 use super::{Job, admission, application, rebuild, repair};
-use crate::verify;
+use crate::entities::{Kind, Noun as _, controller, nouns};
 
 #[derive(Default)]
-pub(super) struct Needs {
-    pub(super) sessions: Vec<Uuid>,
+pub(crate) struct Needs {
+    pub(crate) sessions: Vec<Uuid>,
     pub(super) applications: application::Needs,
-    pub(super) templates: Vec<String>,
+    pub(crate) templates: Vec<String>,
     /// Reports that may have been applied before.
     pub(super) reports: Vec<Uuid>,
-    pub(super) letters: Vec<Uuid>,
-    pub(super) jobs: Vec<Uuid>,
-    pub(super) debts: Vec<Uuid>,
+    pub(crate) letters: Vec<Uuid>,
+    pub(crate) jobs: Vec<Uuid>,
+    pub(crate) debts: Vec<Uuid>,
     /// Entities whose logs are folded again.
     pub(super) logs: Vec<String>,
     /// Controllers whose own rows are meant.
-    pub(super) controllers: Vec<String>,
+    pub(crate) controllers: Vec<String>,
     /// Controllers that are to be removed.
     pub(super) removes: Vec<String>,
     /// Sessions and applications whose owners' rows may change with them.
     pub(super) judged: Vec<Uuid>,
     /// Sessions that are said to run: their templates may be news to their owners.
     pub(super) succeeded: Vec<Uuid>,
+    /// All controllers, where the last transaction knew them and still does.
+    pub(super) known_controllers: Option<BTreeMap<String, Slot<controller::Model>>>,
     /// The next number of the catalog is needed.
     pub(super) catalog: bool,
 }
@@ -41,6 +46,11 @@ impl Needs {
         needs.templates.sort_unstable();
         needs.templates.dedup();
         needs
+    }
+
+    /// One application.
+    pub(crate) fn application(&mut self, id: Uuid) {
+        self.applications.one(id);
     }
 
     fn add(&mut self, work: &Work) {
@@ -101,18 +111,9 @@ impl Needs {
 
     /// The row of an entity, and its log.
     fn repair(&mut self, entity: &str) {
-        let (Some(kind), Some((_, key))) = (verify::Kind::of(entity), entity.split_once(':')) else { return };
+        let (Some(kind), Some((_, key))) = (Kind::of(entity), entity.split_once(':')) else { return };
         self.logs.push(entity.to_owned());
-        let id = key.parse::<Uuid>().ok();
-        match kind {
-            verify::Kind::Session => self.sessions.extend(id),
-            verify::Kind::Application => id.into_iter().for_each(|id| self.applications.one(id)),
-            verify::Kind::Debt => self.debts.extend(id),
-            verify::Kind::Controller => self.controllers.push(key.to_owned()),
-            verify::Kind::Template => self.templates.push(key.to_owned()),
-            verify::Kind::Job => self.jobs.extend(id),
-            verify::Kind::DeadLetter => self.letters.extend(id),
-        }
+        nouns!(of_kind(kind, N, key.parse().into_iter().for_each(|key| N::need(self, key))));
     }
 
     fn replay(&mut self, letter: Uuid, how: &Replay) {

@@ -13,13 +13,14 @@ use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::Error;
-use super::batch::{Batch, Slot};
+use super::batch::Batch;
 use super::job::{LEASE_MS, missing, not_yours};
 use super::work::{Done, ScanStep};
+use crate::entities::{Kind, Noun, nouns, session};
 use crate::fold::{Folding, log};
+use crate::store::event;
 use crate::store::text::Body;
-use crate::store::{application, debt, event, session};
-use crate::verify::{Column, Kind, Scan, What, difference};
+use crate::verify::{Column, Scan, What, difference};
 
 /// The entities of a step that a repair may set right.
 pub(super) fn mendable(step: &ScanStep) -> impl Iterator<Item = &str> {
@@ -107,44 +108,18 @@ impl Batch<'_> {
         let (Some(kind), Some((_, key))) = (Kind::of(entity), entity.split_once(':')) else {
             return Err(unfit(entity, "it has no table"));
         };
-        let id = key.parse::<Uuid>().unwrap_or_default();
-        let mend = Mend { entity, facts, last };
-        let mended = match kind {
-            Kind::Session => self.sessions.get_mut(&id).map(|slot| mend.slot(slot)),
-            Kind::Application => self.applications.get_mut(&id).map(|slot| mend.slot(slot)),
-            Kind::Debt => self.debts.get_mut(&id).map(|slot| mend.slot(slot)),
-            Kind::Controller => self.controllers.get_mut(key).map(|slot| mend.slot(slot)),
-            Kind::Template => self.templates.get_mut(key).map(|slot| mend.slot(slot)),
-            Kind::Job => self.jobs.get_mut(&id).map(|slot| mend.slot(slot)),
-            Kind::DeadLetter => self.known_letters.get_mut(&id).map(|row| mend.row(row)),
-        };
-        let columns = mended.ok_or_else(|| unfit(entity, "its row is gone"))??;
-        if columns.is_some() {
-            self.follow_up(kind, id);
-        }
-        Ok(columns)
+        nouns!(of_kind(kind, N, self.mend::<N>(key, &Mend { entity, facts, last })))
     }
 
-    /// What hangs on a row that was set right: columns that follow from others, and how it is written.
-    fn follow_up(&mut self, kind: Kind, id: Uuid) {
-        let now_ms = self.now_ms;
-        match kind {
-            Kind::Session => {
-                self.sessions.get_mut(&id).into_iter().for_each(|slot| rewake_session(&mut slot.row, now_ms));
-                self.repaired.insert(id);
-            }
-            Kind::Application => {
-                self.applications.get_mut(&id).into_iter().for_each(|slot| rewake_application(&mut slot.row, now_ms));
-            }
-            Kind::Debt => self.debts.get_mut(&id).into_iter().for_each(|slot| rewake_debt(&mut slot.row, now_ms)),
-            Kind::DeadLetter => {
-                if let Some(row) = self.known_letters.get(&id).cloned() {
-                    self.settle_as_is(&row);
-                }
-            }
-            Kind::Controller | Kind::Template | Kind::Job => {}
-        }
+    fn mend<N: Noun>(&mut self, key: &str, mend: &Mend<'_>) -> Result<Option<Vec<Column>>, Error> {
+        let gone = || unfit(mend.entity, "its row is gone");
+        let (now_ms, key) = (self.now_ms, key.parse::<N::Key>().map_err(|_| gone())?);
+        let row = N::row(self, &key).ok_or_else(gone)?;
+        let Some(columns) = mend.row(row)? else { return Ok(None) };
+        N::derive(row, now_ms);
+        N::repaired(self, &key);
         self.outcome.wakes_at(Some(now_ms));
+        Ok(Some(columns))
     }
 
     /// All columns of sessions that were set right; the usual update has only those that the machine changes.
@@ -168,14 +143,6 @@ struct Mend<'a> {
 }
 
 impl Mend<'_> {
-    fn slot<M: Serialize + DeserializeOwned>(&self, slot: &mut Slot<M>) -> Result<Option<Vec<Column>>, Error> {
-        let columns = self.row(&mut slot.row)?;
-        if columns.is_some() {
-            slot.touch();
-        }
-        Ok(columns)
-    }
-
     fn row<M: Serialize + DeserializeOwned>(&self, row: &mut M) -> Result<Option<Vec<Column>>, Error> {
         let unreadable = |error: serde_json::Error| unfit(self.entity, &error.to_string());
         let Value::Object(mut stands) = serde_json::to_value(&*row).map_err(unreadable)? else { return Ok(None) };
@@ -195,24 +162,4 @@ impl Mend<'_> {
 
 fn unfit(entity: &str, why: &str) -> Error {
     Error::Conflict(format!("{entity} cannot be set to what its log says: {why}"))
-}
-
-/// The times that are not logged, from the facts.
-fn rewake_session(row: &mut session::Model, now_ms: i64) {
-    let Ok(mut facts) = row.facts() else { return }; // then they are left as they are
-    facts.command.watch(now_ms);
-    facts.idle_ms = machine::session::due(&facts);
-    row.assume(facts, now_ms);
-}
-
-fn rewake_application(row: &mut application::Model, now_ms: i64) {
-    let Ok(mut facts) = row.facts() else { return };
-    facts.command.watch(now_ms);
-    row.assume(facts, now_ms);
-}
-
-fn rewake_debt(row: &mut debt::Model, now_ms: i64) {
-    let Ok(mut facts) = row.facts() else { return };
-    facts.command.watch(now_ms);
-    row.assume(facts, now_ms);
 }

@@ -15,8 +15,8 @@ use super::Error;
 use super::batch::{Batch, Slot, State};
 use super::decided::{About, Rows, Told};
 use super::judged::{Verdict, Whose};
-use super::session_row::{command_payload, first_changes, first_row, insert, readiness_ms, update};
 use super::work::{Ask, Done, NewSession, ReportIn};
+use crate::entities::session::{command_payload, first_changes, first_row, readiness_ms};
 use crate::store::text::Body;
 use crate::store::{event, session};
 
@@ -257,8 +257,8 @@ impl Batch<'_> {
                 State::Clean => {}
             }
         }
-        insert(tx, new).await?;
-        update(tx, changed).await
+        session::INSERT.run::<session::Entity>(tx, new).await?;
+        session::UPDATE.run::<session::Entity>(tx, changed).await
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable};
+use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::{Value, json};
 use streams::wire::Manifest;
 use uuid::Uuid;
 
 use super::Error;
 use super::batch::{Batch, Slot, State};
-use super::session_row::Pinned;
 use super::work::{Done, TemplateWrite, Written, WrittenTemplate};
+use crate::entities::replace;
+use crate::entities::session::Pinned;
 use crate::store::{event, template};
 
 impl Batch<'_> {
@@ -110,14 +110,7 @@ impl Batch<'_> {
 
     pub(super) async fn flush_templates(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let touched = self.templates.values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.clone().into_active_model()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let columns = template::Column::iter().filter(|c| !matches!(c, template::Column::Name));
-        let replace = OnConflict::column(template::Column::Name).update_columns(columns).to_owned();
-        template::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
-        Ok(())
+        replace::<template::Entity>(tx, touched.map(|slot| slot.row.clone()).collect()).await
     }
 }
 

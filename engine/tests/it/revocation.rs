@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::account::unaccounted;
 use engine::fold::fold;
-use engine::store::{debt, job, session};
+use engine::store::{cleanup, job, session};
 use engine::writer::Ask;
 use futures::future::join_all;
 use machine::facts::Facts as _;
@@ -29,11 +29,11 @@ impl Rig {
         eventually("the job is over", over).await
     }
 
-    async fn debts(&self) -> Vec<debt::Model> {
-        debt::Entity::find().all(self.engine.reader()).await.expect("readable")
+    async fn debts(&self) -> Vec<cleanup::Model> {
+        cleanup::Entity::find().all(self.engine.reader()).await.expect("readable")
     }
 
-    async fn settled(&self) -> debt::Model {
+    async fn settled(&self) -> cleanup::Model {
         let settled = || async { self.debts().await.into_iter().find(|row| row.status == "settled") };
         eventually("the debt is settled", settled).await
     }
@@ -47,7 +47,7 @@ impl Rig {
             assert_eq!(folded, row.hard().expect("readable"));
         }
         for row in self.debts().await {
-            let folded = fold(db, &debt::Model::entity(row.debt_id)).await.expect("no gaps");
+            let folded = fold(db, &cleanup::Model::entity(row.debt_id)).await.expect("no gaps");
             for (name, value) in row.facts().expect("readable").hard() {
                 assert_eq!(folded[&name], value, "{name}");
             }

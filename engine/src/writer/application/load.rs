@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Iterable, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 use super::ApplicationWork;
+use crate::entities::replace;
 use crate::queries::sessions;
 use crate::store::{application, session};
 use crate::writer::batch::{Batch, Slot, State};
@@ -66,6 +66,18 @@ impl Needs {
 }
 
 impl Batch<'_> {
+    pub(crate) async fn lock_applications(
+        &mut self,
+        tx: &DatabaseTransaction,
+        needs: &mut crate::writer::Needs,
+    ) -> Result<(), DbErr> {
+        if !needs.applications.is_empty() {
+            let meant = std::mem::take(&mut needs.applications);
+            needs.templates.extend(self.load_applications(tx, meant).await?);
+        }
+        Ok(())
+    }
+
     /// Reads and locks the applications that are meant, and the living ones of the same names; answers the names.
     pub(in crate::writer) async fn load_applications(
         &mut self,
@@ -118,13 +130,6 @@ impl Batch<'_> {
 
     pub(in crate::writer) async fn flush_applications(&mut self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         let touched = std::mem::take(&mut self.applications).into_values().filter(|slot| slot.state != State::Clean);
-        let rows: Vec<_> = touched.map(|slot| slot.row.into_active_model()).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let columns = application::Column::iter().filter(|c| !matches!(c, application::Column::InstallId));
-        let replace = OnConflict::column(application::Column::InstallId).update_columns(columns).to_owned();
-        application::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(tx).await?;
-        Ok(())
+        replace::<application::Entity>(tx, touched.map(|slot| slot.row).collect()).await
     }
 }

@@ -2,7 +2,6 @@
 
 mod load;
 mod register;
-mod row;
 mod work;
 
 use machine::application::{Application, Decision, Event, create, decide};
@@ -47,7 +46,8 @@ impl Batch<'_> {
         self.sizes.check_application(&new.text, &new.manifest)?;
         let name = &new.manifest.metadata.name;
         let same = |row: &application::Model| row.template_name == *name && row.platform == new.platform;
-        let living = self.applications.values().map(|slot| &slot.row).find(|row| same(row) && !row::is_gone(row));
+        let living =
+            self.applications.values().map(|slot| &slot.row).find(|row| same(row) && !application::is_gone(row));
         let place = self.choose(&new.platform, "applications");
         let Some(id) = living.map(|row| row.install_id) else {
             self.refuse_foreign(name, &new.manifest, None)?;
@@ -61,7 +61,7 @@ impl Batch<'_> {
             slot.row.manifest.clone_from(&new.text);
             slot.row.display_name.clone_from(&new.manifest.spec.display_name);
             slot.row.installed_by.clone_from(&new.installed_by);
-            also = row::asked(&slot.row);
+            also = application::asked(&slot.row);
         }
         let before = self.application_facts(id)?;
         let context = Context { fresh_id: new.event_id, ..self.application_context(id, &before) };
@@ -76,8 +76,8 @@ impl Batch<'_> {
         };
         let decision = create(new.install_id, place, &self.context(owner, new.event_id));
         let catalog_id = self.catalog_id(&new.manifest.metadata.name);
-        let row = row::first(new, catalog_id, &decision.application, self.now_ms);
-        let also = row::asked(&row);
+        let row = application::first(new, catalog_id, &decision.application, self.now_ms);
+        let also = application::asked(&row);
         self.applications.insert(new.install_id, Slot { row, state: State::New });
         self.record_application(new.install_id, None, decision, also, Vec::new(), trace)
     }
@@ -89,7 +89,7 @@ impl Batch<'_> {
 
     fn uninstall(&mut self, id: Uuid, force: bool, trace: Option<&str>) -> Result<Done, Error> {
         let row = &self.application_slot(id)?.row;
-        let placed = row.controller_id.is_some() && !row::is_gone(row);
+        let placed = row.controller_id.is_some() && !application::is_gone(row);
         let using = self.using.get(&id).filter(|using| using.count > 0 && placed && !force);
         if let Some(Using { count, first }) = using.cloned() {
             return Err(Error::InUse { name: row.template_name.clone(), count, first });
@@ -168,7 +168,7 @@ impl Batch<'_> {
         let now_ms = self.now_ms;
         let slot = self.applications.get_mut(&id).ok_or_else(|| missing(id))?;
         let mut entity_seq = slot.row.entity_seq;
-        let payload = |event_id, verb, _| row::payload(&slot.row, &after, event_id, verb, now_ms);
+        let payload = |event_id, verb, _| application::payload(&slot.row, &after, event_id, verb, now_ms);
         let about = about(&slot.row, &after, &payload);
         let (commands, outcome) = (&mut self.commands, &mut self.outcome);
         let (letters, turns) = (&mut self.letters, &mut *self.turns);

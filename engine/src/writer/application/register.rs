@@ -12,7 +12,7 @@ use streams::wire::Manifest;
 use uuid::Uuid;
 
 use super::TemplateReport;
-use super::row::is_gone;
+use crate::entities::application::is_gone;
 use crate::store::{application, template};
 use crate::writer::Error;
 use crate::writer::batch::Batch;

@@ -1,16 +1,19 @@
 //! The table `installed_applications`: what was installed where, and the facts that the machine decides on.
 
+mod noun;
+mod row;
+
 use machine::application::{Application, Desired};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use streams::wire::AppState;
 
-pub use super::command::Unreadable;
-use super::command::{CommandColumns as _, command_columns};
+pub use crate::store::command::Unreadable;
+use crate::store::command::{CommandColumns as _, command_columns};
 
 /// An application's row. One that was uninstalled keeps it.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "installed_applications")]
 #[allow(missing_docs)] // the columns are described in the contract and in `machine::application::Application`
 pub struct Model {
@@ -50,6 +53,8 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+pub(crate) use row::{asked, first, is_gone, payload};
 
 command_columns!(Model, install_message);
 

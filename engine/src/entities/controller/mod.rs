@@ -1,5 +1,7 @@
 //! The table `platform_controllers`.
 
+mod noun;
+
 use machine::Lane;
 use machine::breaker::{Breaker, Kinds, RAN, State, template_name};
 use machine::budget::Budget;
@@ -15,7 +17,7 @@ const FOREIGN: &str = "sessions_foreign";
 
 /// A controller's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "platform_controllers")]
 #[allow(missing_docs)] // the columns are described in the contract
 pub struct Model {

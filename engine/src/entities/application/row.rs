@@ -6,11 +6,11 @@ use streams::subject::Verb;
 use streams::wire::{AppInstall, AppUninstall};
 use uuid::Uuid;
 
-use super::NewApplication;
-use crate::store::application;
+use crate::entities::application;
 use crate::store::text::Body;
+use crate::writer::NewApplication;
 
-pub(super) fn first(new: &NewApplication, catalog_id: i64, facts: &Application, now_ms: i64) -> application::Model {
+pub(crate) fn first(new: &NewApplication, catalog_id: i64, facts: &Application, now_ms: i64) -> application::Model {
     let mut row = application::Model {
         install_id: new.install_id,
         catalog_template_id: catalog_id,
@@ -18,30 +18,9 @@ pub(super) fn first(new: &NewApplication, catalog_id: i64, facts: &Application, 
         display_name: new.manifest.spec.display_name.clone(),
         manifest: new.text.clone(),
         installed_by: new.installed_by.clone(),
-        install_status: String::new(),
-        install_message: None,
         platform: new.platform.clone(),
-        controller_id: None,
-        generation: 0,
-        entity_seq: 0,
         created_ms: now_ms,
-        updated_ms: now_ms,
-        desired: String::new(),
-        lane: None,
-        reason: None,
-        command_id: None,
-        command_verb: None,
-        attempt: 0,
-        starts: 0,
-        starter: None,
-        failures: json!([]),
-        next_attempt_ms: None,
-        in_turn: false,
-        deadline_ms: None,
-        wake_ms: None,
-        seen_generation: 0,
-        seen_epoch: 0,
-        seen_seq: 0,
+        ..application::Model::default()
     };
     row.assume(facts.clone(), now_ms);
     row.command_verb = None; // what was open before there was a row
@@ -49,18 +28,18 @@ pub(super) fn first(new: &NewApplication, catalog_id: i64, facts: &Application, 
 }
 
 /// The columns that people set, for the log.
-pub(super) fn asked(row: &application::Model) -> Map<String, Value> {
+pub(crate) fn asked(row: &application::Model) -> Map<String, Value> {
     let asked = json!({ "template_name": row.template_name, "display_name": row.display_name, "manifest": row.manifest,
         "installed_by": row.installed_by, "platform": row.platform, "catalog_template_id": row.catalog_template_id });
     asked.as_object().cloned().unwrap_or_default()
 }
 
-pub(super) fn is_gone(row: &application::Model) -> bool {
+pub(crate) fn is_gone(row: &application::Model) -> bool {
     row.install_status == "uninstalled"
 }
 
 /// The contract's payload of a command.
-pub(super) fn payload(row: &application::Model, after: &Application, event_id: Uuid, verb: Verb, now_ms: i64) -> Body {
+pub(crate) fn payload(row: &application::Model, after: &Application, event_id: Uuid, verb: Verb, now_ms: i64) -> Body {
     let timestamp = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
     let (install_id, template_name) = (row.install_id, row.template_name.clone());
     let (platform, generation, attempt) = (row.platform.clone(), after.command.generation, after.command.attempt);

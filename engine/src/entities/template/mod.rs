@@ -1,11 +1,13 @@
 //! The table `templates`.
 
+mod noun;
+
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A template's row. A deleted one keeps its row, so that its catalog id is never given to another.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "templates")]
 #[allow(missing_docs)] // the columns are those of the manifest
 pub struct Model {

@@ -1,9 +1,11 @@
 //! The table `jobs`: actions on many things at once, and how far each has come.
 
+mod noun;
+
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::canary::Canary;
+use crate::store::canary::Canary;
 use crate::verify::Scan;
 
 /// The status of a job that stopped by itself and waits for an operator.
@@ -11,7 +13,7 @@ pub const HALTED: &str = "halted";
 
 /// A job's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "jobs")]
 #[allow(missing_docs)] // the columns are described in the migration
 pub struct Model {

@@ -1,11 +1,13 @@
 //! The table `dead_letters`: the record of all that could not be processed.
 
+mod noun;
+
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A dead letter's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "dead_letters")]
 #[allow(missing_docs)] // the columns are described in docs/dead-letters.md
 pub struct Model {

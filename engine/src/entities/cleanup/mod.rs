@@ -1,15 +1,18 @@
-//! The table `debts`: what former owners still have to remove.
+//! Pending clean-ups, the table `debts`: what former owners still have to remove.
+
+mod noun;
+mod row;
 
 use machine::debt::{Debt, Status};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use super::command::Unreadable;
-use super::command::{CommandColumns as _, command_columns};
+pub use crate::store::command::Unreadable;
+use crate::store::command::{CommandColumns as _, command_columns};
 
-/// A debt's row. One that was settled keeps it.
+/// A pending clean-up's row, which stays when it is settled.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "debts")]
 #[allow(missing_docs)] // the columns are described in the migration and in `machine::debt::Debt`
 pub struct Model {
@@ -45,16 +48,18 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+pub(crate) use row::{command, first_changes, first_row};
+
 command_columns!(Model, message);
 
 impl Model {
-    /// The id of what a controller owes of a session: the same however often it comes to owe it.
+    /// The id of the clean-up of one session by one controller, the same each time it becomes pending.
     #[must_use]
     pub fn id(session_id: Uuid, controller_id: &str) -> Uuid {
         Uuid::new_v5(&session_id, controller_id.as_bytes())
     }
 
-    /// The name of a debt in `event_log.entity`.
+    /// The name of a pending clean-up in `event_log.entity`.
     #[must_use]
     pub fn entity(debt_id: Uuid) -> String {
         format!("debt:{debt_id}")

@@ -1,5 +1,10 @@
 //! The table `sessions`: what was asked for, and the facts that the machine decides on.
 
+mod noun;
+mod row;
+
+use std::sync::LazyLock;
+
 use machine::facts::Facts as _;
 use machine::session::{Desired, Session, Sign};
 use sea_orm::entity::prelude::*;
@@ -7,13 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use streams::wire::SessionState;
 
-pub use super::command::Unreadable;
-use super::command::{CommandColumns as _, command_columns};
-use super::text::Text;
+use crate::entities::{Insert, Update};
+use crate::store::bulk;
+pub(crate) use row::{Pinned, command_payload, first_changes, first_row, readiness_ms};
+
+pub use crate::store::command::Unreadable;
+use crate::store::command::{CommandColumns as _, command_columns};
+use crate::store::text::Text;
 
 /// A session's row.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "sessions")]
 #[allow(missing_docs)] // the columns are described in the contract and in `machine::session::Session`
 pub struct Model {
@@ -89,6 +98,12 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+pub(crate) static INSERT: Insert = Insert::new();
+pub(crate) static UPDATE: Update<Column> = Update::new();
+/// The columns that only amendments change.
+pub(crate) static AMEND: LazyLock<bulk::Update> =
+    LazyLock::new(|| bulk::Update::new("sessions", "session_id", ["tags", "metadata", "amended_seq"]));
 
 command_columns!(Model, message);
 

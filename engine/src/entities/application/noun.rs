@@ -1,0 +1,73 @@
+//! What the engine asks of applications as a noun, and of their open commands.
+
+use sea_orm::{DatabaseTransaction, DbErr};
+use uuid::Uuid;
+
+use super::{Column, Entity, Model};
+use crate::entities::Noun;
+use crate::entities::commanded::{Commanded, Word};
+use crate::writer::{ApplicationWork, Batch, Job, Needs, Slot, Work};
+
+impl Noun for Entity {
+    const NAME: &'static str = "application";
+    type Key = Uuid;
+    const KEY: Column = Column::InstallId;
+    const ENTITY_SEQ: Column = Column::EntitySeq;
+    const FIXED: &'static [Column] = &[];
+
+    fn need(needs: &mut Needs, id: Uuid) {
+        needs.application(id);
+    }
+
+    async fn lock(
+        batch: &mut Batch<'_>,
+        tx: &DatabaseTransaction,
+        needs: &mut Needs,
+        _jobs: &[Job],
+    ) -> Result<(), DbErr> {
+        batch.lock_applications(tx, needs).await
+    }
+
+    fn row<'b>(batch: &'b mut Batch<'_>, id: &Uuid) -> Option<&'b mut Model> {
+        batch.applications.get_mut(id).map(|slot| &mut slot.row)
+    }
+
+    fn derive(row: &mut Model, now_ms: i64) {
+        let Ok(mut facts) = row.facts() else { return };
+        facts.command.watch(now_ms);
+        row.assume(facts, now_ms);
+    }
+
+    fn repaired(batch: &mut Batch<'_>, id: &Uuid) {
+        batch.applications.get_mut(id).into_iter().for_each(Slot::touch);
+    }
+}
+
+impl Commanded for Entity {
+    const USER_ID: Self::Column = Column::InstalledBy;
+    const PLATFORM: Self::Column = Column::Platform;
+    const CONTROLLER_ID: Self::Column = Column::ControllerId;
+    const LANE: Self::Column = Column::Lane;
+    const COMMAND_ID: Self::Column = Column::CommandId;
+    const REASON: Self::Column = Column::Reason;
+    const FAILURES: Self::Column = Column::Failures;
+    const NEXT_ATTEMPT_MS: Self::Column = Column::NextAttemptMs;
+    const DEADLINE_MS: Self::Column = Column::DeadlineMs;
+    const WAKE_MS: Self::Column = Column::WakeMs;
+    const CREATED_MS: Self::Column = Column::CreatedMs;
+    const AWAITS_ROOM: &'static str = "1 = 0";
+    const UNPLACED: &'static str = "controller_id IS NULL AND install_status <> 'uninstalled'";
+    const DOMAIN: &'static str = "applications";
+
+    fn work(id: Uuid, word: Word) -> Work {
+        use machine::application::Event;
+        let work = match word {
+            Word::Place => ApplicationWork::Place(id),
+            Word::Tick => ApplicationWork::Happened(id, Event::Tick),
+            Word::Deadline { held } => ApplicationWork::Happened(id, Event::Deadline { held }),
+            Word::OwnerReady => ApplicationWork::Happened(id, Event::OwnerReady),
+            Word::Lost => ApplicationWork::Happened(id, Event::Lost),
+        };
+        Work::Application(Box::new(work))
+    }
+}

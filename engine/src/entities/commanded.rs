@@ -1,0 +1,89 @@
+//! What timers, placement, the courier, and all who ask what became of a command must know of a table whose rows have an open
+//! command, so that they look after sessions, applications and pending clean-ups alike.
+
+use uuid::Uuid;
+
+use super::Noun;
+use crate::writer::{Done, Work};
+
+/// What the engine itself has to say to one of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Word {
+    Place,
+    Tick,
+    Deadline { held: bool },
+    OwnerReady,
+    Lost,
+}
+
+/// An array of what an expression gives for each of these tables. Whoever means all of them goes over this, and names none.
+macro_rules! each {
+    ($table:ident => $of:expr) => {
+        [
+            {
+                type $table = $crate::entities::session::Entity;
+                $of
+            },
+            {
+                type $table = $crate::entities::application::Entity;
+                $of
+            },
+            {
+                type $table = $crate::entities::cleanup::Entity;
+                $of
+            },
+        ]
+    };
+}
+pub(crate) use each;
+
+/// Such a table.
+pub(crate) trait Commanded: Noun<Key = Uuid> {
+    const USER_ID: Self::Column;
+    const PLATFORM: Self::Column;
+    const CONTROLLER_ID: Self::Column;
+    const LANE: Self::Column;
+    const COMMAND_ID: Self::Column;
+    const REASON: Self::Column;
+    const FAILURES: Self::Column;
+    const NEXT_ATTEMPT_MS: Self::Column;
+    const DEADLINE_MS: Self::Column;
+    const WAKE_MS: Self::Column;
+    const CREATED_MS: Self::Column;
+    /// What waits for room on its owner, in SQL, where its row is `c`.
+    const AWAITS_ROOM: &'static str;
+    /// What waits for a place, in SQL besides its platform; literally as in a partial index, so that SQLite uses that.
+    const UNPLACED: &'static str;
+    /// The capability that their controllers have.
+    const DOMAIN: &'static str;
+
+    fn work(id: Uuid, word: Word) -> Work;
+
+    /// The name of one in `event_log.entity`.
+    fn entity(id: Uuid) -> String {
+        format!("{}:{id}", Self::NAME)
+    }
+
+    /// Which one an entity of `event_log` is, if it is one of these.
+    fn named(entity: &str) -> Option<Uuid> {
+        entity.strip_prefix(Self::NAME)?.strip_prefix(':')?.parse().ok()
+    }
+}
+
+/// Whether what was done found it a place.
+pub(crate) fn has_owner(done: &Done) -> bool {
+    match done {
+        Done::Session(row) => row.controller_id.is_some(),
+        Done::Application(row) => row.controller_id.is_some(),
+        _ => false,
+    }
+}
+
+/// Whether what was done put its command on its way, or gave it a time.
+pub(crate) fn is_under_way(done: &Done) -> bool {
+    match done {
+        Done::Session(row) => row.deadline_ms.or(row.next_attempt_ms).is_some(),
+        Done::Application(row) => row.deadline_ms.or(row.next_attempt_ms).is_some(),
+        _ => false,
+    }
+}

@@ -1,7 +1,8 @@
-//! The body of a response on its way: given out in small pieces, counted while it is in memory, and watched for who does not read.
+//! The body of a response in transit: passed on in small pieces, accounted for while it is in memory, and
+//! watched for clients that do not read.
 //!
-//! Hyper takes a piece as soon as one byte may be sent, and keeps it until all of it was. One piece of the whole body would so be held
-//! for as long as a client likes, beyond all accounts.
+//! Hyper takes a piece as soon as one byte can be sent, and keeps it until all of it was. A piece with the
+//! whole body would be held for as long as a client likes, unaccounted.
 
 use std::io;
 use std::pin::Pin;
@@ -18,10 +19,10 @@ use super::connections::InFlight;
 
 /// Bytes of a piece.
 const PIECE: usize = 16 << 10;
-/// The client has what there is.
+/// The client has read everything available.
 const OURS: u64 = u64::MAX;
 
-/// Since when a client has had something to take.
+/// Since when data has been available to a client.
 #[derive(Debug)]
 pub(super) struct Progress {
     begun: Instant,
@@ -35,24 +36,24 @@ impl Progress {
         this
     }
 
-    /// There is something to take.
+    /// Data is available.
     fn given(&self) {
         let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(OURS - 1);
         self.waits_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// All was taken, and more is on its way to us.
+    /// Everything was taken, and more is to come from the handler.
     pub(super) fn taken(&self) {
         self.waits_since_ms.store(OURS, Ordering::Relaxed);
     }
 
-    /// Since when the client could have gone on, where it is its turn.
+    /// Since when the client could have read on.
     pub(super) fn waits_since_ms(&self) -> Option<u64> {
         Some(self.waits_since_ms.load(Ordering::Relaxed)).filter(|since| *since != OURS)
     }
 }
 
-/// A body, and what it holds until it is gone.
+/// A body, and what it holds until it is dropped.
 pub(super) struct Paced<B> {
     inner: B,
     rest: Bytes,

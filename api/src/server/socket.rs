@@ -1,4 +1,5 @@
-//! A connection's bytes: what comes is noted, and the connection counts for as long as its socket lives, also as a WebSocket.
+//! The bytes of a connection: arrivals are recorded, and the connection counts for as long as its socket
+//! exists, even as a WebSocket.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::connections::Place;
 
-/// A socket with its place.
+/// A socket with its place among the connections.
 pub(super) struct Socket {
     stream: TcpStream,
     place: Place,

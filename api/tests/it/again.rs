@@ -1,4 +1,4 @@
-//! Requests that are sent again: one effect and the same answer.
+//! Repeated requests: one effect and the same answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One test's own API, with everything real behind it.
+//! The API of one test, with everything real behind it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(crate) struct App {
     _own: Option<TestDatabase>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -44,14 +44,14 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The type of the problem that it is.
+    /// The type of its problem.
     pub(crate) fn problem(&self) -> &str {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         assert_eq!(self.json["status"], self.status, "{self:?}");
         self.json["type"].as_str().unwrap_or_default().trim_start_matches("/problems/")
     }
 
-    /// The fields that it names.
+    /// The fields named by its problem.
     pub(crate) fn fields(&self) -> Vec<&str> {
         let errors = self.json["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         errors.iter().filter_map(|error| error["field"].as_str()).collect()
@@ -69,7 +69,7 @@ impl App {
         Ok(Self { _own: Some(own), ..app })
     }
 
-    /// On a database that the test keeps.
+    /// An API on the given database.
     pub(crate) async fn on(database: &TestDatabase) -> Result<Self> {
         Self::behind(database.database.clone(), |_| {}).await
     }
@@ -93,14 +93,14 @@ impl App {
         Ok(Self { engine, nats, clock, config, endpoint, database, _own: None })
     }
 
-    /// The idempotency keys that are kept.
+    /// Number of stored idempotency keys.
     pub(crate) async fn keys(&self) -> Vec<String> {
         use engine::store::idempotency_key::{Column, Entity};
         let keys = Entity::find().select_only().column(Column::Key).order_by_asc(Column::Key).into_tuple();
         keys.all(&self.database.reader).await.unwrap_or_default()
     }
 
-    /// Folding the log of the session at this path gives its row.
+    /// Checks that folding the log of the session at this path gives its row.
     pub(crate) async fn folds(&self, path: &str) -> Result<()> {
         let id: Uuid = path.rsplit('/').next().unwrap_or_default().parse()?;
         let row = engine::queries::session(self.engine.reader(), id).await?.expect("a session");
@@ -109,7 +109,7 @@ impl App {
         Ok(())
     }
 
-    /// A controller of the platform noop, which does one thing at a time.
+    /// A controller of the platform noop that does one thing at a time.
     pub(crate) async fn controller(&self) -> Result<Controller> {
         let link = self.nats.link().await?;
         let commands = link.client.subscribe("streamspace.session.*.noop").await?;
@@ -119,7 +119,7 @@ impl App {
             "capabilities": ["sessions"],
         });
         until("the controller is listed", async || {
-            // core NATS keeps nothing: said again until it is heard
+            // core NATS stores nothing, so repeat it until it is received
             let _ = link.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await;
             self.get("/api/v1/controllers/noop-1").await.status == 200
         })
@@ -135,22 +135,22 @@ impl App {
         Answer { status, headers, text, json }
     }
 
-    /// A response whose body does not end; it is dropped with it.
+    /// A response with a streaming body, which ends when it is dropped.
     pub(crate) async fn watch(&self, path: &str) -> Response {
         self.endpoint.get_response(request(Method::GET, path).finish()).await
     }
 
-    /// Any request, and its response as it is.
+    /// Sends any request, and returns the raw response.
     pub(crate) async fn watch_open(&self, request: Request) -> Response {
         self.endpoint.get_response(request).await
     }
 
-    /// The status of a request whose answer may have no end.
+    /// The status of a response whose body may be a stream.
     pub(crate) async fn watch_any(&self, method: Method, path: &str) -> u16 {
         self.endpoint.get_response(request(method, path).finish()).await.status().as_u16()
     }
 
-    /// A request without a body, with the token.
+    /// A request with the token and without a body.
     pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {
         self.send(request(method, path).finish()).await
     }
@@ -163,7 +163,7 @@ impl App {
         self.send(request(Method::POST, path).content_type(content_type).body(body)).await
     }
 
-    /// A session of the built-in template, which waits for a controller.
+    /// Creates a session of the built-in template, which waits for a controller.
     pub(crate) async fn session(&self, body: Value) -> Answer {
         self.post("/api/v1/sessions", "application/json", body.to_string()).await
     }
@@ -173,12 +173,12 @@ pub(crate) fn config() -> api::Config {
     api::Config::new(api::Secret::new(TOKEN))
 }
 
-/// With the token.
+/// Adds the token.
 pub(crate) fn request(method: Method, path: &str) -> poem::RequestBuilder {
     Request::builder().method(method).uri_str(path).header("authorization", format!("Bearer {TOKEN}"))
 }
 
-/// Asks again until it is so; a deadline, not a wait.
+/// Polls until the condition holds, with a deadline.
 pub(crate) async fn until<F: AsyncFn() -> bool>(what: &str, so: F) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !so().await {
@@ -187,14 +187,14 @@ pub(crate) async fn until<F: AsyncFn() -> bool>(what: &str, so: F) {
     }
 }
 
-/// What a controller of the core lane does: the simplest that the contract permits.
+/// A controller of the core lane, as simple as the contract permits.
 pub(crate) struct Controller {
     client: async_nats::Client,
     commands: tokio::sync::Mutex<async_nats::Subscriber>,
 }
 
 impl Controller {
-    /// Takes the next command and says that its session is now in this state.
+    /// Takes the next command, and reports this state of its session.
     pub(crate) async fn report_next(&self, status: &str) -> Result<()> {
         let mut commands = self.commands.lock().await;
         let command = tokio::time::timeout(Duration::from_secs(20), commands.next()).await?.expect("a command");

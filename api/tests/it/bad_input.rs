@@ -1,4 +1,4 @@
-//! What is refused, how, and what the refusal names.
+//! Refusals of invalid input, and what they name.
 
 use anyhow::Result;
 use poem::Request;

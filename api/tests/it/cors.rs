@@ -1,4 +1,4 @@
-//! Pages of other origins: those that are listed can use the API, all others cannot, and without a list there is no CORS at all.
+//! CORS: pages of listed origins can use the API, others cannot, and without a list there is no CORS at all.
 
 use anyhow::Result;
 use poem::Request;

@@ -78,7 +78,7 @@ async fn what_is_answered_has_the_fields_that_the_document_lists() -> Result<()>
     Ok(())
 }
 
-/// Every place of the document where a value of some schema is shown: where it is, the schema, the example.
+/// Every value in the document with a schema: its place, the schema, the example.
 fn shown(document: &Value) -> Vec<(String, Value, Value)> {
     let mut all = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -132,7 +132,7 @@ fn every_parameter_header_request_and_answer_has_an_example_that_fits_its_schema
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What the document's dialect (OpenAPI 3.1) asks of a value, as far as the document uses it.
+/// What JSON Schema, as used by OpenAPI 3.1, requires of a value, as far as the document uses it.
 fn check(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     if let Some(name) = schema["$ref"].as_str() {
         let named = name.strip_prefix("#/components/schemas/").map(|name| &document["components"]["schemas"][name]);
@@ -261,7 +261,7 @@ fn the_document_says_where_the_server_is_what_it_is_and_what_its_groups_are() {
     assert!(token["description"].is_string(), "{token}");
 }
 
-/// The types are what clients decide by: `problems.txt` changes only on purpose, and nothing is ever taken from it.
+/// Clients rely on the types: `problems.txt` changes only on purpose, and no type is ever removed.
 #[tokio::test]
 async fn the_types_of_problems_are_the_snapshot_and_each_is_explained() -> Result<()> {
     let app = App::start().await?;

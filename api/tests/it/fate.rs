@@ -1,4 +1,4 @@
-//! Whoever fears that something was lost asks for its fate.
+//! The fate of events through the API.
 
 use anyhow::{Context, Result};
 use migrations::testing::TestDatabase;

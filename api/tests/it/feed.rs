@@ -1,4 +1,4 @@
-//! The live feed over HTTP, as its clients meet it: over TCP, cut off, slow, in a browser, and from one server to another.
+//! The live feed over HTTP, as clients use it: over TCP, cut off, slow, in a browser, and across servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, TOKEN, config, until};
 
-/// A server that listens, with an engine of its own.
+/// A listening server with an engine of its own.
 struct Server {
     address: String,
     engine: Arc<Engine>,
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// What an EventSource does: it reads events, and remembers the last id.
+/// An EventSource: reads events, and remembers the last id.
 struct Sse {
     response: reqwest::Response,
     text: String,
@@ -92,7 +92,7 @@ struct Sse {
 }
 
 impl Sse {
-    /// The next event with data: its name and data.
+    /// Name and data of the next event with data.
     async fn next(&mut self) -> Result<(String, Value)> {
         loop {
             while let Some(end) = self.text.find("\n\n") {
@@ -229,7 +229,7 @@ async fn who_does_not_read_is_cut_and_comes_back_whole() -> Result<()> {
     let through = format!("streamspace_feed_rows_total {rows}");
     until("the ring has had them all", async || server.engine.metrics().contains(&through)).await;
     let over_sse = async {
-        // how much a connection holds that nobody reads is the kernel's business: it is cut, or goes on from the log
+        // the size of the kernel's buffers decides whether the watcher is cut, or continues from the log
         let mut seen = 0;
         while seen < rows {
             let (name, data) = sse.next().await?;

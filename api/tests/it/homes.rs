@@ -1,4 +1,4 @@
-//! Logs and homes: what only a controller has, asked of it.
+//! Logs and homes, which are requested from controllers.
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::app::{App, until};
 
-/// A controller that says that it keeps homes, and answers whatever is asked.
+/// A controller that announces homes, and gives fixed answers.
 pub(crate) async fn keeper(app: &App, answer: impl Fn(Value) -> Value + Send + 'static) -> Result<JoinHandle<()>> {
     let link = app.nats.link().await?;
     let mut questions = link.client.subscribe("streamspace.controller.ask.noop.noop-1").await?;

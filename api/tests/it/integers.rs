@@ -1,4 +1,4 @@
-//! Whole numbers: the document says how large each may be, and a larger one is refused by its name, however many digits it has.
+//! Integers: the document states their bounds, and a larger one is refused by name, however many digits it has.
 
 use anyhow::Result;
 use poem::http::Method;
@@ -23,7 +23,7 @@ fn operations(document: &Value) -> Vec<(Method, String, &Value)> {
     each.map(|(method, path, it)| (method.to_uppercase().parse().unwrap(), format!("/api/v1{path}"), it)).collect()
 }
 
-/// Something that fits every placeholder.
+/// A value for a placeholder.
 fn filled(path: &str) -> String {
     let segments = path.split('/');
     let fill = |segment: &str| {

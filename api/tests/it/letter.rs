@@ -1,4 +1,4 @@
-//! Versions and conditions, changes of what is attached, waiting, and pages: to the letter.
+//! Versions and conditions, amendments, waiting, and pages.
 
 use std::time::{Duration, Instant};
 
@@ -225,7 +225,7 @@ async fn pages_in_every_order_neither_skip_nor_repeat_under_writes_on_both_datab
             }
             let known = ids(&expected);
             let seen = walk(&app, &format!("/api/v1/sessions?sort={sort}&limit=5&status=all&tag=t"), async |page| {
-                // one that lies behind in one order lies ahead in the other; none of those that were there moves
+                // a session that is behind in one order is ahead in the other; none of the existing ones moves
                 app.session(json!({ "template_id": "scratchpad", "user_id": "carl", "tags": ["t", sort] })).await;
                 let path = format!("/api/v1/sessions/{}", known[page]);
                 app.call(Method::DELETE, &path).await;

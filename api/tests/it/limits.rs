@@ -1,4 +1,4 @@
-//! What HTTP lets in: everything at its limit, nothing beyond, and no condition that was not understood.
+//! Limits of HTTP input: everything at its limit is accepted, nothing beyond, and no unknown condition.
 
 use anyhow::Result;
 use migrations::testing::TestDatabase;
@@ -61,7 +61,7 @@ async fn execute(test: &TestDatabase, sql: &str, values: Vec<sea_orm::Value>) ->
     Ok(())
 }
 
-/// Makes of what is stored what a version without limits would have stored, in the column of this table.
+/// Changes a stored value to what a version without limits would have stored.
 async fn deepen(test: &TestDatabase, table: &str, column: &str, deep: &Value) -> Result<()> {
     let postgres = test.backend() == sea_orm::DbBackend::Postgres;
     let (text, mark) = if postgres { (format!("{column}::text"), "$1::jsonb") } else { (column.to_owned(), "?") };
@@ -78,7 +78,7 @@ async fn deepen(test: &TestDatabase, table: &str, column: &str, deep: &Value) ->
     Ok(())
 }
 
-/// Replaces whatever is called metadata.
+/// Replaces everything named metadata.
 fn put(tree: &mut Value, deep: &Value) {
     match tree {
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| match name.as_str() {
@@ -170,7 +170,7 @@ async fn a_header_that_means_something_is_understood_or_refused() -> Result<()> 
     let etag = app.get(&path).await.header("etag").to_owned();
     let lists: Headers<'_> = &[("if-none-match", b"\"a,b\", W/\"x\""), ("if-none-match", etag.as_bytes())];
     assert_eq!(headed(&app, Method::GET, &path, lists).await.status, 304);
-    // a trace that cannot be gone on with begins anew
+    // an invalid trace starts anew
     assert_eq!(headed(&app, Method::GET, &path, &[("traceparent", "é".as_bytes())]).await.status, 200);
     let either: Headers<'_> = &[("if-match", b"\"8\""), ("if-match", etag.as_bytes())];
     assert!(headed(&app, Method::DELETE, &path, either).await.status < 300);
@@ -197,7 +197,8 @@ async fn whoever_can_have_a_session_can_be_watched_and_listed() -> Result<()> {
     Ok(())
 }
 
-/// Every operation of the document: method, path with its placeholders filled, its query parameters, and its body's schema.
+/// Every operation of the document: method, path with its placeholders filled, its query parameters, and its
+/// body's schema.
 fn operations(document: &Value, filling: &str) -> Vec<(Method, String, Vec<String>, Value)> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
@@ -214,14 +215,14 @@ fn operations(document: &Value, filling: &str) -> Vec<(Method, String, Vec<Strin
     found
 }
 
-/// The fields of a body that are texts, by their schema.
+/// The string fields of a body's schema.
 fn texts(document: &Value, schema: &Value) -> Vec<String> {
     let name = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
     let fields = document["components"]["schemas"][name]["properties"].as_object();
     fields.into_iter().flatten().filter(|(_, field)| field["type"] == "string").map(|(name, _)| name.clone()).collect()
 }
 
-/// The base under which the paths of the document are.
+/// Prefix of the document's paths.
 fn base(document: &Value) -> &str {
     document["servers"][0]["url"].as_str().unwrap_or_default().trim_end_matches('/')
 }

@@ -63,7 +63,7 @@ async fn a_controller_that_reports_is_listed_and_its_platform_accepts() -> Resul
     });
     let link = app.nats.link().await?;
     until("the controller is listed", async || {
-        // core NATS keeps nothing: said again until it is heard
+        // core NATS stores nothing, so repeat it until it is received
         let _ = link.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await;
         app.get("/api/v1/controllers/noop-1").await.status == 200
     })
@@ -72,7 +72,7 @@ async fn a_controller_that_reports_is_listed_and_its_platform_accepts() -> Resul
     assert_eq!((&controller["accepting"], &controller["lane"]), (&json!(true), &json!("durable")), "{controller}");
     let listed = app.get("/api/v1/controllers?platform=noop").await.json["items"].take();
     let still = |mut one: Value| {
-        // a second heartbeat may have come in between
+        // a second heartbeat may have arrived in between
         one["last_heartbeat"].take();
         one["updated_at"].take();
         one

@@ -1,4 +1,4 @@
-//! A time is understood alike wherever one is taken, and a wrong value is told of in words that people know.
+//! Times are accepted in the same formats everywhere, and invalid ones are explained in plain words.
 
 use anyhow::Result;
 use poem::http::Method;
@@ -22,7 +22,7 @@ async fn times_dates_and_how_long_ago_are_understood_wherever_a_time_is_taken() 
     for place in EVERYWHERE.map(|place| if place == "at" { at.as_str() } else { place }) {
         for time in ["2026-11-30T10:00:00Z", "2026-11-30", "10m", "1h30m"] {
             let answer = app.get(&format!("{place}{time}")).await;
-            // of a session that did not exist yet there is nothing to read
+            // a session that did not exist yet cannot be read
             assert!(
                 answer.status == 200 || place == at && answer.problem() == "not-found",
                 "{place}{time}: {answer:?}"

@@ -1,4 +1,4 @@
-//! What an operator does to a controller, and what anybody sees of it.
+//! Operators' actions on controllers, and what everyone can see of them.
 
 use anyhow::Result;
 use poem::http::Method;

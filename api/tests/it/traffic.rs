@@ -1,4 +1,4 @@
-//! What callers cannot do to the server: hold it with half a request, a connection, or an answer that they do not read.
+//! What clients cannot do to the server: occupy it with half a request, a connection, or an unread answer.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::app::{App, TOKEN, config, request};
 const SHORT: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server over TCP, which ends with the test.
+/// A server over TCP, which stops with the test.
 struct Served {
     app: App,
     address: SocketAddr,
@@ -39,7 +39,7 @@ impl Served {
         Ok(TcpStream::connect(self.address).await?)
     }
 
-    /// One whole request over a connection of its own.
+    /// A complete request over a new connection.
     async fn ask(&self, head: &str) -> Result<String> {
         let mut socket = self.connect().await?;
         socket.write_all(format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await?;
@@ -55,7 +55,7 @@ impl Served {
     }
 }
 
-/// All that comes until the server ends the connection.
+/// Everything received until the server closes the connection.
 async fn ended(mut socket: TcpStream) -> Result<String> {
     let mut bytes = Vec::new();
     match tokio::time::timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.context("it is not ended")? {

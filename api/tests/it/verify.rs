@@ -1,4 +1,4 @@
-//! What an operator asks who wants to be sure: verify, time travel, and streams made anew.
+//! Verification by an operator: verify, time travel, and rebuilt streams.
 
 use anyhow::Result;
 use serde_json::{Value, json};

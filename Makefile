@@ -1,5 +1,5 @@
 # `make run` for a running system, `make test` for every test. Needs Rust, python3 with pip, and (for tests) PostgreSQL, which
-# is installed with apt-get where it is missing, and node 20 with npm.
+# is installed with apt-get where it is missing, Docker's engine, installed alike, and node 20 with npm.
 
 PROFILE ?= dev
 DATA_DIR ?= ./data
@@ -14,8 +14,8 @@ run: tools build ## Everything in one place; the address and the token are print
 build:
 	cargo build --locked --workspace --profile $(PROFILE)
 
-test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL; WITHOUT=small-disk where a tmpfs cannot be mounted
-	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-postgres.sh cargo test --locked --workspace --all-features
+test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL; WITHOUT=small-disk,docker where a tmpfs cannot be mounted, or no engine run
+	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-docker.sh scripts/with-postgres.sh cargo test --locked --workspace --all-features
 	$(MAKE) clients SEED=$(or $(SEED),2026)
 
 clients: tools ## Generated TypeScript and Python clients, and schemathesis, against a running server; SEED=1 repeats

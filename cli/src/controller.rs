@@ -38,7 +38,7 @@ struct Run {
     /// ID of the controller, the same for all its replicas [default: CONTROLLER_ID]
     #[arg(long, value_name = "ID")]
     controller_id: Option<String>,
-    /// Platform to drive: local or noop [default: CONTROLLER_PLATFORM]
+    /// Platform to drive: docker, local or noop [default: CONTROLLER_PLATFORM]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
     /// URL of the NATS server; credentials are NATS_USER and NATS_PASSWORD

@@ -6,6 +6,8 @@ use controllers::Registration;
 
 /// The platforms. Each is a crate behind a feature of its name.
 pub(crate) const PLATFORMS: &[Registration] = &[
+    #[cfg(feature = "docker")]
+    driver_docker::PLATFORM,
     #[cfg(feature = "local")]
     driver_local::PLATFORM,
     #[cfg(feature = "noop")]

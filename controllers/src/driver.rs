@@ -146,17 +146,26 @@ impl Observed {
 pub struct Stage {
     /// Given up when only readiness is waited for.
     slot: Mutex<Option<OwnedSemaphorePermit>>,
+    /// What is said on the way is shown to people.
+    progress: Option<Progress>,
 }
 
 impl Stage {
     /// A start that nobody follows.
     #[must_use]
     pub const fn unobserved() -> Self {
-        Self { slot: Mutex::new(None) }
+        Self { slot: Mutex::new(None), progress: None }
     }
 
-    pub(crate) const fn holding(slot: OwnedSemaphorePermit) -> Self {
-        Self { slot: Mutex::new(Some(slot)) }
+    pub(crate) const fn holding(slot: OwnedSemaphorePermit, progress: Progress) -> Self {
+        Self { slot: Mutex::new(Some(slot)), progress: Some(progress) }
+    }
+
+    /// For people: it is shown as the session's message while the start goes on. Once a second is often enough.
+    pub fn say(&self, what: impl Into<String>) {
+        if let Some(progress) = &self.progress {
+            progress.say(what);
+        }
     }
 
     /// All is made: from here on only readiness is waited for.

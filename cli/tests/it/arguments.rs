@@ -59,7 +59,7 @@ fn a_controller_names_what_it_lacks_and_what_it_can_drive() -> anyhow::Result<()
         .refuses(2, &["CONTROLLER_ID", "CONTROLLER_PLATFORM (or --platform)", "NATS_URL"])?;
     let mut foreign = program(folder.path(), &["controller", "--platform", "moon", "--nats-url", "nats://localhost:1"]);
     foreign.env("CONTROLLER_ID", "not an id");
-    said(foreign.output()?)?.refuses(2, &["moon", "local and noop", "CONTROLLER_ID: "])
+    said(foreign.output()?)?.refuses(2, &["moon", "docker, local and noop", "CONTROLLER_ID: "])
 }
 
 #[test]

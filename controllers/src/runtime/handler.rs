@@ -23,7 +23,7 @@ use super::{
     report::Stopped,
     steps::{Cut, Step},
 };
-use crate::driver::{Observed, Stage, retryable};
+use crate::driver::{Observed, Progress, Stage, retryable};
 
 /// Why a command was left before its report.
 #[derive(Debug)]
@@ -98,18 +98,37 @@ impl Controller {
             tracing::info!(session.id = %desired.session_id, generation = desired.generation, "stale; answers with the world");
             return Ok(self.reporter.session(&self.reporter.status(&observed, Some(order))).await?);
         }
-        let stage = Stage::holding(step.unless_cut(self.lanes.enter(order.lane())).await??);
+        let slot = step.unless_cut(self.lanes.enter(order.lane())).await??;
+        let (progress, mut said) = Progress::channel();
+        let stage = Stage::holding(slot, progress);
         drop(held);
         let _making = self.make(order);
         if self.driver.announces() {
             let under_way = Observed::bare(desired.session_id, desired.generation, order.announcement);
             self.reporter.session(&self.reporter.status(&under_way, Some(order))).await?;
         }
-        let status = match self.ensure(order, &step, &stage).await? {
+        let mut work = pin!(self.ensure(order, &step, &stage));
+        let done = loop {
+            tokio::select! {
+                biased;
+                Some(message) = said.recv() => self.under_way(order, message).await?,
+                done = &mut work => break done?,
+            }
+        };
+        let status = match done {
             Ok(observed) => self.reporter.status(&observed, Some(order)),
             Err(failure) => self.reporter.failed(order, failure),
         };
         Ok(self.report(order, &status).await?)
+    }
+
+    /// How far a start is, for people.
+    async fn under_way(&self, order: &Order, message: String) -> Result<(), Stopped> {
+        let desired = &order.desired;
+        let message = Some(message);
+        let observed =
+            Observed { message, ..Observed::bare(desired.session_id, desired.generation, order.announcement) };
+        self.reporter.session(&self.reporter.status(&observed, Some(order))).await
     }
 
     async fn report(&self, order: &Order, status: &SessionStatus) -> Result<(), Stopped> {

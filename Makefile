@@ -1,22 +1,35 @@
 # `make run` for a running system, `make test` for every test. Needs Rust, python3 with pip, and (for tests) PostgreSQL, which
-# is installed with apt-get where it is missing, Docker's engine, installed alike, and node 20 with npm.
+# is installed with apt-get where it is missing, Docker's engine and chromium, installed alike, and node 20.19 with npm.
 
 PROFILE ?= dev
 DATA_DIR ?= ./data
 HTTP_ADDR ?= 127.0.0.1:8080
 folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: run build test clients bench chaos lint fmt tools
+.PHONY: run build test ui ui-if-possible web screenshots clients bench chaos lint fmt tools
 
-run: tools build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
+run: tools ui-if-possible build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
 	STREAMSPACE_LOG_FORMAT=$${STREAMSPACE_LOG_FORMAT:-text} exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
+
+ui: ## The web UI, into web/dist, from where the binary embeds it; needs node 20.19 with npm
+	scripts/build-ui.sh
+
+ui-if-possible:
+	@scripts/build-ui.sh --if-possible
 
 build:
 	cargo build --locked --workspace --profile $(PROFILE)
 
-test: tools ## Every test, on a real nats-server, SQLite and PostgreSQL; WITHOUT=small-disk,docker where a tmpfs cannot be mounted, or no engine run
+test: tools ui ## Every test, on a real nats-server, SQLite and PostgreSQL; WITHOUT=small-disk,docker where a tmpfs cannot be mounted, or no engine run
 	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-docker.sh scripts/with-postgres.sh cargo test --locked --workspace --all-features
+	$(MAKE) web
 	$(MAKE) clients SEED=$(or $(SEED),2026)
+
+web: tools ## The tests of the web UI, in a real chromium against a running server
+	scripts/check-web.sh
+
+screenshots: tools ui build ## Pictures of every page, light, dark and narrow, in target/screenshots
+	cd web && CHROMIUM=$$(../scripts/install-chromium.sh) node tests/e2e/screenshots.mjs ../target/screenshots
 
 clients: tools ## Generated TypeScript and Python clients, and schemathesis, against a running server; SEED=1 repeats
 	scripts/check-clients.sh

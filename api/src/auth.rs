@@ -32,7 +32,7 @@ impl Token {
     }
 
     /// An empty token matches nothing.
-    fn matches(&self, token: &str) -> bool {
+    pub(crate) fn matches(&self, token: &str) -> bool {
         let digest: [u8; 32] = Sha256::digest(token).into();
         bool::from(self.digest.ct_eq(&digest)) && !self.empty
     }

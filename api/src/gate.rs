@@ -21,10 +21,11 @@ use crate::auth::{self, Principal, Token};
 use crate::body::Limits;
 use crate::cors::Cors;
 use crate::document::Apis;
+use crate::login::Login;
 use crate::problem::{self, Kind, Problem};
 use crate::rate::{Left, Rate};
 use crate::routes::{PREFIX, Route, Routes};
-use crate::{deprecation, headers, idempotency};
+use crate::{deprecation, headers, idempotency, ui};
 
 const REQUEST_ID: &str = "x-request-id";
 /// Bytes of path and query.
@@ -41,17 +42,19 @@ pub(crate) struct Gate {
     engine: Arc<Engine>,
     routes: Arc<Routes>,
     admin: Token,
+    login: Login,
     rate: Rate,
     cors: Cors,
     limits: Limits,
 }
 
 impl Gate {
-    pub(crate) fn new(config: &Config, engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(config: &Config, engine: Arc<Engine>, login: Login) -> Self {
         Self {
             engine,
             routes: Arc::new(Routes::of::<Apis>()),
             admin: Token::new(&config.admin_token),
+            login,
             rate: Rate::new(config),
             cors: Cors::new(&config.cors_origins),
             limits: Limits {
@@ -73,7 +76,8 @@ impl Gate {
         }
         let origin = self.cors.origin(&request);
         let (started, id, method) = (Instant::now(), Uuid::now_v7(), request.method().clone());
-        let route = self.routes.find(request.uri().path());
+        let page = || ui::is_page(&request).then(|| self.routes.find("/")).flatten();
+        let route = self.routes.find(request.uri().path()).or_else(page);
         let name = route.map_or("unknown", |route| route.path.as_str());
         let span = span(&request, name, id);
         let answer = self.answer(next, request, route).instrument(span.clone()).await;
@@ -161,7 +165,11 @@ impl Gate {
             return Ok((None, of_address));
         }
         auth::unwrap_protocol(request);
-        let principal = auth::recognise(request, &self.admin).ok_or_else(|| {
+        let principal = match auth::recognise(request, &self.admin) {
+            Some(principal) => Some(principal),
+            None => self.login.recognise(request)?,
+        };
+        let principal = principal.ok_or_else(|| {
             Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token> with a valid token")
         })?;
         let left = self.rate.principal(&principal).map_err(|left| too_often("principal", left))?;

@@ -26,6 +26,7 @@ mod idempotency;
 pub mod intake;
 mod jobs;
 mod json;
+mod login;
 mod manifests;
 mod moment;
 mod operators;
@@ -44,6 +45,7 @@ mod tasks;
 mod templates;
 mod texts;
 mod timestamp;
+mod ui;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,7 @@ use served::Document;
 pub use cors::{BadOrigin, Origin};
 pub use document::document;
 pub use ipnet::IpNet;
+pub use login::Codes;
 pub use streams::connect::Secret;
 
 /// How the API behaves.
@@ -90,6 +93,10 @@ pub struct Config {
     pub max_waiting: usize,
     /// Requests over NATS that are worked on at once; more are refused until there is room.
     pub max_intake: usize,
+    /// The codes that the web UI can be logged in with; whoever serves prints them.
+    pub login_codes: Codes,
+    /// The id of the installation, for the name of the login's cookie.
+    pub installation: String,
     /// The version that the API document and `/healthz` tell.
     pub version: String,
 }
@@ -158,6 +165,8 @@ impl Config {
             max_watchers: 5_000,
             max_waiting: 256,
             max_intake: 256,
+            login_codes: Codes::default(),
+            installation: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -220,7 +229,8 @@ fn routed(
 ) -> impl Endpoint<Output = Response> + 'static {
     let service = document::service(document::apis(&engine, &config, live, stopping), &config.version);
     let document = document::document(&config.version);
-    let gate = gate::Gate::new(&config, engine.clone());
+    let login = login::Login::new(&config);
+    let gate = gate::Gate::new(&config, engine.clone(), login.clone());
     let route = Route::new()
         .at("/healthz", outside::health(&config.version))
         .at("/readyz", outside::ready(engine.clone()))
@@ -230,6 +240,11 @@ fn routed(
         .at("/openapi.json", Document::new(JSON, document.clone()))
         .at("/asyncapi.json", Document::new(JSON, streams::asyncapi::document(&config.version)))
         .nest("/docs", outside::docs(&service.swagger_ui_html(), &service.spec(), &document))
+        .at("/", poem::get(ui::page))
+        .at("/*page", poem::get(ui::page))
+        .at("/assets/:name", poem::get(ui::asset))
+        .at("/favicon.svg", poem::get(ui::icon))
+        .at(login::PATH, login)
         .nest(routes::PREFIX, service);
     route.around(move |next, request| {
         let gate = gate.clone();

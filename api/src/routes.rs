@@ -8,11 +8,16 @@ use poem::http::Method;
 use poem_openapi::OpenApi;
 use poem_openapi::registry::{MetaOperation, MetaParamIn, MetaSchemaRef};
 
+use crate::login;
+
 /// Where the resources live.
 pub(crate) const PREFIX: &str = "/api/v1";
 
 /// What is served besides the resources.
-const OUTSIDE: [&str; 9] = [
+const OUTSIDE: [&str; 12] = [
+    "/",
+    "/assets/{name}",
+    "/favicon.svg",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -125,8 +130,8 @@ pub(crate) struct Routes(Vec<Route>);
 impl Routes {
     /// Those of an API, and what is served besides.
     pub(crate) fn of<A: OpenApi>() -> Self {
-        let get = || Operation {
-            method: Method::GET,
+        let outside = |method| Operation {
+            method,
             id: None,
             parameters: Vec::new(),
             query: None,
@@ -135,13 +140,15 @@ impl Routes {
             body: false,
             streams: false,
         };
-        let outside = OUTSIDE.iter().map(|path| Route::new((*path).to_owned(), vec![get()]));
+        let login = [Method::GET, Method::POST, Method::DELETE].map(outside).into();
+        let login = Route::new(login::PATH.to_owned(), login);
+        let outside = OUTSIDE.iter().map(|path| Route::new((*path).to_owned(), vec![outside(Method::GET)]));
         let inside = A::meta().into_iter().flat_map(|api| api.paths).map(|path| {
             let operations = path.operations.into_iter().map(operation).collect();
             Route::new(format!("{PREFIX}{}", path.path), operations)
         });
         let mut routes: Vec<Route> = Vec::new();
-        for route in inside.chain(outside) {
+        for route in inside.chain(outside).chain([login]) {
             match routes.iter_mut().find(|known| known.path == route.path) {
                 Some(known) => known.operations.extend(route.operations),
                 None => routes.push(route),

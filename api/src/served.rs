@@ -75,7 +75,7 @@ fn compressed(plain: &[u8]) -> Option<Bytes> {
 }
 
 /// Whether a client takes gzip, as RFC 9110 has it: named, or by `*`, and not with a weight of 0.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut star = false;
     for coding in values.flat_map(|value| value.split(',')) {

@@ -52,6 +52,7 @@ pub(crate) struct Host {
     database: Database,
     cancel: CancellationToken,
     api: Option<JoinHandle<Result<(), api::Error>>>,
+    login_codes: api::Codes,
 }
 
 impl Host {
@@ -72,9 +73,17 @@ impl Host {
         let cancel = CancellationToken::new();
         let mut api_config = api::Config::new(api::Secret::from(settings.admin_token));
         settings.api.apply(&mut api_config);
+        let installation = migrations::installation(&database).await;
+        api_config.installation = installation.map_err(|e| Failure::because(Kind::Failed, "database", &e))?;
+        let login_codes = api_config.login_codes.clone();
         tracing::info!(http.address = %claimed.url(), "serves");
         let api = tokio::spawn(api::serve(claimed.open()?, api_config, engine.clone(), cancel.clone()));
-        Ok(Self { engine, database, cancel, api: Some(api) })
+        Ok(Self { engine, database, cancel, api: Some(api), login_codes })
+    }
+
+    /// A code for one login to the web UI, good for five minutes.
+    pub(crate) fn login_code(&self) -> String {
+        self.login_codes.issue(chrono::Utc::now().timestamp_millis())
     }
 
     /// Waits for the API to end by itself, which happens only if it fails.

@@ -9,6 +9,7 @@ mod class;
 pub mod connect;
 mod error;
 pub mod fault;
+mod installation;
 mod m20260101_000001_controllers;
 mod m20260101_000002_templates;
 mod m20260101_000003_sessions;
@@ -47,6 +48,7 @@ mod trust;
 
 pub use class::{Class, class};
 pub use error::Error;
+pub use installation::installation;
 pub use schema::{Applied, Step, down, migrate, status};
 
 /// The steps of the schema, in order.

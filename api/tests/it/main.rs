@@ -23,4 +23,5 @@ mod sessions;
 mod stopping;
 mod templates;
 mod traffic;
+mod ui;
 mod verify;

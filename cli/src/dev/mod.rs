@@ -201,7 +201,7 @@ impl Run {
     async fn until_asked(&self, host: &mut Host, endpoints: &Endpoints) -> Result<(), Failure> {
         endpoints.write(&self.folder)?;
         let data_dir = &self.config.data_dir;
-        banner::show(endpoints, data_dir, data_dir == Path::new(DATA_DIR));
+        banner::show(endpoints, &host.login_code(), data_dir, data_dir == Path::new(DATA_DIR));
         tokio::select! {
             () = self.shutdown.asked.cancelled() => Ok(()),
             ended = host.ended() => ended,

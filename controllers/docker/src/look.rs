@@ -192,7 +192,9 @@ impl Host {
         ];
         let image = found.image().map(|image| (names::IMAGE, image));
         let labels = self.names.labels(Role::Mark, more.into_iter().chain(image));
-        let made = volume(&self.api, self.names.mark(desired.session_id, desired.generation), labels).await?;
+        let (api, name) = (self.api.clone(), self.names.mark(desired.session_id, desired.generation));
+        let session = self.session(desired.session_id);
+        let made = session.request(async move { volume(&api, name, labels).await }).await?;
         match made.labels.get(names::GOAL) {
             Some(goal) if goal == goal_name(desired.goal) => Ok(()),
             _ => {

@@ -28,6 +28,7 @@ impl Host {
         let session = self.session(desired.session_id);
         session.want(desired.generation);
         let _turn = session.turn.lock().await;
+        session.settled().await;
         let found = self.look(session.id).await?;
         if found.generation().is_some_and(|newest| newest > desired.generation) {
             return Ok(self.observed(&session, &found));
@@ -68,7 +69,7 @@ impl Host {
         };
         self.mark(desired, &found).await?;
         if let Some((spec, plan)) = plan {
-            self.create(desired, &spec, &plan, &found, stage).await?;
+            self.create(session, desired, &spec, &plan, &found, stage).await?;
         }
         let ready = found.status() == Some(Status::RUNNING) && session.now().ready == found.run();
         if !ready {
@@ -92,6 +93,7 @@ impl Host {
 
     async fn create(
         self: &Arc<Self>,
+        session: &Session,
         desired: &Desired,
         spec: &Spec,
         plan: &Plan,
@@ -109,7 +111,8 @@ impl Host {
         let making =
             Making { desired, spec, config: &self.config, names: &self.names, image: &image, home: home.as_deref() };
         let options = CreateContainerOptionsBuilder::default().name(&self.names.container(desired.session_id)).build();
-        match self.api.create_container(Some(options), plan.container(&making)).await {
+        let (api, body) = (self.api.clone(), plan.container(&making));
+        match session.request(async move { api.create_container(Some(options), body).await }).await {
             Ok(_) => {}
             Err(error) if status(&error) == Some(409) => {} // made by a call that was cut
             Err(error) => return Err(failed("makes the container", &error)),
@@ -126,10 +129,14 @@ impl Host {
             return Ok(());
         }
         let _claim = self.claim_home(session.id).await?;
-        let started = match paused {
-            true => self.api.unpause_container(&name).await,
-            false => self.api.start_container(&name, None).await,
+        let api = self.api.clone();
+        let request = async move {
+            match paused {
+                true => api.unpause_container(&name).await,
+                false => api.start_container(&name, None).await,
+            }
         };
+        let started = session.request(request).await;
         match started {
             Err(error) if status(&error) != Some(304) => Err(failed("starts the container", &error)),
             _ => Ok(()),
@@ -140,7 +147,8 @@ impl Host {
         self.mark(desired, &found).await?;
         let block = found.spec().map(|spec| Block::of(&spec).unwrap_or_default()).unwrap_or_default();
         if found.status() == Some(Status::RUNNING) && block.hibernate == Hibernate::Pause && !desired.force {
-            let paused = self.api.pause_container(&self.names.container(session.id)).await;
+            let (api, name) = (self.api.clone(), self.names.container(session.id));
+            let paused = session.request(async move { api.pause_container(&name).await }).await;
             done(paused).map_err(|e| failed("pauses the container", &e))?;
         } else if found.container.is_some() && found.status() != Some(Status::PAUSED) {
             self.stop(session, self.grace(&block, desired.force)).await?;
@@ -182,7 +190,8 @@ impl Host {
     pub(crate) async fn stop(&self, session: &Session, grace: Duration) -> Result<(), Failure> {
         let options = StopContainerOptionsBuilder::default().t(grace.as_secs().min(i32::MAX as u64) as i32).build();
         let patient = self.api.clone().with_timeout(PATIENCE + grace);
-        let stopped = patient.stop_container(&self.names.container(session.id), Some(options)).await;
+        let name = self.names.container(session.id);
+        let stopped = session.request(async move { patient.stop_container(&name, Some(options)).await }).await;
         done(stopped).map_err(|e| failed("stops the container", &e))
     }
 
@@ -190,7 +199,8 @@ impl Host {
     async fn remove_container(&self, session: &Session) -> Result<(), Failure> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let name = self.names.container(session.id);
-        let removed = self.api.remove_container(&name, Some(options)).await;
+        let (api, container) = (self.api.clone(), name.clone());
+        let removed = session.request(async move { api.remove_container(&container, Some(options)).await }).await;
         done(removed).map_err(|e| failed("removes the container", &e))?;
         let mut pause = Duration::from_millis(20);
         while self.container(session.id).await?.is_some() {

@@ -38,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) id: Uuid,
     /// One step at a time.
     pub(crate) turn: Turn<()>,
+    /// Held by a request to the engine that changes something, until the engine has answered.
+    requests: Arc<Turn<()>>,
     /// The newest generation that was asked for: a step for an older one stops waiting for readiness.
     pub(crate) wanted: watch::Sender<i64>,
     now: Mutex<Now>,
@@ -45,11 +47,33 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(id: Uuid) -> Arc<Self> {
-        Arc::new(Self { id, turn: Turn::new(()), wanted: watch::Sender::new(i64::MIN), now: Mutex::default() })
+        let (turn, requests) = (Turn::new(()), Arc::default());
+        Arc::new(Self { id, turn, requests, wanted: watch::Sender::new(i64::MIN), now: Mutex::default() })
     }
 
     pub(crate) fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a request that changes something. It goes on to its answer though whoever made it gives up, and the next step waits
+    /// for that: the engine carries out what it was asked, whether or not anybody listens, and a container that is still being
+    /// made would outlive a delete that did not see it.
+    pub(crate) async fn request<T: Send + 'static>(&self, request: impl Future<Output = T> + Send + 'static) -> T {
+        let turn = self.requests.clone().lock_owned().await;
+        let made = tokio::spawn(async move {
+            let _turn = turn;
+            request.await
+        });
+        match made.await {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => std::future::pending().await, // the program ends
+        }
+    }
+
+    /// Waits until no request of a step that was cut is under way.
+    pub(crate) async fn settled(&self) {
+        drop(self.requests.lock().await);
     }
 
     /// Notes that a step is under way for as long as the answer lives.

@@ -174,7 +174,8 @@ impl Host {
             return false;
         }
         let (why, _step) = (ended(found).message, session.step());
-        let started = self.api.start_container(&self.names.container(session.id), None).await;
+        let (api, name) = (self.api.clone(), self.names.container(session.id));
+        let started = session.request(async move { api.start_container(&name, None).await }).await;
         if let Err(error) = started {
             session.now().failure = Some(failed("starts the container again", &error));
             return true;

@@ -1,7 +1,7 @@
-//! What a user may do, who is no administrator. The one place that decides it: the gate asks here before any operation runs.
+//! What users who are not administrators may do. Decided only here: the gate calls this before any operation runs.
 //!
-//! It goes by the shape of the path. Whatever there is under a session's id is for its owner only, and what is not named here
-//! is the administrator's, so that an operation of tomorrow is closed until somebody opens it.
+//! Access follows the shape of the path. Everything under a session's id is for its owner only, and what is not
+//! listed here is for administrators, so that a new operation is closed until it is opened explicitly.
 
 use engine::{Engine, queries};
 use percent_encoding::percent_decode_str;
@@ -17,11 +17,11 @@ use crate::schema;
 /// Who may use an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// Everybody, about everything.
+    /// Every user, about everything.
     Everybody,
-    /// Everybody, about themselves: the operation asks [`Principal::owner`].
+    /// Every user, about themselves: the operation calls [`Principal::owner`].
     Themselves,
-    /// Whoever owns the session in the path; to others it does not exist.
+    /// The owner of the session in the path; for others it does not exist.
     Owner,
     Administrator,
 }
@@ -44,7 +44,7 @@ fn access(method: &Method, path: &str) -> Access {
     }
 }
 
-/// Whether a principal may do what is asked.
+/// Checks whether a principal may send a request.
 pub(crate) async fn permit(
     engine: &Engine,
     principal: &Principal,
@@ -56,13 +56,13 @@ pub(crate) async fn permit(
     }
     match access(request.method(), route.path.strip_prefix(PREFIX).unwrap_or(&route.path)) {
         Access::Everybody | Access::Themselves => Ok(()),
-        // in a box: few need it, and every request would carry it
+        // boxed, because few requests need it and every one would carry it
         Access::Owner => Box::pin(owns(engine, principal, route.value("id", request.uri().path()))).await,
-        Access::Administrator => Err(Problem::new(Kind::Forbidden, "this is for the administrator")),
+        Access::Administrator => Err(Problem::new(Kind::Forbidden, "only the administrator may do this")),
     }
 }
 
-/// Fails closed: what is not understood here, the operation does not get to see.
+/// Fails closed: a request with an unreadable id never reaches its operation.
 async fn owns(engine: &Engine, principal: &Principal, id: Option<&str>) -> Result<(), Problem> {
     let id = percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy();
     let id: Uuid = id.parse().map_err(|_| Problem::placeholder("id", schema::UUID_RULE))?;

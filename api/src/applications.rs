@@ -31,16 +31,16 @@ spec:
   baseImage: lscr.io/linuxserver/firefox:latest
 ";
 
-/// What is to be installed: exactly one of `manifest` and `template_name`.
+/// The application to install: exactly one of `manifest` and `template_name`.
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename = "InstallApplication", example)]
 #[serde(deny_unknown_fields)]
 struct NewApplication {
-    /// A template manifest as YAML. It is kept as it came: errors name its lines.
+    /// A template manifest as YAML. It is stored unchanged, so that errors can name its lines.
     manifest: Option<String>,
-    /// The template of the catalog whose manifest is meant.
+    /// A template of the catalog, whose manifest is installed.
     template_name: Option<String>,
-    /// Where it is to be installed; the server's default unless given.
+    /// Platform to install on; default: the server's.
     platform: Option<String>,
 }
 
@@ -60,29 +60,29 @@ struct Application {
     catalog_template_id: i64,
     /// Its template's name: what sessions name as `template_id` once it is ready.
     template_name: String,
-    /// Its name for people.
+    /// Display name.
     display_name: String,
-    /// Its manifest, as it came.
+    /// Its manifest, as it was sent.
     manifest: String,
-    /// Who installed, or last upgraded, it.
+    /// Who installed it, or upgraded it last.
     installed_by: String,
-    /// Where it is installed.
+    /// Platform.
     platform: String,
-    /// Who installed it there; null while it has no place.
+    /// Controller that carries it out; null while it has none.
     controller_id: Option<String>,
     /// `pending`, `installing`, `ready`, `uninstalling`, `uninstalled` or `failed`.
     install_status: String,
-    /// How far it is, in its controller's words.
+    /// Progress, as its controller describes it.
     install_message: Option<String>,
-    /// Grows with every change of what is desired.
+    /// Grows with every change of the desired state.
     generation: i64,
     /// Why it waits, or why it failed.
     reason: Option<String>,
-    /// Which attempt of the open command is under way; 0 where none is.
+    /// Number of the present attempt of the open command; 0 if there is none.
     attempt: i32,
     /// When the next attempt is due.
     next_attempt_at: Option<Timestamp>,
-    /// Living sessions that use its template on its platform.
+    /// Number of existing sessions on its platform that use its template.
     in_use_by: i64,
     /// When it was accepted.
     created_at: Timestamp,
@@ -126,7 +126,7 @@ impl Example for Application {
             platform: "docker".into(),
             controller_id: Some("docker-1".into()),
             install_status: "ready".into(),
-            install_message: Some("template firefox can be run".into()),
+            install_message: Some("template firefox is available".into()),
             generation: 1,
             reason: None,
             attempt: 0,
@@ -151,31 +151,31 @@ enum StatusFilter {
     All,
 }
 
-/// An application that was accepted.
+/// An accepted application.
 #[derive(ApiResponse)]
 enum Installed {
-    /// This manifest is installed there already.
+    /// The same manifest is installed there already.
     #[oai(status = 200)]
     Holds(
         Json<Application>,
-        /// The application's path.
+        /// Path of the application.
         #[oai(header = "Location")]
         String,
     ),
-    /// It is durable and on its way.
+    /// The application is durable and under way.
     #[oai(status = 202)]
     Underway(
         Json<Application>,
-        /// The application's path.
+        /// Path of the application.
         #[oai(header = "Location")]
         String,
     ),
 }
 
-/// An answer to the wish that an application be gone.
+/// The answer to a request to uninstall.
 #[derive(ApiResponse)]
 enum Uninstalled {
-    /// It is gone.
+    /// It is uninstalled.
     #[oai(status = 200)]
     Holds(Json<Application>),
     /// It is durable and under way.
@@ -196,8 +196,9 @@ pub(crate) struct Applications(pub(crate) Arc<Engine>);
 impl Applications {
     /// Install or upgrade an application
     ///
-    /// Where a platform has an application of this name: the same manifest answers what is there, and tries again what failed;
-    /// another manifest is an upgrade. Once it is `ready`, sessions can be made of its template.
+    /// If the platform has an application of this name, the same manifest returns it, and retries a failed
+    /// installation; another manifest is an upgrade. Once it is `ready`, sessions can be created from its
+    /// template.
     #[oai(path = "/applications", method = "post", operation_id = "install_application")]
     async fn install(&self, caller: Caller, body: Body<NewApplication>) -> Result<Installed, Refused<Creation>> {
         let request = match body {
@@ -224,15 +225,15 @@ impl Applications {
     async fn list(
         &self,
         _caller: Caller,
-        /// Those on this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Those in this state; `all` for every one.
+        /// Filter by state; `all` for every one.
         status: Query<Option<StatusFilter>>,
-        /// Those of this name.
+        /// Filter by template name.
         template_name: Query<Option<String>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Application>>, Refused<Listing>> {
         let status = status.0.map(|status| format!("{status:?}").to_lowercase());
@@ -258,13 +259,14 @@ impl Applications {
 
     /// Uninstall an application
     ///
-    /// Its template is deleted with it. Refused while sessions use that, unless forced: they keep what they were made of.
+    /// Its template is deleted with it. Refused while sessions use the template, unless forced: they keep what
+    /// they were created from.
     #[oai(path = "/applications/:id", method = "delete", operation_id = "uninstall_application")]
     async fn uninstall(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Also while sessions use its template.
+        /// Uninstall even while sessions use its template.
         force: Query<Option<bool>>,
     ) -> Result<Uninstalled, Refused<Removal>> {
         let row = self.0.uninstall(id.0, force.unwrap_or_default()).await?;
@@ -275,15 +277,15 @@ impl Applications {
 
     /// Read the log of an application
     ///
-    /// Oldest first; the last page's rows are followed by newer ones as they happen.
+    /// Oldest first; newer rows appear after the last page as they happen.
     #[oai(path = "/applications/:id/events", method = "get", operation_id = "list_application_events")]
     async fn events(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
         let (reader, entity) = (self.0.reader(), application::Model::entity(id.0));
@@ -304,7 +306,7 @@ impl Applications {
         Ok(Application::new(row, count.map_or(0, |(_, count)| count)))
     }
 
-    /// Living sessions by the template's name and the platform.
+    /// Existing sessions by template name and platform.
     async fn counts(&self, rows: &[application::Model]) -> Result<HashMap<(String, String), i64>, Problem> {
         let names = rows.iter().map(|row| row.template_name.as_str());
         let counts = queries::in_use(self.0.reader(), names).await.map_err(database)?;

@@ -1,7 +1,7 @@
-//! Who asks: the administrator, who shows a bearer token over HTTP, or a user, whom NATS has recognised.
+//! Authentication: the administrator, by a bearer token over HTTP, or a user, as NATS has authenticated them.
 //!
-//! Both sides of a token are hashed and the hashes compared in constant time, so that a stopwatch tells nothing about it.
-//! What a user may do is decided in `access`.
+//! Both tokens are hashed and the hashes compared in constant time, so that timing reveals nothing.
+//! Authorization is in `access`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,10 +16,10 @@ use subtle::ConstantTimeEq;
 
 use crate::problem::{Kind, Problem};
 
-/// The administrator's name. No user has it, so that nobody is taken for him.
+/// The administrator's name. No user may have it, so that the two cannot be confused.
 pub(crate) const ADMINISTRATOR: &str = "admin";
 
-/// The administrator's token, as its hash.
+/// The hash of the administrator's token.
 #[derive(Clone)]
 pub(crate) struct Token {
     digest: [u8; 32],
@@ -38,16 +38,16 @@ impl Token {
     }
 }
 
-/// How far somebody's word goes.
+/// Authorization scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
     /// Everything.
     Administrator,
-    /// Their own sessions.
+    /// The user's own sessions.
     User,
 }
 
-/// Somebody who was recognised. The gate puts one into every request that it lets through to `/api/v1`.
+/// An authenticated principal. The gate adds one to every request under `/api/v1` that it lets through.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Principal {
     pub(crate) name: String,
@@ -55,38 +55,38 @@ pub(crate) struct Principal {
 }
 
 impl Principal {
-    /// A user whom NATS has recognised.
+    /// A user authenticated by NATS.
     pub(crate) fn user(user: User) -> Result<Self, Problem> {
         if user.as_str() == ADMINISTRATOR {
-            return Err(Problem::new(Kind::Forbidden, "no user is called admin; the administrator asks over HTTP"));
+            return Err(Problem::new(Kind::Forbidden, "admin is not a user; the administrator uses HTTP"));
         }
         Ok(Self { name: user.into(), scope: Scope::User })
     }
 
-    /// Whose sessions this is about: whoever was named, but a user's own always.
+    /// The user that a request is about: the given one, or for a user always themselves.
     pub(crate) fn owner(&self, named: Option<String>) -> Result<Option<String>, Problem> {
         match (self.scope, named) {
             (Scope::Administrator, named) => Ok(named),
             (Scope::User, Some(named)) if named != self.name => {
-                Err(Problem::new(Kind::Forbidden, format!("{} may ask for no other user_id", self.name)))
+                Err(Problem::new(Kind::Forbidden, format!("{} may not use another user_id", self.name)))
             }
             (Scope::User, _) => Ok(Some(self.name.clone())),
         }
     }
 }
 
-/// Who asks: somebody recognised elsewhere, or the principal of the token in a request.
+/// The principal of a request: one that is already attached, or that of the request's token.
 pub(crate) fn recognise(request: &Request, admin: &Token) -> Option<Principal> {
     if let Some(principal) = request.data::<Principal>() {
-        return Some(principal.clone()); // only this process can put one there: see `intake`
+        return Some(principal.clone()); // attached by this process only: see `nats_gateway`
     }
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") && admin.matches(token.trim());
     known.then(|| Principal { name: ADMINISTRATOR.to_owned(), scope: Scope::Administrator })
 }
 
-/// Makes a header of the token that a browser's WebSocket brings as the protocol `bearer.<base64url of the token>`, because
-/// browsers cannot set headers on one. A header that is there wins.
+/// Converts the token that a browser sends as the WebSocket protocol `bearer.<base64url of the token>` into a
+/// header, because browsers cannot set headers there. An existing header takes precedence.
 pub(crate) fn unwrap_protocol(request: &mut Request) {
     if request.headers().contains_key(header::AUTHORIZATION) {
         return;
@@ -129,7 +129,7 @@ impl<'a> ApiExtractor<'a> for Caller {
         vec!["token"]
     }
 
-    /// The gate has recognised them already.
+    /// Already authenticated by the gate.
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let stranger = || Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token>");
         Ok(Self(request.data::<Principal>().cloned().ok_or_else(stranger)?))

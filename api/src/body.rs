@@ -1,9 +1,9 @@
-//! What a request body must be before anybody looks at its content: of the right type, small enough, and decodable.
+//! Checks a request body before its content is used: type, size and encoding.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::FieldError;
+use engine::{FieldError, Hint};
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
@@ -15,38 +15,38 @@ use streams::limits::{self, DEPTH, FRAME, json};
 use crate::problem::{Kind, Problem};
 use crate::schema;
 
-/// Bytes that bodies may have; the gate puts them into every request.
+/// Limits of bodies; the gate attaches them to every request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) body: usize,
     pub(crate) templates: usize,
-    /// How long one may take to come.
+    /// Time limit for receiving a body.
     pub(crate) time: Duration,
 }
 
-/// A JSON body, decoded strictly: unknown fields and wrong types are refused, each by name.
+/// A strictly decoded JSON body: unknown fields and wrong types are refused by name.
 #[derive(Debug)]
 pub(crate) enum Body<T> {
-    /// It has the shape that the document describes.
+    /// A body that matches its schema.
     Fits(T),
-    /// It does not.
+    /// A body that does not.
     Wrong(Wrong<T>),
 }
 
-/// What is wrong with the shape of a body. The values of its other fields are checked before it is refused, so that one answer names
-/// every mistake.
+/// A body that does not match its schema. The values of its other fields are checked before it is refused, so that one answer
+/// names every mistake.
 #[derive(Debug)]
 pub(crate) struct Wrong<T> {
     mistakes: Vec<FieldError>,
-    /// The body without what is wrong, and with blanks where a required field is missing.
+    /// The body without its invalid fields, and with placeholders for missing required ones.
     pub(crate) rest: Option<T>,
 }
 
 impl<T> Body<T> {
-    /// What `read` makes of the body, or all that is wrong with it: its shape, and what `read` finds in what has the right shape.
+    /// The result of `read`, or all mistakes: those of the shape, and those that `read` finds in fields of the right shape.
     ///
     /// # Errors
-    /// Every mistake, each by the name of its field.
+    /// All mistakes, each with its field.
     pub(crate) fn read<R>(self, read: impl FnOnce(T) -> Result<R, Vec<FieldError>>) -> Result<R, Problem> {
         match self {
             Self::Fits(body) => read(body).map_err(Problem::invalid),
@@ -57,10 +57,10 @@ impl<T> Body<T> {
         }
     }
 
-    /// The body, where its shape is right and `mistakes` finds nothing.
+    /// The body, if its shape is valid and `mistakes` finds none.
     ///
     /// # Errors
-    /// As for [`Self::read`].
+    /// See [`Self::read`].
     pub(crate) fn check(self, mistakes: impl FnOnce(&T) -> Vec<FieldError>) -> Result<T, Problem> {
         self.read(|body| match mistakes(&body) {
             mistakes if mistakes.is_empty() => Ok(body),
@@ -70,7 +70,7 @@ impl<T> Body<T> {
 }
 
 impl<T> Wrong<T> {
-    /// The refusal of a body, with the mistakes of its values. One of a field that is named already is not news.
+    /// The refusal of a body, with the mistakes of its values, except those of fields that are named already.
     pub(crate) fn refused_with(mut self, values: Vec<FieldError>) -> Problem {
         let named: Vec<_> = self.mistakes.iter().map(|mistake| top(&mistake.field).to_owned()).collect();
         let news = |mistake: &FieldError| {
@@ -83,7 +83,7 @@ impl<T> Wrong<T> {
     }
 }
 
-/// The field of the body that a path begins with.
+/// The first field of a path.
 fn top(path: &str) -> &str {
     path.split(['.', '[']).next().unwrap_or_default()
 }
@@ -116,7 +116,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
     }
 }
 
-/// The shape is looked at even where decoding succeeds: for serde, an array of a struct's fields is that struct.
+/// The shape is checked even if decoding succeeds, because serde accepts an array of a struct's fields as the struct.
 fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> {
     let (tree, mut mistakes) = match json::strict(bytes, DEPTH + FRAME) {
         Ok(tree) => (tree, Vec::new()),
@@ -125,7 +125,7 @@ fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> 
             let mistakes = breaches.into_iter().map(Into::into).collect();
             match json::stored::<Value>(bytes) {
                 Ok(tree) => (tree, mistakes),
-                Err(_) => return Err(Problem::invalid(mistakes)), // far too deep: there is no reading on
+                Err(_) => return Err(Problem::invalid(mistakes)), // far too deep to be read
             }
         }
     };
@@ -138,15 +138,11 @@ fn decode<T: Type + DeserializeOwned>(bytes: &[u8]) -> Result<Body<T>, Problem> 
     serde_path_to_error::deserialize(&mut json).map(Body::Fits).map_err(|error| {
         let (path, why) = (error.path().to_string(), error.inner().to_string());
         let why = why.split(" at line ").next().unwrap_or_default().to_owned();
-        if path == "." {
-            Problem::new(Kind::InvalidFields, why)
-        } else {
-            Problem::field(&path, why, "see /docs for what it may be")
-        }
+        if path == "." { Problem::new(Kind::InvalidFields, why) } else { Problem::field(&path, why, Hint::Document) }
     })
 }
 
-/// Any JSON within the limits of every entrance.
+/// Parses any JSON within the limits.
 pub(crate) fn json(bytes: &[u8]) -> Result<Value, Problem> {
     json::strict(bytes, DEPTH + FRAME).map_err(|error| match error {
         limits::Error::Syntax(error) => malformed(&error),
@@ -158,7 +154,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(Kind::MalformedBody, format!("the body is not JSON: {error}"))
 }
 
-/// The media type without its parameters, in lower case; empty where there is none.
+/// The media type without parameters, in lower case; empty if there is none.
 pub(crate) fn media_type(request: &Request) -> String {
     let whole = request.content_type().unwrap_or_default();
     whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -172,10 +168,10 @@ pub(crate) fn is_json(media_type: impl AsRef<str>) -> bool {
 pub(crate) fn unsupported(request: &Request, wanted: &str) -> Problem {
     let found = media_type(request);
     let found = if found.is_empty() { "no content type" } else { &found };
-    Problem::new(Kind::UnsupportedMediaType, format!("the body came with {found}; send Content-Type: {wanted}"))
+    Problem::new(Kind::UnsupportedMediaType, format!("the body has {found}; send Content-Type: {wanted}"))
 }
 
-/// The bytes of a body of at most `limit` bytes, whether or not its length was announced.
+/// Reads a body of at most `limit` bytes, whether or not its length was announced.
 pub(crate) async fn read(request: &Request, body: &mut RequestBody, limit: usize) -> Result<Vec<u8>, Problem> {
     let announced = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
@@ -185,9 +181,10 @@ pub(crate) async fn read(request: &Request, body: &mut RequestBody, limit: usize
     Ok(gather(body.take().map_err(unreadable)?, limit, time).await?.into())
 }
 
-/// All bytes of a body, which has a time to come.
+/// Reads all bytes of a body within a time limit.
 pub(crate) async fn gather(body: poem::Body, limit: usize, time: Duration) -> Result<Bytes, Problem> {
-    let late = |_| Problem::new(Kind::RequestTimeout, format!("the body did not come within {} s", time.as_secs_f64()));
+    let late =
+        |_| Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {} s", time.as_secs_f64()));
     match tokio::time::timeout(time, body.into_bytes_limit(limit)).await.map_err(late)? {
         Ok(bytes) => Ok(bytes),
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large(limit)),

@@ -1,4 +1,4 @@
-//! Controllers: who runs sessions, and how they are.
+//! Controllers: their platforms and their health.
 
 use std::sync::Arc;
 
@@ -17,146 +17,149 @@ use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::operators::unsaid;
+use crate::param_types::Reason;
 use crate::problem::{Listing, Lookup, Operation, Problem, Refused, database};
-use crate::texts::Reason;
 use crate::timestamp::Timestamp;
 
-/// A controller as its heartbeats and its work show it.
+/// A controller, as seen from its heartbeats and its work.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Controller {
     /// Identity.
     controller_id: String,
-    /// What it drives.
+    /// Platform that it drives.
     platform: String,
-    /// Its name for people.
+    /// Display name.
     display_name: Option<String>,
     /// `healthy`, `unhealthy` or `unknown`.
     status: String,
     /// Whether it gets new work.
     accepting: bool,
-    /// Why not.
+    /// Why it gets no new work.
     reason: Option<String>,
     /// Its version.
     version: Option<String>,
     /// `durable` (through JetStream) or `core` (plain NATS).
     lane: String,
-    /// Which domains it serves.
+    /// Domains that it serves.
     capabilities: Vec<String>,
-    /// The platform's own facts.
+    /// Facts about its platform.
     cluster_info: Option<Value>,
-    /// Sessions that it holds, as it last said.
+    /// Number of its sessions, from its last heartbeat.
     sessions: Option<u32>,
-    /// Sessions that it can hold.
+    /// Maximum number of its sessions.
     sessions_max: Option<u32>,
-    /// For placement.
+    /// Labels for placement.
     labels: Value,
     /// Its circuit breaker.
     breaker: Breaker,
-    /// How often what it owns is tried again.
+    /// Its retry budget.
     retry_budget: RetryBudget,
-    /// Whether it may serve its platform. One that came when others served it waits until an operator admits it.
+    /// Whether it may serve its platform. A new controller on a platform that others serve has to be admitted
+    /// by an operator.
     admitted: bool,
-    /// Whether its heartbeats come on a subject that names it, which permissions can hold; then others are refused.
+    /// Whether its heartbeats use a subject that names it, which NATS permissions can restrict; others are
+    /// refused then.
     own_subject: bool,
-    /// Heartbeats under its id that did not come from it; null where none were refused since it was last reset.
+    /// Refused heartbeats under its id that came from elsewhere; null if none since its last reset.
     impostors: Option<Impostors>,
-    /// Taken out of service by an operator; its sessions move elsewhere.
+    /// Taken out of service by an operator; its sessions are moved.
     revoked: bool,
-    /// Who, why and when, and the job that moves them.
+    /// Who revoked it, why and when, and the job that moves its sessions.
     revocation: Option<Revocation>,
-    /// Sessions that have moved on, and of which it has still to remove what it had.
+    /// Pending clean-ups: sessions that moved elsewhere, and that it still has to remove.
     owed: i64,
-    /// One run of its process.
+    /// The run of its process.
     instance_id: Option<Uuid>,
-    /// The world that it drives.
+    /// The platform instance that it drives.
     world_id: Option<Uuid>,
     /// Time between two heartbeats.
     heartbeat_interval: String,
-    /// When it last spoke.
+    /// Time of its last heartbeat.
     last_heartbeat: Option<Timestamp>,
-    /// When it first spoke.
+    /// Time of its first heartbeat.
     created_at: Option<Timestamp>,
     /// When its row last changed.
     updated_at: Option<Timestamp>,
 }
 
-/// Heartbeats that were refused, because they did not come from the host that the id belongs to.
+/// Heartbeats that were refused because they did not come from the host that owns the id.
 #[derive(Debug, Object, Serialize)]
 struct Impostors {
-    /// How many.
+    /// Number of refused heartbeats.
     refused: i64,
-    /// When the last one came.
+    /// Time of the last one.
     last_at: Option<Timestamp>,
     /// Why it was refused.
     reason: Option<String>,
 }
 
-/// How a controller came to be out of service.
+/// The revocation of a controller.
 #[derive(Debug, Object, Serialize)]
 struct Revocation {
-    /// Who revoked it.
+    /// Operator who revoked it.
     by: String,
-    /// Why.
+    /// Reason given by the operator.
     reason: String,
-    /// When.
+    /// Time of the revocation.
     at: Option<Timestamp>,
     /// The job that moves its sessions.
     job_id: Option<Uuid>,
 }
 
-/// A circuit breaker: what it counts, where it stands, and who put it there.
+/// A circuit breaker: its state, its cause and its counters.
 #[derive(Debug, Object, Serialize)]
 struct Breaker {
-    /// `closed`, `open` or `half_open`: then one command is let through, as a probe.
+    /// `closed`, `open`, or `half_open`, which lets one command through as a probe.
     state: String,
-    /// Held by an operator: it stays so until it is released.
+    /// Held by an operator until it is released.
     held: bool,
-    /// Since when.
+    /// Time of the last change.
     since: Option<Timestamp>,
-    /// Who put it there, where it is open or held: `failures`, or `operator:<name>`.
+    /// Who opened or held it: `failures`, or `operator:<name>`.
     opened_by: Option<String>,
-    /// Why: the last error, or what the operator said.
+    /// The last error, or the operator's reason.
     reason: Option<String>,
-    /// Failures of starts since the last one that ended well; those that users caused never count.
+    /// Failed starts since the last good one; user errors never count.
     failures: i32,
     /// Distinct sessions and applications among them, as far as they are remembered (32).
     failing: i32,
     /// The failures by kind.
     kinds: FailureKinds,
-    /// Distinct sessions whose starts failed, of two templates or of one that has run there before, at which it opens; it also opens
-    /// at two failures that the controller puts down to its platform. What ends something never counts.
+    /// Number of distinct sessions with failed starts, of two templates or of one that has run there before, at
+    /// which it opens; it also opens at two failures that the controller attributes to its platform. Deletes
+    /// and hibernates never count.
     threshold: i32,
-    /// How often it has opened since it was closed; each time it waits longer.
+    /// How often it has opened since it was last closed; each time it stays open longer.
     trips: i32,
-    /// When a probe may go next, where it is open and not held.
+    /// When the next probe is possible, if it is open and not held.
     retry_at: Option<Timestamp>,
-    /// The command that is the probe.
+    /// The command that serves as the probe.
     probe: Option<Uuid>,
 }
 
-/// Failures since the last success.
+/// Failures since the last success, by kind.
 #[derive(Debug, Object, Serialize)]
 struct FailureKinds {
-    /// The driver said that it could not.
+    /// Errors reported by the driver.
     driver: i32,
-    /// The controller said that its platform is at fault.
+    /// Failures that the controller attributes to its platform.
     platform: i32,
-    /// It was not done in time.
+    /// Time-outs.
     timeout: i32,
-    /// Heartbeats stayed away, or a command was taken and never answered.
+    /// Missing heartbeats, and commands that were taken and never answered.
     unreachable: i32,
 }
 
-/// How often a controller's sessions and applications are tried again, all together.
+/// The retry budget shared by everything that a controller owns.
 #[derive(Debug, Object, Serialize)]
 struct RetryBudget {
-    /// Retries that could go at once.
+    /// Retries that could be made at once.
     left: i64,
-    /// The most that it can be.
+    /// Maximum of `left`.
     burst: i64,
-    /// How many come back in a second.
+    /// Retries regained per second.
     per_second: f64,
-    /// When the next retry can go, where none can now.
+    /// Time of the next retry, if none is possible now.
     next_at: Option<Timestamp>,
 }
 
@@ -198,7 +201,7 @@ impl RetryBudget {
 }
 
 impl Controller {
-    /// As it is now.
+    /// The controller as it is now.
     pub(crate) async fn now(engine: &Engine, row: controller::Model) -> Result<Self, Problem> {
         let owed = queries::owed(engine.reader()).await.map_err(database)?;
         Ok(Self::of(row, engine.now_ms().await.map_err(database)?, &owed))
@@ -259,20 +262,20 @@ pub(crate) struct Controllers(pub(crate) Arc<Engine>);
 impl Controllers {
     /// List controllers
     ///
-    /// Every one that ever reported, by its id.
+    /// All controllers that ever reported, by id.
     #[oai(path = "/controllers", method = "get", operation_id = "list_controllers")]
     async fn list(
         &self,
         _caller: Caller,
-        /// Those of this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Controller>>, Refused<Listing>> {
         let wanted = Wanted::<String>::new("controllers", &platform.0, limit.0, cursor.as_deref())?;
-        // there are few: the query has no pages of its own
+        // there are few, so the query itself is not paged
         let mut rows = queries::controllers(self.0.reader()).await.map_err(database)?;
         rows.retain(|row| platform.as_ref().is_none_or(|platform| row.platform == *platform));
         rows.retain(|row| wanted.after.as_ref().is_none_or(|after| row.controller_id > *after));
@@ -292,15 +295,15 @@ impl Controllers {
 
     /// Remove a controller
     ///
-    /// For one that is gone for good: it does not speak any more, or was never admitted, and no session, application or clean-up
-    /// depends on it. Its consumer goes, too; its log stays. The answer is the controller as it was. One that speaks again is a
-    /// newcomer.
+    /// For a controller that is gone: it sends no heartbeats any more, or was never admitted, and no session,
+    /// application or clean-up depends on it. Its consumer is removed with it; its log stays. The answer shows
+    /// it as it was. If it sends a heartbeat again, it is a new controller.
     #[oai(path = "/controllers/:controller_id", method = "delete", operation_id = "remove_controller")]
     async fn remove(
         &self,
         caller: Caller,
         controller_id: Path<String>,
-        /// Why, for whoever asks later: 1 to 500 characters.
+        /// Reason, kept in the log: 1 to 500 characters.
         reason: Query<Option<Reason>>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
         let reason = reason.0.map_or_else(|| "removed by an operator".to_owned(), |Reason(reason)| reason);

@@ -1,31 +1,31 @@
-//! Pages of other origins: those that are listed may read answers, and a browser that asks first is told so.
+//! CORS: pages of listed origins may read answers, and preflight requests are answered.
 //!
-//! Off unless origins are listed. Callers prove who they are by a token in a header and never by a cookie, so credentials in the sense
-//! of CORS are not allowed, and there is no `*`.
+//! Off unless origins are listed. Callers authenticate by a token in a header and never by a cookie, so
+//! credentials in the sense of CORS are not allowed, and there is no `*`.
 
 use std::sync::Arc;
 
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Request, Response};
 
-/// What an answer tells beyond what every page may read.
+/// Response headers that pages may read.
 const EXPOSED: &str = "Allow, Content-Disposition, Deprecation, ETag, Idempotent-Replayed, Link, Location, RateLimit-Limit, \
                        RateLimit-Remaining, RateLimit-Reset, Retry-After, Sunset, X-Request-Id";
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-/// Headers that a request may carry.
+/// Request headers that pages may send.
 const ASKED: &str =
     "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent";
-/// Seconds for which a browser may remember the answer to its question.
+/// Seconds for which a browser may cache a preflight answer.
 const MAX_AGE: &str = "600";
 
-/// Why a text is no origin.
+/// An invalid origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no origin: write scheme and host exactly, and a port that is not the scheme's own, as https://ui.example.org:8443"
 )]
 pub struct BadOrigin(String);
 
-/// An origin as browsers write it: scheme, host and a port that is not the scheme's own, nothing else.
+/// An origin as browsers write it: scheme, host, and a port unless it is the scheme's default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(HeaderValue);
 
@@ -52,7 +52,7 @@ impl std::str::FromStr for Origin {
     }
 }
 
-/// Who may read answers; cheap to clone.
+/// The permitted origins; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Cors(Arc<[Origin]>);
 
@@ -61,13 +61,13 @@ impl Cors {
         Self(origins.into())
     }
 
-    /// The page that asks, where it is one of those listed.
+    /// The request's origin, if it is permitted.
     pub(crate) fn origin(&self, request: &Request) -> Option<HeaderValue> {
         let asks = request.headers().get(header::ORIGIN)?;
         self.0.iter().find(|origin| origin.0 == *asks).map(|origin| origin.0.clone())
     }
 
-    /// The answer to a browser that asks before it sends the request itself. It carries no token, so it comes before all else.
+    /// The answer to a preflight request. It carries no token, so it comes before everything else.
     pub(crate) fn preflight(&self, request: &Request) -> Option<Response> {
         let asks = request.method() == Method::OPTIONS
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -81,12 +81,12 @@ impl Cors {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        self.tell(Some(origin), headers);
+        self.add_headers(Some(origin), headers);
         Some(response)
     }
 
-    /// Lets the page read an answer. Any answer depends on who asks where this is on, and caches have to know.
-    pub(crate) fn tell(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+    /// Lets the page read an answer. All answers vary by origin then, which caches have to know.
+    pub(crate) fn add_headers(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
         if self.0.is_empty() {
             return;
         }

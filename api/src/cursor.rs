@@ -1,7 +1,7 @@
-//! How long lists are read in pages.
+//! Pagination.
 //!
-//! A cursor holds the position of the last row that was shown, in the order of its list, so pages neither skip nor repeat
-//! while others write. It is opaque: only the list that gave it out can read it.
+//! A cursor contains the position of the last row in the order of its list, so pages neither skip nor repeat
+//! rows while others write. It is opaque and only valid for its own list.
 
 use std::borrow::Cow;
 
@@ -16,13 +16,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::param_types::Subject;
 use crate::problem::Problem;
-use crate::texts::Subject;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
 
-/// How many items a page may have. Only described here; [`Wanted::new`] refuses what is out of range in its own words.
+/// Page size. Only described here; [`Wanted::new`] refuses values out of range with its own message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit(u32);
 
@@ -60,25 +60,25 @@ impl ParseFromParameter for Limit {
     }
 }
 
-/// One page of a list.
+/// A page of a list.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Page<T: Type + ParseFromJSON + ToJSON> {
-    /// What is on this page.
+    /// Items of this page.
     pub(crate) items: Vec<T>,
-    /// Give it as `cursor` to read on; null on the last page.
+    /// Pass it as `cursor` to get the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Cursor<P> {
     list: String,
-    /// What the list was narrowed and ordered by.
+    /// Digest of the list's filters and order.
     #[serde(default)]
     of: String,
     after: P,
 }
 
-/// What a request for a page asks for.
+/// A request for a page.
 #[derive(Debug)]
 pub(crate) struct Wanted<P> {
     list: &'static str,
@@ -88,7 +88,7 @@ pub(crate) struct Wanted<P> {
 }
 
 impl<P: Serialize + DeserializeOwned> Wanted<P> {
-    /// Reads `limit` and `cursor` for the list of this name, where it is narrowed and ordered like this.
+    /// Parses `limit` and `cursor` of a list with these filters and order.
     pub(crate) fn new(
         list: &'static str,
         narrowed: &impl Serialize,
@@ -98,19 +98,19 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
         let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
         if !(1..=MAX_LIMIT).contains(&limit) {
             let rule = format!("must be from 1 to {MAX_LIMIT}, not {limit}");
-            return Err(Problem::parameter("limit", rule, "ask for a smaller page, and follow next_cursor"));
+            return Err(Problem::parameter("limit", rule, "use a smaller limit, and follow next_cursor"));
         }
         let of = digest(narrowed);
         let after = cursor.map(|cursor| read(list, &of, cursor)).transpose()?;
         Ok(Self { list, of, limit: limit as usize, after })
     }
 
-    /// Rows to ask the database for: one more than is shown tells whether there is a next page.
+    /// Rows to fetch: one more than the page, to see whether there is a next one.
     pub(crate) fn fetch(&self) -> u64 {
         self.limit as u64 + 1
     }
 
-    /// Makes a page of fetched rows: as many as were asked for, as long as they are not too large together.
+    /// Builds a page from fetched rows: as many as requested, unless they are too large together.
     pub(crate) fn page<R, T>(&self, rows: impl Into<Rows<R>>, key: impl Fn(&R) -> P, show: impl Fn(R) -> T) -> Page<T>
     where
         T: Type + ParseFromJSON + ToJSON + Serialize,
@@ -123,7 +123,7 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
             let item = show(row);
             bytes += weight(&item);
             if bytes > PAGE_BYTES && last.is_some() {
-                break; // the first is shown whatever it weighs, or nobody could read on
+                break; // the first is always included, so that reading can continue
             }
             last = Some(at);
             items.push(item);
@@ -134,13 +134,13 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
     }
 }
 
-/// A subject that a list is narrowed by.
+/// Parses a filter by subject.
 pub(crate) fn subject(text: Option<Subject>) -> Result<Option<Pattern>, Problem> {
     let wrong = |bad: BadPattern| Problem::parameter("subject", bad.to_string(), "write it as streamspace.session.>");
     text.map(|text| Pattern::try_from(text.0)).transpose().map_err(wrong)
 }
 
-/// A short name for what a list is narrowed by.
+/// A digest of the filters of a list.
 fn digest(narrowed: &impl Serialize) -> String {
     let digest = Sha256::digest(serde_json::to_vec(narrowed).unwrap_or_default());
     URL_SAFE_NO_PAD.encode(&digest[..9])
@@ -153,16 +153,20 @@ fn write<P: Serialize>(list: &str, of: &str, after: P) -> String {
 
 fn read<P: DeserializeOwned>(list: &str, of: &str, text: &str) -> Result<P, Problem> {
     let wrong = |rule: String| {
-        let hint = "use a next_cursor of this list with the same filters and order, or leave cursor out to begin again";
+        let hint = "use a next_cursor of this list with the same filters and order, or leave cursor out to start again";
         Problem::parameter("cursor", rule, hint)
     };
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    // a forged one is a text from outside as well: it goes into a statement
+    // a forged cursor is input from outside as well, and part of a statement
     let cursor = bytes.and_then(|bytes| streams::limits::json::document(&bytes).ok());
     let cursor = cursor.and_then(|cursor| serde_json::from_value::<Cursor<P>>(cursor).ok());
     let cursor = cursor.filter(|cursor| cursor.list == list);
     let cursor = cursor.ok_or_else(|| wrong(format!("is not a cursor of the list of {list}")))?;
-    if cursor.of == of { Ok(cursor.after) } else { Err(wrong("belongs to other filters or another order".into())) }
+    if cursor.of == of {
+        Ok(cursor.after)
+    } else {
+        Err(wrong("belongs to a list with other filters or another order".into()))
+    }
 }
 
 #[cfg(test)]

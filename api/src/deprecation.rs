@@ -1,7 +1,8 @@
-//! Operations that will go away, and since when and until when that is said.
+//! Deprecated operations, and the dates of their deprecation.
 //!
-//! An operation is marked with `#[oai(deprecated)]` and listed here; its answers then carry `Deprecation` (RFC 9745), `Sunset`
-//! (RFC 8594) and a link to what to use instead. A test keeps the two in step. The policy is in the README of this folder.
+//! An operation is marked with `#[oai(deprecated)]` and listed here; its answers then carry `Deprecation` (RFC
+//! 9745), `Sunset` (RFC 8594) and a link to its replacement. A test keeps both in step. The policy is in this
+//! crate's README.
 
 use chrono::{DateTime, Utc};
 use poem::http::{HeaderMap, HeaderValue, header};
@@ -13,15 +14,15 @@ struct Deprecated {
     since: i64,
     /// Seconds since the epoch; half a year after `since` at the least.
     sunset: i64,
-    /// Where it is said what to use instead.
+    /// Link to the documentation of the replacement.
     instead: &'static str,
 }
 
-/// All of them; none now.
+/// All deprecated operations; none at present.
 const ALL: &[Deprecated] = &[];
 
-/// Puts the headers into the answer of an operation that is deprecated.
-pub(crate) fn tell(operation_id: Option<&str>, headers: &mut HeaderMap) {
+/// Adds the headers to the answer of a deprecated operation.
+pub(crate) fn add_headers(operation_id: Option<&str>, headers: &mut HeaderMap) {
     let listed = operation_id.and_then(|id| ALL.iter().find(|one| one.operation_id == id));
     if let Some(one) = listed {
         write(one, headers);

@@ -1,4 +1,4 @@
-//! What is wrong: the engine's examination of itself and of what it relies on.
+//! The doctor: the engine's checks of itself and of what it relies on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,40 +13,41 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::problem::{Listing, Refused};
 
-/// What an examination found.
+/// The result of all checks.
 #[derive(Debug, Object, Serialize)]
 struct Diagnosis {
     /// Whether nothing is wrong; warnings do not count.
     healthy: bool,
-    /// One after another, in the order of the trip that a command makes.
+    /// The checks, in the order in which a command passes them.
     checks: Vec<DiagnosisCheck>,
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Object, Serialize)]
 struct DiagnosisCheck {
-    /// What was looked at: `database`, `outbox`, `streams`, `consumers`, `dead letters`, `controllers`, `worlds`, `timers` or `tasks`.
+    /// The check: `database`, `outbox`, `streams`, `consumers`, `repeats`, `dead letters`, `controllers`,
+    /// `worlds`, `timers` or `tasks`.
     name: String,
-    /// `ok`, `warning` (worth a look) or `wrong` (something does not work, or two that must agree do not).
+    /// `ok`, `warning` (worth a look) or `wrong` (something does not work, or two things disagree that must agree).
     verdict: String,
-    /// The same, for people: that all is well, or the worst of what is not.
+    /// The result for people: that all is well, or the worst finding.
     sentence: String,
-    /// What is not as it should be, the worst first: 20 at most.
+    /// Findings, the worst first: at most 20.
     findings: Vec<DiagnosisFinding>,
-    /// How many there are in all.
+    /// Number of findings in all.
     total: i64,
-    /// What was counted on the way, by name.
+    /// Counters of the check, by name.
     counts: BTreeMap<String, i64>,
 }
 
-/// One thing that is not as it should be.
+/// A finding.
 #[derive(Debug, Object, Serialize)]
 struct DiagnosisFinding {
     /// `warning` or `wrong`.
     verdict: String,
-    /// What it is about, as `controller:<id>`.
+    /// What it is about, such as `controller:<id>`.
     about: String,
-    /// What is the matter.
+    /// The problem.
     sentence: String,
     /// What to do about it.
     way_out: String,
@@ -82,10 +83,11 @@ pub(crate) struct Doctor(pub(crate) Arc<Engine>);
 
 #[OpenApi(tag = "Tag::Controllers")]
 impl Doctor {
-    /// Examine everything
+    /// Run all checks
     ///
-    /// Holds what database, outbox, streams, consumers, dead letters and controllers say of the same things against each other, and
-    /// says in words what disagrees and what to do. What cannot be read is `wrong` in its own check; the others are still told.
+    /// Compares what database, outbox, streams, consumers, dead letters and controllers say of the same things,
+    /// and reports what disagrees and what to do. A check that cannot be read is `wrong` itself; the others are
+    /// reported nevertheless.
     #[oai(path = "/admin/doctor", method = "get", operation_id = "run_doctor")]
     async fn run(&self, _caller: Caller) -> Result<Json<Diagnosis>, Refused<Listing>> {
         Ok(Json(self.0.doctor().await.into()))

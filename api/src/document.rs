@@ -1,5 +1,5 @@
-//! The API document: generated from the operations themselves, served as `/openapi.json`, and kept as a snapshot that a test
-//! compares.
+//! The API document: generated from the operations, served as `/openapi.json`, and kept as a snapshot that a
+//! test compares.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use crate::Config;
 use crate::applications::Applications;
 use crate::controllers::Controllers;
 use crate::dead_letters::{Causes, DeadLetters};
-use crate::dialect;
 use crate::doctor::Doctor;
 use crate::events::Events;
 use crate::examples;
@@ -24,6 +23,7 @@ use crate::fate::Fates;
 use crate::feed::Live;
 use crate::homes::Kept;
 use crate::jobs::Jobs;
+use crate::openapi31;
 use crate::operators::Operators;
 use crate::platforms::Platforms;
 use crate::queue::Queue;
@@ -33,24 +33,24 @@ use crate::sessions::Sessions;
 use crate::tasks::TasksApi;
 use crate::templates::Templates;
 
-/// How operations are grouped.
+/// Groups of operations.
 #[derive(Tags)]
 pub(crate) enum Tag {
-    /// Streamed sessions and their lives.
+    /// Streamed sessions and their life cycle.
     Sessions,
-    /// What sessions can be made of.
+    /// Templates that sessions are created from.
     Templates,
-    /// What is installed where.
+    /// Applications installed on platforms.
     Applications,
-    /// Who runs them, and where.
+    /// Controllers and their platforms.
     Controllers,
-    /// Every command, report and decision.
+    /// The log of commands, reports and decisions.
     Events,
-    /// Actions on many things at once.
+    /// Actions on many items.
     Jobs,
-    /// What could not be processed.
+    /// Messages that could not be processed.
     DeadLetters,
-    /// Everything that happens, as it happens.
+    /// Changes as they happen.
     Feed,
 }
 
@@ -68,13 +68,13 @@ pub(crate) type Apis = (
     Rebuild,
     Doctor,
     TasksApi,
-    (DeadLetters, Causes), // the framework takes sixteen, or groups of them
+    (DeadLetters, Causes), // the framework accepts at most sixteen, or groups
     Jobs,
     Kept,
     Live,
 );
 
-/// All operations, of this engine; nothing waits on once `stopping` fires.
+/// All operations of an engine; requests that wait are answered once `stopping` fires.
 pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live, stopping: CancellationToken) -> Apis {
     let engine = || engine.clone();
     (
@@ -100,23 +100,23 @@ pub(crate) fn apis(engine: &Arc<Engine>, config: &Config, live: Live, stopping: 
 pub(crate) fn service<A: OpenApi>(apis: A, version: &str) -> OpenApiService<A, ()> {
     OpenApiService::new(apis, "StreamSpace", version)
         .description(
-            "Runs the lifecycles of streamed sessions. 202 means that the intent is durable and will be carried out; \
-             read the resource to see it happen, or ask with `wait`. Every refusal is a problem document (RFC 9457) whose \
-             `type` can be opened on the server. A request with an `Idempotency-Key` can be sent again without a second \
-             effect; `If-Match` asks only where nobody else has meanwhile. Lists come in pages that neither skip nor repeat.",
+            "Manages the life cycle of streamed sessions. 202 means that the intent is durable and will be carried out; \
+             read the resource to follow it, or use `wait`. Every refusal is a problem document (RFC 9457) whose \
+             `type` can be opened on the server. A request with an `Idempotency-Key` can be repeated without a second \
+             effect; `If-Match` applies a request only if the session is unchanged since that ETag. Lists come in pages that neither skip nor repeat.",
         )
         .server(PREFIX)
 }
 
-/// The API document as JSON, its keys in order.
+/// The API document as JSON with sorted keys.
 #[must_use]
 pub fn document(version: &str) -> String {
     let mut value: Value = serde_json::from_str(&service(Described, version).spec()).unwrap_or_default();
     examples::complete(&mut value);
-    serde_json::to_string_pretty(&sorted(dialect::modern(value))).unwrap_or_default()
+    serde_json::to_string_pretty(&sorted(openapi31::modern(value))).unwrap_or_default()
 }
 
-/// The operations without an engine behind them: enough to be described.
+/// The operations without an engine, just to be described.
 struct Described;
 
 impl OpenApi for Described {

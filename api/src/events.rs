@@ -1,5 +1,5 @@
-//! The log: every command, report and decision. Of a session, in the order in which they made it what it is; of everything,
-//! newest first; and one event with what became of it.
+//! The log of commands, reports and decisions: of a session in order, of everything newest first, and single
+//! events with their outcome.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
+use crate::param_types::Subject;
 use crate::problem::{Listing, Lookup, Problem, Refused, database};
-use crate::texts::Subject;
 use crate::timestamp::Timestamp;
 
 /// A row of the log.
@@ -27,31 +27,31 @@ use crate::timestamp::Timestamp;
 pub(crate) struct Event {
     /// Identity of the event; a command and the decision about it may share one.
     event_id: Uuid,
-    /// Position in the log of everything.
+    /// Position in the whole log.
     id: i64,
-    /// What it is about, as `session:<id>`.
+    /// The entity it is about, such as `session:<id>`.
     entity: String,
-    /// Position in the log of that, from 1.
+    /// Position in the entity's log, from 1.
     entity_seq: i64,
     /// `command`, `report` or `decision`.
     kind: String,
-    /// Where it was said.
+    /// Subject.
     subject: String,
     /// `out`, `in` or `own`.
     direction: String,
-    /// How far it got: `pending`, `published`, `completed`, `failed`, ...
+    /// Progress: `pending`, `published`, `completed`, `failed`, ...
     status: Option<String>,
     /// The generation that it belongs to.
     generation: i64,
-    /// Which attempt.
+    /// Number of the attempt.
     attempt: i32,
-    /// To whom, or by whom.
+    /// Controller that it was sent to, or came from.
     controller_id: Option<String>,
     /// The command that it answers.
     causation_id: Option<Uuid>,
-    /// What was said.
+    /// Payload.
     payload: Value,
-    /// What it changed.
+    /// Columns that it changed.
     changes: Option<Value>,
     /// Why it failed.
     error_message: Option<String>,
@@ -92,30 +92,30 @@ impl From<event::Model> for Event {
     }
 }
 
-/// An event, and what became of it.
+/// An event with its outcome.
 #[derive(Debug, Object, Serialize)]
 struct EventStory {
     #[oai(flatten)]
     #[serde(flatten)]
     event: Event,
-    /// For a command: each attempt at it.
+    /// For a command: its attempts.
     attempts: Vec<EventAttempt>,
-    /// The reports that it caused, in the order in which they came; the first 200.
+    /// The reports that it caused, in order of arrival; the first 200.
     reports: Vec<Event>,
 }
 
-/// One attempt at a command.
+/// An attempt of a command.
 #[derive(Debug, Object, Serialize)]
 struct EventAttempt {
-    /// Which, from 1.
+    /// Number, from 1.
     attempt: i64,
-    /// When it was last heard of.
+    /// Time of its last report.
     at: Timestamp,
-    /// The state that was reported last, `failed`, or how far the command got.
+    /// The last reported state, `failed`, or the progress of the command.
     outcome: String,
     /// Why it failed.
     error: Option<String>,
-    /// Who tried.
+    /// Controller that made it.
     controller_id: Option<String>,
 }
 
@@ -126,7 +126,7 @@ impl From<Tried> for EventAttempt {
     }
 }
 
-/// A kind to filter by.
+/// Kind to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "EventKind", rename_all = "lowercase")]
 enum Kind {
@@ -135,7 +135,7 @@ enum Kind {
     Decision,
 }
 
-/// A state to filter by.
+/// State to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "EventStatus", rename_all = "lowercase")]
 enum Status {
@@ -146,7 +146,7 @@ enum Status {
     Failed,
 }
 
-/// Reports that are shown with the command that caused them.
+/// Maximum number of reports shown with their command.
 const REPORTS: u64 = 200;
 
 pub(crate) struct Events(pub(crate) Arc<Engine>);
@@ -155,15 +155,15 @@ pub(crate) struct Events(pub(crate) Arc<Engine>);
 impl Events {
     /// Read the log of a session
     ///
-    /// Oldest first; the last page's rows are followed by newer ones as they happen.
+    /// Oldest first; newer rows appear after the last page as they happen.
     #[oai(path = "/sessions/:id/events", method = "get", operation_id = "list_session_events", tag = "Tag::Sessions")]
     async fn list(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
         let wanted = Wanted::<i64>::new("events", &id.0, limit.0, cursor.as_deref())?;
@@ -178,27 +178,27 @@ impl Events {
 
     /// List events
     ///
-    /// The log of everything, newest first.
+    /// The whole log, newest first.
     #[oai(path = "/events", method = "get", operation_id = "list_events", tag = "Tag::Events")]
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn all(
         &self,
         _caller: Caller,
-        /// Those on this subject, or with a trailing `.*` (one token) or `.>` (one or more) on those that begin so.
+        /// Filter by subject; a trailing `.*` (one token) or `.>` (one or more) matches all that begin so.
         subject: Query<Option<Subject>>,
-        /// Those of this kind.
+        /// Filter by kind.
         kind: Query<Option<Kind>>,
-        /// Those in this state.
+        /// Filter by state.
         status: Query<Option<Status>>,
-        /// Those about this, as `session:<id>`.
+        /// Filter by entity, such as `session:<id>`.
         entity: Query<Option<String>>,
-        /// Those written then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+        /// Events at or after this time: RFC 3339, a date, or an age such as `10m`.
         since: Query<Option<Moment>>,
-        /// Those written before then, written alike.
+        /// Events before this time, in the same formats.
         until: Query<Option<Moment>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Listing>> {
         let filter = EventFilter {
@@ -218,7 +218,7 @@ impl Events {
 
     /// Read an event
     ///
-    /// With each attempt at it, and the reports that it caused.
+    /// With its attempts, and the reports that it caused.
     #[oai(path = "/events/:event_id", method = "get", operation_id = "get_event", tag = "Tag::Events")]
     async fn get(&self, _caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventStory>, Refused<Lookup>> {
         let db = self.0.reader();

@@ -1,4 +1,4 @@
-//! Where an event is now, and how it came there: what somebody asks who fears that something was lost.
+//! The fate of an event: where it is now, and the steps that led there.
 
 use std::sync::Arc;
 
@@ -16,68 +16,68 @@ use crate::json::Json;
 use crate::problem::{Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
 
-/// What became of an event.
+/// The fate of an event.
 #[derive(Debug, Object, Serialize)]
 struct EventFate {
     /// The event.
     event_id: Uuid,
     /// `command`, `report` or `decision`.
     kind: String,
-    /// Where it was said.
+    /// Subject.
     subject: String,
-    /// What it is about, as `session:<id>`.
+    /// The entity it is about, such as `session:<id>`.
     entity: String,
-    /// Where it stands. A command is `waiting`, `in_flight`, `working`, `retrying`, `completed`, `superseded`, `dead_lettered`,
-    /// `failed`, or `unaccounted`, which is a defect; a report is `applied` or `superseded`; a decision is `decided`. Open: more
-    /// words may come.
+    /// Its state. A command is `waiting`, `in_flight`, `working`, `retrying`, `completed`, `superseded`,
+    /// `dead_lettered`, `failed`, or `unaccounted`, which is a defect; a report is `applied` or `superseded`; a
+    /// decision is `decided`. Open: values may be added.
     verdict: String,
-    /// The same in a sentence.
+    /// The state in a sentence.
     sentence: String,
-    /// When the last thing happened that is known of it.
+    /// Time of the last known step.
     since: Timestamp,
-    /// Every step that is known, oldest first.
+    /// All known steps, oldest first.
     hops: Vec<EventHop>,
-    /// In which epoch of its stream a command was published.
+    /// Epoch of the stream in which a command was published.
     stream_epoch: Option<i64>,
-    /// Which sequence it got there.
+    /// Its sequence there.
     stream_seq: Option<i64>,
-    /// Where JetStream has it at this moment: `queued`, `handed_out`, `acknowledged`, `unserved` (there is no consumer), `lost`
-    /// (with its stream), or `unknown` (JetStream does not answer).
+    /// Delivery state in JetStream at this moment: `queued`, `handed_out`, `acknowledged`, `unserved` (there is
+    /// no consumer), `lost` (with its stream), or `unknown` (JetStream does not answer).
     delivery: Option<String>,
-    /// How many commands go before it in the outbox; beyond 1000 they are not counted.
+    /// Number of commands before it in the outbox; at most 1000 are counted.
     ahead: Option<u64>,
-    /// When it is tried again.
+    /// When it is retried.
     next_attempt_at: Option<Timestamp>,
-    /// When its silence is looked into.
+    /// When its silence is dealt with.
     deadline_at: Option<Timestamp>,
-    /// The command that took its place.
+    /// The command that superseded it.
     superseded_by: Option<Uuid>,
-    /// What it became when it was given up.
+    /// Its dead letter, if it was given up.
     dead_letter: Option<FateLetter>,
 }
 
 /// A step of an event.
 #[derive(Debug, Object, Serialize)]
 struct EventHop {
-    /// When.
+    /// Time of the step.
     at: Timestamp,
-    /// Which: `accepted`, `decided`, `published`, `attempt_failed`, `reported`, `replayed`, `dead_lettered`, or the verdict that
-    /// it ended with.
+    /// `accepted`, `decided`, `published`, `attempt_failed`, `reported`, `replayed`, `dead_lettered`, or the
+    /// verdict that it ended with.
     step: String,
-    /// What is to be said of it.
+    /// Description.
     text: String,
-    /// The row of the log that says so, where it is another than the event's own.
+    /// The row of the log that records it, if it is not the event's own.
     event_id: Option<Uuid>,
-    /// In which attempt.
+    /// Number of the attempt.
     attempt: Option<i64>,
 }
 
-/// The dead letter that a command became.
+/// The dead letter of a command.
 #[derive(Debug, Object, Serialize)]
 struct FateLetter {
-    /// Which.
+    /// Its id.
     id: Uuid,
-    /// Why.
+    /// Its reason.
     reason: String,
     /// `open`, `replayed` or `discarded`.
     status: String,
@@ -126,9 +126,9 @@ pub(crate) struct Fates(pub(crate) Arc<Engine>);
 impl Fates {
     /// Read the fate of an event
     ///
-    /// Where it is now, in one word and in a sentence, and every step that led there: the outbox, JetStream, each attempt, the
-    /// reports and what they changed, or the dead letter that it became. JetStream is asked at this moment; while it does not
-    /// answer, its part is `unknown`.
+    /// Where it is now, in one word and in a sentence, and every step that led there: the outbox, JetStream,
+    /// each attempt, the reports and what they changed, or its dead letter. JetStream is queried at this
+    /// moment; while it does not answer, its part is `unknown`.
     #[oai(path = "/events/:event_id/fate", method = "get", operation_id = "get_event_fate", tag = "Tag::Events")]
     async fn get(&self, _caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventFate>, Refused<Lookup>> {
         let fate = self.0.fate(event_id.0).await.map_err(database)?;

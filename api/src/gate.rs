@@ -1,7 +1,7 @@
-//! What every request passes through: it gets a name and a span, is let in or not, and its errors become problems.
+//! What every request passes: it gets an id and a span, is authenticated and limited, and its errors become problems.
 //!
-//! In order: what cannot be meant (NUL characters), who asks, how often, whether what is asked exists, and whether it is
-//! theirs. Below `/api/v1` nobody without a token learns even that.
+//! In order: malformed input (such as NUL characters), authentication, rate limits, existence of the route,
+//! authorization. Without a token nothing under `/api/v1` can be learned, not even what exists.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::routes::{PREFIX, Route, Routes};
 use crate::{deprecation, headers, idempotency, ui};
 
 const REQUEST_ID: &str = "x-request-id";
-/// Bytes of path and query.
+/// Maximum bytes of path and query.
 const LONGEST_TARGET: usize = 8 << 10;
-/// Parameters of a query; no operation takes half as many.
+/// Maximum number of query parameters; no operation has half as many.
 const MOST_PARAMETERS: usize = 64;
 const MOST_HEADERS: usize = 96;
-/// Bytes of names and values of headers.
+/// Maximum bytes of header names and values.
 const LARGEST_HEADERS: usize = 32 << 10;
 
 /// The gate; cheap to clone.
@@ -65,7 +65,7 @@ impl Gate {
         }
     }
 
-    /// Lets a request through, or refuses it; the answer is always a response.
+    /// Passes a request on or refuses it; always returns a response.
     pub(crate) async fn pass<E: Endpoint<Output = Response>>(
         &self,
         next: Arc<E>,
@@ -85,7 +85,7 @@ impl Gate {
         if let Ok(id) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        self.cors.tell(origin, response.headers_mut());
+        self.cors.add_headers(origin, response.headers_mut());
         let status = response.status().as_u16();
         span.record("http.status", status);
         let ms = started.elapsed().as_secs_f64() * 1000.0;
@@ -106,7 +106,7 @@ impl Gate {
         let answer = self.admitted(next, request, route, principal).await;
         match (answer, left) {
             (Ok(mut response), Some(left)) => {
-                left.tell(response.headers_mut());
+                left.add_headers(response.headers_mut());
                 Ok(response)
             }
             (answer, _) => answer,
@@ -131,7 +131,7 @@ impl Gate {
             None => None,
         };
         let deprecated = route.deprecated(request.method());
-        // in a box, because what waits for it holds it twice, and is itself moved by everything around
+        // boxed, because its waiter holds it twice and is itself moved by everything around it
         let answer = AssertUnwindSafe(next.call(request)).catch_unwind().boxed();
         let answer = match &key {
             Some(key) => key.scope(answer).await,
@@ -142,22 +142,22 @@ impl Gate {
                 if key.is_some_and(|key| key.replayed()) {
                     response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
                 }
-                deprecation::tell(deprecated, response.headers_mut());
+                deprecation::add_headers(deprecated, response.headers_mut());
                 Ok(response)
             }
             Ok(Err(error)) => Err(problem::foreign(error, Some(route))),
             Err(_) => {
                 tracing::error!("a request panicked");
-                Err(Problem::new(Kind::Internal, "the server met a defect; its log has the reason"))
+                Err(Problem::new(Kind::Internal, "internal error; the server's log has the reason"))
             }
         }
     }
 
-    /// Who asks for a resource, and whether not too often.
+    /// Authenticates a request and applies the rate limits.
     fn admit(&self, request: &mut Request) -> Result<(Option<Principal>, Option<Left>), Problem> {
         let path = request.uri().path();
         if matches!(path, "/healthz" | "/readyz") {
-            return Ok((None, None)); // whoever restarts what does not answer must not be refused
+            return Ok((None, None)); // probes of a supervisor must not be refused
         }
         let inside = path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let of_address = self.rate.address(request).map_err(|left| too_often("address", left))?;
@@ -179,33 +179,33 @@ impl Gate {
 }
 
 fn too_often(who: &str, left: Left) -> Problem {
-    let detail = format!("this {who} asks more often than is permitted");
+    let detail = format!("this {who} sends more requests than permitted");
     Problem::new(Kind::TooManyRequests, detail).after(left.wait()).limited(left)
 }
 
-/// Whether the head of a request is as small as heads are. Far larger ones never come here: the server does not read them.
+/// Checks the size of a request's head. Far larger ones are never read by the server.
 fn check_size(request: &Request) -> Result<(), Problem> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > LONGEST_TARGET {
-        let detail = format!("path and query have {target} bytes, and may have {LONGEST_TARGET}");
+        let detail = format!("path and query have {target} bytes; the limit is {LONGEST_TARGET}");
         return Err(Problem::new(Kind::UriTooLong, detail));
     }
     let (count, bytes) = (request.headers().len(), request.headers().iter().map(|(n, v)| n.as_str().len() + v.len()));
     let bytes: usize = bytes.sum();
     if count > MOST_HEADERS || bytes > LARGEST_HEADERS {
         let detail =
-            format!("{count} headers of {bytes} bytes came; {MOST_HEADERS} of {LARGEST_HEADERS} bytes may come");
+            format!("{count} headers of {bytes} bytes; the limit is {MOST_HEADERS} headers of {LARGEST_HEADERS} bytes");
         return Err(Problem::new(Kind::HeadersTooLarge, detail));
     }
     let parameters = request.uri().query().map_or(0, |query| query.split('&').count());
     if parameters > MOST_PARAMETERS {
-        let rule = format!("has {parameters} parameters, and may have {MOST_PARAMETERS}");
-        return Err(Problem::parameter("query", rule, "give each parameter once"));
+        let rule = format!("has {parameters} parameters; the limit is {MOST_PARAMETERS}");
+        return Err(Problem::parameter("query", rule, "use each parameter once"));
     }
     Ok(())
 }
 
-/// Whether what is asked exists, and is spelt as it must be.
+/// Checks that the route exists, and its path and query parameters.
 fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Route, Problem> {
     let uri = request.uri();
     if uri.path().len() > 3 * PARAMETER {
@@ -215,7 +215,7 @@ fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Ro
     for (field, text) in [("path", uri.path()), ("query", uri.query().unwrap_or_default())] {
         let rule = "must be UTF-8 without NUL characters, percent-encoded where it must be";
         if !is_text(text) {
-            return Err(Problem::parameter(field, rule, "look at what follows each %"));
+            return Err(Problem::parameter(field, rule, "check the characters after each %"));
         }
     }
     let nothing = || Problem::new(Kind::NotFound, "there is nothing at this path; /docs lists what there is");
@@ -234,7 +234,7 @@ fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Ro
             return Err(Problem::parameter(name, "is not a parameter of this operation", known));
         }
         if pairs[..i].iter().any(|(before, _)| before == name) {
-            return Err(Problem::parameter(name, "is given twice", "give it once"));
+            return Err(Problem::parameter(name, "appears twice", "use it once"));
         }
         if value.chars().nth(PARAMETER).is_some() {
             let rule = format!("must have at most {PARAMETER} characters");
@@ -244,7 +244,7 @@ fn check_route<'a>(request: &Request, route: Option<&'a Route>) -> Result<&'a Ro
     Ok(route)
 }
 
-/// Whether something percent-encoded is text that both databases can compare with.
+/// Whether percent-encoded text is such that both databases can compare it.
 fn is_text(encoded: &str) -> bool {
     if !encoded.contains(['%', '\0']) {
         return true;
@@ -259,7 +259,7 @@ fn is_text(encoded: &str) -> bool {
     !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok()
 }
 
-/// One span a request, which continues the caller's trace where there is one.
+/// The span of a request, which continues the caller's trace if there is one.
 fn span(request: &Request, route: &str, id: Uuid) -> Span {
     let method = request.method().as_str();
     let name = format!("HTTP {method} {route}");
@@ -271,7 +271,7 @@ fn span(request: &Request, route: &str, id: Uuid) -> Span {
     span
 }
 
-/// One line where the request was handled; probes and scrapes would drown the others.
+/// One log line per handled request; probes and scrapes would drown the others.
 fn log(method: &str, route: &str, status: u16, ms: f64, id: Uuid) {
     let probe = matches!(route, "/healthz" | "/readyz" | "/metrics");
     if status >= 500 {

@@ -1,4 +1,4 @@
-//! Persistent homes and the logs of sessions: kept by controllers, and asked of them at that moment.
+//! Persistent homes and the logs of sessions, which controllers keep and are asked for on demand.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::problem::{Kind, Listing, Lookup, Problem, Refused, Removal, database};
 
-/// Bytes of a log, unless asked otherwise.
+/// Default number of bytes of a log.
 const LOG_BYTES: u32 = 64 << 10;
 
-/// The end of what a session wrote to its standard output and error.
+/// The end of a session's standard output and error.
 #[derive(Debug, Object, Serialize)]
 struct SessionLog {
     /// The session.
     session_id: Uuid,
     /// The controller that keeps it.
     controller_id: String,
-    /// What was written last. Bytes that are no UTF-8 are replaced.
+    /// The end of its output; invalid UTF-8 is replaced.
     text: String,
-    /// Bytes that are kept of it.
+    /// Number of bytes that are kept.
     kept_bytes: u64,
 }
 
@@ -36,22 +36,22 @@ struct SessionLog {
 struct PersistentHome {
     /// The controller that keeps it.
     controller_id: String,
-    /// Its name there.
+    /// Its name on that controller.
     name: String,
-    /// Whose it is; null where that is not known any more.
+    /// Its owner; null if no longer known.
     user_id: Option<String>,
-    /// Bytes of its files; null where it has too many to be counted.
+    /// Size of its files in bytes; null if there are too many to count.
     bytes: Option<u64>,
-    /// The sessions that have it, running or not; at most a hundred. While there are any it cannot be deleted.
+    /// Sessions that use it, running or not; at most a hundred. It cannot be deleted while there are any.
     sessions: Vec<Uuid>,
 }
 
-/// The persistent homes that there are.
+/// A list of persistent homes.
 #[derive(Debug, Object, Serialize)]
 struct Homes {
     /// By controller and name; at most a thousand.
     items: Vec<PersistentHome>,
-    /// There are more: ask for those of one user.
+    /// The list is incomplete; filter by user to see all.
     truncated: bool,
     /// Controllers that keep homes and did not answer.
     silent: Vec<String>,
@@ -76,15 +76,15 @@ pub(crate) struct Kept(pub(crate) Arc<Engine>);
 impl Kept {
     /// Read the log of a session
     ///
-    /// The end of what its program wrote to standard output and error, asked of its controller at that moment. Its controller keeps it
-    /// until the session is deleted. Controllers of the core lane, and platforms that keep no logs, have none: 404. A controller that is
-    /// away, or does not answer within ten seconds: 503.
+    /// The end of its program's standard output and error, requested from its controller, which keeps it until
+    /// the session is deleted. Controllers of the core lane, and platforms that keep no logs, have none: 404.
+    /// If the controller is unreachable, or does not answer within ten seconds: 503.
     #[oai(path = "/sessions/:id/logs", method = "get", operation_id = "get_session_logs", tag = "Tag::Sessions")]
     async fn log(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// The most bytes to read.
+        /// Maximum number of bytes.
         #[oai(validator(minimum(value = "1"), maximum(value = "131072")))]
         bytes: Query<Option<u32>>,
     ) -> Result<Json<SessionLog>, Refused<Lookup>> {
@@ -95,12 +95,12 @@ impl Kept {
 
     /// List persistent homes
     ///
-    /// Of every controller that keeps some, asked at that moment. A user gets their own.
+    /// Requested from every controller that keeps homes. Users see only their own.
     #[oai(path = "/homes", method = "get", operation_id = "list_homes", tag = "Tag::Controllers")]
     async fn list(
         &self,
         caller: Caller,
-        /// Those of this user.
+        /// Filter by user.
         #[oai(validator(max_length = 255))]
         user_id: Query<Option<String>>,
     ) -> Result<Json<Homes>, Refused<Listing>> {
@@ -118,8 +118,9 @@ impl Kept {
 
     /// Delete a persistent home
     ///
-    /// With all that is in it, for good. A home that a session has, running or not, is never deleted: delete those first. Where a large
-    /// one takes longer than 25 s the answer is 503, and the controller goes on.
+    /// Deletes all its files permanently. A home that a session uses, running or not, is never deleted: delete
+    /// the sessions first. If a large one takes longer than 25 s the answer is 503, and the controller
+    /// continues.
     #[oai(
         path = "/homes/:controller_id/:name",
         method = "delete",
@@ -130,7 +131,7 @@ impl Kept {
         &self,
         caller: Caller,
         controller_id: Path<String>,
-        /// As the list of homes names it.
+        /// Its name, as in the list of homes.
         #[oai(validator(max_length = 255))]
         name: Path<String>,
     ) -> Result<Json<Deleted>, Refused<Removal>> {
@@ -140,11 +141,11 @@ impl Kept {
     }
 }
 
-/// A home that is gone.
+/// A deleted home.
 #[derive(Debug, Object, Serialize)]
 struct Deleted {
     /// The controller that kept it.
     controller_id: String,
-    /// Its name there.
+    /// Its name on that controller.
     name: String,
 }

@@ -1,8 +1,9 @@
-//! Requests that may be sent again: the header `Idempotency-Key` and the answer that it brings back.
+//! Idempotent requests: the header `Idempotency-Key`, and the stored answer.
 //!
-//! The gate opens the key's scope around every request that changes something; the writer keeps the answer in the transaction
-//! that accepts the request. An operation needs to do nothing for it, as long as the request becomes one piece of work.
-//! `wait` and `timeout` are no part of a request's identity: they change how it is answered, not what it does.
+//! The gate opens the key's scope around every request that changes something; the writer stores the answer in
+//! the transaction that accepts the request. An operation gets this for free, as long as it becomes a single
+//! piece of the writer's work. `wait` and `timeout` are not part of a request's identity: they change how it is
+//! answered, not what it does.
 
 use engine::writer::Key;
 use poem::Request;
@@ -12,9 +13,9 @@ use sha2::{Digest, Sha256};
 use crate::body::{Limits, gather};
 use crate::problem::Problem;
 
-/// The header of a request.
+/// Request header.
 pub(crate) const HEADER: &str = "Idempotency-Key";
-/// The header of an answer that was given before.
+/// Header of a repeated answer.
 pub(crate) const REPLAYED: &str = "Idempotent-Replayed";
 
 /// Whether requests with this method may have a key.
@@ -22,7 +23,7 @@ pub(crate) fn applies(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PATCH | Method::PUT | Method::DELETE)
 }
 
-/// The key of a request, where it has one; its body is read for that.
+/// The key of a request, if it has one; its body is read for that.
 pub(crate) async fn key(request: &mut Request, principal: &str, limits: Limits) -> Result<Option<Key>, Problem> {
     if !applies(request.method()) {
         return Ok(None);
@@ -31,10 +32,10 @@ pub(crate) async fn key(request: &mut Request, principal: &str, limits: Limits) 
     let Some(value) = given.next() else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| is_key(text) && given.next().is_none());
     let key = text.map(str::to_owned).ok_or_else(|| {
-        let rule = "must be given once, with 1 to 255 visible ASCII characters";
-        Problem::parameter(HEADER, rule, "make a UUID for each request, and send it again only with the same request")
+        let rule = "must appear once, with 1 to 255 visible ASCII characters";
+        Problem::parameter(HEADER, rule, "use a new UUID for each request, and repeat it only with the same request")
     })?;
-    let hash = Box::pin(hash(request, limits)).await?; // few need it, and all would carry it
+    let hash = Box::pin(hash(request, limits)).await?; // boxed, because few requests need it
     Ok(Some(Key::new(principal.to_owned(), key, hash)))
 }
 
@@ -42,7 +43,7 @@ fn is_key(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// SHA-256 of what the request asks.
+/// SHA-256 of what identifies a request.
 async fn hash(request: &mut Request, limits: Limits) -> Result<String, Problem> {
     let bytes = gather(request.take_body(), limits.body.max(limits.templates), limits.time).await?;
     let query = request.uri().query().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! JSON as it is answered: written straight from the resource.
+//! JSON responses, written straight from the resource.
 //!
-//! The framework's own `Json` first makes a tree of every answer, name by name. This one says the same of itself in the API
-//! document, and has serde write the bytes: always the same ones of the same resource, because an answer that is given again
-//! is the first one. So a resource is described twice, for the document and for the bytes; a test holds the two against each
-//! other for every answer that there is.
+//! The framework's own `Json` first builds a tree of every answer. This one has the same schema in the API
+//! document, and lets serde write the bytes: always the same for the same resource, because a repeated answer
+//! must equal the first. So each resource is described twice, for the document and for the bytes; a test
+//! compares the two for every answer.
 
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
     use crate::document::document;
 
-    /// Whether an example can be read as a resource; panics where that is then written in two ways.
+    /// Reads an example as a resource; panics if the two ways of writing it differ.
     type Check = fn(&Value) -> bool;
 
     thread_local! {
         static ANSWERED: RefCell<BTreeMap<String, Check>> = RefCell::default();
     }
 
-    /// Notes what is answered with, as the document is made.
+    /// Registers a type of answer when the document is built.
     pub(super) fn answered<T: ToJSON + ParseFromJSON + Serialize>() {
         ANSWERED.with_borrow_mut(|all| all.insert(T::name().into_owned(), same::<T>));
     }
@@ -74,7 +74,7 @@ mod tests {
         true
     }
 
-    /// The example that the document shows of an answer of this name.
+    /// The document's example for a schema.
     fn example(document: &Value, name: &str) -> Option<Value> {
         let operations =
             document["paths"].as_object()?.values().filter_map(Value::as_object).flat_map(|all| all.values());
@@ -86,7 +86,7 @@ mod tests {
         contents.find(|content| content["schema"]["$ref"] == *reference).map(|content| content["example"].clone())
     }
 
-    /// Every member of every object in a value: where the object is, and the member's name.
+    /// Every member of every object in a value: path and name.
     fn members(value: &Value, at: &str) -> Vec<(String, String)> {
         let inside = |name: &dyn std::fmt::Display, inner| members(inner, &format!("{at}/{name}"));
         match value {
@@ -113,7 +113,7 @@ mod tests {
         for (name, same) in answered {
             let example = example(&document, &name).expect(&name);
             assert!(same(&example), "{name}: {example}");
-            // what may be left out is written alike in both where it is left out
+            // fields that may be absent are absent in both
             for (owner, member) in members(&example, "") {
                 same(&without(&example, &owner, &member));
             }

@@ -1,7 +1,7 @@
-//! The front of the engine: resources, who may ask for them, and what an error looks like. Over HTTP, and over NATS (`intake`).
+//! The API: resources, authorization and errors, over HTTP and over NATS (`nats_gateway`).
 //!
-//! One file per noun holds its resource and its operations. `gate` is what every request passes through, `problem` the one
-//! place where errors become responses, `routes` the table of what exists. See the README of this folder.
+//! One file per noun contains its resource and its operations. Every request passes `gate`; `problem` is the
+//! only place where errors become responses; `routes` lists what exists. See this crate's README.
 
 mod access;
 mod applications;
@@ -12,7 +12,6 @@ mod cors;
 mod cursor;
 mod dead_letters;
 mod deprecation;
-mod dialect;
 mod doctor;
 mod document;
 mod events;
@@ -23,15 +22,17 @@ mod gate;
 mod headers;
 mod homes;
 mod idempotency;
-pub mod intake;
 mod jobs;
 mod json;
 mod login;
 mod manifests;
 mod moment;
+pub mod nats_gateway;
+mod openapi31;
 mod operators;
-mod outside;
+mod param_types;
 mod platforms;
+mod probes;
 mod problem;
 mod queue;
 mod rate;
@@ -43,7 +44,6 @@ mod server;
 mod sessions;
 mod tasks;
 mod templates;
-mod texts;
 mod timestamp;
 mod ui;
 
@@ -64,59 +64,59 @@ pub use ipnet::IpNet;
 pub use login::Codes;
 pub use streams::connect::Secret;
 
-/// How the API behaves.
+/// Settings of the API.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The bearer token of the administrator. An empty one admits nobody.
+    /// Bearer token of the administrator. An empty one admits no one.
     pub admin_token: Secret,
-    /// Bytes of a request body at most.
+    /// Maximum bytes of a request body.
     pub max_body_bytes: usize,
-    /// Bytes of a body with templates at most; catalogs come in one piece.
+    /// Maximum bytes of a body with templates; catalogs are sent in one piece.
     pub max_template_bytes: usize,
-    /// Requests per second that one principal may make on average, over HTTP and NATS; 0 is no limit.
+    /// Average requests per second of one principal, over HTTP and NATS; 0 means no limit.
     pub requests_per_second: u32,
-    /// Requests that one principal may make at once before the average counts.
+    /// Burst of requests of one principal.
     pub burst: u32,
-    /// Requests per second that may come from one address on average, recognised or not; 0 is no limit.
+    /// Average requests per second from one address, authenticated or not; 0 means no limit.
     pub address_requests_per_second: u32,
-    /// Requests that may come from one address at once before the average counts.
+    /// Burst of requests from one address.
     pub address_burst: u32,
-    /// Proxies whose `X-Forwarded-For` is believed; nobody's unless given.
+    /// Proxies whose `X-Forwarded-For` is trusted; none by default.
     pub trusted_proxies: Vec<IpNet>,
-    /// Pages of other origins that may use the API from a browser (CORS); none unless given.
+    /// Origins of pages that may use the API from a browser (CORS); none by default.
     pub cors_origins: Vec<Origin>,
-    /// What connections may hold, and how long they may take.
+    /// Limits of connections.
     pub sockets: Sockets,
-    /// Watchers of the live feed at a time; beyond it they are told to come back, or to ask another server.
+    /// Maximum number of watchers of the live feed; further ones are told to retry later or elsewhere.
     pub max_watchers: usize,
-    /// Requests that may wait at once for a session to get somewhere (`?wait=`).
+    /// Maximum number of requests that wait for a session (`?wait=`).
     pub max_waiting: usize,
-    /// Requests over NATS that are worked on at once; more are refused until there is room.
+    /// Maximum number of requests over NATS in progress; further ones are refused.
     pub max_intake: usize,
-    /// The codes that the web UI can be logged in with; whoever serves prints them.
+    /// Codes for logging in to the web UI, printed by the server.
     pub login_codes: Codes,
-    /// The id of the installation, for the name of the login's cookie.
+    /// Id of the installation, for the name of the login cookie.
     pub installation: String,
-    /// The version that the API document and `/healthz` tell.
+    /// Version shown by the API document and `/healthz`.
     pub version: String,
 }
 
-/// What connections may hold, and how long they may take.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Sockets {
-    /// Connections at a time. Where there are as many, the one goes that has been idle longest.
+    /// Maximum number of connections. Beyond it, the one that has been idle longest is closed.
     pub connections: usize,
-    /// Connections of one address at a time; an IPv6 network of 64 bits counts as one.
+    /// Maximum number of connections per address; an IPv6 network of 64 bits counts as one.
     pub per_address: usize,
-    /// How long the head of a request may take, from the connection or from its first byte.
+    /// Time limit for the head of a request, from the connection or from its first byte.
     pub head: Duration,
-    /// How long a connection is kept that asks nothing.
+    /// Idle time after which a connection is closed.
     pub idle: Duration,
-    /// How long the body of a request may take.
+    /// Time limit for the body of a request.
     pub body: Duration,
-    /// How long a client may read nothing of a response that is there.
+    /// Time after which a client that reads nothing of its response is cut off.
     pub stall: Duration,
-    /// Bytes that responses may hold together until they are read; small ones and shared documents do not count.
+    /// Maximum bytes of unread responses in all; small ones and shared documents do not count.
     pub buffered: usize,
 }
 
@@ -135,8 +135,8 @@ impl Default for Sockets {
 }
 
 impl Sockets {
-    /// The same, but leaving room for the process' own work (database, NATS, files) where it may open only so many descriptors: a
-    /// quarter of them, and 96 at least.
+    /// Lowers the number of connections so that a quarter of these file descriptors, and at least 96, remain
+    /// for the process' own work (database, NATS, files).
     #[must_use]
     pub fn within(self, descriptors: u64) -> Self {
         let own = (descriptors / 4).clamp(96, 2_048);
@@ -147,7 +147,8 @@ impl Sockets {
 }
 
 impl Config {
-    /// The defaults, for this token: 1 MiB bodies, 4 MiB of templates, 500 requests a second of one principal and 1,000 of one
+    /// Defaults with this token: 1 MiB bodies, 4 MiB of templates, 500 requests a second per principal and
+    /// 1,000 per address, 5,000 watchers.
     /// address, 5,000 watchers.
     #[must_use]
     pub fn new(admin_token: Secret) -> Self {
@@ -174,17 +175,17 @@ impl Config {
 
 const JSON: &str = "application/json";
 
-/// Why the API does not serve.
+/// Why the API does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Whoever starts it must choose a token.
+    /// There is no token.
     #[error("the admin token is empty; set one, or nobody can use the API")]
     NoToken,
 }
 
-/// Serves over HTTP and NATS until `cancel` fires, and then for five seconds at most what was begun. Watchers of the feed are
-/// told at once where to go on, so that they do so at another server; requests that wait for a session (`?wait=`) are answered at
-/// once with where it stands.
+/// Serves over HTTP and NATS until `cancel` fires, then finishes requests for at most five seconds. Watchers of
+/// the feed are told at once where to continue, so that they can reconnect to another server; requests that
+/// wait for a session (`?wait=`) are answered at once with its present state.
 ///
 /// # Errors
 /// [`Error`].
@@ -198,19 +199,19 @@ pub async fn serve(
         return Err(Error::NoToken);
     }
     let sockets = config.sockets;
-    let seats = config.max_watchers.min(sockets.connections - sockets.connections / 4); // others come in beside watchers
+    let seats = config.max_watchers.min(sockets.connections - sockets.connections / 4); // leave connections for other requests
     let live = feed::Live::new(engine.clone(), seats, cancel.clone());
     let (client, tasks) = (engine.link().client.clone(), engine.tasks().clone());
     let router = Arc::new(routed(config.clone(), engine, live.clone(), cancel.clone()));
     let ended = cancel.child_token();
     let served = router.clone();
     let intake = tasks.spawn("intake", Role::Supporting, &ended, move |task| {
-        intake::serve(served.clone(), config.clone(), client.clone(), task.cancel().clone())
+        nats_gateway::serve(served.clone(), config.clone(), client.clone(), task.cancel().clone())
     });
     server::serve(listener, router, sockets, cancel).await;
-    ended.cancel(); // also where HTTP ended by itself
+    ended.cancel(); // even if HTTP ended by itself
     intake.cancelled().await;
-    let _ = tokio::time::timeout(server::DRAIN, live.deserted()).await; // sockets outlive their requests
+    let _ = tokio::time::timeout(server::DRAIN, live.without_watchers()).await; // WebSockets outlive their requests
     Ok(())
 }
 
@@ -232,14 +233,14 @@ fn routed(
     let login = login::Login::new(&config);
     let gate = gate::Gate::new(&config, engine.clone(), login.clone());
     let route = Route::new()
-        .at("/healthz", outside::health(&config.version))
-        .at("/readyz", outside::ready(engine.clone()))
-        .at("/metrics", outside::metrics(engine))
-        .at("/problems", poem::get(outside::problem_index))
-        .at("/problems/:name", poem::get(outside::problem_page))
+        .at("/healthz", probes::health(&config.version))
+        .at("/readyz", probes::ready(engine.clone()))
+        .at("/metrics", probes::metrics(engine))
+        .at("/problems", poem::get(probes::problem_index))
+        .at("/problems/:name", poem::get(probes::problem_page))
         .at("/openapi.json", Document::new(JSON, document.clone()))
         .at("/asyncapi.json", Document::new(JSON, streams::asyncapi::document(&config.version)))
-        .nest("/docs", outside::docs(&service.swagger_ui_html(), &service.spec(), &document))
+        .nest("/docs", probes::docs(&service.swagger_ui_html(), &service.spec(), &document))
         .at("/", poem::get(ui::page))
         .at("/*page", poem::get(ui::page))
         .at("/assets/:name", poem::get(ui::asset))

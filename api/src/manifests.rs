@@ -1,7 +1,7 @@
-//! How template manifests are read: one as JSON, or any number as YAML documents, all or none of them.
+//! Reads template manifests: one as JSON, or any number of YAML documents, all or none of them.
 //!
-//! The text is split where YAML itself splits it (a line that begins with `---`), so that each mistake can be placed: which
-//! document, which line of the whole text, which field.
+//! The text is split where YAML itself splits it (at a line that begins with `---`), so that each mistake can
+//! be located: document, line of the whole text, field.
 
 mod schema;
 
@@ -16,13 +16,13 @@ use crate::body::{self, Limits};
 use crate::problem::{Kind, Problem};
 
 const YAML: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
-/// Documents in one request at most.
+/// Maximum documents per request.
 const MAX_DOCUMENTS: usize = 1_000;
-/// Mistakes that are told at most; more do not help.
+/// Maximum mistakes reported.
 const MAX_MISTAKES: usize = 20;
 const HINT: &str = "correct it and send the whole request again; nothing of it was accepted";
 
-/// Manifests that were read and checked.
+/// Parsed and validated manifests.
 #[derive(Debug)]
 pub(crate) struct Manifests(pub(crate) Vec<Manifest>);
 
@@ -84,14 +84,14 @@ fn from_yaml(bytes: &[u8]) -> Result<Vec<Manifest>, Problem> {
     if mistakes.is_empty() { Ok(manifests) } else { Err(Problem::invalid(mistakes)) }
 }
 
-/// One document and the line of the whole text that it begins on, counted from 0.
+/// A document, and the line of the whole text at which it begins, counted from 0.
 struct Document<'a> {
     line: usize,
     text: Vec<&'a str>,
 }
 
 impl Document<'_> {
-    /// Comments, directives and nothing else.
+    /// Whether it contains only comments and directives.
     fn is_empty(&self) -> bool {
         self.text
             .iter()
@@ -101,7 +101,7 @@ impl Document<'_> {
 
     fn parse(&self) -> Result<Vec<Manifest>, ManifestError> {
         let text = self.text.join("\n");
-        // a second look at a wrong document alone, moved to where it stands, so that its lines are those of the whole text
+        // parse an invalid document again at its original line, so that its errors have the lines of the whole text
         Manifest::parse_all(&text).or_else(|_| Manifest::parse_all(&format!("{}{text}", "\n".repeat(self.line))))
     }
 }
@@ -120,11 +120,11 @@ fn split(text: &str) -> Vec<Document<'_>> {
     documents
 }
 
-/// A mistake with its place: the document and its first line, where there are several.
+/// A mistake with its location: the document and its first line, if there are several.
 fn placed(error: &ManifestError, place: Option<(usize, usize)>) -> FieldError {
     let (field, rule) = match error {
         ManifestError::Field { field, rule } => (field.as_str(), rule.clone()),
-        // the first line has the place and the mistake; a drawing of it follows
+        // the first line has the position and the error; an excerpt follows
         other => ("", other.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()),
     };
     let Some((index, line)) = place else { return mistake(field.into(), rule) };

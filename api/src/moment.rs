@@ -1,4 +1,4 @@
-//! Points in time as a request names them; [`streams::moment`] reads them.
+//! Points in time in requests, parsed by [`streams::moment`].
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 use streams::moment;
 
-/// A point in time, a date, or how long ago.
+/// A time, a date, or an age.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment(moment::Moment);
 
 impl Moment {
-    /// Milliseconds since the epoch; how long ago is counted from now.
+    /// Milliseconds since the epoch; an age counts back from now.
     pub(crate) fn ms(self) -> i64 {
         self.0.ms(Utc::now())
     }
 
-    /// A number that stays the same from one page of a list to the next, also where the time itself moves on with each request.
+    /// A number that is the same for all pages of a list, even if an age moves on with each request.
     pub(crate) const fn name(self) -> i64 {
         match self.0 {
             moment::Moment::At(at) => at.timestamp_millis(),
@@ -71,7 +71,7 @@ impl ParseFromJSON for Moment {
     }
 }
 
-/// Only so that it can be a field of a body, which are all described alike; it is never answered.
+/// Required for fields of bodies; never used in an answer.
 impl ToJSON for Moment {
     fn to_json(&self) -> Option<Value> {
         Some(json!(self.ms()))

@@ -1,4 +1,4 @@
-//! What an operator does to a controller.
+//! Operators' actions on controllers.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::jobs::Accepted;
 use crate::json::Json;
 use crate::problem::{Operation, Problem, Refused};
 
-/// What is to become of a breaker.
+/// An order for a circuit breaker.
 #[derive(Debug, Clone, Copy, Enum, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum BreakerAction {
-    /// Open now; it finds out by itself when the controller is well again.
+    /// Open it now; it probes by itself when it may close.
     Open,
-    /// Closed now, as if nothing had failed.
+    /// Close it now, and forget all failures.
     Close,
-    /// Open until it is released.
+    /// Hold it open until it is released.
     HoldOpen,
-    /// Closed until it is released, whatever fails.
+    /// Hold it closed until it is released, whatever fails.
     HoldClosed,
-    /// By itself again; one that was held open is probed at once.
+    /// Return to normal; one that was held open is probed at once.
     Release,
 }
 
@@ -45,34 +45,34 @@ impl From<BreakerAction> for Order {
     }
 }
 
-/// An order for a breaker.
+/// An order for a circuit breaker, with its reason.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BreakerOrder {
-    /// What is to become of it.
+    /// The order.
     action: BreakerAction,
-    /// Why, for whoever asks later.
+    /// Reason, kept in the log.
     #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
     reason: String,
 }
 
-/// Why an operator does something.
+/// The reason for an operator's action.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OperatorReason {
-    /// Why, for whoever asks later.
+    /// Reason, kept in the log.
     #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
     reason: String,
 }
 
-/// What is wrong with a reason: it has to say something.
+/// The mistake of a reason that is blank or too long.
 pub(crate) fn unsaid(reason: &str) -> Vec<FieldError> {
     let count = reason.chars().count();
     if (1..=500).contains(&count) && !reason.contains('\0') && !reason.trim().is_empty() {
         return Vec::new();
     }
     let rule = format!("must have 1 to 500 characters and say something, not {count}");
-    vec![FieldError { field: "reason".into(), rule, hint: "say why, for whoever asks later".into() }]
+    vec![FieldError { field: "reason".into(), rule, hint: "say why; the log keeps it".into() }]
 }
 
 impl Body<OperatorReason> {
@@ -85,9 +85,10 @@ pub(crate) struct Operators(pub(crate) Arc<Engine>);
 
 #[OpenApi(tag = "Tag::Controllers")]
 impl Operators {
-    /// Order a controller's breaker
+    /// Control a controller's circuit breaker
     ///
-    /// Opens, closes, holds or releases it. The log keeps who did so and why. What holds already changes nothing.
+    /// Opens, closes, holds or releases it. The log keeps who did so and why. An order that changes nothing has
+    /// no effect.
     #[oai(path = "/admin/controllers/:controller_id/breaker", method = "post", operation_id = "order_breaker")]
     async fn breaker(
         &self,
@@ -102,9 +103,10 @@ impl Operators {
 
     /// Revoke a controller
     ///
-    /// It gets no new work, and its sessions move: those that are to run start anew on other controllers, at a new generation, or
-    /// wait for one. The answer is the job that moves them, which counts them. What the controller has of them it is told to remove
-    /// as soon as it is back. Only an operator does this; a missed heartbeat never does. Asking again answers the same job.
+    /// It gets no new work, and its sessions move: those that should run start on other controllers, at a new
+    /// generation, or wait for one. The answer is the job that moves them, with its counters. The controller is
+    /// ordered to remove its leftovers of them when it returns. Only an operator does this, never a missed
+    /// heartbeat. Repeating the request returns the same job.
     #[oai(path = "/admin/controllers/:controller_id/revoke", method = "post", operation_id = "revoke_controller")]
     async fn revoke(
         &self,
@@ -118,7 +120,7 @@ impl Operators {
 
     /// Reinstate a controller
     ///
-    /// Puts a revoked one back into service. What has moved stays where it is.
+    /// Puts a revoked controller back into service. Sessions that have moved stay where they are.
     #[oai(path = "/admin/controllers/:controller_id/reinstate", method = "post", operation_id = "reinstate_controller")]
     async fn reinstate(
         &self,
@@ -132,8 +134,8 @@ impl Operators {
 
     /// Admit a controller
     ///
-    /// Lets a newcomer serve its platform beside the others. One that may already is answered as it is. A second controller of the
-    /// core lane is refused, because both would carry out each command of the platform.
+    /// Lets a new controller serve its platform beside the others. Has no effect if it may already. A second
+    /// controller of the core lane is refused, because both would carry out each command of the platform.
     #[oai(path = "/admin/controllers/:controller_id/admit", method = "post", operation_id = "admit_controller")]
     async fn admit(
         &self,
@@ -147,8 +149,8 @@ impl Operators {
 
     /// Reset a controller
     ///
-    /// For one whose host was reinstalled, or that speaks another protocol from now on: what tells its host from others is forgotten,
-    /// and the next one that speaks under its id is taken for it. Until then it gets no work.
+    /// For a host that was reinstalled or changes its protocol: what identifies its host is forgotten, and the
+    /// next host that uses its id is accepted. Until then it gets no work.
     #[oai(path = "/admin/controllers/:controller_id/reset", method = "post", operation_id = "reset_controller")]
     async fn reset(
         &self,

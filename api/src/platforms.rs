@@ -1,4 +1,4 @@
-//! Platforms: where sessions can run, and whether they would be taken now.
+//! Platforms, and whether they accept sessions now.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::problem::{Listing, Refused, database};
 
-/// A platform as its controllers make it.
+/// A platform, as its controllers report it.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Platform {
-    /// What sessions name as `platform`.
+    /// Its name, as used by sessions.
     platform: String,
-    /// Controllers that ever reported.
+    /// Number of controllers that ever reported.
     controllers: u32,
-    /// Those of them that get new work.
+    /// Number of those that get new work.
     healthy: u32,
-    /// Sessions that would still be taken; null where a controller did not say.
+    /// Number of further sessions that fit; null if a controller announced no maximum.
     capacity_free: Option<u32>,
     /// `durable` or `core`; null without a controller.
     lane: Option<String>,
-    /// Whether a session would find a place now.
+    /// Whether a new session would be placed now.
     accepting: bool,
-    /// Why not; such a session waits until it does.
+    /// Why not; such a session waits until it is.
     reason: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Platforms(pub(crate) Arc<Engine>);
 impl Platforms {
     /// List platforms
     ///
-    /// Those of the contract, and any other that a controller has reported.
+    /// Those of the contract, and others that a controller has reported.
     #[oai(path = "/platforms", method = "get", operation_id = "list_platforms")]
     async fn list(&self, _caller: Caller) -> Result<Json<Page<Platform>>, Refused<Listing>> {
         let rows = queries::controllers(self.0.reader()).await.map_err(database)?;

@@ -16,34 +16,35 @@ use crate::json::Json;
 use crate::problem::{Listing, Refused, database};
 use crate::timestamp::Timestamp;
 
-/// A command that waits: accepted, and begun by no controller.
+/// A command that was accepted and not begun by a controller.
 #[derive(Debug, Object, Serialize)]
 struct QueueEntry {
-    /// What it is about, as `session:<id>`.
+    /// The entity it is about, such as `session:<id>`.
     entity: String,
-    /// Whose it is.
+    /// Its user.
     user_id: String,
-    /// Where it is to be carried out.
+    /// Platform that will carry it out.
     platform: String,
-    /// By whom, where that is decided.
+    /// Controller that will carry it out, if chosen.
     controller_id: Option<String>,
     /// The command.
     command_id: Uuid,
-    /// What is to be done, as `session.create`.
+    /// Its verb, such as `session.create`.
     verb: Option<String>,
-    /// What it waits for: `place` (a controller that can take it), `room` (its own controller, where its files are, is full),
-    /// `controller` (its own takes no work now), `retry` (the time of its next attempt), `turn` (its turn to be handed to NATS) or
-    /// `delivery` (its controller to begin).
+    /// What it waits for: `place` (a controller that can take it), `room` (its own controller, which has its
+    /// files, is full), `controller` (its own takes no work now), `retry` (the time of its next attempt),
+    /// `turn` (its position in the outbox) or `delivery` (its controller to begin).
     waits_for: String,
     /// Why.
     reason: Option<String>,
-    /// Its place in the order of turns, from 1, among all that wait for the same controller, or for the same platform while there
-    /// is none. It is an order and no forecast: deletes go first, a newer command of somebody who asked for less may come before
-    /// it, and what waits for a retry or a controller is passed by what can go.
+    /// Its position in the fair order, from 1, among all that wait for the same controller, or for the same
+    /// platform while there is none. It is an order and not a forecast: deletes go first, a newer command of a
+    /// user with fewer requests may come before it, and what waits for a retry or a controller is passed by
+    /// what can go.
     place: i64,
-    /// Attempts that were made.
+    /// Number of attempts so far.
     attempt: i32,
-    /// When the next attempt is due, where one is.
+    /// Time of the next attempt, if one is due.
     next_attempt_at: Option<Timestamp>,
     /// When the command was accepted.
     since: Timestamp,
@@ -68,18 +69,18 @@ impl From<Waiting> for QueueEntry {
     }
 }
 
-/// How much waits for one thing.
+/// Number of commands with the same cause.
 #[derive(Debug, Object, Serialize)]
 struct QueueSum {
-    /// On which platform.
+    /// Platform.
     platform: String,
-    /// For which controller, where that is decided.
+    /// Controller, if chosen.
     controller_id: Option<String>,
-    /// For what, as in the queue.
+    /// What they wait for, as in the queue.
     waits_for: String,
-    /// How many.
+    /// Number of commands.
     count: i64,
-    /// When the one that waits longest was accepted.
+    /// When the oldest of them was accepted.
     oldest_since: Timestamp,
 }
 
@@ -101,20 +102,20 @@ pub(crate) struct Queue(pub(crate) Arc<Engine>);
 impl Queue {
     /// List what waits
     ///
-    /// Every command that was accepted and that no controller has begun, in the order of turns.
+    /// Every command that was accepted and that no controller has begun, in the fair order of the outbox.
     #[oai(path = "/queue", method = "get", operation_id = "list_queue")]
     async fn list(
         &self,
         _caller: Caller,
-        /// Those of this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Those of this controller.
+        /// Filter by controller.
         controller_id: Query<Option<String>>,
-        /// Those of this user.
+        /// Filter by user.
         user_id: Query<Option<String>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<QueueEntry>>, Refused<Listing>> {
         let filter = QueueFilter { platform: platform.0, controller_id: controller_id.0, user_id: user_id.0 };
@@ -125,7 +126,7 @@ impl Queue {
 
     /// Count what waits
     ///
-    /// By platform, controller and what it waits for.
+    /// By platform, controller and cause.
     #[oai(path = "/queue/summary", method = "get", operation_id = "summarize_queue")]
     async fn summary(&self, _caller: Caller) -> Result<Json<Page<QueueSum>>, Refused<Listing>> {
         let rows = queue::sums(self.0.reader()).await.map_err(database)?;

@@ -1,8 +1,9 @@
-//! How often one principal, and one address, may ask.
+//! Rate limits per principal and per address.
 //!
-//! One bucket each. A principal's counts what was recognised, over HTTP and NATS alike; an address' counts every request over HTTP
-//! before anything else is done with it, so that guessing tokens costs as much as asking. Buckets that are full again are forgotten,
-//! and there are never more than [`KEYS`] of a kind: beyond, strangers share one.
+//! One bucket each. A principal's bucket counts authenticated requests, over HTTP and NATS alike; an address'
+//! bucket counts every HTTP request before anything else, so that guessing tokens costs as much as any request.
+//! Full buckets are forgotten, and there are never more than [`KEYS`] of a kind: beyond that, further callers
+//! share one.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -22,14 +23,14 @@ use crate::Config;
 use crate::auth::Principal;
 use crate::server::network;
 
-/// Buckets of a kind at most.
+/// Maximum number of buckets of a kind.
 const KEYS: usize = 16_384;
 /// Hops of `X-Forwarded-For` that are read.
 const HOPS: usize = 16;
 
 type Limiter<K> = RateLimiter<Option<K>, DashMapStateStore<Option<K>>, DefaultClock, StateInformationMiddleware>;
 
-/// One bucket a key; none at all where there is no limit.
+/// One bucket per key; none without a limit.
 struct Buckets<K: Hash + Eq + Clone>(Option<(Limiter<K>, u32)>);
 
 /// What is left of a bucket, for headers.
@@ -37,7 +38,7 @@ struct Buckets<K: Hash + Eq + Clone>(Option<(Limiter<K>, u32)>);
 pub(crate) struct Left {
     limit: u32,
     remaining: u32,
-    /// Until one more may be asked (where none is left) or the bucket is full.
+    /// Time until another request is possible (if none is left) or the bucket is full.
     reset: Duration,
 }
 
@@ -72,13 +73,13 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 }
 
 impl Left {
-    /// How long to wait before asking again.
+    /// How long to wait before the next request.
     pub(crate) const fn wait(self) -> Duration {
         self.reset
     }
 
-    /// Says it in the headers of a response.
-    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+    /// Adds the headers to a response.
+    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
         let reset = self.reset.as_secs_f64().ceil() as u32;
         headers.insert("ratelimit-limit", HeaderValue::from(self.limit));
         headers.insert("ratelimit-remaining", HeaderValue::from(self.remaining));
@@ -105,19 +106,19 @@ impl Rate {
         }))
     }
 
-    /// Takes one request from a principal's bucket.
+    /// Takes a request from a principal's bucket.
     pub(crate) fn principal(&self, principal: &Principal) -> Result<Option<Left>, Left> {
         self.0.principals.take(principal)
     }
 
-    /// Takes one request from the bucket of the address that it came from; over NATS it came from none.
+    /// Takes a request from the bucket of its address; requests over NATS have none.
     pub(crate) fn address(&self, request: &Request) -> Result<Option<Left>, Left> {
         let Some(peer) = request.remote_addr().as_socket_addr().map(|address| address.ip()) else { return Ok(None) };
         self.0.addresses.take(&network(self.origin(peer, request.headers())))
     }
 
-    /// Where a request comes from: the last hop that is none of the trusted proxies. What a hop says that is not trusted is worth
-    /// nothing, because anybody can say it.
+    /// The origin of a request: the last hop that is not a trusted proxy. Claims of untrusted hops are ignored,
+    /// because anyone can make them.
     fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let trusted = |address: IpAddr| self.0.proxies.iter().any(|net| net.contains(&address.to_canonical()));
         let said = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());

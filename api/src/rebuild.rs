@@ -1,4 +1,4 @@
-//! What an operator does to JetStream itself.
+//! Operators' actions on JetStream itself.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use crate::problem::{Creation, Refused};
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RebuildOrder {
-    /// Why, for whoever asks later.
+    /// Reason, kept in the log.
     #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
     reason: String,
 }
 
-/// Streams that were made anew.
+/// Rebuilt streams.
 #[derive(Debug, Object, Serialize)]
 struct RebuiltStreams {
-    /// The epoch of the command stream from now on.
+    /// New epoch of the command stream.
     epoch: i64,
-    /// Open commands that are published again.
+    /// Number of open commands that are published again.
     commands: u64,
 }
 
@@ -37,9 +37,9 @@ pub(crate) struct Rebuild(pub(crate) Arc<Engine>);
 impl Rebuild {
     /// Rebuild the streams from the log
     ///
-    /// Deletes the streams of commands and reports, makes them anew under a new epoch, publishes every open command again and has
-    /// controllers tell what exists. What was done already is not done again. The stream of dead letters stays. The log keeps who
-    /// ordered it and why.
+    /// Deletes the streams of commands and reports, recreates them under a new epoch, publishes every open
+    /// command again and requests the controllers' inventories. Nothing is done twice. The stream of dead
+    /// letters stays. The log keeps who ordered it and why.
     #[oai(path = "/admin/streams/rebuild", method = "post", operation_id = "rebuild_streams")]
     async fn rebuild(
         &self,

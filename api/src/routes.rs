@@ -1,8 +1,8 @@
-//! What exists: paths, their methods, and the query parameters of each.
+//! The routes: paths, their methods, and their parameters.
 //!
-//! The table is taken from the same description that the API document is made of. It answers what a router alone cannot: the
-//! name of a route before it is called, the methods of a path that was asked with another, and whether a parameter that
-//! nobody reads was misspelt.
+//! The table is derived from the description that the API document is generated from. It answers what a router
+//! alone cannot: the name of a route before it is called, the methods of a path that was requested with another
+//! one, and whether a query parameter is known.
 
 use poem::http::Method;
 use poem_openapi::OpenApi;
@@ -10,10 +10,10 @@ use poem_openapi::registry::{MetaOperation, MetaParamIn, MetaSchemaRef};
 
 use crate::login;
 
-/// Where the resources live.
+/// Prefix of the resources.
 pub(crate) const PREFIX: &str = "/api/v1";
 
-/// What is served besides the resources.
+/// Paths besides the resources.
 const OUTSIDE: [&str; 12] = [
     "/",
     "/assets/{name}",
@@ -29,33 +29,33 @@ const OUTSIDE: [&str; 12] = [
     "/problems/{name}",
 ];
 
-/// One path and what can be done there.
+/// A path and its operations.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// With its placeholders, as `/api/v1/sessions/{id}`.
+    /// The path with placeholders, such as `/api/v1/sessions/{id}`.
     pub(crate) path: String,
-    /// What stands between its slashes.
+    /// Its segments.
     segments: Vec<String>,
     operations: Vec<Operation>,
 }
 
-/// One method of a path.
+/// A method of a path.
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) method: Method,
-    /// Its name in the API document; what is served besides has none.
+    /// Its id in the API document, if it is a resource's.
     pub(crate) id: Option<&'static str>,
-    /// What each parameter must be, by its name, wherever it stands.
+    /// Schemas of its parameters, by name.
     parameters: Vec<(String, MetaSchemaRef)>,
-    /// `None`: any parameter is let through.
+    /// Its query parameters; `None` permits any.
     pub(crate) query: Option<Vec<String>>,
-    /// The headers that it reads.
+    /// Headers that it reads.
     pub(crate) headers: Vec<String>,
-    /// The `operationId`, where the operation is deprecated.
+    /// Its `operationId`, if it is deprecated.
     deprecated: Option<&'static str>,
-    /// Whether it reads a body.
+    /// Whether it has a body.
     pub(crate) body: bool,
-    /// Whether its answer has no end.
+    /// Whether its answer is a stream.
     pub(crate) streams: bool,
 }
 
@@ -74,12 +74,12 @@ impl Route {
         self.operation(method).is_some()
     }
 
-    /// The methods, as the header `Allow` lists them.
+    /// The methods, for the header `Allow`.
     pub(crate) fn allow(&self) -> String {
         self.operations.iter().map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The query parameters that a method reads; `None` where it does not matter.
+    /// The query parameters of a method; `None` permits any.
     pub(crate) fn query(&self, method: &Method) -> Option<&[String]> {
         self.operation(method)?.query.as_deref()
     }
@@ -89,12 +89,12 @@ impl Route {
         self.operation(method).map_or(&[], |operation| &operation.headers)
     }
 
-    /// The `operationId` of a method that is deprecated.
+    /// The `operationId` of a method, if it is deprecated.
     pub(crate) fn deprecated(&self, method: &Method) -> Option<&'static str> {
         self.operation(method)?.deprecated
     }
 
-    /// What a parameter of this name must be: the operations of a path agree about it.
+    /// The schema of a parameter, which is the same for all operations of a path.
     pub(crate) fn parameter(&self, name: &str) -> Option<&MetaSchemaRef> {
         let mut all = self.operations.iter().flat_map(|operation| &operation.parameters);
         all.find(|(known, _)| known == name).map(|(_, schema)| schema)
@@ -105,30 +105,30 @@ impl Route {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).nth(n)
     }
 
-    /// What stands in a path where this one has a placeholder, still encoded.
+    /// The still encoded segment of a path that corresponds to a placeholder.
     pub(crate) fn value<'a>(&self, placeholder: &str, path: &'a str) -> Option<&'a str> {
         let is_it = |segment: &str| segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) == Some(placeholder);
         self.path.split('/').zip(path.split('/')).find(|(own, _)| is_it(own)).map(|(_, asked)| asked)
     }
 
-    /// Whether it fits a path of as many segments.
+    /// Whether it matches a path.
     fn matches(&self, asked: &str) -> bool {
         let fits = |(own, asked): (&String, &str)| own == asked || own.starts_with('{') && !asked.is_empty();
         self.segments.iter().zip(asked.split('/')).all(fits)
     }
 
-    /// How many of its segments are placeholders.
+    /// Number of placeholders.
     fn placeholders(&self) -> usize {
         self.segments.iter().filter(|segment| segment.starts_with('{')).count()
     }
 }
 
-/// All routes, those with fewer placeholders before those with more.
+/// All routes, those with fewer placeholders first.
 #[derive(Debug)]
 pub(crate) struct Routes(Vec<Route>);
 
 impl Routes {
-    /// Those of an API, and what is served besides.
+    /// The routes of an API, and those besides the resources.
     pub(crate) fn of<A: OpenApi>() -> Self {
         let outside = |method| Operation {
             method,
@@ -158,12 +158,12 @@ impl Routes {
         Self(routes)
     }
 
-    /// Every operation of the document, with its path.
+    /// All operations with their paths.
     pub(crate) fn operations(&self) -> impl Iterator<Item = (&Route, &Operation)> {
         self.0.iter().flat_map(|route| route.operations.iter().map(move |operation| (route, operation)))
     }
 
-    /// The route of a path; one that names it wins over one that has a placeholder there.
+    /// The route of a path; a literal segment takes precedence over a placeholder.
     pub(crate) fn find(&self, path: &str) -> Option<&Route> {
         let segments = path.split('/').count();
         self.0.iter().find(|route| route.segments.len() == segments && route.matches(path))

@@ -1,6 +1,6 @@
-//! Names everything that is wrong with a JSON body, by the schema that the API document shows.
+//! Validates JSON bodies against the schemas of the API document.
 //!
-//! All mistakes of a body are named at once, and what the document says is what is checked.
+//! All mistakes of a body are reported at once, and what the document says is what is checked.
 
 use std::sync::LazyLock;
 
@@ -12,25 +12,25 @@ use serde_json::{Map, Value};
 
 use crate::document::Apis;
 
-/// What an id has to be, where one cannot be read.
+/// The rule for ids that cannot be parsed.
 pub(crate) const UUID_RULE: &str = "must be a UUID, such as 0198f3c2-7a10-7b3e-9d51-2f6ac04e8b17";
 
-/// The schemas of the document. They are described once, because every body is held against its own.
+/// The schemas of the document, built once, because every body is validated against its own.
 static SCHEMAS: LazyLock<Registry> = LazyLock::new(|| {
     let mut registry = Registry::new();
     Apis::register(&mut registry);
     registry
 });
 
-/// All mistakes of a value that was to be a `T`, which the document has.
+/// All mistakes of a value that should be a `T`.
 pub(crate) fn mistakes<T: Type>(value: &Value) -> Vec<FieldError> {
     let mut check = Check { registry: &SCHEMAS, mistakes: Vec::new() };
     check.value(value, &T::schema_ref(), "");
     check.mistakes
 }
 
-/// What of a value has the shape of a `T`: without the fields that are none and those whose values are of another shape, and with a
-/// blank where a field is missing that must be there.
+/// The part of a value that matches the schema of a `T`: without unknown fields and those with values of another shape, and with
+/// placeholders for missing required fields.
 pub(crate) fn fitting<T: Type>(value: &Value) -> Option<Value> {
     fit(value, &T::schema_ref())
 }
@@ -59,7 +59,7 @@ fn fit(value: &Value, reference: &MetaSchemaRef) -> Option<Value> {
         }
         ("array", Value::Array(items)) => {
             let each = schema.items.as_deref()?;
-            // one that does not fit keeps its place, by which the others are named
+            // an item that does not match keeps its position, so that the others are named correctly
             Some(items.iter().map(|item| fit(item, each).or_else(|| blank(each)).unwrap_or_default()).collect())
         }
         _ => {
@@ -70,7 +70,7 @@ fn fit(value: &Value, reference: &MetaSchemaRef) -> Option<Value> {
     }
 }
 
-/// A value of a schema that says nothing.
+/// A placeholder value of a schema.
 fn blank(reference: &MetaSchemaRef) -> Option<Value> {
     let schema = resolved(reference)?;
     if let Some(inner) = schema.all_of.first().filter(|_| schema.ty.is_empty()) {
@@ -92,7 +92,7 @@ fn resolved(reference: &MetaSchemaRef) -> Option<&MetaSchema> {
     }
 }
 
-/// What a value must be, in a sentence, where the schema says all of it: a choice, yes or no, a whole number, an id.
+/// Describes a schema in a sentence, if that is possible: a choice, a boolean, an integer, an id.
 pub(crate) fn sentence(schema: &MetaSchemaRef) -> Option<String> {
     let schema = resolved(schema)?;
     let inner = schema.all_of.first().filter(|_| schema.ty.is_empty());
@@ -112,14 +112,14 @@ pub(crate) fn sentence(schema: &MetaSchemaRef) -> Option<String> {
     }
 }
 
-/// The least and the greatest integer of a schema: those that it names, within those of its format.
+/// The range of an integer: the schema's own bounds within those of its format.
 fn whole(schema: &MetaSchema) -> Option<(i128, i128)> {
     let (least, most) = bounds(schema.format?)?;
     let least = schema.minimum.map_or(least, |minimum| minimum as i128);
     Some((least, schema.maximum.map_or(most, |maximum| maximum as i128)))
 }
 
-/// The bounds of a format of integers.
+/// The bounds of an integer format.
 pub(crate) fn bounds(format: &str) -> Option<(i128, i128)> {
     Some(match format {
         "uint8" => (0, u8::MAX.into()),
@@ -142,7 +142,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn add(&mut self, field: &str, rule: String, hint: String) {
         let field = if field.is_empty() { "body" } else { field }.to_owned();
-        self.mistakes.push(FieldError { field, rule, hint });
+        self.mistakes.push(FieldError { field, rule, hint: hint.into() });
     }
 
     fn value(&mut self, value: &Value, schema: &MetaSchemaRef, path: &str) {

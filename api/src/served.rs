@@ -1,4 +1,5 @@
-//! What every caller gets alike: made once, compressed once, and shared by all responses, so that a response holds no memory.
+//! Documents that are the same for all callers: built and compressed once and shared by all responses, which
+//! then hold no memory of their own.
 
 use std::io::Write;
 
@@ -9,7 +10,7 @@ use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use sha2::{Digest, Sha256};
 
-/// On a response whose bytes are everybody's.
+/// Marks a response whose bytes are shared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shared;
 
@@ -19,7 +20,7 @@ pub(crate) struct Document {
     media_type: &'static str,
     etag: HeaderValue,
     plain: Bytes,
-    /// Where it is smaller.
+    /// Compressed, if that is smaller.
     gzip: Option<Bytes>,
 }
 
@@ -47,7 +48,7 @@ impl Document {
         let own = response.headers_mut();
         own.insert(header::ETAG, self.etag.clone());
         own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")); // it may be kept, and is asked after
+        own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")); // caches may keep it, but must revalidate
         response.extensions_mut().insert(Shared);
         response
     }
@@ -70,11 +71,11 @@ impl Endpoint for Document {
 
 fn compressed(plain: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(plain).ok()?; // a Vec takes all
+    encoder.write_all(plain).ok()?; // writing to a Vec cannot fail
     encoder.finish().ok().map(Bytes::from)
 }
 
-/// Whether a client takes gzip, as RFC 9110 has it: named, or by `*`, and not with a weight of 0.
+/// Whether a client accepts gzip by RFC 9110: by name or `*`, and not with a weight of 0.
 pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut star = false;

@@ -1,8 +1,9 @@
-//! The sockets: connections are accepted, served, and ended.
+//! The HTTP server: accepts, serves and closes connections.
 //!
-//! Poem's own server goes on with a request whose caller has gone; here the request's future is dropped with the connection,
-//! so that nobody waits for a caller who does not. Whatever a caller does not do (send a head, ask, read) has a time, whatever they
-//! hold (a connection, streams, responses) a bound: see `connections` and `paced`, and `docs/limits.md`.
+//! Poem's own server continues a request whose caller has gone; here the request's future is dropped with its
+//! connection, so that nothing waits on behalf of a caller who does not. Everything that a caller may fail to
+//! do (send a head, send a request, read) has a time limit, and everything that they hold (a connection,
+//! streams, responses) a bound: see `connections`, `paced` and `docs/limits.md`.
 
 mod connections;
 mod paced;
@@ -39,45 +40,45 @@ use connections::{Connections, InFlight, Overdue, Place};
 use paced::Paced;
 use socket::Socket;
 
-/// How long requests that were begun may take after the server was told to stop.
+/// Time limit for requests in progress after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
-/// How long the whole server must have been without a request before connections without one are closed after that. A request
-/// may be on its way, and closing would break it off; while some still come, others do too. Each answer says that it is its
-/// connection's last, so that clients leave by themselves.
+/// How long the whole server must have been without a request before idle connections are closed during a stop.
+/// A request may be on its way, and closing would break it off; while some still arrive, others do too. Each
+/// answer says that it is its connection's last, so that clients leave by themselves.
 const QUIET: Duration = Duration::from_secs(1);
-/// The pauses after a connection could not be accepted, because descriptors are short: the first, and the longest.
+/// Pauses after a failed accept, when descriptors are short: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-/// Sockets of connections that were asked to leave and have not gone yet.
+/// Connections that were asked to close and have not done so yet.
 const LEAVING: usize = 16;
 
-/// Requests that one HTTP/2 connection may make at a time.
+/// Concurrent requests of one HTTP/2 connection.
 const STREAMS: u32 = 64;
-/// Bytes of a request's body that one HTTP/2 stream, and all of one connection, may have sent unread.
+/// Unread bytes of request bodies of one HTTP/2 stream, and of one connection.
 const WINDOWS: (u32, u32) = (64 << 10, 256 << 10);
-/// Bytes of responses that one HTTP/2 stream holds to be sent.
+/// Bytes of responses that one HTTP/2 stream buffers.
 const SEND_BUFFER: usize = 64 << 10;
-/// Bytes of a request's head in HTTP/2, decoded; HTTP/1.1 reads as many at a time. The gate refuses less, with a reason.
+/// Maximum bytes of a request's head, decoded in HTTP/2. The gate refuses smaller ones with a reason.
 const HEAD: u32 = 64 << 10;
-/// Headers that are read at all.
+/// Maximum number of headers that are parsed.
 const HEADERS: usize = 128;
-/// Silence after which an HTTP/2 connection is pinged, and the time it has to answer.
+/// Idle time after which an HTTP/2 connection is pinged, and the time that it has to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
 /// Responses of fewer bytes are not counted.
 const SMALL: u64 = 64 << 10;
-/// The unit in which memory of responses is counted.
+/// Unit in which the memory of responses is counted.
 const UNIT: u64 = 1 << 10;
 
-/// What all connections share.
+/// State shared by all connections.
 struct Server<E> {
     endpoint: E,
-    pulse: Pulse,
+    activity: LastActivity,
     connections: Arc<Connections>,
-    /// Memory that responses may hold, in units.
+    /// Memory available for responses, in units.
     memory: Arc<Semaphore>,
     cancel: CancellationToken,
 }
 
-/// Serves until `cancel` fires, and then for a moment what was begun.
+/// Serves until `cancel` fires, then finishes requests in progress.
 pub(crate) async fn serve<E>(listener: TcpListener, endpoint: E, sockets: Sockets, cancel: CancellationToken)
 where
     E: Endpoint<Output = Response> + 'static,
@@ -85,7 +86,7 @@ where
     let memory = (sockets.buffered as u64 / UNIT).min(Semaphore::MAX_PERMITS as u64) as usize;
     let server = Arc::new(Server {
         endpoint,
-        pulse: Pulse::new(),
+        activity: LastActivity::new(),
         connections: Connections::new(sockets),
         memory: Arc::new(Semaphore::new(memory)),
         cancel: cancel.clone(),
@@ -105,40 +106,40 @@ where
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                server.connections.shed(); // a descriptor is free then, if descriptors are what is short
+                server.connections.shed(); // frees a descriptor, if those are what is short
                 tokio::time::sleep(pause).await;
                 pause = PAUSES.1.min(pause * 2);
             }
         }
         while tasks.len() >= sockets.connections.saturating_add(LEAVING) {
-            tokio::time::sleep(PAUSES.0).await; // those that were asked to leave are about to
+            tokio::time::sleep(PAUSES.0).await; // connections that were asked to close are about to
         }
     }
-    // whoever stands in the queue has sent a request already, as far as they know
+    // clients in the accept queue believe that they have sent a request already
     while let Some(Ok(accepted)) = listener.accept().now_or_never() {
         begin(accepted);
     }
     drop(listener);
     tasks.close();
-    let _ = tokio::time::timeout(DRAIN, tasks.wait()).await; // what takes longer is cut off
+    let _ = tokio::time::timeout(DRAIN, tasks.wait()).await; // requests that take longer are cut off
     over.cancel();
     tasks.wait().await;
 }
 
-/// Everybody who is connected is being served; whoever comes now is told so as far as one write goes, and never waited for.
+/// All connections are busy: answers a new one with 503 as far as a single write goes, without waiting.
 fn refuse(socket: TcpStream) {
     const BUSY: &[u8] =
         b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     let _ = socket.try_write(BUSY);
 }
 
-/// When a request came last, or was answered, over any connection.
-struct Pulse {
+/// Time of the last request or answer, over any connection.
+struct LastActivity {
     begun: Instant,
     last_ms: AtomicU64,
 }
 
-impl Pulse {
+impl LastActivity {
     fn new() -> Self {
         Self { begun: Instant::now(), last_ms: AtomicU64::new(0) }
     }
@@ -148,7 +149,7 @@ impl Pulse {
         self.last_ms.fetch_max(ms, Ordering::Relaxed);
     }
 
-    /// From when on nobody is taken to be coming, where the stop was heard of at `stopped`.
+    /// When the server counts as quiet, if it was told to stop at `stopped`.
     fn quiet_from(&self, stopped: Instant) -> Instant {
         let last = self.begun + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
         last.max(stopped) + QUIET
@@ -158,15 +159,15 @@ impl Pulse {
 impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     async fn connection(self: Arc<Self>, socket: TcpStream, remote: SocketAddr, place: Place) {
         let Ok(local) = socket.local_addr() else { return };
-        let _ = socket.set_nodelay(true); // a small answer does not wait for the acknowledgement of the one before
+        let _ = socket.set_nodelay(true); // send small answers without waiting for acknowledgements
         let (sockets, entry) = (self.connections.sockets, place.entry.clone());
         let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| {
             let in_flight = entry.asked(request.version() >= Version::HTTP_2);
             let (server, entry) = (self.clone(), entry.clone());
             let (local, remote) = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(remote)));
-            let first_version = request.version() < Version::HTTP_2; // HTTP/2 says goodbye in a frame of its own
+            let first_version = request.version() < Version::HTTP_2; // HTTP/2 has GOAWAY for this
             let request = Request::from((request, local, remote, Scheme::HTTP));
-            // in a box, because hyper moves what it waits for
+            // boxed, because hyper moves what it waits for
             Box::pin(async move {
                 let response = server.respond(request, first_version).await;
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -181,13 +182,13 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         let mut watch = tokio::time::interval(watch_every(&sockets));
         loop {
             tokio::select! {
-                _ = connection.as_mut() => return, // a caller that broke off is no error of ours
+                _ = connection.as_mut() => return, // a client that disconnects is not an error
                 () = entry.leave.cancelled() => return,
                 () = self.cancel.cancelled() => break,
                 _ = watch.tick() => match entry.overdue(&sockets) {
                     None => {}
                     Some(Overdue::Idle) => {
-                        connection.as_mut().graceful_shutdown(); // HTTP/2 has a word for it
+                        connection.as_mut().graceful_shutdown(); // HTTP/2 sends GOAWAY
                         let _ = tokio::time::timeout(sockets.head, connection.as_mut()).await;
                         return;
                     }
@@ -196,11 +197,11 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             }
         }
         let stopped = Instant::now();
-        while Instant::now() < self.pulse.quiet_from(stopped) {
+        while Instant::now() < self.activity.quiet_from(stopped) {
             tokio::select! {
-                biased; // on a busy machine a request may have come and not been read: it is, before its connection is taken for idle
+                biased; // on a busy machine a request may have arrived unread: read it before its connection counts as idle
                 _ = connection.as_mut() => return,
-                () = tokio::time::sleep_until(self.pulse.quiet_from(stopped)) => {}
+                () = tokio::time::sleep_until(self.activity.quiet_from(stopped)) => {}
             }
         }
         connection.as_mut().graceful_shutdown();
@@ -208,16 +209,16 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     }
 
     async fn respond(&self, request: Request, first_version: bool) -> Response {
-        self.pulse.beat(Instant::now());
+        self.activity.beat(Instant::now());
         let mut response = self.endpoint.get_response(request).await;
-        self.pulse.beat(Instant::now());
+        self.activity.beat(Instant::now());
         if first_version && self.cancel.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// A response on its way: it counts for the memory that it holds, and is given out piece by piece.
+    /// A response in transit: accounts for its memory, and passes it on in pieces.
     fn paced(
         &self,
         response: Response,
@@ -237,22 +238,22 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         })
     }
 
-    /// Takes the memory that a response holds out of what all may hold. What all share, and what has no length, holds none.
+    /// Reserves the memory of a response. Shared responses, and those without a length, need none.
     fn memory(&self, length: u64) -> Result<OwnedSemaphorePermit, Problem> {
-        let all = self.connections.sockets.buffered as u64 / UNIT; // what is larger than all may hold goes alone
+        let all = self.connections.sockets.buffered as u64 / UNIT; // a response larger than the limit goes alone
         let units = u32::try_from(length.div_ceil(UNIT).min(all)).unwrap_or(u32::MAX);
         self.memory.clone().try_acquire_many_owned(units).map_err(|_| {
-            let detail = "too many large responses wait for readers that do not read; ask again, or for smaller pages";
+            let detail = "too many large responses are unread; retry later, or with smaller pages";
             Problem::new(Kind::Unavailable, detail)
         })
     }
 }
 
-/// What a response is made of.
+/// The body of a response.
 trait ResponseBody: hyper::body::Body<Data = bytes::Bytes, Error = io::Error> + Send {}
 impl<B: hyper::body::Body<Data = bytes::Bytes, Error = io::Error> + Send> ResponseBody for B {}
 
-/// How often a connection is looked at.
+/// How often connections are checked.
 fn watch_every(sockets: &Sockets) -> Duration {
     let shortest = sockets.head.min(sockets.idle).min(sockets.stall);
     (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(2))
@@ -263,7 +264,7 @@ fn builder(sockets: &Sockets) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(sockets.idle) // of heads it knows no better than of silence: `Entry::overdue` does
+        .header_read_timeout(sockets.idle) // it does not distinguish heads from silence; `Entry::overdue` does
         .max_headers(HEADERS)
         .max_buf_size(HEAD as usize);
     builder
@@ -285,12 +286,12 @@ mod tests {
 
     #[test]
     fn a_connection_waits_for_a_request_as_long_as_requests_come_over_others() {
-        let pulse = Pulse::new();
-        let at = |ms| pulse.begun + Duration::from_millis(ms);
-        assert_eq!(pulse.quiet_from(at(5_000)), at(5_000) + QUIET, "the stop itself is where the wait begins");
-        pulse.beat(at(5_900));
-        assert_eq!(pulse.quiet_from(at(5_000)), at(5_900) + QUIET);
-        pulse.beat(at(5_800));
-        assert_eq!(pulse.quiet_from(at(5_000)), at(5_900) + QUIET, "the last one counts, whoever tells of it first");
+        let activity = LastActivity::new();
+        let at = |ms| activity.begun + Duration::from_millis(ms);
+        assert_eq!(activity.quiet_from(at(5_000)), at(5_000) + QUIET, "the stop itself is where the wait begins");
+        activity.beat(at(5_900));
+        assert_eq!(activity.quiet_from(at(5_000)), at(5_900) + QUIET);
+        activity.beat(at(5_800));
+        assert_eq!(activity.quiet_from(at(5_000)), at(5_900) + QUIET, "the last one counts, whoever tells of it first");
     }
 }

@@ -1,4 +1,4 @@
-//! The background loops of the engine that answers, for operators.
+//! The background loops of the answering engine, for operators.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 /// The background loops of one engine.
 #[derive(Debug, Object, Serialize)]
 struct TaskList {
-    /// In the order in which they were started.
+    /// In the order of their start.
     items: Vec<BackgroundTask>,
 }
 
@@ -25,19 +25,19 @@ struct TaskList {
 struct BackgroundTask {
     /// Its name, unique in the process: `relay`, `projector`, ...
     name: String,
-    /// Whether the engine is not ready without it; else it is only `degraded`.
+    /// Whether the engine is not ready without it; otherwise it is only `degraded`.
     essential: bool,
-    /// `running`, `restarting` (it panicked or ended, and is started again after a pause) or `stopped`.
+    /// `running`, `restarting` (it panicked or ended, and is restarted after a pause) or `stopped`.
     state: String,
-    /// How often it was started again since this process began.
+    /// Number of restarts since the start of the process.
     restarts: i64,
-    /// When its last round of work ended.
+    /// End of its last round of work.
     last_run_at: Option<Timestamp>,
-    /// How long that round took, in milliseconds.
+    /// Duration of that round, in milliseconds.
     last_duration_ms: Option<i64>,
-    /// The error of that round, or the cause of the last restart; at most 500 characters.
+    /// Error of that round, or the cause of the last restart; at most 500 characters.
     error: Option<String>,
-    /// When that error happened.
+    /// Time of that error.
     error_at: Option<Timestamp>,
 }
 
@@ -63,8 +63,8 @@ pub(crate) struct TasksApi(pub(crate) Arc<Engine>);
 impl TasksApi {
     /// List background tasks
     ///
-    /// The loops of the engine that answers this request, with their last run and their last error. One that panics is started
-    /// again by itself; behind a load balancer each engine answers for its own.
+    /// The loops of the engine that answers this request, with their last run and their last error. One that
+    /// panics is restarted automatically; behind a load balancer each engine answers for itself.
     #[oai(path = "/admin/tasks", method = "get", operation_id = "list_tasks")]
     async fn list(&self, _caller: Caller) -> Result<Json<TaskList>, Refused<Listing>> {
         Ok(Json(TaskList { items: self.0.tasks().status().into_iter().map(Into::into).collect() }))

@@ -20,34 +20,34 @@ use crate::manifests::Manifests;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
 use crate::timestamp::Timestamp;
 
-/// A template: what sessions can be made of.
+/// A template, from which sessions are created.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Template {
-    /// What sessions name as `template_id`.
+    /// Its name, which sessions refer to as `template_id`.
     name: String,
-    /// Its number in the catalog; never given to another.
+    /// Its number in the catalog; never reused.
     catalog_template_id: i64,
-    /// Its name for people.
+    /// Display name.
     display_name: String,
-    /// What it is.
+    /// Description.
     description: String,
-    /// Where a catalog shows it.
+    /// Category in the catalog.
     category: String,
-    /// Its picture.
+    /// Icon.
     icon: Option<String>,
-    /// The image that container platforms run.
+    /// Image for container platforms.
     base_image: Option<String>,
-    /// For searches.
+    /// Tags for searches.
     tags: Vec<String>,
-    /// Shipped with the server.
+    /// Whether it is shipped with the server.
     built_in: bool,
     /// Grows with every change.
     generation: i64,
-    /// When it was first written.
+    /// Time of its creation.
     created_at: Timestamp,
-    /// When it last changed.
+    /// Time of its last change.
     updated_at: Timestamp,
-    /// The whole manifest; not in lists.
+    /// The complete manifest; not in lists.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<Value>,
@@ -78,7 +78,7 @@ impl Template {
     }
 }
 
-/// What came of one manifest.
+/// The result for one manifest.
 #[derive(Debug, Object, Serialize)]
 struct Written {
     /// The template.
@@ -87,20 +87,20 @@ struct Written {
     outcome: String,
     /// Its number in the catalog.
     catalog_template_id: i64,
-    /// What was accepted, but may not be what was meant.
+    /// Accepted, but possibly not intended.
     warnings: Vec<String>,
 }
 
-/// What came of a request's manifests, in their order.
+/// The results for all manifests of a request, in order.
 #[derive(Debug, Object, Serialize)]
 struct WrittenAll {
     items: Vec<Written>,
 }
 
-/// The template is gone.
+/// A deleted template.
 #[derive(ApiResponse)]
 enum Deleted {
-    /// It is deleted; sessions keep what they were created with.
+    /// It is deleted; existing sessions are not affected.
     #[oai(status = 204)]
     Gone,
 }
@@ -111,7 +111,7 @@ pub(crate) struct Templates(pub(crate) Arc<Engine>);
 impl Templates {
     /// Create or replace templates
     ///
-    /// A JSON manifest, or YAML with any number of documents. Either all are accepted or, where one is wrong, none.
+    /// A JSON manifest, or YAML with any number of documents. All are accepted, or none if one is invalid.
     #[oai(path = "/templates", method = "post", operation_id = "put_templates")]
     async fn put(&self, _caller: Caller, manifests: Manifests) -> Result<Json<WrittenAll>, Refused<Creation>> {
         let warnings = warn(&manifests.0);
@@ -126,11 +126,11 @@ impl Templates {
     async fn list(
         &self,
         _caller: Caller,
-        /// Those of this category.
+        /// Filter by category.
         category: Query<Option<String>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Template>>, Refused<Listing>> {
         let wanted = Wanted::<String>::new("templates", &category.0, limit.0, cursor.as_deref())?;
@@ -149,7 +149,7 @@ impl Templates {
 
     /// Delete a template
     ///
-    /// Sessions keep what they were created with.
+    /// Existing sessions are not affected.
     #[oai(path = "/templates/:name", method = "delete", operation_id = "delete_template")]
     async fn delete(&self, _caller: Caller, name: Path<String>) -> Result<Deleted, Refused<Change>> {
         self.0.delete_template(&name).await?;
@@ -157,7 +157,7 @@ impl Templates {
     }
 }
 
-/// The warnings of each manifest that can be seen by looking at them.
+/// Warnings about each manifest that can be derived from the manifests alone.
 fn warn(manifests: &[Manifest]) -> Vec<Vec<String>> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Points in time as the API writes them: RFC 3339, in UTC, with milliseconds.
+//! Points in time in the API's format: RFC 3339, UTC, with milliseconds.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ impl Timestamp {
         Self(DateTime::from_timestamp_millis(ms).unwrap_or_default())
     }
 
-    /// As it is written.
+    /// Formatted for the API.
     pub(crate) fn text(self) -> String {
         self.0.to_rfc3339_opts(SecondsFormat::Millis, true)
     }

@@ -10,6 +10,7 @@ use streams::wire::Manifest;
 use uuid::Uuid;
 
 use crate::Engine;
+use crate::hint::Hint;
 use crate::request::{Error, FieldError, Invalid, mistakes};
 use crate::store::application;
 use crate::writer::{self, ApplicationWork, Done, NewApplication, Work};
@@ -86,7 +87,7 @@ async fn check(
     Ok(NewApplication { install_id, event_id, text, manifest, installed_by: request.installed_by, platform })
 }
 
-fn mistake(field: &str, rule: impl Into<String>, hint: &str) -> FieldError {
+fn mistake(field: &str, rule: impl Into<String>, hint: impl Into<Hint>) -> FieldError {
     FieldError { field: field.into(), rule: rule.into(), hint: hint.into() }
 }
 
@@ -122,20 +123,19 @@ async fn of_template(db: &impl ConnectionTrait, name: &str) -> Result<Read, Erro
         Some(manifest) => Ok((format!("{:#}\n", json!(manifest)), manifest)), // JSON is YAML
         None => {
             let rule = format!("there is no template {:?}", shorten(name, TEMPLATE_NAME));
-            Err(mistake("template_name", rule, "GET /api/v1/templates lists them; or send the manifest itself"))
+            Err(mistake("template_name", rule, Hint::TemplatesOrManifest))
         }
     })
 }
 
 async fn check_platform(db: &impl ConnectionTrait, platform: &str) -> Result<Option<FieldError>, Error> {
-    let hint = "use a platform that GET /api/v1/platforms lists";
     if let Err(error) = Platform::try_new(platform) {
-        return Ok(Some(mistake("platform", error.to_string(), hint)));
+        return Ok(Some(mistake("platform", error.to_string(), Hint::Platforms)));
     }
     if crate::request::PLATFORMS.contains(&platform) || crate::queries::has_controller(db, platform).await? {
         return Ok(None);
     }
-    Ok(Some(mistake("platform", format!("{platform:?} is no platform that is known here"), hint)))
+    Ok(Some(mistake("platform", format!("{platform:?} is no platform that is known here"), Hint::Platforms)))
 }
 
 /// What a platform needs of a manifest, which no attempt would make up for.

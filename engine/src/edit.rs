@@ -75,7 +75,7 @@ fn checked(letter: &dead_letter::Model, new: &NewEdit) -> Result<Edit, Error> {
     if diff.0.is_empty() {
         let (field, rule) = ("payload".to_owned(), "is what the dead letter says already".to_owned());
         let hint = "replay it, where the version that reads it is a newer one".to_owned();
-        return Err(Error::Writer(Invalid(vec![FieldError { field, rule, hint }]).into()));
+        return Err(Error::Writer(Invalid(vec![FieldError { field, rule, hint: hint.into() }]).into()));
     }
     let digest: String = Sha256::digest(&payload).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let message_id = format!("edit:{}:{digest}", letter.id);

@@ -9,6 +9,7 @@ use streams::wire::{Manifest, Object, Resources};
 use streams::{duration, quantity};
 use uuid::Uuid;
 
+use crate::hint::Hint;
 use crate::templates::Templates;
 use crate::writer::{self, NewSession};
 
@@ -39,12 +40,12 @@ pub struct FieldError {
     /// The rule that it breaks.
     pub rule: String,
     /// The way out.
-    pub hint: String,
+    pub hint: Hint,
 }
 
 impl From<Breach> for FieldError {
     fn from(Breach { field, rule, hint }: Breach) -> Self {
-        Self { field, rule, hint }
+        Self { field, rule, hint: hint.into() }
     }
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn mistakes<T>(checked: Result<T, Error>) -> Result<Vec<FieldError>, 
 pub(crate) struct Mistakes(pub(crate) Vec<FieldError>);
 
 impl Mistakes {
-    pub(crate) fn add(&mut self, field: &str, rule: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &str, rule: impl Into<String>, hint: impl Into<Hint>) {
         self.0.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
     }
 
@@ -162,7 +163,7 @@ fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
 
 async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mut Mistakes) -> Result<(), DbErr> {
     if let Err(error) = Platform::try_new(platform) {
-        mistakes.add("platform", error.to_string(), "use a platform that GET /api/v1/platforms lists");
+        mistakes.add("platform", error.to_string(), Hint::Platforms);
         return Ok(());
     }
     if PLATFORMS.contains(&platform) || Box::pin(crate::queries::has_controller(db, platform)).await? {
@@ -177,7 +178,7 @@ async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mu
 fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mistakes: &mut Mistakes) {
     let Some(manifest) = manifest else {
         let rule = format!("there is no template {:?}", limits::shorten(name, limits::TEMPLATE_NAME));
-        mistakes.add("template_id", rule, "GET /api/v1/templates lists them; POST one there first");
+        mistakes.add("template_id", rule, Hint::Templates);
         return;
     };
     let (needs, has) = needs(manifest, platform);

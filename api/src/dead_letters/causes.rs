@@ -1,4 +1,4 @@
-//! Dead letters by cause: what has to be mended, and how many letters wait for it.
+//! Dead letters grouped by cause: what has to be fixed, and how many letters are affected.
 
 use std::sync::Arc;
 
@@ -16,30 +16,30 @@ use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
+use crate::param_types::{Search, Subject};
 use crate::problem::{Listing, Refused, database};
-use crate::texts::{Search, Subject};
 use crate::timestamp::Timestamp;
 
-/// What failed in the same way, on one platform and controller.
+/// Letters that failed in the same way, on one platform and controller.
 #[derive(Debug, Object, Serialize)]
 struct Cause {
-    /// Stands for the reason, the kind of subject and the error without its numbers and ids.
+    /// Identifies the reason, the kind of subject, and the error without its numbers and ids.
     fingerprint: String,
-    /// A stable word: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
+    /// A machine-readable reason: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
     reason: String,
-    /// What the letters were about, without where, as `streamspace.session.create`.
+    /// Kind of the subject, such as `streamspace.session.create`.
     subject: String,
-    /// Where.
+    /// Platform.
     platform: Option<String>,
-    /// Who was to process them, or sent them.
+    /// Controller that was to process them, or sent them.
     controller_id: Option<String>,
-    /// How many letters.
+    /// Number of letters.
     count: i64,
-    /// Of these, those that wait for an operator.
+    /// Of these, open ones.
     open: i64,
-    /// Of these, those that were replayed.
+    /// Of these, replayed ones.
     replayed: i64,
-    /// Of these, those that were discarded.
+    /// Of these, discarded ones.
     discarded: i64,
     /// When the first was parked.
     first_at: Timestamp,
@@ -77,36 +77,37 @@ pub(crate) struct Causes(pub(crate) Arc<Engine>);
 impl Causes {
     /// Group dead letters by cause
     ///
-    /// The newest cause first. `status` narrows to causes that have such letters; the counts are of all of theirs. To replay what
-    /// belongs to a cause, give its `fingerprint`, `platform` and `controller_id` as the filter.
+    /// The newest cause first. `status` selects causes that have letters in this state; the counts include all
+    /// their letters. To replay the letters of a cause, use its `fingerprint`, `platform` and `controller_id`
+    /// as the filter.
     #[oai(path = "/admin/dlq/groups", method = "get", operation_id = "group_dead_letters")]
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
         _caller: Caller,
-        /// Those that have letters in this state.
+        /// Filter by causes with letters in this state.
         status: Query<Option<Status>>,
-        /// Letters with this reason.
+        /// Filter by reason.
         reason: Query<Option<String>>,
-        /// Letters that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+        /// Filter by subject; a trailing `.*` or `.>` matches all that begin so.
         subject: Query<Option<Subject>>,
-        /// Letters of this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Letters of this controller.
+        /// Filter by controller.
         controller_id: Query<Option<String>>,
-        /// Letters about this, as `session:<id>`.
+        /// Filter by entity, such as `session:<id>`.
         entity: Query<Option<String>>,
-        /// Letters with this fingerprint.
+        /// Filter by fingerprint.
         fingerprint: Query<Option<String>>,
-        /// Letters with this text somewhere in their subject, error or entity, in capitals or not.
+        /// Filter by a text in subject, error or entity, ignoring case.
         q: Query<Option<Search>>,
-        /// Letters parked then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+        /// Letters parked at or after this time: RFC 3339, a date, or an age such as `10m`.
         since: Query<Option<Moment>>,
-        /// Letters parked before then, written alike.
+        /// Letters parked before this time, in the same formats.
         until: Query<Option<Moment>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Cause>>, Refused<Listing>> {
         let filter = LetterFilter {

@@ -1,4 +1,4 @@
-//! Corrections of what could not be read: as they are asked for, and as a letter shows them.
+//! Corrections of unreadable messages: the request, and how a letter shows them.
 
 use std::collections::HashMap;
 
@@ -11,44 +11,44 @@ use serde_json::Value;
 use crate::operators::unsaid;
 use crate::timestamp::Timestamp;
 
-/// A correction of a message that could not be read.
+/// The correction of an unreadable message.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LetterEdit {
-    /// What it should have said: the whole payload.
+    /// The complete corrected payload.
     payload: HashMap<String, Value>,
-    /// Why, for whoever asks later.
+    /// Reason, kept in the log.
     #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
     reason: String,
-    /// Change nothing, and show the difference; no unless given.
+    /// Change nothing, and show the difference; default: false.
     dry_run: Option<bool>,
 }
 
 impl LetterEdit {
-    /// What is wrong with its values.
+    /// Mistakes in its values.
     pub(super) fn mistakes(&self) -> Vec<FieldError> {
         unsaid(&self.reason)
     }
 
-    /// The edit that somebody asks for, and whether only to try.
+    /// The edit of a principal, and whether it is a dry run.
     pub(super) fn by(self, by: String) -> (NewEdit, bool) {
         let payload = Value::Object(self.payload.into_iter().collect());
         (NewEdit { payload, reason: self.reason, by }, self.dry_run.unwrap_or_default())
     }
 }
 
-/// How a message was corrected.
+/// The correction of a message.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct Edited {
-    /// By whom.
+    /// Who corrected it.
     by: String,
-    /// When; null in the answer to a dry run.
+    /// Time of the correction; null in the answer to a dry run.
     at: Option<Timestamp>,
-    /// Why.
+    /// Reason.
     reason: String,
-    /// What was changed, as a JSON Patch (RFC 6902) of what came, or of null where that is not JSON.
+    /// The changes as a JSON Patch (RFC 6902) of the original, or of null if that is not JSON.
     diff: Value,
-    /// The id of the corrected message, which names the letter in its header `Streamspace-Edited-Letter`.
+    /// Id of the corrected message, which names the letter in its header `Streamspace-Edited-Letter`.
     message_id: String,
 }
 

@@ -13,78 +13,78 @@ use super::edit::Edited;
 use crate::jobs::Outlook;
 use crate::timestamp::Timestamp;
 
-/// Something that could not be processed, with everything that is known of it.
+/// A message that could not be processed, with everything that is known of it.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct DeadLetter {
     /// Identity.
     id: Uuid,
-    /// The event, where it could be read.
+    /// The event, if it could be read.
     event_id: Option<Uuid>,
-    /// Where it was going.
+    /// Original subject.
     subject: String,
-    /// A stable word: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
+    /// A machine-readable reason: `undecodable`, `illegal`, `retries_exhausted`, `permanent`, `poison`, ...
     reason: String,
-    /// The last error; in lists its first 1,024 characters.
+    /// The last error; in lists at most 1,024 characters.
     error: String,
     /// The error history; empty in lists.
     attempts: Vec<Attempt>,
-    /// What it said; null where it is not JSON, and in lists.
+    /// Its payload as JSON; null if it is not JSON, and in lists.
     payload: Value,
     /// Its exact bytes; null in lists.
     payload_base64: Option<String>,
-    /// How many bytes it has.
+    /// Size of its payload.
     payload_bytes: i64,
-    /// Its headers, as pairs of name and value; empty in lists.
+    /// Its headers as pairs of name and value; empty in lists.
     headers: Value,
-    /// What it was about, as `session:<id>`.
+    /// The entity it is about, such as `session:<id>`.
     entity: Option<String>,
-    /// Who was to process it, or sent it.
+    /// Controller that was to process it, or sent it.
     controller_id: Option<String>,
-    /// Where.
+    /// Platform.
     platform: Option<String>,
     /// When it was parked.
     created_at: Timestamp,
-    /// How often the same came while it was open: from the same sender, with the same error.
+    /// How often it occurred while it was open: from the same sender, with the same error.
     count: i64,
-    /// When it came last.
+    /// When it occurred last.
     last_seen_at: Timestamp,
     /// `open`, `replayed` or `discarded`.
     status: String,
-    /// What came of its replay, or why it was discarded.
+    /// The result of its replay, or the reason of its discard.
     note: Option<String>,
     /// Who replayed or discarded it.
     settled_by: Option<String>,
-    /// The same for letters of one cause: what they can be filtered and replayed by together.
+    /// The same for all letters of one cause; letters can be filtered and replayed by it.
     fingerprint: String,
-    /// How it was corrected, where it was; null in lists.
+    /// Its correction, if there is one; null in lists.
     edit: Option<Edited>,
-    /// Why it can only be read and discarded, where that is so: it claims to be what the log does not hold, or what no engine has
-    /// parked. Only in the answer to a read of this one letter.
+    /// Why it can only be read and discarded: it claims to be what the log does not contain, or what no engine
+    /// has parked. Only when reading this letter.
     foreign: Option<String>,
-    /// What its replay would do; only in the answer to a dry run.
+    /// What a replay would do; only in the answer to a dry run.
     outlook: Option<Outlook>,
 }
 
 impl DeadLetter {
-    /// With why it is foreign.
+    /// Adds why it is foreign.
     pub(super) fn marked(self, foreign: Option<String>) -> Self {
         Self { foreign, ..self }
     }
 
-    /// With what its replay would do.
+    /// Adds what a replay would do.
     pub(super) fn with(self, outlook: engine::writer::Outlook) -> Self {
         Self { outlook: Some(outlook.into()), ..self }
     }
 }
 
-/// One attempt that failed.
+/// A failed attempt.
 #[derive(Debug, Object, Serialize)]
 struct Attempt {
-    /// Which, from 1.
+    /// Number, counted from 1.
     attempt: i64,
-    /// When.
+    /// Time of the failure.
     at: Option<Timestamp>,
-    /// Why.
+    /// Error.
     error: String,
 }
 
@@ -119,7 +119,7 @@ impl From<dead_letter::Model> for DeadLetter {
     }
 }
 
-/// As lists show it.
+/// As shown in lists.
 impl From<ListedLetter> for DeadLetter {
     fn from(row: ListedLetter) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl From<ListedLetter> for DeadLetter {
     }
 }
 
-/// The engine's own history has failures with a code; whoever else parks may have written a text.
+/// The engine's own history has failures with a code; other senders may have written a text.
 fn attempt(index: usize, value: &Value) -> Attempt {
     let error = match (&value["error"]["code"], &value["error"]["message"], &value["error"]) {
         (Value::String(code), Value::String(message), _) => format!("{code}: {message}"),

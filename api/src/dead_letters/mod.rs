@@ -1,4 +1,4 @@
-//! Dead letters: what could not be processed, why, and what an operator can do about it.
+//! Dead letters: messages that could not be processed, and the operator's actions on them.
 
 mod causes;
 mod edit;
@@ -18,14 +18,14 @@ use crate::cursor::{Limit, Page, Wanted, subject};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
+use crate::param_types::{Reason, Search, Subject};
 use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused, database};
-use crate::texts::{Reason, Search, Subject};
 
 pub(crate) use causes::Causes;
 use edit::LetterEdit;
 use letter::DeadLetter;
 
-/// A state to filter by.
+/// State to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "DeadLetterStatus", rename_all = "lowercase")]
 enum Status {
@@ -44,14 +44,14 @@ impl Status {
     }
 }
 
-/// A text that is looked for.
+/// Parses a text to search for.
 fn search(text: Option<Search>) -> Result<Option<String>, Problem> {
     let Some(Search(text)) = text else { return Ok(None) };
     if (1..=255).contains(&text.chars().count()) && !text.contains(char::is_control) {
         return Ok(Some(text));
     }
     let rule = "must have 1 to 255 characters and no control characters";
-    Err(Problem::parameter("q", rule.to_owned(), "leave it out to mean any"))
+    Err(Problem::parameter("q", rule.to_owned(), "leave it out to match any"))
 }
 
 pub(crate) struct DeadLetters(pub(crate) Arc<Engine>);
@@ -60,35 +60,35 @@ pub(crate) struct DeadLetters(pub(crate) Arc<Engine>);
 impl DeadLetters {
     /// List dead letters
     ///
-    /// Newest first, without payloads: read one for those.
+    /// Newest first, without payloads; read a single letter for its payload.
     #[oai(path = "/admin/dlq", method = "get", operation_id = "list_dead_letters")]
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
         _caller: Caller,
-        /// Those in this state.
+        /// Filter by state.
         status: Query<Option<Status>>,
-        /// Those with this reason.
+        /// Filter by reason.
         reason: Query<Option<String>>,
-        /// Those that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+        /// Filter by subject; a trailing `.*` or `.>` matches all that begin so.
         subject: Query<Option<Subject>>,
-        /// Those of this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Those of this controller.
+        /// Filter by controller.
         controller_id: Query<Option<String>>,
-        /// Those about this, as `session:<id>`.
+        /// Filter by entity, such as `session:<id>`.
         entity: Query<Option<String>>,
-        /// Those with this fingerprint.
+        /// Filter by fingerprint.
         fingerprint: Query<Option<String>>,
-        /// Those with this text somewhere in their subject, error or entity, in capitals or not.
+        /// Filter by a text in subject, error or entity, ignoring case.
         q: Query<Option<Search>>,
-        /// Those parked then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+        /// Letters parked at or after this time: RFC 3339, a date, or an age such as `10m`.
         since: Query<Option<Moment>>,
-        /// Those parked before then, written alike.
+        /// Letters parked before this time, in the same formats.
         until: Query<Option<Moment>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<DeadLetter>>, Refused<Listing>> {
         let filter = LetterFilter {
@@ -122,16 +122,16 @@ impl DeadLetters {
 
     /// Replay a dead letter
     ///
-    /// A failed command becomes a new one, for what is desired now, where the log holds that command; a report that an engine parked goes
-    /// back to its subject, byte for byte. Any other letter is foreign: it is only read and discarded. With `dry_run`
-    /// nothing is changed: the letter is answered as it is with what would become of what it is about in `outlook`, or the refusal
-    /// that a replay would meet.
+    /// A failed command becomes a new one for the present desired state, if the log contains that command. A
+    /// report that an engine parked returns to its subject, byte for byte. Any other letter is foreign, and can
+    /// only be read and discarded. With `dry_run` nothing is changed: the answer shows the letter with the
+    /// expected result in `outlook`, or the refusal that a replay would get.
     #[oai(path = "/admin/dlq/:id/replay", method = "post", operation_id = "replay_dead_letter")]
     async fn replay(
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Change nothing, and find out what would be done; no unless given.
+        /// Change nothing, and show what would be done; default: false.
         dry_run: Query<Option<bool>>,
     ) -> Result<Json<DeadLetter>, Refused<Change>> {
         if dry_run.unwrap_or_default() {
@@ -144,9 +144,10 @@ impl DeadLetters {
 
     /// Correct a dead letter
     ///
-    /// For reports that could not be read. The corrected message is held against the wire contract and goes to the letter's subject
-    /// as a message of its own; the letter is closed, and keeps the bytes that came and the difference, which is also in the log.
-    /// With `dry_run` nothing is changed, and the difference is answered. One that fails again becomes another letter.
+    /// For reports that could not be read. The corrected message is validated against the wire contract and
+    /// sent to the letter's subject as a new message. The letter is closed, and keeps the original bytes and
+    /// the difference, which is also logged. With `dry_run` nothing is changed, and the difference is returned.
+    /// If the corrected message fails, it becomes another letter.
     #[oai(path = "/admin/dlq/:id/edit", method = "post", operation_id = "edit_dead_letter")]
     async fn edit(
         &self,
@@ -161,20 +162,20 @@ impl DeadLetters {
 
     /// Discard a dead letter
     ///
-    /// It stays as a record, with the reason and who gave it, and is not replayed any more.
+    /// It stays as a record, with the reason and who discarded it, and cannot be replayed any more.
     #[oai(path = "/admin/dlq/:id", method = "delete", operation_id = "discard_dead_letter")]
     async fn discard(
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Why, in 1 to 500 characters.
+        /// Reason: 1 to 500 characters.
         reason: Query<Reason>,
     ) -> Result<Json<DeadLetter>, Refused<Change>> {
         let Reason(reason) = reason.0;
         let count = reason.chars().count();
         if !(1..=500).contains(&count) || reason.contains('\0') || reason.trim().is_empty() {
             let rule = format!("must have 1 to 500 characters and say something, not {count}");
-            return Err(Problem::parameter("reason", rule, "say why nobody needs it any more").into());
+            return Err(Problem::parameter("reason", rule, "say why it is no longer needed").into());
         }
         let row = self.0.discard(id.0, reason, caller.0.name).await?;
         Ok(Json(row.into()))

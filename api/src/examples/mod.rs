@@ -1,7 +1,7 @@
-//! Examples in the API document: every parameter, header, request and answer gets one, and every refusal one of each type.
+//! Examples in the API document: every parameter, header, request and answer has one, and every refusal one per type.
 //!
-//! They are composed, not written: a schema's own example, else its parts' examples, else the vocabulary's sample of the name.
-//! A test fails where nothing is found, and where an example does not fit its schema.
+//! They are composed: a schema's own example, else those of its parts, else the sample of its name in the
+//! vocabulary. A test fails if there is none, or if an example does not match its schema.
 
 mod vocabulary;
 
@@ -11,10 +11,10 @@ use crate::idempotency;
 use crate::problem::{Kind, Shown};
 use poem_openapi::types::ToJSON;
 
-/// How deep schemas may lie in each other.
+/// Maximum nesting of schemas.
 const DEPTH: usize = 12;
 
-/// Puts examples and the headers that every operation has into a document.
+/// Adds examples, and the headers that every operation has.
 pub(crate) fn complete(document: &mut Value) {
     let composer = Composer { schemas: document["components"]["schemas"].clone() };
     let Some(paths) = document["paths"].as_object_mut() else { return };
@@ -28,7 +28,7 @@ pub(crate) fn complete(document: &mut Value) {
     }
 }
 
-/// What the gate does for every operation that changes something.
+/// The headers of every operation that changes something.
 fn keyed(operation: &mut Value) {
     let parameter = json!({
         "name": idempotency::HEADER, "in": "header", "required": false, "deprecated": false, "explode": true,
@@ -43,7 +43,7 @@ fn keyed(operation: &mut Value) {
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if status.starts_with('2') {
             response["headers"][idempotency::REPLAYED] = json!({
-                "description": "`true` where this is the answer that the same request got before.",
+                "description": "`true` if this is the answer that the same request got before.",
                 "required": false, "schema": { "type": "string", "enum": ["true"] },
             });
         }
@@ -103,7 +103,7 @@ impl Composer {
         }
     }
 
-    /// One example for each type that the description of a refusal names.
+    /// One example for each problem type in a refusal's description.
     fn refusals(&self, response: &mut Value) {
         let named = response["description"].as_str().unwrap_or_default().to_owned();
         let Some(content) = response.get_mut("content").and_then(|all| all.get_mut("application/problem+json")) else {
@@ -185,7 +185,7 @@ fn merged(mut whole: Value, part: &Value) -> Value {
     whole
 }
 
-/// The framework writes the names of headers in capitals.
+/// The framework writes names of headers in capitals.
 fn spell(response: &mut Value) {
     let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else { return };
     for (name, header) in std::mem::take(headers) {
@@ -198,7 +198,7 @@ fn spell(response: &mut Value) {
     }
 }
 
-/// Looking a name up in a value leaves a null behind where there was nothing.
+/// Indexing into a value leaves a null behind if there was nothing.
 fn prune(value: &mut Value) {
     if let Some(object) = value.as_object_mut() {
         object.retain(|_, value| !value.is_null());

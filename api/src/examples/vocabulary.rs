@@ -1,8 +1,8 @@
-//! The API's vocabulary: one sample of each name that has no schema of its own to tell it, and what headers mean.
+//! Samples for names whose schema has no example, and descriptions of headers.
 
 use serde_json::{Value, json};
 
-/// The sample of a name, wherever it stands.
+/// The sample for a name.
 pub(super) fn sample(name: &str) -> Option<Value> {
     Some(match name {
         "Controller.status" => json!("healthy"),
@@ -167,7 +167,7 @@ pub(super) fn sample(name: &str) -> Option<Value> {
     })
 }
 
-/// What an answer of an operation shows otherwise than the example of its schema.
+/// What an operation's answer shows instead of its schema's example.
 pub(super) fn moment(operation_id: &str, status: &str) -> Option<Value> {
     let asleep = |status: &str| {
         json!({ "status": status, "desired": "hibernated", "generation": 2, "url": null, "phase": null, "awake": null,
@@ -205,16 +205,16 @@ pub(super) fn moment(operation_id: &str, status: &str) -> Option<Value> {
     })
 }
 
-/// What a header means, where its operation does not say.
+/// The description of a header, if its operation has none.
 pub(super) fn header(name: &str) -> &'static str {
     match name {
-        "ETag" => "The version of what was asked for, as it is now.",
-        "Upgrade" => "The protocol to ask with.",
-        "Retry-After" => "Seconds after which it is worth asking again.",
-        "RateLimit-Limit" => "Requests that may be made at once.",
-        "RateLimit-Remaining" => "Of these, how many are left.",
-        "RateLimit-Reset" => "Seconds until more may be made.",
-        "WWW-Authenticate" => "How to show who asks.",
+        "ETag" => "The present version of the resource.",
+        "Upgrade" => "The protocol to use.",
+        "Retry-After" => "Seconds to wait before the request is repeated.",
+        "RateLimit-Limit" => "Maximum burst of requests.",
+        "RateLimit-Remaining" => "Requests left of the burst.",
+        "RateLimit-Reset" => "Seconds until further requests are possible.",
+        "WWW-Authenticate" => "How to authenticate.",
         _ => "",
     }
 }

@@ -1,4 +1,4 @@
-//! An item of the feed: a row of the log, with whose it is.
+//! An item of the feed: a row of the log, with its owner.
 
 use engine::feed;
 use poem_openapi::Object;
@@ -9,35 +9,35 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// A row of the log, as the live feed tells it.
+/// A row of the log in the live feed.
 #[derive(Debug, Object, Serialize)]
 #[oai(rename = "FeedItem", example)]
 pub(super) struct FeedItem {
-    /// Its place in the feed; give it as `after` to go on behind it. Opaque.
+    /// Its position in the feed; pass it as `after` to continue after it. Opaque.
     id: String,
     /// Identity of the event; a command and the decision about it may share one.
     event_id: Uuid,
-    /// Where it was said.
+    /// Subject.
     subject: String,
     /// `command`, `report` or `decision`.
     kind: String,
-    /// What it is about, as `session:<id>`.
+    /// The entity it is about, such as `session:<id>`.
     entity: String,
-    /// Position in the log of that, from 1.
+    /// Position in the entity's log, from 1.
     entity_seq: i64,
     /// The generation that it belongs to.
     generation: i64,
-    /// How far the row had got when it was read: a command may get further without a further item, and its end is one.
+    /// The row's progress when it was read: a command's further progress causes no item until its end does.
     status: Option<String>,
     /// When it was written.
     at: Timestamp,
-    /// Whose it is; null where it is nobody's.
+    /// User that it belongs to, if any.
     user_id: Option<String>,
-    /// Where it is; null where it is nowhere.
+    /// Platform that it concerns, if any.
     platform: Option<String>,
-    /// What it changed, with the new values.
+    /// Columns that it changed, with the new values.
     changes: Option<Value>,
-    /// What was said.
+    /// Payload.
     payload: Value,
 }
 
@@ -61,9 +61,9 @@ impl From<&feed::Item> for FeedItem {
     }
 }
 
-/// The JSON of an item, on one line; it is made once, however many watch.
+/// The JSON of an item in one line, built once for all watchers.
 pub(super) fn text(item: &feed::Item) -> &str {
-    item.text(|item| serde_json::to_string(&FeedItem::from(item)).unwrap_or_default()) // plain data: it always can be written
+    item.text(|item| serde_json::to_string(&FeedItem::from(item)).unwrap_or_default()) // plain data always serializes
 }
 
 impl Example for FeedItem {

@@ -1,7 +1,7 @@
-//! The live feed over HTTP: `GET /stream` (Server-Sent Events) and `GET /ws` (WebSocket), which tell the same.
+//! The live feed over HTTP: `GET /stream` (Server-Sent Events) and `GET /ws` (WebSocket), with the same content.
 //!
-//! What is seen and where it begins is read here, so that everything that is wrong is refused before a stream begins. `sse` and
-//! `ws` are the two ways to say it, `item` is what is said.
+//! Filters and position are parsed here, so that mistakes are refused before a stream begins. `sse` and `ws`
+//! are the two transports, `item` is the content.
 
 mod item;
 mod sse;
@@ -10,9 +10,9 @@ mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::Engine;
 use engine::feed::{After, Cut, Filter, Pattern, Position, Watcher};
 use engine::store::event::Kind;
+use engine::{Engine, Hint};
 use poem::Request;
 use poem::web::websocket::WebSocket;
 use poem_openapi::param::{Header, Query};
@@ -26,22 +26,22 @@ use crate::auth::Caller;
 use crate::document::Tag;
 use crate::problem::{Kind as ProblemKind, Problem, Refused, Watching, WatchingSocket};
 
-/// A sign of life where nothing happens.
+/// Interval of keep-alives while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// A kind to filter by.
+/// Kind to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "lowercase")]
 enum KindFilter {
-    /// Asked of a controller.
+    /// Sent to a controller.
     Command,
-    /// Said by a controller.
+    /// Received from a controller.
     Report,
     /// Decided by the engine.
     Decision,
 }
 
-/// The feed, and who watches it.
+/// The feed and its watchers.
 #[derive(Clone)]
 pub(crate) struct Live {
     engine: Arc<Engine>,
@@ -50,14 +50,14 @@ pub(crate) struct Live {
     stopping: CancellationToken,
 }
 
-/// Somebody who watches, with a seat that is free again afterwards.
+/// A watcher with its seat, which is freed afterwards.
 struct Seated {
     watcher: Watcher,
     stopping: CancellationToken,
     _seat: OwnedSemaphorePermit,
 }
 
-/// The filters as they are in the query.
+/// The filters of the query.
 struct Wanted {
     entity: Option<String>,
     user_id: Option<String>,
@@ -71,28 +71,29 @@ struct Wanted {
 impl Live {
     /// Watch everything that happens
     ///
-    /// Server-Sent Events: every row of the log once, in order, as it is committed. The `id` of each can be given as
-    /// `Last-Event-ID` (or `after`) to this or any other server of the installation, to go on without a gap. An event without
-    /// data moves the id on and is a sign of life. The event `cut` is the last one: `reason` says why, and its id where to go
-    /// on. Without `after` and `Last-Event-ID` it begins now.
+    /// Server-Sent Events: every row of the log once, in order, as it is committed. The `id` of each can be
+    /// sent as `Last-Event-ID` (or `after`) to this or any other server of the installation to continue without
+    /// a gap. An event without data advances the id and serves as a keep-alive. The event `cut` is the last
+    /// one: `reason` says why, and its id is where to continue. Without `after` and `Last-Event-ID` it starts
+    /// now.
     #[oai(path = "/stream", method = "get", operation_id = "stream")]
     #[allow(clippy::too_many_arguments)] // one for each parameter
     async fn stream(
         &self,
         _caller: Caller,
-        /// Rows about this, as `session:<id>`, or about all of a noun, as `session`.
+        /// Filter by entity, such as `session:<id>`, or by noun, such as `session`.
         entity: Query<Option<String>>,
-        /// Rows about what belongs to this user.
+        /// Filter by the user that the row belongs to.
         user_id: Query<Option<String>>,
-        /// Rows of this kind.
+        /// Filter by kind.
         kind: Query<Option<KindFilter>>,
-        /// Rows with this subject; `*` stands for one token, `>` at the end for one or more.
+        /// Filter by subject; `*` stands for one token, `>` at the end for one or more.
         subject: Query<Option<String>>,
-        /// Rows about what is on this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Begin after this item's `id`, or after this `event_id`; `0` is the beginning of the log.
+        /// Start after this item's `id`, or after this `event_id`; `0` is the beginning of the log.
         after: Query<Option<String>>,
-        /// The same as `after`, and stronger: clients send it when they reconnect.
+        /// Takes precedence over `after`; clients send it when they reconnect.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<String>>,
     ) -> Result<sse::Events, Refused<Watching>> {
@@ -110,33 +111,33 @@ impl Live {
 
     /// Watch everything that happens, over a WebSocket
     ///
-    /// The same as `/stream`; each text message is one item. Browsers, which cannot set headers here, offer the protocols
-    /// `streamspace.v1` and `bearer.<base64url of the token>`. `{"type":"ping"}` is answered with `{"type":"pong"}`. Before
-    /// the server closes it says `{"type":"cut","reason":...,"after":...}`; the close code is 4008 (too slow), 4010 (gone),
-    /// 1001 (it stops) or 1013 (try again).
+    /// The same as `/stream`; each text message is one item. Browsers, which cannot set headers here, offer the
+    /// protocols `streamspace.v1` and `bearer.<base64url of the token>`. `{"type":"ping"}` is answered with
+    /// `{"type":"pong"}`. Before the server closes, it sends `{"type":"cut","reason":...,"after":...}`; the
+    /// close code is 4008 (too slow), 4010 (gone), 1001 (the server stops) or 1013 (try again).
     #[oai(path = "/ws", method = "get", operation_id = "watch_socket")]
     #[allow(clippy::too_many_arguments)] // one for each parameter
     async fn socket(
         &self,
         _caller: Caller,
-        /// Rows about this, as `session:<id>`, or about all of a noun, as `session`.
+        /// Filter by entity, such as `session:<id>`, or by noun, such as `session`.
         entity: Query<Option<String>>,
-        /// Rows about what belongs to this user.
+        /// Filter by the user that the row belongs to.
         user_id: Query<Option<String>>,
-        /// Rows of this kind.
+        /// Filter by kind.
         kind: Query<Option<KindFilter>>,
-        /// Rows with this subject; `*` stands for one token, `>` at the end for one or more.
+        /// Filter by subject; `*` stands for one token, `>` at the end for one or more.
         subject: Query<Option<String>>,
-        /// Rows about what is on this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Begin after this item's `id`, or after this `event_id`; `0` is the beginning of the log.
+        /// Start after this item's `id`, or after this `event_id`; `0` is the beginning of the log.
         after: Query<Option<String>>,
         request: &Request,
         handshake: poem::Result<WebSocket>,
     ) -> Result<ws::Upgraded, Refused<WatchingSocket>> {
         let socket = handshake.map_err(|error| {
-            tracing::debug!(%error, http.route = request.uri().path(), "no handshake of a WebSocket");
-            let how = "ask with the handshake of a WebSocket, or read /api/v1/stream";
+            tracing::debug!(%error, http.route = request.uri().path(), "not a WebSocket handshake");
+            let how = "send a WebSocket handshake, or read /api/v1/stream";
             Problem::new(ProblemKind::UpgradeRequired, format!("{error}; {how}"))
         })?;
         let wanted = Wanted {
@@ -158,15 +159,16 @@ impl Live {
         Self { engine, seats: Arc::new(Semaphore::new(limit)), limit, stopping }
     }
 
-    /// Waits until nobody watches any more.
-    pub(crate) async fn deserted(&self) {
+    /// Waits until there are no watchers.
+    pub(crate) async fn without_watchers(&self) {
         let all = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        let _ = self.seats.acquire_many(all).await; // it is never closed
+        let _ = self.seats.acquire_many(all).await; // the semaphore is never closed
     }
 
     async fn seat(&self, wanted: Wanted) -> Result<Seated, Problem> {
         let (filter, after) = (wanted.filter()?, wanted.after()?);
-        let full = || Problem::new(ProblemKind::Unavailable, format!("{} watch already, which is all", self.limit));
+        let full =
+            || Problem::new(ProblemKind::Unavailable, format!("the limit of {} watchers is reached", self.limit));
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| full().after(Duration::from_secs(5)))?;
         let watcher = self.engine.feed().watch(filter, after).await?;
         Ok(Seated { watcher, stopping: self.stopping.clone(), _seat: seat })
@@ -193,23 +195,22 @@ impl Wanted {
             Problem::parameter(
                 "after",
                 error.to_string(),
-                "give the id of an item unchanged, or leave it out to begin now",
+                "use the id of an item unchanged, or leave it out to start now",
             )
         };
         self.after.as_deref().map(|after| after.parse().map_err(wrong)).transpose()
     }
 }
 
-type Rule = (&'static str, &'static str);
-const ENTITY: Rule = ("is neither a noun nor noun:name", "write session:<id>, or session for all of them");
-const USER: Rule = ("must be 1 to 255 printable characters", "give a user_id as sessions show it, or leave it out");
-const PLATFORM: Rule = ("is no name of a platform", "GET /api/v1/platforms lists them");
+const ENTITY: (&str, &str) = ("is neither a noun nor noun:name", "write session:<id>, or session for all of them");
+const USER: (&str, &str) = ("must be 1 to 255 printable characters", "use a user_id of a session, or leave it out");
+const PLATFORM: (&str, Hint) = ("is not the name of a platform", Hint::Platforms);
 
 fn checked(
     field: &str,
     value: &Option<String>,
     so: impl Fn(&str) -> bool,
-    (rule, hint): Rule,
+    (rule, hint): (&str, impl Into<Hint>),
 ) -> Result<Option<String>, Problem> {
     match value {
         Some(value) if !so(value) => Err(Problem::parameter(field, rule, hint)),
@@ -228,13 +229,13 @@ fn pattern(text: &str) -> Result<Pattern, Problem> {
     text.parse().map_err(|error: engine::feed::BadPattern| Problem::parameter("subject", error.to_string(), hint))
 }
 
-/// What a watcher is told last.
-struct Farewell {
+/// The last message to a watcher.
+struct CutNotice {
     cut: Cut,
     after: Position,
 }
 
-impl Farewell {
+impl CutNotice {
     fn json(&self) -> serde_json::Value {
         let (reason, detail) = (self.cut.as_str(), self.detail());
         serde_json::json!({ "type": "cut", "reason": reason, "after": self.after.to_string(), "detail": detail })
@@ -242,10 +243,10 @@ impl Farewell {
 
     fn detail(&self) -> &'static str {
         match self.cut {
-            Cut::Slow => "more happened than was read; go on from after",
-            Cut::Stopping => "this server stops; go on from after at another",
-            Cut::Gone => "the log was restored or pruned; read the lists for what is true now, and watch anew",
-            Cut::Unavailable => "the database does not answer now; go on from after",
+            Cut::Slow => "the client reads too slowly; continue from after",
+            Cut::Stopping => "this server stops; continue from after at another one",
+            Cut::Gone => "the log was restored or pruned; read the lists again, and watch from now on",
+            Cut::Unavailable => "the database does not answer; continue from after",
         }
     }
 }

@@ -11,11 +11,11 @@ use poem_openapi::registry::{MetaResponses, Registry};
 use poem_openapi::types::Type;
 
 use super::item::{self, FeedItem};
-use super::{Farewell, HEARTBEAT, Seated};
+use super::{CutNotice, HEARTBEAT, Seated};
 
-/// What the stream begins with: how long to wait before asking again, in milliseconds.
+/// The beginning of the stream: the delay before a reconnect, in milliseconds.
 const HELLO: &str = "retry: 1000\n";
-/// Bytes that are gathered, where they are there at once, before they are sent.
+/// Bytes of available items that are sent together.
 const CHUNK: usize = 16 * 1024;
 
 /// The response.
@@ -28,7 +28,7 @@ impl ApiResponse for Events {
         let mut meta = <Described as ApiResponse>::meta();
         for response in &mut meta.responses {
             response.description = "What happens, without an end. The data of each event is a `FeedItem`.";
-            // clients take the schema for that of one event: they read them one by one, and never a whole array
+            // clients take the schema for that of a single event, because they never see a whole array
             response.content.iter_mut().for_each(|content| content.schema = FeedItem::schema_ref());
         }
         meta
@@ -46,7 +46,7 @@ impl IntoResponse for Events {
         Response::builder()
             .content_type("text/event-stream")
             .header("cache-control", "no-store")
-            .header("x-accel-buffering", "no") // a proxy that gathers would hold everything back
+            .header("x-accel-buffering", "no") // a buffering proxy would hold everything back
             .body(Body::from_bytes_stream(frames))
     }
 }
@@ -61,7 +61,7 @@ fn frames(seated: Seated) -> impl Stream<Item = String> + Send {
     }))
 }
 
-/// The next thing to say, and whether it is the last.
+/// The next output, and whether it is the last.
 async fn next(seated: &mut Seated) -> (String, bool) {
     let told = tokio::select! {
         biased;
@@ -76,11 +76,11 @@ async fn next(seated: &mut Seated) -> (String, bool) {
     while let Some(one) = told {
         match one {
             Told::Item(item) => {
-                let _ = write!(text, "id: {}\ndata: {}\n\n", item.position, item::text(&item)); // a String takes all
+                let _ = write!(text, "id: {}\ndata: {}\n\n", item.position, item::text(&item)); // writing to a String cannot fail
             }
             Told::Cut(cut) => {
-                let farewell = Farewell { cut, after: seated.watcher.position() };
-                let _ = write!(text, "event: cut\nid: {}\ndata: {}\n\n", farewell.after, farewell.json());
+                let cut_notice = CutNotice { cut, after: seated.watcher.position() };
+                let _ = write!(text, "event: cut\nid: {}\ndata: {}\n\n", cut_notice.after, cut_notice.json());
                 return (text, true);
             }
         }
@@ -89,7 +89,7 @@ async fn next(seated: &mut Seated) -> (String, bool) {
     (text, false)
 }
 
-/// A comment for who waits, and an id for who filters: it moves on with what passed by, and without data it is no event.
+/// A comment as keep-alive, and an id that advances past filtered rows; without data it is not an event.
 fn position(seated: &Seated) -> String {
     format!(": alive\nid: {}\n\n", seated.watcher.position())
 }

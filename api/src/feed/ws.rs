@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::item::{self, FeedItem};
-use super::{Farewell, HEARTBEAT, Seated};
+use super::{CutNotice, HEARTBEAT, Seated};
 
-/// What both sides agree on, where the client offers protocols at all.
+/// The subprotocol, if the client offers any.
 const PROTOCOL: &str = "streamspace.v1";
-/// Bytes that a client's message may have.
+/// Maximum bytes of a client's message.
 const MESSAGE_MAX: usize = 4 * 1024;
-/// How long one message may take to be sent; a client that reads nothing for so long is gone.
+/// Time limit for sending a message; a client that reads nothing for so long is gone.
 const SEND: Duration = Duration::from_secs(30);
-/// Silence after which a client is gone; pings are answered by every WebSocket.
+/// Silence after which a client is gone, because every WebSocket answers pings.
 const SILENCE: Duration = Duration::from_secs(50);
-/// Messages that are written before they are flushed, where they are there at once.
+/// Available messages that are written before a flush.
 const AT_ONCE: usize = 64;
 
 /// The response that becomes a WebSocket.
@@ -61,13 +61,13 @@ impl ApiResponse for Upgraded {
     }
 }
 
-/// Why the conversation ends.
+/// Why the connection ends.
 enum End {
-    /// The client is told why, and where to go on.
+    /// The client is told why, and where to continue.
     Cut(Cut),
-    /// The client sent more than is read.
+    /// The client's message is too large.
     TooLarge,
-    /// There is nobody to be told.
+    /// The client is gone.
     Silence,
 }
 
@@ -89,22 +89,22 @@ impl Out {
 async fn serve(stream: WebSocketStream, mut seated: Seated) {
     let (sink, mut incoming) = stream.split();
     let mut out = Out(sink);
-    let farewell = match converse(&mut out, &mut incoming, &mut seated).await {
+    let cut_notice = match converse(&mut out, &mut incoming, &mut seated).await {
         Ok(()) | Err(End::Silence) => return,
         Err(End::TooLarge) => {
             let _ = out.send(Message::close_with(CloseCode::Size, format!("at most {MESSAGE_MAX} bytes"))).await;
             return;
         }
-        Err(End::Cut(cut)) => Farewell { cut, after: seated.watcher.position() },
+        Err(End::Cut(cut)) => CutNotice { cut, after: seated.watcher.position() },
     };
-    let code = match farewell.cut {
+    let code = match cut_notice.cut {
         Cut::Slow => CloseCode::from(4008),
         Cut::Gone => CloseCode::from(4010),
         Cut::Stopping => CloseCode::Away,
         Cut::Unavailable => CloseCode::Again,
     };
-    let reason = format!("{}; after={}", farewell.cut.as_str(), farewell.after);
-    let _ = out.write(Message::text(farewell.json().to_string())).await; // who is gone needs no farewell
+    let reason = format!("{}; after={}", cut_notice.cut.as_str(), cut_notice.after);
+    let _ = out.write(Message::text(cut_notice.json().to_string())).await; // the client may be gone
     let _ = out.send(Message::close_with(code, reason)).await;
 }
 
@@ -134,7 +134,7 @@ async fn converse(out: &mut Out, incoming: &mut SplitStream<WebSocketStream>, se
     }
 }
 
-/// Says what was told, and whatever else there is at once.
+/// Sends an item, and all others that are available.
 async fn tell(out: &mut Out, told: Told, seated: &mut Seated) -> Result<(), End> {
     let mut next = Some(told);
     for left in (0..AT_ONCE).rev() {
@@ -158,12 +158,12 @@ async fn answer(out: &mut Out, message: Message, seated: &Seated) -> Result<(), 
     let reply = if asked.is_some_and(|asked| asked == json!({ "type": "ping" })) {
         json!({ "type": "pong", "after": seated.watcher.position().to_string() })
     } else {
-        json!({ "type": "error", "detail": "a client may say {\"type\":\"ping\"}; filters are in the query of the URL" })
+        json!({ "type": "error", "detail": "only {\"type\":\"ping\"} is supported; filters go into the query of the URL" })
     };
     out.send(Message::text(reply.to_string())).await
 }
 
-/// A stream that cannot be read any more; only who sent too much can still be told.
+/// A broken stream; only a client that sent too much can still be notified.
 fn broken(error: &std::io::Error) -> End {
     if error.to_string().contains("too long") { End::TooLarge } else { End::Silence }
 }

@@ -7,27 +7,27 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// The items that go first.
+/// The items that are processed first.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct JobCanary {
-    /// How many.
+    /// Number of items.
     size: u64,
     /// `trying`, `waiting` (until all have ended), `passed` or `failed`.
     stage: String,
-    /// Those that went.
+    /// Items that were processed.
     tries: Vec<CanaryTry>,
 }
 
-/// One that went first.
+/// A canary item.
 #[derive(Debug, Object, Serialize)]
 struct CanaryTry {
     /// The dead letter.
     letter_id: Uuid,
-    /// When it went.
+    /// When it was processed.
     at: Timestamp,
-    /// The command that it became, where it became one.
+    /// The command that it became, if any.
     command_id: Option<Uuid>,
-    /// `completed`, `failed`, or where it is on its way: `sent`, `pending`, `published` or `processing`.
+    /// `completed`, `failed`, or its progress: `sent`, `pending`, `published` or `processing`.
     outcome: String,
     /// Why it failed.
     error: Option<String>,

@@ -1,7 +1,7 @@
-//! Jobs: actions on many things at once, what they are asked for with, and how far they have come.
+//! Jobs: actions on many items, their requests and their progress.
 
 mod canary;
-mod outlook;
+mod dry_run;
 mod request;
 mod scan;
 
@@ -24,69 +24,69 @@ use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, databa
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
 use canary::JobCanary;
-use outlook::JobOutlook;
+use dry_run::JobOutlook;
 use request::{DiscardMany, ReplayMany, SessionsBulk};
 use scan::{LogReport, VerifyLog};
 use serde::Serialize;
 
-pub(crate) use outlook::Outlook;
+pub(crate) use dry_run::Outlook;
 
-/// An action on many things, and how far it has come.
+/// An action on many items, with its progress.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Job {
     /// Identity.
     job_id: Uuid,
-    /// What is done to each item: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move`,
+    /// The action: `sessions.hibernate`, `sessions.wake`, `sessions.delete`, `sessions.move`,
     /// `dead_letters.replay` or `dead_letters.discard`; `log.verify` compares the log with the tables.
     kind: String,
-    /// `running`, `halted` (its canary failed: it waits to be resumed or cancelled), `completed` or `cancelled`.
+    /// `running`, `halted` (its canary failed; waits to be resumed or cancelled), `completed` or `cancelled`.
     status: String,
-    /// What it goes through, of what there was when it was created.
+    /// Filter for the items, among those that existed when it was created.
     filter: Value,
-    /// Whether it deletes without waiting for dead controllers.
+    /// Whether it deletes without waiting for unreachable controllers.
     force: bool,
-    /// Whether it changes nothing and only finds out what it would do.
+    /// Whether it changes nothing and only shows what it would do.
     dry_run: bool,
-    /// How many items there are: as counted at its creation, and put right at its end. Of a `log.verify` they are rows of the log.
+    /// Number of items, counted at its creation and corrected at its end. For `log.verify`: rows of the log.
     total: i64,
-    /// Items that were accepted, each as if it had been asked for alone.
+    /// Items that were accepted, each as if requested individually.
     done: i64,
-    /// Items that were refused; of a `log.verify`: entities that do not agree.
+    /// Items that were refused. For `log.verify`: entities that differ from their logs.
     failed: i64,
-    /// Items for which it held already, or is under way.
+    /// Items that were already in, or on their way to, the requested state.
     skipped: i64,
     /// Why items were refused: the first hundred.
     failures: Vec<JobFailure>,
-    /// What would become of the items; of dry runs only.
+    /// Expected results; only for dry runs.
     outlook: Option<JobOutlook>,
-    /// The items that go first, where it has some.
+    /// The items that are processed first, if there is a canary.
     canary: Option<JobCanary>,
-    /// Items a second at most.
+    /// Maximum items per second.
     rate: Option<i64>,
-    /// Why it halted; of a discard, why the letters are closed.
+    /// Why it halted; for a discard, why the letters are closed.
     reason: Option<String>,
-    /// What a `log.verify` has found so far.
+    /// Findings of a `log.verify` so far.
     scan: Option<LogReport>,
-    /// Who asked for it.
+    /// Who created it.
     created_by: String,
     /// When it was accepted.
     created_at: Timestamp,
-    /// When it last moved.
+    /// Time of its last progress.
     updated_at: Timestamp,
     /// When it ended.
     finished_at: Option<Timestamp>,
 }
 
-/// Why one item was refused.
+/// Why an item was refused.
 #[derive(Debug, Object, Serialize)]
 struct JobFailure {
     /// The item.
     id: String,
-    /// The type of problem, as `illegal-transition`; `/problems/{type}` explains it.
+    /// The type of problem, such as `illegal-transition`; see `/problems/{type}`.
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     kind: String,
-    /// What happened.
+    /// Details.
     detail: String,
 }
 
@@ -107,7 +107,7 @@ impl From<job::Model> for Job {
             failed: row.failed,
             skipped: row.skipped,
             failures: row.failures.as_array().into_iter().flatten().map(failure).collect(),
-            outlook: row.dry_run.then(|| outlook::found(&row.outlook)),
+            outlook: row.dry_run.then(|| dry_run::found(&row.outlook)),
             canary,
             rate: row.rate,
             reason: row.reason,
@@ -125,7 +125,7 @@ fn failure(value: &Value) -> JobFailure {
     JobFailure { id: text("id"), kind: text("type"), detail: text("detail") }
 }
 
-/// A state to filter by.
+/// State to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "JobStatus", rename_all = "lowercase")]
 enum Status {
@@ -146,7 +146,7 @@ impl Status {
     }
 }
 
-/// A kind to filter by.
+/// Kind to filter by.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "JobKind")]
 enum Kind {
@@ -180,14 +180,14 @@ impl Kind {
     }
 }
 
-/// A job that was accepted.
+/// An accepted job.
 #[derive(ApiResponse)]
 pub(crate) enum Accepted {
-    /// The job is durable and walks by itself.
+    /// The job is durable and runs on the server.
     #[oai(status = 202)]
     Job(
         Json<Job>,
-        /// The job's path.
+        /// Path of the job.
         #[oai(header = "Location")]
         String,
     ),
@@ -204,10 +204,11 @@ pub(crate) struct Jobs(pub(crate) Arc<Engine>);
 
 #[OpenApi(tag = "Tag::Jobs")]
 impl Jobs {
-    /// Ask something of many sessions
+    /// Apply an action to many sessions
     ///
-    /// Goes through those that the filter means now, oldest first, each as if it had been asked alone. Without `status`, all but
-    /// deleted ones. With `dry_run` it changes nothing, and `outlook` tells what would become of them.
+    /// Processes all sessions that match the filter now, oldest first, each as if requested individually.
+    /// Without `status`, all but deleted ones. With `dry_run` it changes nothing, and `outlook` shows what
+    /// would become of them.
     #[oai(path = "/sessions/bulk", method = "post", operation_id = "bulk_sessions")]
     async fn sessions(&self, caller: Caller, body: Body<SessionsBulk>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.read(|order| order.into_job(caller.0.name))?).await
@@ -215,12 +216,13 @@ impl Jobs {
 
     /// Replay many dead letters
     ///
-    /// Goes through those that the filter means now, oldest first, each as if it had been replayed alone. Without `status`, the
-    /// open ones. Those that were overtaken stay open and are told among the failures. With `dry_run` it changes nothing, and
-    /// `outlook` tells what would become of the sessions and applications that they are about.
+    /// Processes all letters that match the filter now, oldest first, each as if replayed individually. Without
+    /// `status`, the open ones. Superseded ones stay open and are listed among the failures. With `dry_run` it
+    /// changes nothing, and `outlook` shows what would become of the sessions and applications that they are
+    /// about.
     ///
-    /// With `canary` so many go first, and the job waits until each has ended: where one fails again it halts by itself. With `rate`
-    /// it takes so many a second at most. A dry run heeds neither.
+    /// With `canary`, that many letters go first, and the job waits until each has ended: if one fails again,
+    /// it halts. With `rate`, it replays at most that many per second. A dry run ignores both.
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.read(|order| order.into_job(caller.0.name))?).await
@@ -228,8 +230,9 @@ impl Jobs {
 
     /// Discard many dead letters
     ///
-    /// Goes through those that the filter means now, oldest first, each as if it had been discarded alone. Without `status`, the
-    /// open ones. They stay as records, with the reason and who gave it. With `dry_run` it changes nothing.
+    /// Processes all letters that match the filter now, oldest first, each as if discarded individually.
+    /// Without `status`, the open ones. They stay as records, with the reason and who discarded them. With
+    /// `dry_run` it changes nothing.
     #[oai(path = "/admin/dlq/discard", method = "post", operation_id = "close_dead_letters")]
     async fn discard(&self, caller: Caller, body: Body<DiscardMany>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.read(|order| order.into_job(caller.0.name))?).await
@@ -237,9 +240,9 @@ impl Jobs {
 
     /// Compare the log with the tables
     ///
-    /// Folds the whole log and says where a row is not what its log adds up to; it rests between pages, so that it may run daily.
-    /// With `repair`, rows that differ are set to what the log says, and the log keeps what stood there; gaps, and logs or rows
-    /// without the other, are only told.
+    /// Folds the whole log, and reports rows that differ from the result; it rests between pages, so that it
+    /// may run daily. With `repair`, rows that differ are set to what the log says, and the log keeps their
+    /// previous values; gaps, and logs or rows without the other, are only reported.
     #[oai(path = "/admin/verify", method = "post", operation_id = "verify_log")]
     async fn verify(&self, caller: Caller, body: Body<VerifyLog>) -> Result<Accepted, Refused<Creation>> {
         self.create(body.read(|order| Ok(order.into_job(caller.0.name)))?).await
@@ -252,13 +255,13 @@ impl Jobs {
     async fn list(
         &self,
         _caller: Caller,
-        /// Those in this state.
+        /// Filter by state.
         status: Query<Option<Status>>,
-        /// Those of this kind.
+        /// Filter by kind.
         kind: Query<Option<Kind>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Job>>, Refused<Listing>> {
         let (status, kind) = (status.map(Status::name), kind.map(Kind::name));
@@ -278,7 +281,7 @@ impl Jobs {
 
     /// Cancel a job
     ///
-    /// It stays where it stands: what was done stays done.
+    /// It stops before its next step; completed items stay as they are.
     #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "cancel_job")]
     async fn cancel(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
         let row = self.0.cancel_job(id.0, caller.0.name).await?;
@@ -287,7 +290,7 @@ impl Jobs {
 
     /// Resume a job
     ///
-    /// One that halted goes on behind what was done, with a canary of the next items.
+    /// A halted job continues after the completed items, with a canary of the next ones.
     #[oai(path = "/jobs/:id/resume", method = "post", operation_id = "resume_job")]
     async fn resume(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
         let row = self.0.resume_job(id.0, caller.0.name).await?;

@@ -1,4 +1,4 @@
-//! What jobs are asked for with. A filter that says nothing is refused unless it says that it means everything.
+//! Requests for jobs. An empty filter is refused unless `all` is set.
 
 use engine::FieldError;
 use engine::events::Pattern;
@@ -12,7 +12,7 @@ use streams::wire::SessionState;
 use crate::moment::Moment;
 use crate::timestamp::Timestamp;
 
-/// What is asked of each session.
+/// The action on each session.
 #[derive(Debug, Clone, Copy, Enum, Deserialize)]
 #[oai(rename = "BulkAction", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
@@ -22,45 +22,45 @@ enum Action {
     Delete,
 }
 
-/// Something asked of many sessions.
+/// An action on many sessions.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionsBulk {
-    /// What.
+    /// The action.
     action: Action,
-    /// For `delete`: do not wait for dead controllers; no unless given.
+    /// For `delete`: do not wait for unreachable controllers; default: false.
     force: Option<bool>,
-    /// Of which.
+    /// The sessions.
     filter: SessionsMeant,
-    /// Change nothing, and find out what would be done; no unless given.
+    /// Change nothing, and show what would be done; default: false.
     dry_run: Option<bool>,
 }
 
-/// Which sessions are meant: those with all that is given.
+/// Selects sessions that match everything given.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SessionsMeant {
-    /// Those of this user.
+    /// Filter by user.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     user_id: Option<String>,
-    /// Those in this state; `all` for every one.
+    /// Filter by state; `all` for every one.
     #[oai(validator(
         pattern = r"^(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed)$"
     ))]
     status: Option<String>,
-    /// Those on this platform.
+    /// Filter by platform.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     platform: Option<String>,
-    /// Those of this controller.
+    /// Filter by controller.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     controller_id: Option<String>,
-    /// Those made of this template.
+    /// Filter by template.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     template_id: Option<String>,
-    /// Those with this tag.
+    /// Filter by tag.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     tag: Option<String>,
-    /// Must be true where nothing else is given.
+    /// Must be true if nothing else is given.
     all: Option<bool>,
 }
 
@@ -68,51 +68,51 @@ struct SessionsMeant {
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReplayMany {
-    /// Of which.
+    /// The letters.
     filter: LettersMeant,
-    /// Change nothing, and find out what would be done; no unless given.
+    /// Change nothing, and show what would be done; default: false.
     dry_run: Option<bool>,
-    /// So many go first, and the others only where all of these end well.
+    /// Process this many first, and the others only if all of these succeed.
     #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
     canary: Option<u32>,
-    /// So many a second at most.
+    /// Maximum items per second.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
     rate: Option<u32>,
 }
 
-/// Which dead letters are meant: those with all that is given.
+/// Selects dead letters that match everything given.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LettersMeant {
-    /// Those in this state: `open` unless given.
+    /// Filter by state; default: `open`.
     #[oai(validator(pattern = r"^(open|replayed|discarded)$"))]
     status: Option<String>,
-    /// Those with this reason.
+    /// Filter by reason.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     reason: Option<String>,
-    /// Those that were going to this subject, or with a trailing `.*` or `.>` to those that begin so.
+    /// Filter by subject; a trailing `.*` or `.>` matches all that begin so.
     #[oai(validator(max_length = 255, pattern = r"^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*(\.[*>])?$"))]
     subject: Option<String>,
-    /// Those of this platform.
+    /// Filter by platform.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     platform: Option<String>,
-    /// Those of this controller.
+    /// Filter by controller.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     controller_id: Option<String>,
-    /// Those about this, as `session:<id>`.
+    /// Filter by entity, such as `session:<id>`.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     entity: Option<String>,
-    /// Those with this fingerprint.
+    /// Filter by fingerprint.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     fingerprint: Option<String>,
-    /// Those with this text somewhere in their subject, error or entity, in capitals or not.
+    /// Filter by a text in subject, error or entity, ignoring case.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     q: Option<String>,
-    /// Those parked then or later: a time (RFC 3339), a date, or how long ago, as `10m`.
+    /// Letters parked at or after this time: RFC 3339, a date, or an age such as `10m`.
     since: Option<Moment>,
-    /// Those parked before then, written alike.
+    /// Letters parked before this time, in the same formats.
     until: Option<Moment>,
-    /// Must be true where nothing else is given.
+    /// Must be true if nothing else is given.
     all: Option<bool>,
 }
 
@@ -181,18 +181,18 @@ impl ReplayMany {
     }
 }
 
-/// The end of many dead letters.
+/// A discard of many dead letters.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiscardMany {
-    /// Of which.
+    /// The letters.
     filter: LettersMeant,
-    /// Why, for whoever asks later.
+    /// Reason, kept in the log.
     #[oai(validator(min_length = 1, max_length = 500, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"))]
     reason: String,
-    /// Change nothing, and find out what would be done; no unless given.
+    /// Change nothing, and show what would be done; default: false.
     dry_run: Option<bool>,
-    /// So many a second at most.
+    /// Maximum items per second.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
     rate: Option<u32>,
 }
@@ -207,7 +207,7 @@ impl DiscardMany {
         let says = (1..=500).contains(&self.reason.chars().count()) && !self.reason.trim().is_empty();
         if !says || self.reason.contains('\0') {
             let rule = "must have 1 to 500 characters and say something".into();
-            check.add("reason", rule, "say why nobody needs them any more");
+            check.add("reason", rule, "say why they are no longer needed");
         }
         check.done()?;
         filter.status.get_or_insert_with(|| "open".to_owned());
@@ -252,23 +252,23 @@ impl LettersMeant {
     }
 }
 
-/// The mistakes of a request.
+/// Collects the mistakes of a request.
 #[derive(Debug, Default)]
 struct Check(Vec<FieldError>);
 
 impl Check {
     fn add(&mut self, field: &str, rule: String, hint: &str) {
-        self.0.push(FieldError { field: field.to_owned(), rule, hint: hint.to_owned() });
+        self.0.push(FieldError { field: field.to_owned(), rule, hint: hint.into() });
     }
 
-    /// A text to compare with; one that nothing can be equal to is a mistake.
+    /// A text to compare with; one that nothing can equal is a mistake.
     fn text(&mut self, field: &str, value: Option<String>) -> Option<String> {
         let bad = |text: &String| text.is_empty() || text.chars().count() > 255 || text.contains(char::is_control);
         if value.as_ref().is_some_and(bad) {
             self.add(
                 field,
                 "must have 1 to 255 characters and no control characters".into(),
-                "leave it out to mean any",
+                "leave it out to match any",
             );
         }
         value
@@ -291,7 +291,7 @@ impl Check {
     }
 }
 
-/// A filter as it is kept, with its times as the API writes them.
+/// A filter as it is stored, with its times in the API's format.
 pub(super) fn shown(mut filter: Value) -> Value {
     for (kept, name) in [("since_ms", "since"), ("until_ms", "until")] {
         if let Some(fields) = filter.as_object_mut()

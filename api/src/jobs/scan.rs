@@ -1,4 +1,4 @@
-//! A scan of the log: how it is asked for, and what it has found.
+//! Scans of the log: the request and the findings.
 
 use engine::jobs::{Kind, LogScan, NewJob, Pace, What};
 use engine::verify::{self, Scan};
@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerifyLog {
-    /// Set rows that differ to what the log says; no unless given.
+    /// Set rows that differ to what the log says; default: false.
     repair: Option<bool>,
 }
 
@@ -29,52 +29,53 @@ impl VerifyLog {
     }
 }
 
-/// What a scan of the log has seen so far.
+/// The findings of a scan so far.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct LogReport {
     /// Entities whose logs were folded.
     entities: i64,
     /// Rows of the log that were read.
     events: i64,
-    /// How many of them in a second of reading and comparing, rests not counted.
+    /// Rows per second of reading and comparing, without rests.
     events_per_second: i64,
     /// Entities that have only a log, and no table to compare with.
     only_log: i64,
-    /// Rows of tables for which a log was looked for.
+    /// Rows of tables that were compared.
     rows: i64,
-    /// Entities that did not agree.
+    /// Entities that differ.
     found: i64,
-    /// Of these: those that were repaired.
+    /// Of these, repaired ones.
     repaired: i64,
     /// The first hundred of them.
     findings: Vec<Finding>,
 }
 
-/// An entity whose log and row do not agree.
+/// An entity whose log and row differ.
 #[derive(Debug, Object, Serialize)]
 struct Finding {
-    /// Which, as `session:<id>`.
+    /// The entity, such as `session:<id>`.
     entity: String,
-    /// `differs`, `gap` (a row of the log is missing), `log_without_row`, or `row_without_log`. Open: more words may come.
+    /// `differs`, `gap` (a row of the log is missing), `log_without_row`, or `row_without_log`. Open: values
+    /// may be added.
     what: String,
-    /// For a gap: the place in fold order that is missing.
+    /// For a gap: the missing position.
     missing: Option<i64>,
-    /// Where it differs: in what.
+    /// Columns that differ.
     columns: Vec<DifferingColumn>,
     /// Whether the row was set to what the log says.
     repaired: bool,
-    /// What is to be done; or why it was not repaired.
+    /// What to do; or why it was not repaired.
     advice: String,
 }
 
-/// A column that is not what the log says.
+/// A column that differs from the log.
 #[derive(Debug, Object, Serialize)]
 struct DifferingColumn {
-    /// Its name.
+    /// Name of the column.
     column: String,
-    /// What the log says; long values are cut.
+    /// Value in the log; long values are cut.
     log: Value,
-    /// What the row had.
+    /// Value in the row.
     row: Value,
 }
 

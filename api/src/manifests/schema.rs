@@ -1,4 +1,4 @@
-//! A template manifest as the API document shows it. It is open: what this version does not know is kept.
+//! The schema of a template manifest in the API document. It is open: unknown fields are kept.
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::json;

@@ -1,25 +1,25 @@
-//! One refusal of each type, as it might come, for the API document.
+//! An example of each type of problem, for the API document.
 
 use std::time::Duration;
 
-use engine::FieldError;
+use engine::{FieldError, Hint};
 
-use super::{Kind, Problem, Stands};
+use super::{Kind, PresentState, Problem};
 
 impl Kind {
-    /// A refusal of this type.
+    /// An example of this type.
     pub(crate) fn example(self) -> Problem {
         match self {
             Self::InvalidFields => Problem::invalid(mistakes()),
             Self::InvalidParameter => Problem::parameter(
                 "limit",
                 "must be from 1 to 200, not 1000",
-                "ask for a smaller page, and follow next_cursor",
+                "use a smaller limit, and follow next_cursor",
             ),
             Self::IllegalTransition => {
-                let stands = Stands { state: "pending".into(), allowed: vec!["delete".into()] };
+                let present = PresentState { state: "pending".into(), allowed: vec!["delete".into()] };
                 let detail = "a session that is pending cannot hibernate; possible now: delete";
-                Problem { stands: Some(Box::new(stands)), ..Problem::new(self, detail) }
+                Problem { present: Some(Box::new(present)), ..Problem::new(self, detail) }
             }
             Self::PreconditionFailed => Problem::precondition("\"2.9\"".into()),
             Self::TooManyRequests => Problem::new(self, self.sentence()).after(Duration::from_secs(2)),
@@ -42,18 +42,13 @@ impl Kind {
 }
 
 fn mistakes() -> Vec<FieldError> {
-    let mistake =
-        |field: &str, rule: &str, hint: &str| FieldError { field: field.into(), rule: rule.into(), hint: hint.into() };
+    let mistake = |field: &str, rule: &str, hint: Hint| FieldError { field: field.into(), rule: rule.into(), hint };
     vec![
-        mistake(
-            "template_id",
-            "there is no template \"firefox\"",
-            "GET /api/v1/templates lists them; POST one there first",
-        ),
+        mistake("template_id", "there is no template \"firefox\"", Hint::Templates),
         mistake(
             "idle_timeout",
             "\"soon\" is not a duration between 1s and 365d, such as 90s, 30m or 1h30m",
-            "write it as 90s, 30m or 1h30m",
+            "write it as 90s, 30m or 1h30m".into(),
         ),
     ]
 }

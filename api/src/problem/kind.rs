@@ -1,4 +1,4 @@
-//! The types of problems. Their names are part of the API: clients decide by them, and `/problems/<name>` explains each.
+//! The types of problems. Their names are part of the API: clients rely on them, and `/problems/<name>` explains each.
 
 use poem::http::StatusCode;
 
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Internal,
 }
 
-/// Everything that is said about a type.
+/// The description of a type.
 struct About {
     name: &'static str,
     title: &'static str,
@@ -44,7 +44,7 @@ const fn about(name: &'static str, title: &'static str, status: StatusCode, text
 }
 
 impl Kind {
-    /// All of them.
+    /// All types.
     pub(crate) const ALL: [Self; 24] = [
         Self::MalformedBody,
         Self::InvalidParameter,
@@ -85,144 +85,144 @@ impl Kind {
                 "invalid-parameter",
                 "A parameter is wrong",
                 S::BAD_REQUEST,
-                "A part of the path or of the query is not what it must be. `errors` names it, and the way out.",
+                "A parameter of the path or the query is invalid. `errors` names it and says what to do.",
             ),
             Self::Unauthorized => about(
                 "unauthorized",
-                "A token is needed",
+                "Authentication required",
                 S::UNAUTHORIZED,
-                "The request came without a valid token. Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
+                "The request has no valid token. Everything under /api/v1 needs the header `Authorization: Bearer <token>` with a valid token.",
             ),
             Self::Forbidden => about(
                 "forbidden",
-                "Not for this principal",
+                "Not permitted",
                 S::FORBIDDEN,
-                "Whoever asks is known, but may not do this: a user sees and changes their own sessions, sees their own homes, \
+                "The principal is authenticated, but may not do this: a user sees and changes their own sessions, sees their own homes, \
                  and reads templates, controllers and platforms. Ask an administrator.",
             ),
             Self::NotFound => about(
                 "not-found",
-                "There is no such thing",
+                "Not found",
                 S::NOT_FOUND,
-                "What the path names does not exist, or not any more. The lists tell what does.",
+                "What the path names does not exist, or no longer does. The lists show what exists.",
             ),
             Self::MethodNotAllowed => about(
                 "method-not-allowed",
-                "The path does not take this method",
+                "Method not allowed",
                 S::METHOD_NOT_ALLOWED,
-                "The path exists, but not with this method. The header `Allow` lists those that it takes.",
+                "The path does not support this method. The header `Allow` lists those that it supports.",
             ),
             Self::IllegalTransition => about(
                 "illegal-transition",
-                "Not possible in this state",
+                "Not possible in the present state",
                 S::CONFLICT,
-                "The session's state does not permit what was asked. `state` says where it stands, `allowed` what may be asked now.",
+                "The session's state does not permit the request. `state` is its present state, `allowed` the requests that are possible now.",
             ),
             Self::Superseded => about(
                 "superseded",
-                "Something newer has happened",
+                "Superseded by something newer",
                 S::CONFLICT,
-                "What was asked belongs to a past that has been overtaken. Read the resource again and decide anew.",
+                "The request refers to a state that has been superseded. Read the resource again before you decide.",
             ),
             Self::Conflict => about(
                 "conflict",
-                "It contradicts what is there",
+                "Conflict with the present state",
                 S::CONFLICT,
-                "What was asked contradicts what exists. `detail` says what. Read the resource again and decide anew.",
+                "The request contradicts what exists. `detail` says how. Read the resource again before you decide.",
             ),
             Self::InUse => about(
                 "in-use",
-                "Something still uses it",
+                "Still in use",
                 S::CONFLICT,
-                "What was to be taken away is in use. `detail` says by how many and by whom. End those first, or ask with `force=true`.",
+                "What should be deleted is in use. `detail` says by how many and by what. Delete those first, or use `force=true`.",
             ),
             Self::Gone => about(
                 "gone",
-                "The feed cannot be gone on with from there",
+                "Cursor expired: the feed cannot be resumed from this position",
                 S::GONE,
-                "What followed that position is not kept any more, or the database was restored to a state without it. Read the lists for what is true now, and watch again without `after`.",
+                "What followed that position is no longer kept, or the database was restored to a state without it. Read the lists for the present state, and watch again without `after`.",
             ),
             Self::Pruned => about(
                 "pruned",
-                "So far back nothing is kept",
+                "History no longer kept",
                 S::GONE,
-                "The log of what the path names was pruned behind a snapshot that is younger than the time that was asked for. \
+                "The log of what the path names was pruned behind a snapshot that is more recent than the requested time. \
                  `detail` says from when on it is known.",
             ),
             Self::TooLarge => about(
                 "too-large",
-                "The body is too large",
+                "Body too large",
                 S::PAYLOAD_TOO_LARGE,
-                "The body has more bytes than are accepted. `detail` names the limit. Send less, or in several requests.",
+                "The body exceeds the limit. `detail` names the limit. Send less, or in several requests.",
             ),
             Self::UnsupportedMediaType => about(
                 "unsupported-media-type",
-                "The body has the wrong type",
+                "Unsupported content type",
                 S::UNSUPPORTED_MEDIA_TYPE,
-                "The header `Content-Type` is missing, or names a type that is not accepted here. `detail` names one that is.",
+                "The header `Content-Type` is missing, or its type is not supported here. `detail` names one that is.",
             ),
             Self::RequestTimeout => about(
                 "request-timeout",
-                "The request came too slowly",
+                "Request timeout",
                 S::REQUEST_TIMEOUT,
-                "The body did not come within the time that one may take. Nothing was done. Send it again over a better connection, or send less.",
+                "The body did not arrive in time. Nothing was done. Send it again over a better connection, or send less.",
             ),
             Self::UriTooLong => about(
                 "uri-too-long",
-                "The URL is too long",
+                "URL too long",
                 S::URI_TOO_LONG,
-                "Path and query have more bytes together than are accepted. `detail` names the limit. Filter by less.",
+                "Path and query together exceed the limit, which `detail` names. Use fewer or shorter filters.",
             ),
             Self::HeadersTooLarge => about(
                 "headers-too-large",
-                "The headers are too large",
+                "Headers too large",
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "The headers are too many, or have too many bytes. `detail` names the limit. Send those that are needed.",
+                "There are too many headers, or too many bytes in them. `detail` names the limit. Send only the necessary ones.",
             ),
             Self::InvalidFields => about(
                 "invalid-fields",
-                "Fields are wrong",
+                "Invalid fields",
                 S::UNPROCESSABLE_ENTITY,
-                "The body is well-formed, but fields of it break rules. `errors` names each, its rule, and the way out.",
+                "The body is well-formed, but some of its fields are invalid. `errors` names each with its rule and what to do.",
             ),
             Self::UpgradeRequired => about(
                 "upgrade-required",
-                "This is a WebSocket",
+                "WebSocket required",
                 S::UPGRADE_REQUIRED,
-                "This path speaks WebSocket (RFC 6455, version 13). Ask with its handshake, or read the same over SSE at /api/v1/stream.",
+                "This path speaks WebSocket (RFC 6455, version 13). Send its handshake, or read the same over SSE at /api/v1/stream.",
             ),
             Self::IdempotencyKeyReused => about(
                 "idempotency-key-reused",
-                "The idempotency key was used for another request",
+                "Idempotency key already used for another request",
                 S::UNPROCESSABLE_ENTITY,
-                "Within the last 24 hours the same `Idempotency-Key` came with another method, path or body. Nothing was done. A key \
+                "Within the last 24 hours the same `Idempotency-Key` was used with another method, path or body. Nothing was done. A key \
                  belongs to one request: make a new one, or send the first request again as it was.",
             ),
             Self::PreconditionFailed => about(
                 "precondition-failed",
-                "It is not any more as you believe",
+                "The resource has changed",
                 S::PRECONDITION_FAILED,
-                "The header `If-Match` names a state that has been left: somebody asked for something else, or changed it. Nothing \
+                "The resource has changed since the ETag in `If-Match` was read: another request has changed it. Nothing \
                  was done. The header `ETag` tells the present state. Read the resource again, decide anew, and send the new ETag.",
             ),
             Self::TooManyRequests => about(
                 "too-many-requests",
                 "Too many requests",
                 S::TOO_MANY_REQUESTS,
-                "This principal, or this address, asks more often than is permitted. Wait for the seconds in `Retry-After`. The headers \
+                "This principal, or this address, sends more requests than permitted. Wait for the seconds in `Retry-After`. The headers \
                  `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds) of every answer tell how much is left.",
             ),
             Self::Unavailable => about(
                 "unavailable",
-                "Not now",
+                "Temporarily unavailable",
                 S::SERVICE_UNAVAILABLE,
-                "Nothing was accepted, because it could not have been kept. Wait for the seconds in `Retry-After`, and send it again.",
+                "Nothing was accepted, because it could not be carried out or kept now. Wait for the seconds in `Retry-After`, and send it again.",
             ),
             Self::Internal => about(
                 "internal",
                 "A defect",
                 S::INTERNAL_SERVER_ERROR,
-                "Something went wrong that should not. The server's log has the reason under the `request.id` that `instance` names.",
+                "An internal error. The server's log has the reason under the `request.id` that `instance` names.",
             ),
         }
     }
@@ -235,7 +235,7 @@ impl Kind {
         self.about().name
     }
 
-    /// Where it is explained.
+    /// Path of the page that explains it.
     pub(crate) fn path(self) -> String {
         format!("/problems/{}", self.name())
     }

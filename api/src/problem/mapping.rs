@@ -1,14 +1,14 @@
-//! Which error is which problem. The only place in the API that knows.
+//! Maps errors to problems. The only place in the API that does.
 
 use std::time::Duration;
 
-use engine::{Class, DbErr, ReplayError, WriteError, feed, fold, history, request};
+use engine::{Class, DbErr, Hint, ReplayError, WriteError, feed, fold, history, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
 use poem_openapi::registry::MetaSchemaRef;
 
-use super::{Kind, Problem, Stands};
+use super::{Kind, PresentState, Problem};
 use crate::routes::Route;
 use crate::schema;
 use crate::sessions::etag;
@@ -29,10 +29,7 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::Refused(error) => error.into(),
             WriteError::NotFound { what, name } => Self::not_found(what, name),
-            WriteError::InUse { .. } => Self::new(
-                Kind::InUse,
-                format!("{error}; delete them first, or ask with force=true: they keep what they were made of"),
-            ),
+            WriteError::InUse { .. } => Self::new(Kind::InUse, error.to_string()).hinting(Hint::Force),
             WriteError::Superseded(why) => Self::new(Kind::Superseded, why),
             WriteError::Conflict(why) => Self::new(Kind::Conflict, why),
             WriteError::SameIdOtherContent(_) => Self::new(Kind::Conflict, error.to_string()),
@@ -67,7 +64,7 @@ impl From<machine::command::Error> for Problem {
         let detail = error.to_string();
         match error {
             Error::Illegal { state, allowed, .. } => Self {
-                stands: Some(Box::new(Stands {
+                present: Some(Box::new(PresentState {
                     state: state.to_owned(),
                     allowed: allowed.into_iter().map(str::to_owned).collect(),
                 })),
@@ -89,7 +86,7 @@ impl From<ReplayError> for Problem {
             ReplayError::Database(error) => database(error),
             ReplayError::Publish(error) => {
                 tracing::warn!(%error, "a dead letter could not be published");
-                Self::new(Kind::Unavailable, "NATS does not take the message now; the dead letter is still open")
+                Self::new(Kind::Unavailable, "NATS does not accept the message now; the dead letter stays open")
             }
         }
     }
@@ -106,7 +103,7 @@ impl From<history::Error> for Problem {
     }
 }
 
-/// The streams cannot be looked after now.
+/// JetStream or the database is unavailable.
 impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Self {
         match error {
@@ -114,7 +111,10 @@ impl From<engine::Error> for Problem {
             engine::Error::Database(error) => database(error),
             engine::Error::Topology(error) => {
                 tracing::warn!(%error, "the streams could not be rebuilt");
-                Self::new(Kind::Unavailable, "JetStream does not take it now; the engine goes on with it when it does")
+                Self::new(
+                    Kind::Unavailable,
+                    "JetStream does not accept it now; the engine continues as soon as it does",
+                )
             }
         }
     }
@@ -123,28 +123,26 @@ impl From<engine::Error> for Problem {
 impl From<feed::Error> for Problem {
     fn from(error: feed::Error) -> Self {
         match error {
-            feed::Error::Gone => {
-                Self::new(Kind::Gone, format!("{error}; read the lists for what is true now, and watch without after"))
-            }
+            feed::Error::Gone => Self::new(Kind::Gone, error.to_string()).hinting(Hint::ListAgain),
             feed::Error::Unknown(id) => Self::not_found("event", id),
             feed::Error::Database(error) => database(error),
         }
     }
 }
 
-/// What whoever asked for too much extension may do.
+/// Advice after a request for too long an extension.
 fn later(left_s: i64) -> String {
     match u64::try_from(left_s).unwrap_or(0) {
-        0 => "hibernate it and wake it again: a new run has its extensions before it".into(),
+        0 => "hibernate and wake it: a new run can be extended again".into(),
         left => {
             let left = streams::duration::format(std::time::Duration::from_secs(left));
-            format!("ask for at most {left}, or hibernate it and wake it again: a new run has its extensions before it")
+            format!("extend by at most {left}, or hibernate and wake it: a new run can be extended again")
         }
     }
 }
 
-/// What the database said about a read. It is blamed only for what is its own or its machine's; a row that cannot be read, or a
-/// statement that it does not understand, is a defect of this program.
+/// The problem for an error of a read. The database is only blamed for its own problems and those of its
+/// machine; an unreadable row or a statement that it does not understand is a defect of this program.
 pub(crate) fn database(error: DbErr) -> Problem {
     match engine::class(&error) {
         Class::Passing | Class::Contention => silent(&error),
@@ -152,18 +150,18 @@ pub(crate) fn database(error: DbErr) -> Problem {
     }
 }
 
-/// The database does not answer, or takes nothing.
+/// The database does not answer, or accepts nothing.
 fn silent(error: &dyn std::error::Error) -> Problem {
     tracing::warn!(%error, "the database is not available");
-    Problem::new(Kind::Unavailable, "the database does not answer now; nothing was changed")
+    Problem::new(Kind::Unavailable, "the database does not answer; nothing was changed")
 }
 
 fn internal(error: &dyn std::error::Error) -> Problem {
     tracing::error!(%error, "a request met a defect");
-    Problem::new(Kind::Internal, "the server met a defect; its log has the reason")
+    Problem::new(Kind::Internal, "internal error; the server's log has the reason")
 }
 
-/// Errors of the framework, and ours that came through it.
+/// Errors of the framework, and our own that passed through it.
 pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return problem.clone();
@@ -176,7 +174,7 @@ pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
         let rule = rule(&error.reason, route.and_then(|route| route.parameter(error.name)));
-        return Problem::parameter(error.name, rule, "see /docs for what it may be, or leave it out");
+        return Problem::parameter(error.name, rule, Hint::Document);
     }
     if let Some(error) = error.downcast_ref::<ContentTypeError>() {
         return Problem::new(Kind::UnsupportedMediaType, error.to_string());
@@ -193,22 +191,25 @@ pub(crate) fn foreign(error: poem::Error, route: Option<&Route>) -> Problem {
     by_status(&error)
 }
 
-/// An error of the framework that nobody here expects: a status is all that is known of it.
+/// An unexpected error of the framework, of which only the status is known.
 fn by_status(error: &poem::Error) -> Problem {
     match error.status() {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Problem::new(Kind::Unauthorized, "a token is needed"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Problem::new(Kind::Unauthorized, "authentication is required")
+        }
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the body is too large"),
         status if status.is_client_error() => Problem::new(Kind::MalformedBody, "the request cannot be read"),
         _ => internal(error),
     }
 }
 
-/// What a parameter must be, in words: as the API document describes it, else as whoever read it says.
+/// The rule for a parameter: as in the API document, else as its parser says.
 fn rule(reason: &str, schema: Option<&MetaSchemaRef>) -> String {
     schema.and_then(schema::sentence).unwrap_or_else(|| plain(reason).to_owned())
 }
 
-/// The framework says `failed to parse "type": why (occurred while parsing "type")`; people want the why, and know nothing of its types.
+/// The framework says `failed to parse "type": why (occurred while parsing "type")`; people need the why, and
+/// not its type names.
 fn plain(reason: &str) -> &str {
     let why = reason.strip_prefix("failed to parse ").and_then(|rest| rest.split_once(": ")).map(|(_, why)| why);
     let why = why.map(|why| why.split_once(" (occurred while parsing ").map_or(why, |(why, _)| why));

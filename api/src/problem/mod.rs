@@ -1,14 +1,16 @@
-//! What a refused request is answered with: one shape, `application/problem+json`, and one mapping from errors to it.
+//! Refusals: one shape, `application/problem+json`, and one mapping from errors to it.
 //!
-//! `kind` lists the types of problems and explains each, `mapping` says which error is which, `refused` documents them.
-//! Nothing else in this crate chooses a status for an error. What happened inside goes to the log, never to the caller.
+//! `kind` lists and explains the types of problems, `mapping` maps errors to them, `refused` documents them per
+//! operation. Nothing else in this crate chooses a status for an error. Internal details go to the log, never
+//! to the caller.
 
 mod example;
+mod hint;
 mod kind;
 mod mapping;
 mod refused;
 
-use engine::FieldError;
+use engine::{FieldError, Hint};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
@@ -23,7 +25,7 @@ pub(crate) use refused::{
     Removal, Watching, WatchingSocket,
 };
 
-/// Mistakes that are named at most; more do not help.
+/// Maximum mistakes reported.
 const MOST: usize = 100;
 
 /// The media type of RFC 9457.
@@ -36,16 +38,17 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldError>,
-    stands: Option<Box<Stands>>,
+    hint: Option<Box<Hint>>,
+    present: Option<Box<PresentState>>,
     allow: Option<Box<str>>,
     retry_after: Option<u32>,
     etag: Option<Box<str>>,
     left: Option<Box<Left>>,
 }
 
-/// Where a session stands, for a transition that it does not permit.
+/// The present state of a session, for a transition that it does not permit.
 #[derive(Debug, Clone)]
-struct Stands {
+struct PresentState {
     state: String,
     allowed: Vec<String>,
 }
@@ -54,27 +57,27 @@ impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = matches!(kind, Kind::Unavailable | Kind::TooManyRequests).then_some(1);
         let (detail, errors) = (detail.into(), Vec::new());
-        Self { kind, detail, errors, stands: None, allow: None, retry_after, etag: None, left: None }
+        Self { kind, detail, errors, hint: None, present: None, allow: None, retry_after, etag: None, left: None }
     }
 
-    /// A parameter of the path or the query that is wrong.
-    pub(crate) fn parameter(field: &str, rule: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// An invalid parameter of the path or the query.
+    pub(crate) fn parameter(field: &str, rule: impl Into<String>, hint: impl Into<Hint>) -> Self {
         let (field, rule, hint) = (field.to_owned(), rule.into(), hint.into());
         let detail = format!("{field}: {rule}");
         Self { errors: vec![FieldError { field, rule, hint }], ..Self::new(Kind::InvalidParameter, detail) }
     }
 
-    /// A part of the path that cannot be what it stands for.
+    /// An invalid part of the path.
     pub(crate) fn placeholder(field: &str, rule: impl Into<String>) -> Self {
-        Self::parameter(field, rule, "take it from a list, unchanged")
+        Self::parameter(field, rule, "use a value from a list, unchanged")
     }
 
-    /// A body with one wrong field.
-    pub(crate) fn field(field: &str, rule: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// A body with one invalid field.
+    pub(crate) fn field(field: &str, rule: impl Into<String>, hint: impl Into<Hint>) -> Self {
         Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into(), hint: hint.into() }])
     }
 
-    /// A body whose fields are wrong.
+    /// A body with invalid fields.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail =
             errors.iter().map(|error| format!("{}: {}", error.field, error.rule)).collect::<Vec<_>>().join("; ");
@@ -85,28 +88,33 @@ impl Problem {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
     }
 
-    /// Asked with a method that the path does not have; `allow` lists those that it has.
+    /// A method that the path does not support; `allow` lists those that it does.
     pub(crate) fn method(allow: String) -> Self {
-        let detail = format!("this path takes {allow}");
+        let detail = format!("this path supports {allow}");
         Self { allow: Some(allow.into()), ..Self::new(Kind::MethodNotAllowed, detail) }
     }
 
-    /// Asked on a condition that does not hold; `etag` is the present one.
+    /// A condition that does not hold; `etag` is the present one.
     pub(crate) fn precondition(etag: String) -> Self {
         let detail = format!("the present ETag is {etag}");
         Self { etag: Some(etag.into()), ..Self::new(Kind::PreconditionFailed, detail) }
     }
 
-    /// The same with the mistakes, or the missing parts, named.
+    /// Adds mistakes, or missing parts.
     pub(crate) fn naming(self, errors: Vec<FieldError>) -> Self {
         Self { errors, ..self }
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hinting(self, hint: Hint) -> Self {
+        Self { hint: Some(Box::new(hint)), ..self }
     }
 
     pub(crate) fn after(self, wait: std::time::Duration) -> Self {
         Self { retry_after: Some(wait.as_secs_f64().ceil().max(1.0) as u32), ..self }
     }
 
-    /// Says what is left of a limit, too.
+    /// Adds what is left of a rate limit.
     pub(crate) fn limited(self, left: Left) -> Self {
         Self { left: Some(Box::new(left)), ..self }
     }
@@ -115,7 +123,7 @@ impl Problem {
         self.kind.status()
     }
 
-    /// The response; `instance` names this one refusal, as the log does.
+    /// The response; `instance` identifies this refusal in the log.
     pub(crate) fn respond(self, instance: Option<String>) -> Response {
         let mut response = Response::builder().status(self.status()).finish();
         let headers = response.headers_mut();
@@ -137,7 +145,7 @@ impl Problem {
             let _ = set(header::RETRY_AFTER, &seconds.to_string());
         }
         if let Some(left) = self.left.as_deref() {
-            left.tell(headers);
+            left.add_headers(headers);
         }
         let shown = Shown { instance, ..Shown::from(self) };
         response.set_body(shown.to_json_string());
@@ -165,51 +173,63 @@ impl poem::error::ResponseError for Problem {
 #[derive(Debug, Object)]
 #[oai(rename = "Problem", example, skip_serializing_if_is_none)]
 pub(crate) struct Shown {
-    /// A path of this server that explains this type of problem.
+    /// Path of a page on this server that explains this type of problem.
     #[oai(rename = "type")]
     kind: String,
-    /// The type in words.
+    /// Title of the type.
     title: String,
     /// The status of the response.
     status: u16,
-    /// What happened this time.
+    /// Details of this occurrence.
     detail: String,
-    /// Names this one refusal; the server's log has it as `request.id`.
+    /// Identifies this occurrence; `request.id` in the server's log.
     instance: Option<String>,
-    /// Every mistake that was found.
+    /// All mistakes that were found.
     errors: Vec<ShownMistake>,
-    /// For `illegal-transition`: where the session stands.
+    /// For `illegal-transition`: the session's present state.
     state: Option<String>,
-    /// For `illegal-transition`: what may be asked instead.
+    /// For `illegal-transition`: the requests that are possible now.
     allowed: Option<Vec<String>>,
+    /// What to do about it, if `errors` does not say it.
+    hint: Option<String>,
+    /// A stable name of the hint, for clients that word it themselves: `force`, `list_again`. Open: values may be added.
+    hint_code: Option<String>,
 }
 
 /// One mistake.
 #[derive(Debug, Object)]
-#[oai(rename = "Mistake")]
+#[oai(rename = "Mistake", skip_serializing_if_is_none)]
 pub(crate) struct ShownMistake {
     /// The field or parameter, as a path.
     field: String,
     /// The rule that it breaks.
     rule: String,
-    /// The way out.
+    /// What to do about it.
     hint: String,
+    /// A stable name of the hint, for clients that word it themselves: `list_templates`, `list_platforms`, `see_document`. Open:
+    /// values may be added.
+    hint_code: Option<String>,
 }
 
 impl From<FieldError> for ShownMistake {
     fn from(error: FieldError) -> Self {
-        Self { field: short(&error.field, NAME), rule: short(&error.rule, MESSAGE), hint: short(&error.hint, MESSAGE) }
+        Self {
+            field: short(&error.field, NAME),
+            rule: short(&error.rule, MESSAGE),
+            hint: short(&hint::words(&error.hint), MESSAGE),
+            hint_code: error.hint.code().map(str::to_owned),
+        }
     }
 }
 
-/// What was wrong may be quoted in a refusal, but not said back at length.
+/// Input may be quoted in a refusal, but not at length.
 fn short(text: &str, max: usize) -> String {
     limits::shorten(text, max).into_owned()
 }
 
 impl From<Problem> for Shown {
     fn from(problem: Problem) -> Self {
-        let (state, allowed) = problem.stands.map(|stands| (stands.state, stands.allowed)).unzip();
+        let (state, allowed) = problem.present.map(|present| (present.state, present.allowed)).unzip();
         Self {
             kind: problem.kind.path(),
             title: problem.kind.title().to_owned(),
@@ -219,6 +239,8 @@ impl From<Problem> for Shown {
             errors: problem.errors.into_iter().take(MOST).map(Into::into).collect(),
             state,
             allowed,
+            hint: problem.hint.as_deref().map(|hint| hint::words(hint).into_owned()),
+            hint_code: problem.hint.as_deref().and_then(Hint::code).map(str::to_owned),
         }
     }
 }

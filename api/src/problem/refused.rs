@@ -1,4 +1,4 @@
-//! What an operation may be refused with, so that the API document says it of each.
+//! The refusals of each operation, for the API document.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use poem_openapi::types::Type;
 
 use super::{Kind, MEDIA_TYPE, Problem, Shown};
 
-/// The problems of one sort of operation.
+/// The problems of a kind of operation.
 pub(crate) trait Sort: Send + Sync + 'static {
     /// Their types.
     const KINDS: &'static [Kind];
@@ -29,38 +29,38 @@ macro_rules! sorts {
     };
 }
 sorts! {
-    /// Reads many.
+    /// Lists.
     Listing: ;
-    /// Reads one.
+    /// Reads one resource.
     Lookup: NotFound;
-    /// Reads one as it was.
+    /// Reads a resource as it was.
     History: NotFound, Pruned;
-    /// Changes one.
+    /// Changes a resource.
     Change: NotFound, IllegalTransition, Superseded, Conflict, TooLarge, RequestTimeout, IdempotencyKeyReused;
-    /// Takes one away that others may use.
+    /// Deletes a resource that others may use.
     Removal: NotFound, InUse, Conflict, TooLarge, RequestTimeout, IdempotencyKeyReused;
-    /// Asks something of a session, perhaps on a condition.
+    /// Changes a session, possibly with a condition.
     Conditional: NotFound, IllegalTransition, Conflict, PreconditionFailed, TooLarge, RequestTimeout, IdempotencyKeyReused;
-    /// Changes what is attached to a session, perhaps on a condition.
+    /// Amends a session, possibly with a condition.
     Amendment: NotFound, IllegalTransition, PreconditionFailed, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType,
         InvalidFields, IdempotencyKeyReused;
-    /// Extends a session, perhaps on a condition.
+    /// Extends a session, possibly with a condition.
     Extending: NotFound, IllegalTransition, Conflict, PreconditionFailed, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType,
         InvalidFields, IdempotencyKeyReused;
     /// Watches the feed.
     Watching: NotFound, Gone;
     /// Watches the feed over a WebSocket.
     WatchingSocket: NotFound, Gone, UpgradeRequired;
-    /// Changes one as a body says.
+    /// Changes a resource by a body.
     Operation: NotFound, Conflict, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused;
-    /// Corrects what could not be read.
+    /// Corrects an unreadable message.
     Correction: NotFound, Superseded, Conflict, MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType, InvalidFields,
         IdempotencyKeyReused;
-    /// Takes a body.
+    /// Has a body.
     Creation: MalformedBody, TooLarge, RequestTimeout, UnsupportedMediaType, InvalidFields, IdempotencyKeyReused, Conflict;
 }
 
-/// The problem of an operation of this sort.
+/// A problem of such an operation.
 #[derive(Debug)]
 pub(crate) struct Refused<S>(Problem, PhantomData<S>);
 
@@ -87,24 +87,24 @@ impl<S: Sort> ApiResponse for Refused<S> {
     }
 }
 
-/// A status and the types that it may mean here; the document's examples are made by the types that the text names.
+/// A status with the types that it may mean here; the examples in the document are chosen by the types in its text.
 fn response(status: u16, kinds: &[Kind]) -> MetaResponse {
     let (description, headers): (_, &[&str]) = match status {
-        400 => ("The request cannot be read.", &[]),
-        401 => ("A token is needed.", &["WWW-Authenticate"]),
-        408 => ("The request came too slowly.", &[]),
-        414 => ("The URL is too long.", &[]),
-        431 => ("The headers are too large.", &[]),
-        404 => ("There is no such thing.", &[]),
-        409 => ("The present state does not permit it.", &[]),
-        410 => ("What was asked for is not kept any more.", &[]),
-        412 => ("It is not any more as `If-Match` says.", &["ETag"]),
-        413 => ("The body is too large.", &[]),
-        415 => ("The body has the wrong type.", &[]),
-        422 => ("It is well-formed, but not acceptable.", &[]),
-        426 => ("This is a WebSocket.", &["Upgrade"]),
+        400 => ("The request is malformed.", &[]),
+        401 => ("Authentication required.", &["WWW-Authenticate"]),
+        408 => ("Request timeout.", &[]),
+        414 => ("URL too long.", &[]),
+        431 => ("Headers too large.", &[]),
+        404 => ("Not found.", &[]),
+        409 => ("The present state does not permit the request.", &[]),
+        410 => ("No longer kept.", &[]),
+        412 => ("The session has changed since the ETag in `If-Match` was read.", &["ETag"]),
+        413 => ("Body too large.", &[]),
+        415 => ("Unsupported content type.", &[]),
+        422 => ("Well-formed, but invalid.", &[]),
+        426 => ("WebSocket required.", &["Upgrade"]),
         429 => ("Too many requests.", &["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]),
-        503 => ("Nothing was accepted; ask again.", &["Retry-After"]),
+        503 => ("Temporarily unavailable; nothing was accepted.", &["Retry-After"]),
         _ => ("A defect.", &[]),
     };
     let names: Vec<String> =
@@ -125,7 +125,7 @@ fn response(status: u16, kinds: &[Kind]) -> MetaResponse {
     }
 }
 
-/// The framework wants texts that live as long as the process; there are few, and each is kept once.
+/// The framework requires static texts; there are few, and each is leaked once.
 fn kept(text: String) -> &'static str {
     static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,9 @@
-//! Who is connected, how many may be, and who goes where one more comes.
+//! Open connections, their limit, and which one is closed to make room.
 //!
-//! A connection that does nothing costs a descriptor, and descriptors are what the database and NATS need, too. So there is a bound
-//! well below what the process may open, and where it is reached the newcomer is let in and the connection goes that has been
-//! idle longest: first those that have never sent a whole request. Half-open connections, however many, keep nobody out.
+//! An idle connection costs a descriptor, which the database and NATS need as well. So the limit is well below
+//! what the process may open, and when it is reached a new connection is accepted and the one that has been
+//! idle longest is closed, starting with those that have never sent a whole request. Half-open connections,
+//! however many, cannot lock others out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::paced::Progress;
 use crate::Sockets;
 
-/// No time.
+/// Not set.
 const NEVER: u64 = u64::MAX;
 
 /// All connections of a server.
@@ -33,7 +34,7 @@ struct Open {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// One connection.
+/// A connection.
 #[derive(Debug)]
 pub(super) struct Entry {
     id: u64,
@@ -42,33 +43,33 @@ pub(super) struct Entry {
     opened_ms: u64,
     /// Requests whose responses have not been sent.
     in_flight: AtomicUsize,
-    /// Whether a whole request head ever came.
+    /// Whether a complete request head ever arrived.
     asked: AtomicBool,
-    /// HTTP/2 is never in the middle of a head as long as it reads: it has pings.
+    /// HTTP/2 has pings, so silence in the middle of a head is not checked.
     second_version: AtomicBool,
-    /// It is a WebSocket now, which has limits of its own.
+    /// It has become a WebSocket, which has limits of its own.
     upgraded: AtomicBool,
     /// When the last response was sent.
     ended_ms: AtomicU64,
-    /// When the first byte of the next request came.
+    /// When the first byte of the next request arrived.
     head_ms: AtomicU64,
     bodies: Mutex<Vec<Weak<Progress>>>,
-    /// It is to make room.
+    /// Fires when the connection should close to make room.
     pub(super) leave: CancellationToken,
 }
 
-/// What a connection has done too slowly.
+/// What a connection was too slow with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// It has not sent a whole request head in time.
+    /// No complete request head in time.
     Head,
-    /// Nothing was asked for long.
+    /// No request for a long time.
     Idle,
     /// It does not read its response.
     Stalled,
 }
 
-/// The socket's part of an entry: as long as it lives, the connection counts.
+/// Held by the socket; the connection counts while this exists.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) entry: Arc<Entry>,
@@ -90,7 +91,7 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a connection in, and asks another one to leave where there is no room; `None` where all are busy.
+    /// Admits a connection, closing another one if necessary; `None` if all are busy.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let (address, id) = (network(address), self.next.fetch_add(1, Ordering::Relaxed));
         let mut open = self.open();
@@ -106,7 +107,7 @@ impl Connections {
         Some(Place { entry, connections: self.clone() })
     }
 
-    /// Makes the connection leave that has been idle longest; says whether there was one.
+    /// Closes the connection that has been idle longest; returns whether there was one.
     pub(super) fn shed(&self) -> bool {
         let mut open = self.open();
         let Some(victim) = open.victim(None) else { return false };
@@ -117,7 +118,7 @@ impl Connections {
 }
 
 impl Open {
-    /// Who has been idle longest: those that never asked anything before those that did.
+    /// The connection that has been idle longest; those that never sent a request come first.
     fn victim(&self, of: Option<IpAddr>) -> Option<Arc<Entry>> {
         let idle = |entry: &&Arc<Entry>| {
             entry.in_flight.load(Ordering::Acquire) == 0
@@ -133,7 +134,7 @@ impl Open {
 
     fn remove(&mut self, entry: &Entry) {
         if self.all.remove(&entry.id).is_none() {
-            return; // it was asked to leave
+            return; // it was asked to close
         }
         if let Some(here) = self.by_address.get_mut(&entry.address) {
             *here -= 1;
@@ -166,14 +167,14 @@ impl Entry {
         elapsed_ms(self.begun)
     }
 
-    /// Bytes came.
+    /// Bytes have arrived.
     pub(super) fn read(&self) {
         if self.in_flight.load(Ordering::Acquire) == 0 && !self.second_version.load(Ordering::Relaxed) {
             let _ = self.head_ms.compare_exchange(NEVER, self.now_ms(), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// A whole request head came.
+    /// A complete request head has arrived.
     pub(super) fn asked(self: &Arc<Self>, second_version: bool) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.second_version.store(second_version, Ordering::Relaxed);
@@ -182,7 +183,7 @@ impl Entry {
         InFlight(self.clone())
     }
 
-    /// It speaks another protocol from now on.
+    /// It uses another protocol from now on.
     pub(super) fn upgraded(&self) {
         self.upgraded.store(true, Ordering::Relaxed);
     }
@@ -196,7 +197,7 @@ impl Entry {
         progress
     }
 
-    /// What it has done too slowly.
+    /// What it was too slow with.
     pub(super) fn overdue(&self, sockets: &Sockets) -> Option<Overdue> {
         let now_ms = self.now_ms();
         let over =
@@ -216,7 +217,7 @@ impl Entry {
     }
 }
 
-/// A request, until its response was sent or given up.
+/// A request until its response was sent or given up.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Entry>);
 
@@ -231,7 +232,7 @@ fn elapsed_ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What counts as one address: of IPv6 a network of 64 bits, which one host has at least.
+/// The unit of an address: for IPv6 a network of 64 bits, the least that a host has.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),

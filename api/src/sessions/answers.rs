@@ -1,4 +1,4 @@
-//! What is answered about a session: every answer carries its `ETag`.
+//! Answers about sessions; all carry the `ETag`.
 
 use engine::store::session;
 use poem_openapi::ApiResponse;
@@ -8,28 +8,28 @@ use super::resource::Session;
 use crate::json::Json;
 use crate::routes::PREFIX;
 
-/// A session that was accepted.
+/// An accepted session.
 #[derive(ApiResponse)]
 pub(super) enum Accepted {
-    /// The session is durable, and has reached the state that was waited for.
+    /// The session is durable, and has reached the requested state.
     #[oai(status = 201)]
     Reached(
         Json<Session>,
-        /// The session's path.
+        /// Path of the session.
         #[oai(header = "Location")]
         String,
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),
-    /// The session is durable and on its way.
+    /// The session is durable and under way.
     #[oai(status = 202)]
     Underway(
         Json<Session>,
-        /// The session's path.
+        /// Path of the session.
         #[oai(header = "Location")]
         String,
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),
@@ -43,22 +43,22 @@ impl Accepted {
     }
 }
 
-/// An answer to something that was asked of a session.
+/// The answer to a change of a session.
 #[derive(ApiResponse)]
 pub(super) enum Asked {
-    /// What was asked holds.
+    /// The requested state holds.
     #[oai(status = 200)]
     Holds(
         Json<Session>,
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),
-    /// What was asked is durable and under way.
+    /// The request is durable and under way.
     #[oai(status = 202)]
     Underway(
         Json<Session>,
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),
@@ -72,7 +72,7 @@ impl Asked {
     }
 }
 
-/// A session as it stands.
+/// A session as read.
 #[derive(ApiResponse)]
 #[allow(clippy::large_enum_variant)] // it is sent as soon as it is made
 pub(super) enum Read {
@@ -80,14 +80,14 @@ pub(super) enum Read {
     #[oai(status = 200)]
     Session(
         Json<Session>,
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),
-    /// It is as `If-None-Match` names it.
+    /// It is unchanged since the ETag in `If-None-Match`.
     #[oai(status = 304)]
     Unchanged(
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),
@@ -96,11 +96,11 @@ pub(super) enum Read {
 /// A session after a change.
 #[derive(ApiResponse)]
 pub(super) enum Changed {
-    /// It holds.
+    /// The session after the change.
     #[oai(status = 200)]
     Session(
         Json<Session>,
-        /// The session's version.
+        /// Version of the session.
         #[oai(header = "ETag")]
         String,
     ),

@@ -1,4 +1,4 @@
-//! Why a session is awake, as it is shown, and asking for more time.
+//! Why a session is awake, and its extension.
 
 use engine::FieldError;
 use machine::session;
@@ -8,27 +8,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
-/// Why a session is awake, and how long it stays so.
+/// Why a session is awake, and for how long.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct Awake {
     /// What keeps it awake.
     reasons: Vec<AwakeReason>,
-    /// When it is hibernated unless someone uses it; null while connections are open, or without an idle timeout.
+    /// When it is hibernated unless used; null while connections are open, or without an idle timeout.
     sleeps_at: Option<Timestamp>,
     /// When its maximum duration ends.
     expires_at: Option<Timestamp>,
-    /// Up to when its next stop can be pushed; null where no stop comes, or its extensions are used up.
+    /// How far extensions can postpone its next stop; null if there is no stop, or its extensions are used up.
     extendable_until: Option<Timestamp>,
 }
 
-/// One reason why a session is awake.
+/// A reason why a session is awake.
 #[derive(Debug, Object, Serialize)]
 struct AwakeReason {
     /// `connections`, `activity`, `usage`, `started`, `extension`, `maximum_duration` or `no_idle_timeout`.
     kind: String,
-    /// The same for people.
+    /// Description for people.
     detail: String,
-    /// Since when.
+    /// Start of the reason.
     since: Timestamp,
 }
 
@@ -64,12 +64,12 @@ impl Example for Awake {
     }
 }
 
-/// How much longer a session is to be left awake.
+/// An extension of a session.
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename = "ExtendSession", example)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Extension {
-    /// How far its coming stops are pushed, as `30m`.
+    /// How far to postpone its next stops, such as `30m`.
     by: String,
 }
 
@@ -80,7 +80,7 @@ impl Example for Extension {
 }
 
 impl Extension {
-    /// What is wrong with its values.
+    /// Mistakes in its values.
     pub(super) fn mistakes(&self) -> Vec<FieldError> {
         let wrong = streams::duration::parse(&self.by).err().map(|error| FieldError {
             field: "by".into(),
@@ -91,7 +91,7 @@ impl Extension {
     }
 
     pub(super) fn seconds(&self) -> i64 {
-        let by = streams::duration::parse(&self.by).unwrap_or_default(); // it was checked
-        i64::try_from(by.as_secs()).unwrap_or(i64::MAX) // a year at most
+        let by = streams::duration::parse(&self.by).unwrap_or_default(); // validated before
+        i64::try_from(by.as_secs()).unwrap_or(i64::MAX) // at most a year
     }
 }

@@ -1,15 +1,15 @@
-//! What a session's `ETag` says, and what can be asked on condition of it.
+//! The `ETag` of a session, and the conditions on it.
 //!
-//! `"<generation>.<revision>"`: the revision is where the session's log stands, so every change that is logged is a new tag.
-//! `If-Match` asks less than that: that nobody has asked for something else or amended it since. What its controller reported
-//! meanwhile is no hindrance, or else nothing could be asked of a session that is on its way.
+//! `"<generation>.<revision>"`: the revision is the position in the session's log, so every logged change gives
+//! a new tag. `If-Match` is weaker: no other request has changed or amended the session since. Reports of its
+//! controller do not count, otherwise nothing could be requested for a session in transition.
 
 use engine::store::session;
 use engine::writer::Stands;
 
 use crate::problem::Problem;
 
-/// The tag of a session as it stands.
+/// The present tag of a session.
 pub(crate) fn etag(row: &session::Model) -> String {
     format(row.generation, row.entity_seq)
 }
@@ -18,18 +18,18 @@ pub(crate) fn format(generation: i64, revision: i64) -> String {
     format!("\"{generation}.{revision}\"")
 }
 
-/// Reads `If-Match`.
+/// Parses `If-Match`.
 pub(super) fn if_match(header: Option<&str>) -> Result<Option<Stands>, Problem> {
     let Some(text) = header else { return Ok(None) };
     if text.trim() == "*" {
         return Ok(Some(Stands::Anywhere));
     }
-    // a weak tag never matches (RFC 9110, 13.1.1), so it cannot be meant
+    // a weak tag never matches (RFC 9110, 13.1.1), so it is a mistake
     let strong = |tag: &Tag<'_>| if tag.weak { None } else { place(tag.opaque) };
     let places: Option<Vec<_>> = tags(text).and_then(|tags| tags.iter().map(strong).collect());
     places.map(Stands::At).map(Some).ok_or_else(|| {
         let rule = format!("{text:?} is not an ETag of a session");
-        Problem::parameter("If-Match", rule, "send an ETag as it came, \"<generation>\" alone, or *")
+        Problem::parameter("If-Match", rule, "send an ETag unchanged, \"<generation>\" alone, or *")
     })
 }
 
@@ -40,7 +40,7 @@ struct Tag<'a> {
     opaque: &'a str,
 }
 
-/// Reads a list of tags, which may have commas in them.
+/// Parses a list of tags, which may contain commas.
 fn tags(text: &str) -> Option<Vec<Tag<'_>>> {
     let (mut rest, mut tags) = (text.trim(), Vec::new());
     loop {
@@ -58,7 +58,7 @@ fn tags(text: &str) -> Option<Vec<Tag<'_>>> {
 }
 
 fn place(tag: &str) -> Option<(i64, Option<i64>)> {
-    // as this server writes it, so that one that only looks alike is refused
+    // only as this server writes it, so that one that merely looks alike is refused
     let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0 && number.to_string() == text);
     match tag.split_once('.') {
         Some((generation, revision)) => Some((number(generation)?, Some(number(revision)?))),
@@ -66,7 +66,7 @@ fn place(tag: &str) -> Option<(i64, Option<i64>)> {
     }
 }
 
-/// Whether `If-None-Match` names the session as it stands.
+/// Whether `If-None-Match` contains the session's present tag.
 pub(super) fn none_match(header: Option<&str>, row: &session::Model) -> Result<bool, Problem> {
     let Some(text) = header else { return Ok(false) };
     if text.trim() == "*" {
@@ -74,8 +74,8 @@ pub(super) fn none_match(header: Option<&str>, row: &session::Model) -> Result<b
     }
     let now = etag(row);
     let tags = tags(text).ok_or_else(|| {
-        let rule = format!("{text:?} is no list of ETags");
-        Problem::parameter("If-None-Match", rule, "send an ETag as it came, quotes included, or *")
+        let rule = format!("{text:?} is not a list of ETags");
+        Problem::parameter("If-None-Match", rule, "send an ETag unchanged, with its quotes, or *")
     })?;
     Ok(tags.iter().any(|tag| now.trim_matches('"') == tag.opaque))
 }

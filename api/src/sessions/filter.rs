@@ -1,4 +1,4 @@
-//! What a list of sessions may be narrowed and ordered by, as it comes in the query.
+//! Filters and order of the list of sessions.
 
 use engine::queries::SessionSort;
 use poem_openapi::Enum;
@@ -6,7 +6,7 @@ use streams::wire::SessionState;
 
 use crate::problem::Problem;
 
-/// The order of a list.
+/// Order of the list.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "SessionSort")]
 pub(super) enum Sort {
@@ -16,10 +16,10 @@ pub(super) enum Sort {
     /// Newest first.
     #[oai(rename = "-created_at")]
     Newest,
-    /// By user, the oldest of each first.
+    /// By user, the oldest session of each first.
     #[oai(rename = "user_id")]
     User,
-    /// By user backwards, the newest of each first.
+    /// By user in reverse, the newest session of each first.
     #[oai(rename = "-user_id")]
     UserBackwards,
 }
@@ -33,7 +33,7 @@ impl From<Sort> for SessionSort {
     }
 }
 
-/// The states of a list separated by commas.
+/// Parses a comma-separated list of states.
 pub(super) fn states(text: Option<&str>) -> Result<Vec<String>, Problem> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let mut states: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Sessions: what can be asked of them. Their shape is in `resource`, their versions in `etag`, waiting for them in `wait`.
+//! Operations on sessions. Their shape is in `resource`, their versions in `etag`, waiting for them in `wait`.
 
 mod answers;
 mod awake;
@@ -24,10 +24,10 @@ use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
+use crate::param_types::States;
 use crate::problem::{
     Amendment, Change, Conditional, Creation, Extending, History, Listing, Problem, Refused, database,
 };
-use crate::texts::States;
 use answers::{Accepted, Asked, Changed, Read};
 use awake::Extension;
 use filter::Sort;
@@ -53,11 +53,11 @@ macro_rules! goals {
     };
 }
 goals! {
-    /// What a session that is created or woken can be waited for to be.
+    /// State to wait for after a create or wake.
     WaitRunning: Running = "running";
-    /// What a session that is hibernated can be waited for to be.
+    /// State to wait for after a hibernate.
     WaitHibernated: Hibernated = "hibernated";
-    /// What a session that is deleted can be waited for to be.
+    /// State to wait for after a delete.
     WaitDeleted: Deleted = "deleted";
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Sessions {
     waiters: Waiters,
 }
 
-/// What comes with everything that is asked of a session.
+/// What all requests that change a session have in common.
 struct Asking {
     id: Uuid,
     if_match: Option<String>,
@@ -79,15 +79,15 @@ struct Asking {
 impl Sessions {
     /// Create a session
     ///
-    /// 202 means that it is durable: it will be carried out, whatever is restarted meanwhile. With `wait`, 201 says that it
-    /// runs; 202 is then answered when the time is over, when it failed, or when this server stops.
+    /// 202 means that it is durable and will be carried out, whatever is restarted meanwhile. With `wait`, 201
+    /// means that it runs; 202 is returned when the time is over, when it failed, or when this server stops.
     #[oai(path = "/sessions", method = "post", operation_id = "create_session")]
     async fn create(
         &self,
         caller: Caller,
-        /// Answer when it runs, or when the time is over.
+        /// Wait until it runs, or the time is over.
         wait: Query<Option<WaitRunning>>,
-        /// How long to wait: 1s to 5m, 30s unless given.
+        /// Maximum time to wait: 1s to 5m, default 30s.
         timeout: Query<Option<String>>,
         body: Body<NewSession>,
     ) -> Result<Accepted, Refused<Creation>> {
@@ -107,23 +107,23 @@ impl Sessions {
     async fn list(
         &self,
         caller: Caller,
-        /// Those of this user.
+        /// Filter by user.
         user_id: Query<Option<String>>,
-        /// Those in this state, or in one of several separated by commas; `all` for every one.
+        /// Filter by state, or several separated by commas; `all` for every one.
         status: Query<Option<States>>,
-        /// Those on this platform.
+        /// Filter by platform.
         platform: Query<Option<String>>,
-        /// Those of this controller.
+        /// Filter by controller.
         controller_id: Query<Option<String>>,
-        /// Those made of this template.
+        /// Filter by template.
         template_id: Query<Option<String>>,
-        /// Those with this tag.
+        /// Filter by tag.
         tag: Query<Option<String>>,
-        /// Their order; a leading `-` turns it round.
+        /// Order; a leading `-` reverses it.
         sort: Query<Option<Sort>>,
-        /// Items on a page: 1 to 200, 50 unless given.
+        /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the page before, with the same filters and order.
+        /// The `next_cursor` of the previous page, with the same filters and order.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Session>>, Refused<Listing>> {
         let filter = SessionFilter {
@@ -142,16 +142,16 @@ impl Sessions {
 
     /// Read a session
     ///
-    /// With `at`, as its log says that it was then. What is in no log is null: `awake`, `connections` and `resource_usage`;
-    /// `last_activity` is then the time of its last change.
+    /// With `at`, as it was then by its log. What is in no log is null: `awake`, `connections` and
+    /// `resource_usage`; `last_activity` is the time of its last change.
     #[oai(path = "/sessions/:id", method = "get", operation_id = "get_session")]
     async fn get(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// As it was then: at a time (RFC 3339), at the beginning of a date, or so long ago, as `10m`.
+        /// As it was at this time: RFC 3339, the beginning of a date, or an age such as `10m`.
         at: Query<Option<Moment>>,
-        /// An `ETag` that was read before: 304 where nothing has happened since but use.
+        /// An `ETag` read before: 304 if nothing but use has happened since.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Read, Refused<History>> {
@@ -167,15 +167,15 @@ impl Sessions {
         Ok(Read::Session(Json(row.into()), tag))
     }
 
-    /// Change what is attached to a session
+    /// Amend a session
     ///
-    /// Its tags, its metadata, and how long it may be idle. What is under way stays so.
+    /// Changes its tags, metadata and idle timeout. What is under way is not affected.
     #[oai(path = "/sessions/:id", method = "patch", operation_id = "patch_session")]
     async fn patch(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         patch: Patch,
@@ -186,20 +186,21 @@ impl Sessions {
 
     /// Delete a session
     ///
-    /// With `force`, a session whose controller is dead is shown as deleted at once; the clean-up stays owed.
+    /// With `force`, a session whose controller is unreachable is shown as deleted at once; its clean-up stays
+    /// pending.
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "delete_session")]
     async fn delete(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        /// Do not stop it gracefully, and do not wait for a dead controller.
+        /// Do not stop it gracefully, and do not wait for an unreachable controller.
         force: Query<Option<bool>>,
-        /// Answer when it is deleted, or when the time is over.
+        /// Wait until it is deleted, or the time is over.
         wait: Query<Option<WaitDeleted>>,
-        /// How long to wait: 1s to 5m, 30s unless given.
+        /// Maximum time to wait: 1s to 5m, default 30s.
         timeout: Query<Option<String>>,
     ) -> Result<Asked, Refused<Conditional>> {
         let ask = Ask::Delete { force: force.unwrap_or_default() };
@@ -213,12 +214,12 @@ impl Sessions {
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        /// Answer when it is hibernated, or when the time is over.
+        /// Wait until it is hibernated, or the time is over.
         wait: Query<Option<WaitHibernated>>,
-        /// How long to wait: 1s to 5m, 30s unless given.
+        /// Maximum time to wait: 1s to 5m, default 30s.
         timeout: Query<Option<String>>,
     ) -> Result<Asked, Refused<Conditional>> {
         let wait = wait.map(WaitHibernated::goal);
@@ -227,42 +228,42 @@ impl Sessions {
 
     /// Wake a session
     ///
-    /// Also a failed one: what it lacked may be there now.
+    /// Also retries a failed one.
     #[oai(path = "/sessions/:id/wake", method = "post", operation_id = "wake_session")]
     async fn wake(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        /// Answer when it runs, or when the time is over.
+        /// Wait until it runs, or the time is over.
         wait: Query<Option<WaitRunning>>,
-        /// How long to wait: 1s to 5m, 30s unless given.
+        /// Maximum time to wait: 1s to 5m, default 30s.
         timeout: Query<Option<String>>,
     ) -> Result<Asked, Refused<Conditional>> {
         let wait = wait.map(WaitRunning::goal);
         self.ask(Ask::Wake, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
-    /// Say that a session is in use
+    /// Report activity of a session
     ///
-    /// Its idle time begins anew.
+    /// Restarts its idle timeout.
     #[oai(path = "/sessions/:id/activity", method = "post", operation_id = "touch_session")]
     async fn activity(&self, _caller: Caller, id: Path<Uuid>) -> Result<Changed, Refused<Change>> {
         Ok(self.engine.ask(id.0, Ask::Activity).await?.into())
     }
 
-    /// Keep a session awake for longer
+    /// Extend a session
     ///
-    /// Its coming idle stop and the end of its maximum duration are pushed. The extensions of one run add up to its maximum
-    /// duration at most, but to 8 hours at least and to 24 hours at most; what goes beyond is refused.
+    /// Postpones its next idle stop and the end of its maximum duration. The extensions of one run add up to at
+    /// most its maximum duration, but to at least 8 hours and at most 24 hours; more is refused.
     #[oai(path = "/sessions/:id/extend", method = "post", operation_id = "extend_session")]
     async fn extend(
         &self,
         _caller: Caller,
         id: Path<Uuid>,
-        /// Only where nobody has asked for something else, or changed it, since this `ETag` was read.
+        /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<Extension>,
@@ -274,12 +275,12 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// Those of this engine; so many requests may wait at a time, until `stopping` fires.
+    /// The operations of an engine; at most so many requests wait at a time, until `stopping` fires.
     pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize, stopping: CancellationToken) -> Self {
         Self { engine, waiters: Waiters::new(max_waiting, stopping) }
     }
 
-    /// What is asked for, or everything that is wrong with it: its shape, and the values of what has the right shape.
+    /// The request, or all its mistakes: of its shape, and of the values in fields of the right shape.
     async fn wanted(&self, body: Body<NewSession>, caller: Caller) -> Result<CreateSession, Problem> {
         let mut wrong = match body {
             Body::Fits(new) => return new.into_request(caller),
@@ -292,12 +293,12 @@ impl Sessions {
         Err(wrong.refused_with(values))
     }
 
-    /// As it was; of a time to come, which a clock that is ahead asks for, all that the log has.
+    /// A session as it was; for a future time, which a clock that is ahead may ask for, all of its log.
     async fn was(&self, id: Uuid, at_ms: i64) -> Result<Read, Problem> {
         let row = history::session_at(self.engine.reader(), id, at_ms).await?;
         let row = row.ok_or_else(|| Problem::not_found("session", id))?;
         let tag = etag::etag(&row);
-        Ok(Read::Session(Json(Session::of_the_past(row)), tag))
+        Ok(Read::Session(Json(Session::as_it_was(row)), tag))
     }
 
     async fn ask(&self, ask: Ask, asking: Asking) -> Result<Asked, Refused<Conditional>> {

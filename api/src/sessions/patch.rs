@@ -1,4 +1,4 @@
-//! A change of what is attached to a session, as it comes: a JSON merge patch (RFC 7396), where null and nothing differ.
+//! Amendments of a session: a JSON merge patch (RFC 7396), in which null and absent differ.
 
 use std::collections::HashMap;
 
@@ -15,16 +15,16 @@ use crate::schema;
 
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// A JSON merge patch (RFC 7396): what is absent stays, and null takes away.
+/// A JSON merge patch (RFC 7396): absent fields stay, and null removes.
 #[derive(Debug, Object)]
 #[oai(rename = "PatchSession", example)]
 struct PatchSession {
     /// All tags from now on; at most 32.
     #[oai(validator(max_items = 32, min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"))]
     tags: Option<Vec<String>>,
-    /// Names that are given are set, and those that are null are removed; at most 16 KiB together.
+    /// Names with a value are set, and those with null removed; at most 16 KiB in all.
     metadata: Option<HashMap<String, Value>>,
-    /// Idle time after which it is hibernated, as `30m`; null: never.
+    /// Idle time after which it is hibernated, such as `30m`; null for never.
     #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
     idle_timeout: Option<String>,
 }
@@ -39,7 +39,7 @@ impl Example for PatchSession {
     }
 }
 
-/// A patch that was read and checked.
+/// A parsed and validated patch.
 #[derive(Debug)]
 pub(super) struct Patch(pub(super) AmendSession);
 
@@ -72,7 +72,7 @@ impl<'a> ApiExtractor<'a> for Patch {
     }
 }
 
-/// Every mistake is named at once: those of types, and those of values in the fields whose types are right.
+/// Reports all mistakes at once: wrong types, and invalid values in fields with the right type.
 fn decode(patch: &Value) -> Result<AmendSession, Problem> {
     let mut mistakes = schema::mistakes::<PatchSession>(patch);
     if !patch.is_object() {
@@ -89,7 +89,7 @@ fn decode(patch: &Value) -> Result<AmendSession, Problem> {
     if mistakes.is_empty() { Ok(change) } else { Err(Problem::invalid(mistakes)) }
 }
 
-/// A field that came: its value, or that it came as null. A value of another type has been found already.
+/// A present field: its value, or null. A value of another type has been reported already.
 fn given<T: serde::de::DeserializeOwned>(patch: &Value, name: &str) -> Option<Option<T>> {
     serde_json::from_value(patch.get(name)?.clone()).ok()
 }

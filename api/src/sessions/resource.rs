@@ -1,4 +1,4 @@
-//! A session as it is asked for, and as it is shown.
+//! A session as it is requested, and as it is shown.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,22 +16,22 @@ use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::timestamp::Timestamp;
 
-/// What a session may use, or uses, as Kubernetes quantities.
+/// Resource limits or usage of a session, as Kubernetes quantities.
 #[derive(Debug, Clone, Default, Object, Deserialize, Serialize)]
 #[oai(skip_serializing_if_is_none)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resources {
-    /// Bytes of memory, as `512Mi` or `2Gi`.
+    /// Bytes of memory, such as `512Mi` or `2Gi`.
     #[oai(validator(pattern = "^[0-9.]+([KMGTPE]i?|[mk])?$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<String>,
-    /// Cores, as `500m` or `2`.
+    /// Cores, such as `500m` or `2`.
     #[oai(validator(pattern = "^[0-9.]+([KMGTPE]i?|[mk])?$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<String>,
 }
 
-/// What a new session is to be.
+/// A new session.
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename = "CreateSession", example)]
 #[serde(deny_unknown_fields)]
@@ -39,30 +39,30 @@ pub(super) struct NewSession {
     /// Name of the template.
     #[oai(validator(min_length = 1, max_length = 128))]
     template_id: String,
-    /// Where it is to run; the server's default unless given.
+    /// Platform to run on; default: the server's.
     #[oai(validator(pattern = "^[a-z0-9-]{1,32}$"))]
     platform: Option<String>,
-    /// Who it is for; the caller unless given.
+    /// User it is for; default: the caller.
     #[oai(validator(min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"))]
     user_id: Option<String>,
-    /// What it may use; the template's defaults fill the gaps.
+    /// Resource limits; the template's defaults apply to the rest.
     resources: Option<Resources>,
-    /// Labels that the controller which runs it must have, each by name and value of 1 to 64 characters; at most 16.
+    /// Labels that its controller must have, each with a name and value of 1 to 64 characters; at most 16.
     #[oai(validator(max_properties = 16))]
     selector: Option<HashMap<String, String>>,
-    /// Whether its home is the user's and outlives the session; no unless given. Any other home is scratch: it lives until the
-    /// session is deleted. Hibernation keeps either.
+    /// Whether its home is the user's and outlives the session; default: false. Any other home is removed with
+    /// the session. Hibernation keeps either.
     persistent_home: Option<bool>,
-    /// Idle time after which it is hibernated, as `30m`.
+    /// Idle time after which it is hibernated, such as `30m`.
     #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
     idle_timeout: Option<String>,
-    /// The longest time that it may run without a break, as `8h`.
+    /// Longest time that it may run without a break, such as `8h`.
     #[oai(validator(pattern = "^[0-9A-Za-z .]+$"))]
     max_duration: Option<String>,
-    /// For filters; at most 32.
+    /// Tags for filters; at most 32.
     #[oai(validator(max_items = 32, min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"))]
     tags: Option<Vec<String>>,
-    /// Anything that the caller wants to find again; at most 16 KiB.
+    /// Metadata of the caller; at most 16 KiB.
     metadata: Option<HashMap<String, Value>>,
 }
 
@@ -101,42 +101,41 @@ impl NewSession {
     }
 }
 
-/// A session: what was asked for, and where it stands.
+/// A session: its desired and its present state.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub(crate) struct Session {
     /// Identity.
     session_id: Uuid,
-    /// Who it is for.
+    /// User it is for.
     user_id: String,
-    /// Name of the template that it was made of.
+    /// Name of its template.
     template_id: String,
-    /// Where it runs.
+    /// Platform.
     platform: String,
-    /// Who runs it; null while it has no place.
+    /// Controller that runs it; null while it has none.
     controller_id: Option<String>,
-    /// Why it was given to that one.
+    /// Why this controller was chosen.
     placement: Option<String>,
-    /// Where it stands.
+    /// Present state.
     status: String,
-    /// Where it is to be: `running`, `hibernated` or `deleted`.
+    /// Desired state: `running`, `hibernated` or `deleted`.
     desired: String,
-    /// Grows with every change of what is desired.
+    /// Grows with every change of the desired state.
     generation: i64,
-    /// Grows with everything that happens to it, and with every change of what is attached to it. With the generation it is
-    /// the `ETag`.
+    /// Grows with every logged change, amendments included. Together with the generation it is the `ETag`.
     revision: i64,
     /// Why it waits, or why the engine moved it.
     reason: Option<String>,
-    /// The last word of whoever runs it.
+    /// Message of its controller.
     message: Option<String>,
-    /// The platform's own word for its state.
+    /// The platform's own name for its state.
     phase: Option<String>,
-    /// Where a browser reaches it.
+    /// URL of the session for a browser.
     url: Option<String>,
-    /// The platform's name of what runs it.
+    /// The platform's name of the resource that runs it.
     pod_name: Option<String>,
-    /// What it may use.
+    /// Its resource limits.
     resources: Resources,
     /// Labels that its controller must have.
     selector: BTreeMap<String, String>,
@@ -144,23 +143,23 @@ pub(crate) struct Session {
     persistent_home: bool,
     /// Idle time after which it is hibernated.
     idle_timeout: Option<String>,
-    /// The longest time that it may run without a break.
+    /// Longest time that it may run without a break.
     max_duration: Option<String>,
-    /// For filters.
+    /// Tags for filters.
     tags: Vec<String>,
-    /// What the caller attached.
+    /// Metadata of the caller.
     metadata: BTreeMap<String, Value>,
-    /// Which attempt of the open command is under way; 0 where none is.
+    /// Number of the present attempt of the open command; 0 if there is none.
     attempt: i32,
     /// When the next attempt is due.
     next_attempt_at: Option<Timestamp>,
-    /// Open connections, where they are counted.
+    /// Open connections, if counted.
     connections: Option<i32>,
-    /// What it uses now.
+    /// Present resource usage.
     resource_usage: Option<Resources>,
-    /// Why it is awake and when it is stopped; null where it does not run.
+    /// Why it is awake and when it is stopped; null if it does not run.
     awake: Option<Awake>,
-    /// The last sign of use.
+    /// Time of the last activity.
     last_activity: Timestamp,
     /// When it was accepted.
     created_at: Timestamp,
@@ -198,7 +197,7 @@ impl From<session::Model> for Session {
             attempt: row.attempt,
             next_attempt_at: row.next_attempt_ms.map(Timestamp::from_ms),
             connections: row.connections,
-            // a JSON null that was written comes back as a value
+            // a stored JSON null is read as a value
             resource_usage: row.resource_usage.filter(Value::is_object).map(lenient),
             last_activity: Timestamp::from_ms(row.last_activity_ms),
             created_at: Timestamp::from_ms(row.created_ms),
@@ -208,13 +207,13 @@ impl From<session::Model> for Session {
 }
 
 impl Session {
-    /// As it was: why it was awake hung on what is in no log.
-    pub(super) fn of_the_past(row: session::Model) -> Self {
+    /// The session as it was; why it was awake depended on data that is in no log.
+    pub(super) fn as_it_was(row: session::Model) -> Self {
         Self { awake: None, ..row.into() }
     }
 }
 
-/// A column that the engine wrote; what it cannot be is shown as empty rather than as an error.
+/// A column that the engine wrote; unexpected content is shown as empty rather than as an error.
 fn lenient<T: serde::de::DeserializeOwned + Default>(value: Value) -> T {
     serde_json::from_value(value).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
-//! What happens when a caller waits for a session to get where it was asked to be.
+//! Requests that wait for a session to reach a state.
 //!
-//! The session is watched from before it is asked for anything, and the engine hands a waiter the row with each commit that
-//! changes it. Of another engine's commits it only hears that there are some, and reads its one row then, but no more often than
-//! every tenth of a second, with a slow look behind it. There is room for so many waiters and no more; the place is taken before
-//! anything is accepted, and given back when the caller goes away, because then the future is dropped. A server that stops answers
-//! its waiters at once, as if their time were over: what was accepted goes on, and they can ask another server about it.
+//! The session is watched from before it is changed, and the engine passes a waiter the row with each commit
+//! that changes it. Commits of other engines are only signalled, and the row is read then, at most every tenth
+//! of a second, with a slow poll to back it up. The number of waiters is limited; a place is reserved before
+//! anything is accepted, and freed when the caller disconnects, because that drops the future. A server that
+//! stops answers its waiters at once, as if their time were over: accepted work continues, and another server
+//! can be asked about it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,12 @@ use crate::problem::{Kind, Problem, database};
 const DEFAULT: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
-/// The least time between two reads of one waiter.
+/// Minimum time between two reads of a waiter.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How soon a waiter sees what another engine wrote.
+/// Polling interval for changes by other engines.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Room for those who wait.
+/// Limits the number of waiters.
 #[derive(Clone)]
 pub(super) struct Waiters {
     room: Arc<Semaphore>,
@@ -33,7 +34,7 @@ pub(super) struct Waiters {
     stopping: CancellationToken,
 }
 
-/// A place among them, and what it is waited for.
+/// A reserved place, and the state to wait for.
 pub(super) struct Wait {
     goal: &'static str,
     patience: Duration,
@@ -42,21 +43,21 @@ pub(super) struct Wait {
 }
 
 impl Waiters {
-    /// For so many at a time, none of whom waits on once `stopping` fires.
+    /// Permits so many waiters at a time, until `stopping` fires.
     pub(super) fn new(room: usize, stopping: CancellationToken) -> Self {
         Self { room: Arc::new(Semaphore::new(room)), stopping }
     }
 
-    /// Takes a place, if the caller wants to wait at all.
+    /// Reserves a place if the caller wants to wait.
     pub(super) fn enter(&self, goal: Option<&'static str>, timeout: Option<&str>) -> Result<Option<Wait>, Problem> {
         let Some(goal) = goal else {
-            let rule = "means nothing without wait";
+            let rule = "has no effect without wait";
             let without = timeout.map(|_| Problem::parameter("timeout", rule, "add wait, or leave timeout out"));
             return without.map_or(Ok(None), Err);
         };
         let patience = timeout.map_or(Ok(DEFAULT), patience)?;
         let place = self.room.clone().try_acquire_owned().map_err(|_| {
-            let detail = "too many requests are waiting; nothing was accepted: ask again shortly, or without wait";
+            let detail = "too many requests are waiting; nothing was accepted: retry shortly, or without wait";
             Problem::new(Kind::Unavailable, detail).after(Duration::from_secs(5))
         })?;
         Ok(Some(Wait { goal, patience, stopping: self.stopping.clone(), _place: place }))
@@ -72,17 +73,18 @@ fn patience(text: &str) -> Result<Duration, Problem> {
 }
 
 impl Wait {
-    /// Whether the session is where it is waited for.
+    /// Whether the session is in the requested state.
     pub(super) fn reached(&self, row: &session::Model) -> bool {
         row.status == self.goal
     }
 
-    /// It is there, or will not get there: it failed, or somebody wants something else by now.
+    /// Whether the wait is over: the state is reached or out of reach, because it failed or another request
+    /// wants something else.
     fn over(&self, row: &session::Model) -> bool {
         self.reached(row) || row.status == "failed" || row.desired != self.goal
     }
 
-    /// The session once the wait is over, whatever ended it.
+    /// The session at the end of the wait.
     pub(super) async fn until(
         &self,
         engine: &Engine,
@@ -91,7 +93,7 @@ impl Wait {
     ) -> Result<session::Model, Problem> {
         let begun = Instant::now();
         let deadline = begun + self.patience;
-        let mut look = if watch.has_news() { begun + LOOK } else { begun }; // what was committed before it was watched is read
+        let mut look = if watch.has_news() { begun + LOOK } else { begun }; // also read what was committed before the watch began
         while !self.over(&row) && Instant::now() < deadline && !self.stopping.is_cancelled() {
             tokio::select! {
                 () = self.stopping.cancelled() => break,

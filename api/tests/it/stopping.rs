@@ -1,4 +1,4 @@
-//! What a client may rely on while a server is told to stop: whoever was let in is answered.
+//! What clients can rely on while a server stops: accepted requests are answered.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, TOKEN, config, until};
-use crate::intake::{listening, plain};
+use crate::nats_gateway::{listening, plain};
 
 const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// One answer, as far as it came before the connection went quiet or ended.
+/// An answer, as far as it arrived before the connection went quiet or ended.
 async fn answer(socket: &mut TcpStream) -> Result<String> {
     let mut text = Vec::new();
     let mut piece = [0; 4096];
@@ -47,7 +47,7 @@ async fn a_connection_that_was_made_before_the_stop_still_gets_its_answer_and_is
     Ok(())
 }
 
-/// How many sessions have been accepted.
+/// Number of accepted sessions.
 async fn accepted(app: &App) -> usize {
     app.get("/api/v1/sessions").await.json["items"].as_array().map_or(0, Vec::len)
 }

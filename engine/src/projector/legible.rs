@@ -57,5 +57,5 @@ fn teller(world: &World, sender: &Sender) -> Result<(), FieldError> {
 
 fn wrong(path: &str, rule: String, hint: &str) -> FieldError {
     let field = if path == "." { "payload".to_owned() } else { format!("payload.{path}") };
-    FieldError { field, rule, hint: hint.to_owned() }
+    FieldError { field, rule, hint: hint.into() }
 }

@@ -1,5 +1,5 @@
-//! Texts in a query that are more than any text: the API document says what they look like. Only described here; whoever reads
-//! them refuses what is wrong in words of its own.
+//! Types of query parameters that are more than any text, with their schemas for the API document. Their
+//! readers refuse invalid values with messages of their own.
 
 use std::borrow::Cow;
 
@@ -45,13 +45,13 @@ macro_rules! texts {
 }
 
 texts! {
-    /// A subject, or the beginning of one; [`engine::events::Pattern`] reads it.
+    /// A subject or its beginning; parsed by [`engine::events::Pattern`].
     Subject: 255, r"^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*(\.[*>])?$";
-    /// A text that is looked for in others.
+    /// A text to search for.
     Search: 255, r"^[^\x00-\x1f\x7f-\x9f]*$";
-    /// States of sessions; `sessions/filter.rs` reads them.
+    /// States of sessions; parsed by `sessions/filter.rs`.
     States: 200, "^ *(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed) *\
         (, *(all|pending|creating|running|hibernating|hibernated|waking|deleting|deleted|failed) *)*$";
-    /// A reason that somebody gives.
+    /// A reason given by an operator.
     Reason: 500, r"^[^\x00]*[^\s\x00][^\x00]*$";
 }

@@ -1,4 +1,4 @@
-//! A whole life over NATS, and what happens when engines and servers come and go.
+//! A complete life cycle over NATS, and restarts of engines and servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Desk, Reply, listening, plain, serve};
 use crate::app::{config, until};
 
-/// A controller as the contract's samples describe it: it subscribes and publishes, and knows nothing else.
+/// A controller that knows only the contract's samples: it subscribes and publishes.
 fn controller(client: Client) {
     tokio::spawn(async move {
         let mut commands = client.subscribe("streamspace.session.*.local").await?;

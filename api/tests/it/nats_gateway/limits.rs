@@ -1,4 +1,4 @@
-//! What is too much, or cannot be answered, is refused, and nothing comes of it.
+//! Requests that exceed a limit or cannot be answered are refused, without any effect.
 
 use anyhow::Result;
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn without_a_reply_subject_nothing_is_done() -> Result<()> {
     let desk = Desk::open().await?;
     let subject = "streamspace.intake.ada.session.create";
     desk.client.publish(subject, r#"{"template_id":"scratchpad"}"#.into()).await?;
-    // the next one is taken after it
+    // the next one is accepted after it
     assert_eq!(desk.ask("ada", "session.list", "").await?.json["items"], json!([]));
     assert_eq!(desk.app.get("/api/v1/sessions?status=all").await.json["items"], json!([]));
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Desk;
 use crate::app::request;
 
-/// One request in both worlds.
+/// The same request over both.
 struct Case {
     name: &'static str,
     payload: String,

@@ -1,4 +1,4 @@
-//! Which operation a `<domain>.<action>` is: its id in the API document, read backwards. `create_session` is
+//! Maps `<domain>.<action>` to operations: an operation's id, read backwards. `create_session` is
 //! `session.create`, `list_session_events` is `session_event.list`.
 
 use std::collections::HashMap;
@@ -8,19 +8,19 @@ use poem::http::Method;
 use crate::document::Apis;
 use crate::routes::Routes;
 
-/// An operation of the API, as far as a request for it has to be built.
+/// An operation, as far as building a request for it requires.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) method: Method,
-    /// With its placeholders, as `/api/v1/sessions/{id}`.
+    /// Its path with placeholders, such as `/api/v1/sessions/{id}`.
     pub(super) path: String,
-    /// The query parameters that it reads.
+    /// Its query parameters.
     pub(super) query: Vec<String>,
-    /// Whether it reads a body.
+    /// Whether it has a body.
     pub(super) body: bool,
 }
 
-/// All of them, by `<domain>.<action>`. What answers without end is for HTTP only: a reply is one message.
+/// All operations by `<domain>.<action>`, except streaming ones, because a reply is a single message.
 pub(super) fn table() -> HashMap<String, Operation> {
     let (routes, mut table) = (Routes::of::<Apis>(), HashMap::new());
     for (route, operation) in routes.operations().filter(|(_, operation)| !operation.streams) {

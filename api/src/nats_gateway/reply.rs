@@ -1,4 +1,4 @@
-//! A response as a message: the body as it is, and status and headers as headers.
+//! Converts a response to a message: the body unchanged, status and headers as headers.
 
 use std::str::FromStr;
 
@@ -8,19 +8,21 @@ use streams::async_nats::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::problem::{Kind, Problem};
 
-/// What goes back.
+/// A reply.
 pub(super) struct Reply {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-/// The reply of at most `limit` bytes that a response is.
+/// Converts a response to a reply of at most `limit` bytes.
 pub(super) async fn reply(response: Response, limit: usize) -> Reply {
     let (parts, body) = response.into_parts();
     let Ok(body) = body.into_bytes().await else { return refusal(Kind::Internal, "the answer broke off").await };
     if body.len() > limit {
-        let detail =
-            format!("the answer has {} bytes, and NATS carries {limit}; ask for a smaller `limit`", body.len());
+        let detail = format!(
+            "the answer has {} bytes, more than the {limit} that NATS permits; use a smaller `limit`",
+            body.len()
+        );
         return refusal(Kind::TooLarge, &detail).await;
     }
     let mut headers = HeaderMap::new();
@@ -33,7 +35,7 @@ pub(super) async fn reply(response: Response, limit: usize) -> Reply {
     Reply { headers, body }
 }
 
-/// A problem is small: it fits every limit.
+/// A problem is small enough for every limit.
 async fn refusal(kind: Kind, detail: &str) -> Reply {
     Box::pin(reply(Problem::new(kind, detail).respond(None), usize::MAX)).await
 }
@@ -44,7 +46,7 @@ fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-/// As people write it: NATS tells `Location` and `location` apart.
+/// The conventional spelling, because NATS distinguishes `Location` and `location`.
 fn spelt(name: &str) -> String {
     if name.eq_ignore_ascii_case("etag") {
         return "ETag".into();

@@ -1,4 +1,4 @@
-//! What is served without a token, and the server itself.
+//! Endpoints without authentication, and the server itself.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! What happens when a NATS-native client asks: a request on `streamspace.intake.<user>.<domain>.<action>` is answered by the
-//! same router as HTTP, and so validated, limited, traced and answered alike.
+//! The gateway for requests over NATS: a request on `streamspace.intake.<user>.<domain>.<action>` is answered
+//! by the same router as HTTP, and so with the same validation, limits, traces and answers.
 //!
-//! `operations` says which operation a name is, `request` makes the request of a message, `reply` the message of a response.
-//! The user in the subject is who asks: the server's permissions prove it. Nothing is kept: who gets no answer asks again,
-//! with the same `Idempotency-Key`.
+//! `operations` maps names to operations, `request` converts messages to requests, `reply` responses to
+//! messages. The user in the subject is the principal, as guaranteed by the server's permissions. Requests are
+//! in no stream: a client without an answer repeats its request with the same `Idempotency-Key`.
 
 mod operations;
 mod reply;
@@ -28,29 +28,29 @@ use crate::server::DRAIN;
 use operations::Operation;
 use reply::reply;
 
-/// All engines share the requests.
+/// Queue group in which all engines share the requests.
 const GROUP: &str = "engine";
-/// The pause before a subscription that was refused is asked for again.
+/// Pause before a failed subscription is retried.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long what the server had sent before it heard of the end may be on its way.
+/// How long messages sent before the unsubscription may still be in flight.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
-/// What the headers of a reply may take of the server's limit.
+/// Bytes of a reply's headers, within the server's maximum payload.
 const HEADROOM: usize = 4096;
 
-/// Answers requests over NATS until `cancel` fires, and then for five seconds at most those that were taken.
+/// Answers requests over NATS until `cancel` fires, then finishes those already received, for at most five seconds.
 pub async fn serve<E>(router: Arc<E>, config: Config, client: Client, cancel: CancellationToken)
 where
     E: Endpoint<Output = Response> + 'static,
 {
     let places = Arc::new(Semaphore::new(config.max_intake));
     let (operations, longest) = (operations::table(), config.max_body_bytes);
-    let desk = Arc::new(Desk { router, client, operations, longest });
+    let gateway = Arc::new(Gateway { router, client, operations, longest });
     let tasks = TaskTracker::new();
     while !cancel.is_cancelled() {
-        match desk.client.queue_subscribe(subject::INTAKE, GROUP.into()).await {
-            Ok(requests) => desk.take_all(requests, &places, &tasks, &cancel).await,
+        match gateway.client.queue_subscribe(subject::INTAKE, GROUP.into()).await {
+            Ok(requests) => gateway.take_all(requests, &places, &tasks, &cancel).await,
             Err(error) => {
-                tracing::warn!(%error, "requests over NATS cannot be listened for");
+                tracing::warn!(%error, "cannot subscribe to requests over NATS");
                 let _ = tokio::time::timeout(PAUSE, cancel.cancelled()).await;
             }
         }
@@ -58,24 +58,25 @@ where
     tasks.close();
     let answered = async {
         tasks.wait().await;
-        let _ = desk.client.flush().await; // an answer that cannot leave now is one that is asked for again
+        let _ = gateway.client.flush().await; // a client without an answer repeats its request
     };
     if tokio::time::timeout(DRAIN, answered).await.is_err() {
         tracing::warn!(requests = tasks.len(), "requests over NATS were left unanswered");
     }
 }
 
-/// Where requests are answered.
-struct Desk<E> {
+/// Answers requests.
+struct Gateway<E> {
     router: Arc<E>,
     client: Client,
     operations: HashMap<String, Operation>,
-    /// Bytes that a payload may have.
+    /// Maximum bytes of a payload.
     longest: usize,
 }
 
-impl<E: Endpoint<Output = Response> + 'static> Desk<E> {
-    /// Takes what comes on one subscription, which outlives reconnects; when cancelled, what the server had sent already.
+impl<E: Endpoint<Output = Response> + 'static> Gateway<E> {
+    /// Handles messages of a subscription, which survives reconnects; when cancelled, also those already sent
+    /// by the server.
     async fn take_all(
         self: &Arc<Self>,
         mut requests: Subscriber,
@@ -94,32 +95,32 @@ impl<E: Endpoint<Output = Response> + 'static> Desk<E> {
             }
         };
         if tokio::time::timeout(ON_THE_WAY, rest).await.is_err() {
-            tracing::warn!("what NATS had sent could not be taken to its end");
+            tracing::warn!("not all requests sent by NATS could be received");
         }
     }
 
-    /// Begins to work on a message, where there is room.
+    /// Starts to handle a message if the limit permits.
     async fn take(self: &Arc<Self>, mut message: Message, places: &Arc<Semaphore>, tasks: &TaskTracker) {
         let Some(to) = message.reply.take() else {
             tracing::warn!(subject = %message.subject, "a request without a reply subject is refused: use request-reply");
             return;
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
-            let full = Problem::new(Kind::Unavailable, "too many requests over NATS are being worked on");
+            let full = Problem::new(Kind::Unavailable, "too many requests over NATS are in progress");
             return self.send(to, full.into_response()).await;
         };
-        let desk = self.clone();
+        let gateway = self.clone();
         tasks.spawn(async move {
-            let response = match desk.request(&message) {
-                Ok(request) => desk.router.get_response(request).await,
+            let response = match gateway.request(&message) {
+                Ok(request) => gateway.router.get_response(request).await,
                 Err(problem) => refused(&message, problem),
             };
-            desk.send(to, response).await;
+            gateway.send(to, response).await;
             drop(place);
         });
     }
 
-    /// The request that a message is, in the name of the user that its subject proves.
+    /// Converts a message to a request of the user in its subject.
     fn request(&self, message: &Message) -> Result<Request, Problem> {
         let (user, name) = subject::parse_intake(&message.subject).ok_or_else(|| {
             let rule = "must be streamspace.intake.<user>.<domain>.<action>";
@@ -146,7 +147,7 @@ impl<E: Endpoint<Output = Response> + 'static> Desk<E> {
     }
 }
 
-/// What the router never saw is logged here.
+/// Logs a refusal that the router has not seen.
 fn refused(message: &Message, problem: Problem) -> Response {
     tracing::info!(subject = %message.subject, status = problem.status().as_u16(), %problem, "refused");
     problem.into_response()

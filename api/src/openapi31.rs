@@ -1,8 +1,8 @@
-//! Turns the document that the framework writes (OpenAPI 3.0) into OpenAPI 3.1, and makes it say what the framework leaves out.
+//! Converts the framework's document (OpenAPI 3.0) to OpenAPI 3.1, and adds what the framework leaves out.
 //!
-//! A generated client believes the document word by word. So a field that may be null says so, a described reference stays a
-//! reference (3.0 knows only an anonymous schema around it, of which generators make a second type), and an object that
-//! refuses unknown fields is closed.
+//! A generated client takes the document literally. So nullable fields are marked as such, a reference with a
+//! description stays a reference (3.0 needs an anonymous schema around it, which generators turn into a second
+//! type), and objects that refuse unknown fields are closed.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::schema;
 
-/// The same document in OpenAPI 3.1.
+/// The document in OpenAPI 3.1.
 pub(crate) fn modern(mut document: Value) -> Value {
     document["openapi"] = json!("3.1.0");
     let asked = bodies(&document);
@@ -42,7 +42,7 @@ fn walk(value: &mut Value) {
     }
 }
 
-/// `allOf: [reference, description]` becomes the reference with its description beside it.
+/// Turns `allOf: [reference, description]` into the reference with a description beside it.
 fn described_reference(schema: &mut Map<String, Value>) {
     let Some(reference) = schema.get("allOf").and_then(|parts| parts.get(0)?.get("$ref")).cloned() else { return };
     let alone = schema.get("allOf").and_then(Value::as_array).is_some_and(|parts| {
@@ -57,7 +57,7 @@ fn described_reference(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Text in a path or a query is any text that both databases can compare with; the gate refuses the rest.
+/// Text in a path or a query is any text that both databases can compare; the gate refuses the rest.
 fn text_without_nul(parameter: &mut Map<String, Value>) {
     if !matches!(parameter.get("in").and_then(Value::as_str), Some("path" | "query")) {
         return;
@@ -69,7 +69,7 @@ fn text_without_nul(parameter: &mut Map<String, Value>) {
     }
 }
 
-/// A property that may be left out may be null too: requests take it so, and answers show it so.
+/// A property that may be absent may also be null, both in requests and in answers.
 fn optional_is_nullable(schema: &mut Map<String, Value>) {
     let required: BTreeSet<String> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().map(text).collect();
@@ -95,7 +95,7 @@ fn nullable(schema: &mut Value) {
     }
 }
 
-/// 3.1 has `format` for people only: the bounds of the integers are written out.
+/// In 3.1 `format` is only informative, so the bounds of integers are spelled out.
 fn whole_bounds(schema: &mut Map<String, Value>) {
     let bounds = schema.get("format").and_then(Value::as_str).and_then(schema::bounds);
     let Some((least, most)) = bounds else { return };
@@ -108,7 +108,7 @@ fn whole_bounds(schema: &mut Map<String, Value>) {
     }
 }
 
-/// The schemas that request bodies are made of, with everything that they refer to.
+/// The schemas of request bodies, with everything that they refer to.
 fn bodies(document: &Value) -> BTreeSet<String> {
     let operations = document["paths"].as_object().into_iter().flatten().flat_map(|(_, path)| path.as_object());
     let mut waiting: Vec<String> =

@@ -1,4 +1,4 @@
-//! Requests over NATS, with nothing but a plain NATS client.
+//! Requests over NATS with a plain NATS client.
 
 mod access;
 mod answers;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// An API that also listens on NATS, and somebody who knows NATS only.
+/// An API that also listens on NATS, and a NATS client.
 pub(super) struct Desk {
     pub(super) app: App,
     pub(super) client: Client,
@@ -27,7 +27,7 @@ pub(super) struct Desk {
     pub(super) serving: JoinHandle<()>,
 }
 
-/// What came back.
+/// A reply.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -40,7 +40,7 @@ impl Reply {
         self.headers.get(name).map(|value| value.as_str()).unwrap_or_default()
     }
 
-    /// The type of the problem that it is.
+    /// The type of its problem.
     pub(super) fn problem(&self) -> &str {
         assert_eq!(self.header("Content-Type"), "application/problem+json", "{self:?}");
         self.json["type"].as_str().unwrap_or_default().trim_start_matches("/problems/")
@@ -69,7 +69,7 @@ impl Desk {
         Ok(Self { app, client, cancel, serving })
     }
 
-    /// Asks as somebody, for something, with a payload.
+    /// Sends a request as a user, with a payload.
     pub(super) async fn ask(&self, user: &str, name: &str, payload: impl Into<bytes::Bytes>) -> Result<Reply> {
         self.ask_with(user, name, HeaderMap::new(), payload).await
     }
@@ -86,7 +86,7 @@ impl Desk {
     }
 }
 
-/// A client that has never heard of us.
+/// A plain client.
 pub(super) async fn plain(nats: &Nats) -> Result<Client> {
     let config = nats.config("a plain client");
     let password = config.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
@@ -94,19 +94,19 @@ pub(super) async fn plain(nats: &Nats) -> Result<Client> {
     Ok(options.request_timeout(Some(Duration::from_secs(20))).connect(config.url).await?)
 }
 
-/// Listens from the moment at which this returns.
+/// Subscribes; active once this returns.
 pub(super) async fn serve(
     endpoint: Arc<BoxEndpoint<'static, Response>>,
     config: api::Config,
     client: Client,
     cancel: CancellationToken,
 ) -> Result<JoinHandle<()>> {
-    let serving = tokio::spawn(api::intake::serve(endpoint, config, client.clone(), cancel));
+    let serving = tokio::spawn(api::nats_gateway::serve(endpoint, config, client.clone(), cancel));
     listening(&client).await?;
     Ok(serving)
 }
 
-/// Waits until somebody takes requests: before, the server answers that there is nobody.
+/// Waits until requests are answered; before that the server reports that there are no responders.
 pub(super) async fn listening(client: &Client) -> Result<()> {
     let probe = async || client.request("streamspace.intake.probe.platform.list", "".into()).await.is_ok();
     crate::app::until("somebody listens", probe).await;

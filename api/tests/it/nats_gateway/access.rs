@@ -1,5 +1,5 @@
-//! A user sees and changes their own sessions, and nothing else that can be changed. Taken from the API document, so that no
-//! operation goes without.
+//! Users see and change their own sessions, and can change nothing else. Derived from the API document, so that
+//! no operation is left out.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Desk;
 use crate::homes::keeper;
 
-/// What every user may ask for; anything else that is not about one session is the administrator's.
+/// Operations that every user may call; others that are not about one session are for administrators.
 const OPEN: [&str; 8] = [
     "session.create",
     "session.list",
@@ -44,7 +44,7 @@ async fn every_operation_is_the_owners_or_open_or_the_administrators() -> Result
     let payload = json!({ "id": hers["session_id"], "name": "scratchpad", "controller_id": "x" });
     let operations = operations()?;
     for (name, path) in &operations {
-        // only what the path asks for
+        // only what the path needs
         let mut fields = payload.as_object().context("fields")?.clone();
         fields.retain(|field, _| path.contains(&format!("{{{field}}}")));
         for placeholder in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
@@ -121,7 +121,7 @@ async fn nobody_is_the_administrator_and_names_are_what_they_must_be() -> Result
 #[tokio::test]
 async fn a_user_reads_the_logs_of_their_own_sessions_and_sees_their_own_homes() -> Result<()> {
     let desk = Desk::open().await?;
-    // it tells of everybody's, whoever is asked for
+    // it is about all users, whoever is asked for
     keeper(&desk.app, |question| match question["ask"].as_str() {
         Some("log") => json!({ "log": { "text": "hers", "kept_bytes": 4 } }),
         _ => json!({ "homes": [{ "name": "a", "user_id": "ada" }, { "name": "e", "user_id": "eve" }] }),

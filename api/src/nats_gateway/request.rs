@@ -1,4 +1,4 @@
-//! A message as a request to the router: what its subject and payload say becomes method, path, query and body.
+//! Converts a message to a request: subject and payload become method, path, query and body.
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,58 +12,59 @@ use crate::body;
 use crate::headers::CONDITIONS;
 use crate::problem::{Kind, Problem};
 
-/// Headers that mean the same in both worlds, besides conditions.
+/// Headers passed on unchanged, besides conditions.
 const PASSED: [&str; 1] = [streams::trace::HEADER];
-/// Says which request this is, so that it can be sent again.
+/// Identifies the request, so that it can be repeated.
 const KEY: &str = "Idempotency-Key";
-/// What a publisher calls its message: a key where it gave no other.
+/// The publisher's message id; used as the key if there is no other.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
-/// Headers of which a message can have one.
+/// Headers that may appear once.
 const SINGLE: [&str; 3] = [KEY, MESSAGE_ID, "Content-Type"];
 
-/// What is encoded in paths and queries: all but RFC 3986's unreserved characters.
+/// Characters to encode in paths and queries: all but RFC 3986's unreserved ones.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What a payload says, sorted.
-struct Said {
+/// The parts of a payload.
+struct Parts {
     path: String,
     query: Vec<(String, String)>,
     body: Bytes,
 }
 
-/// The request that a message is.
+/// Builds the request of a message.
 pub(super) fn request(operation: &Operation, message: &Message) -> Result<Request, Problem> {
     for name in SINGLE.into_iter().chain(CONDITIONS) {
         if values(message.headers.as_ref(), name).nth(1).is_some() {
-            return Err(Problem::parameter(name, "is given more than once", "send it once"));
+            return Err(Problem::parameter(name, "appears more than once", "send it once"));
         }
     }
     let given = |name: &str| values(message.headers.as_ref(), name).next();
-    let said = said(operation, &message.payload)?;
-    let mut request = Request::builder().method(operation.method.clone()).uri(uri(&said)?);
+    let parts = parts(operation, &message.payload)?;
+    let mut request = Request::builder().method(operation.method.clone()).uri(uri(&parts)?);
     if operation.body {
         request = request.header(header::CONTENT_TYPE, given("Content-Type").unwrap_or("application/json".into()));
     }
     let key = given(KEY).or_else(|| given(MESSAGE_ID));
     let others = PASSED.into_iter().chain(CONDITIONS).filter_map(|name| Some((name, given(name)?)));
     for (name, value) in others.chain(key.map(|key| (KEY, key))) {
-        // one that is left out silently would not keep what it promises
-        let unfit = |_| Problem::parameter(name, "must be printable ASCII", "see the message's headers");
+        // a condition that was silently dropped would break its promise
+        let unfit = |_| Problem::parameter(name, "must be printable ASCII", "check the message's headers");
         request = request.header(name, HeaderValue::try_from(value).map_err(unfit)?);
     }
-    Ok(request.body(said.body))
+    Ok(request.body(parts.body))
 }
 
-/// NATS keeps the case of a header's name, HTTP does not know it.
+/// Values of a header: NATS keeps the case of its name, HTTP ignores it.
 fn values<'a>(headers: Option<&'a HeaderMap>, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let all = headers.into_iter().flat_map(HeaderMap::iter);
     let named = all.filter(move |(found, _)| found.to_string().eq_ignore_ascii_case(name));
     named.flat_map(|(_, values)| values).map(|value| value.as_str().to_owned())
 }
 
-/// Fields that the path or the query has are taken from the payload; what is left is the body, where there is one.
-fn said(operation: &Operation, payload: &Bytes) -> Result<Said, Problem> {
+/// Distributes the payload: fields of the path and the query go there, the rest forms the body, if the
+/// operation has one.
+fn parts(operation: &Operation, payload: &Bytes) -> Result<Parts, Problem> {
     let (mut fields, is_object) = fields(operation, payload)?;
     let count = fields.len();
     let path = path(operation, &mut fields)?;
@@ -72,15 +73,15 @@ fn said(operation: &Operation, payload: &Bytes) -> Result<Said, Problem> {
         query.extend(fields.remove(name).and_then(text).map(|text| (name.clone(), text)));
     }
     if !operation.body {
-        query.extend(fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?)))); // the gate names what is unknown
-        return Ok(Said { path, query, body: Bytes::new() });
+        query.extend(fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?)))); // the gate refuses unknown names
+        return Ok(Parts { path, query, body: Bytes::new() });
     }
     let untouched = !is_object || fields.len() == count;
     let body = if untouched { payload.clone() } else { Value::Object(fields).to_string().into() };
-    Ok(Said { path, query, body })
+    Ok(Parts { path, query, body })
 }
 
-/// The payload's fields. Only a body may be something else than an object: then the operation says what it thinks of it.
+/// The payload's fields. Only a body may be something other than an object; its operation checks that.
 fn fields(operation: &Operation, payload: &Bytes) -> Result<(Map<String, Value>, bool), Problem> {
     if payload.is_empty() {
         return Ok((Map::new(), false));
@@ -92,7 +93,7 @@ fn fields(operation: &Operation, payload: &Bytes) -> Result<(Map<String, Value>,
     }
 }
 
-/// The path, each of its placeholders filled with the field of its name; `{id}` in `/sessions/{id}` is `session_id`, too.
+/// Fills placeholders of the path from fields; `{id}` in `/sessions/{id}` is `id` or `session_id`.
 fn path(operation: &Operation, fields: &mut Map<String, Value>) -> Result<String, Problem> {
     let (mut path, mut noun) = (String::new(), "");
     for segment in operation.path.split('/').skip(1) {
@@ -114,7 +115,7 @@ fn missing(field: &str) -> Problem {
     Problem::parameter(field, "is missing", format!("send it in the payload, as {{\"{field}\": \"...\"}}"))
 }
 
-/// A value as the query has it; null is as if it were not there.
+/// A value as a query parameter; null counts as absent.
 fn text(value: Value) -> Option<String> {
     match value {
         Value::Null => None,
@@ -123,10 +124,10 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn uri(said: &Said) -> Result<Uri, Problem> {
+fn uri(parts: &Parts) -> Result<Uri, Problem> {
     let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-    let pairs: Vec<String> = said.query.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    let pairs: Vec<String> = parts.query.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
     let mark = if pairs.is_empty() { "" } else { "?" };
-    let uri = format!("{}{mark}{}", said.path, pairs.join("&"));
+    let uri = format!("{}{mark}{}", parts.path, pairs.join("&"));
     uri.parse().map_err(|_| Problem::parameter("payload", "has values that are too long for a path", "shorten them"))
 }

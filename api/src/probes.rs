@@ -1,4 +1,4 @@
-//! What is served besides the resources, to anybody: probes, metrics, the documents of API and wire, and what problems mean.
+//! Endpoints besides the resources, without authentication: probes, metrics, documents, and pages about problems.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,19 +15,19 @@ use streams::tasks::Role;
 use crate::problem::{Kind, Problem};
 use crate::served::{Document, Shared};
 
-/// How long the database may take to answer before it counts as away.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time after which the database counts as unavailable.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a text of the metrics is given out.
+/// How long a text of the metrics is reused.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// The process runs, whatever else may not.
+/// Liveness: the process runs.
 pub(crate) fn health(version: &str) -> impl Endpoint + 'static {
     let body = json!({ "status": "ok", "version": version });
     make_sync(move |_| poem::web::Json(body.clone()))
 }
 
-/// Requests can be accepted and carried out; else what is missing.
+/// Readiness: requests can be accepted and carried out; otherwise says what is missing.
 pub(crate) fn ready(engine: Arc<Engine>) -> impl Endpoint + 'static {
     endpoint::make(move |_| {
         let engine = engine.clone();
@@ -40,21 +40,17 @@ async fn readiness(engine: &Engine) -> Result<Response, Problem> {
     let mut miss = |field: &str, rule: &str, hint: &str| {
         missing.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
     };
-    if !matches!(tokio::time::timeout(PATIENCE, engine.reader().ping()).await, Ok(Ok(()))) {
-        miss("database", "does not answer", "look at DATABASE_URL and at the database itself");
-    } else if let Err(why) = tokio::time::timeout(PATIENCE, engine.durable()).await.unwrap_or(Err(slow())) {
-        miss("database", &format!("does not keep changes: {why}"), "make room on its disk; it goes on by itself");
+    if !matches!(tokio::time::timeout(DATABASE_TIMEOUT, engine.reader().ping()).await, Ok(Ok(()))) {
+        miss("database", "does not answer", "check DATABASE_URL and the database itself");
+    } else if let Err(why) = tokio::time::timeout(DATABASE_TIMEOUT, engine.durable()).await.unwrap_or(Err(slow())) {
+        miss("database", &format!("does not keep changes: {why}"), "free space on its disk; it recovers by itself");
     }
     if !engine.courier_state().connected {
-        miss("nats", "is not connected", "look at NATS_URL and at the NATS server itself");
+        miss("nats", "is not connected", "check NATS_URL and the NATS server itself");
     }
     for down in engine.tasks().down(Role::Essential) {
         let rule = format!("is being restarted: {}", down.error.unwrap_or_default());
-        miss(
-            &format!("tasks.{}", down.name),
-            &rule,
-            "it starts again by itself; look at /api/v1/admin/tasks if it does not",
-        );
+        miss(&format!("tasks.{}", down.name), &rule, "it restarts by itself; if it does not, see /api/v1/admin/tasks");
     }
     if missing.is_empty() {
         let degraded: Vec<_> = engine.tasks().down(Role::Supporting).iter().map(|task| task.name).collect();
@@ -67,10 +63,10 @@ async fn readiness(engine: &Engine) -> Result<Response, Problem> {
 }
 
 fn slow() -> Suspended {
-    Suspended::Unknown(format!("it took longer than {} s", PATIENCE.as_secs()).into())
+    Suspended::Unknown(format!("it took longer than {} s", DATABASE_TIMEOUT.as_secs()).into())
 }
 
-/// The metrics of this process in the OpenMetrics text format; whoever asks within a moment shares one text.
+/// Metrics of this process in the OpenMetrics text format; requests in quick succession share one text.
 pub(crate) fn metrics(engine: Arc<Engine>) -> impl Endpoint + 'static {
     let last: Mutex<Option<(Instant, Bytes)>> = Mutex::default();
     make_sync(move |_| {
@@ -82,13 +78,13 @@ pub(crate) fn metrics(engine: Arc<Engine>) -> impl Endpoint + 'static {
     })
 }
 
-/// The API document as a page; `page` was made with `raw`, which the real document replaces.
+/// The API document as a page; `page` was generated with `raw`, which is replaced by the real document.
 pub(crate) fn docs(page: &str, raw: &str, document: &str) -> impl Endpoint + 'static {
     let page = page.replacen(raw, document, 1);
     Document::new("text/html; charset=utf-8", page)
 }
 
-/// All types of problems, one a line.
+/// All types of problems, one per line.
 #[handler]
 pub(crate) fn problem_index() -> Response {
     let line = |kind: Kind| format!("{} {} {}\n", kind.status().as_u16(), kind.path(), kind.title());
@@ -96,7 +92,7 @@ pub(crate) fn problem_index() -> Response {
     Response::builder().content_type("text/plain; charset=utf-8").body(text)
 }
 
-/// What a type of problem means, for people.
+/// The page that explains a type of problem.
 #[handler]
 pub(crate) fn problem_page(Path(name): Path<String>) -> poem::Result<Response> {
     let kind = Kind::of_name(&name).ok_or_else(|| Problem::not_found("type of problem", &name))?;

@@ -1,4 +1,4 @@
-//! What would become of things, as a dry run found out.
+//! The results of a dry run.
 
 use engine::writer::{Outlook as Found, Outlooks};
 use poem_openapi::Object;
@@ -6,41 +6,41 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// What would become of one thing.
+/// The expected result for one item.
 #[derive(Debug, Object, Serialize)]
 pub(crate) struct Outlook {
     /// The session or the dead letter.
     id: Uuid,
-    /// What it is about, as `session:<id>`.
+    /// The entity it is about, such as `session:<id>`.
     entity: Option<String>,
-    /// A stable word: the verb of the command that would be issued, as `session.create`; `message` for one that would go back to its
-    /// subject; `nothing` where it holds already or is under way; or a decision.
+    /// A machine-readable result: the verb of the command that would be issued, such as `session.create`;
+    /// `message` for one that would return to its subject; `nothing` if there is nothing to do; or a decision.
     outcome: String,
-    /// The same in words: where it stands, and where it would stand.
+    /// The result for people: the present and the expected state.
     text: String,
-    /// Whose it is.
+    /// Its user.
     user_id: Option<String>,
-    /// Who would carry it out.
+    /// Controller that would carry it out.
     controller_id: Option<String>,
-    /// What would be destroyed; null where nothing would.
+    /// What would be destroyed, if anything.
     destroys: Option<String>,
 }
 
-/// How often one outcome was found.
+/// How often a result occurs.
 #[derive(Debug, Object, Serialize)]
 struct OutcomeCount {
-    /// As in an outlook, or the type of problem that refuses it.
+    /// As in an outlook, or the type of the problem that refuses it.
     outcome: String,
-    /// How often.
+    /// Number of items.
     count: i64,
 }
 
-/// What a dry run found out.
+/// The results of a dry run.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct JobOutlook {
-    /// How often each outcome was found.
+    /// How often each result occurs.
     counts: Vec<OutcomeCount>,
-    /// The first hundred that would not be refused.
+    /// The first hundred items that would not be refused.
     items: Vec<Outlook>,
 }
 

@@ -93,12 +93,13 @@ impl Controller {
         if answer.accepted {
             return Heard::Taken;
         }
-        // An engine that started in between refuses on the shared subject what it takes on the controller's own. While NATS
-        // restarts, engines may be subscribed to the shared one alone: who has been answered on its own subject is answered there again.
+        // An engine that started in between refuses on the shared subject what it takes on the controller's own. Its refusal decides only
+        // where nobody listens on the own one: who listens there may be slow to answer, and while NATS restarts an engine may be
+        // subscribed to the shared one alone.
         match self.ask(link, &own, payload).await {
             Reply::Said(answer) => heard(answer),
-            _ if self.own_subject.load(Ordering::Relaxed) => Heard::Taken,
-            Reply::NoResponders | Reply::Silence => heard(answer),
+            Reply::NoResponders if !self.own_subject.load(Ordering::Relaxed) => heard(answer),
+            Reply::NoResponders | Reply::Silence => Heard::Taken,
         }
     }
 

@@ -281,3 +281,28 @@ async fn a_refusal_on_the_shared_subject_does_not_end_a_controller_that_was_take
     cancel.cancel();
     timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_refusal_on_the_shared_subject_ends_nobody_whose_own_subject_is_listened_to_and_not_answered() {
+    let nats = nats().await;
+    let client = nats.declared().await.unwrap().client;
+    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
+    let mut slow = client.subscribe(subject::heartbeat(&platform, &id)).await.unwrap(); // an engine that waits for its database
+    let mut shared = engine_on(&client, subject::HEARTBEAT.into(), true).await;
+    let interval = Duration::from_millis(100);
+    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
+    let cancel = CancellationToken::new();
+    let mut running =
+        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
+    timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
+    drop(shared); // it works by now
+    let mut shared = engine_on(&client, subject::HEARTBEAT.into(), false).await;
+    timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
+    for _ in 0..2 {
+        timeout(PATIENCE, slow.next()).await.unwrap().unwrap();
+    }
+    timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
+    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it works on");
+    cancel.cancel();
+    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+}

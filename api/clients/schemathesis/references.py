@@ -88,11 +88,11 @@ def before_call(context, case, kwargs):
         return
     if case.media_type == "application/yaml":
         case.body = MANIFEST
-    if isinstance(case.body, (dict, list)):
-        case.body = within_64_bits(case.body)
     complete(case.body, {**NAMES, **MEASURES})
     complete(case.query, MEASURES)
     together(case)
+    if isinstance(case.body, (dict, list)):
+        case.body = within_64_bits(case.body)
     for place in (case.query, case.headers):
         for token in TOKENS:
             if place and token in place:

@@ -2,9 +2,16 @@
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::json;
+use streams::limits::{DISPLAY_NAME, ICON, IMAGE};
 use streams::wire::{API_VERSION, Manifest};
 
 const NAME: &str = "Manifest";
+/// Text without control characters.
+const PRINTABLE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+/// The same, which is not blank.
+const NAMED: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// Printable text that is no URL, or one whose scheme a page may show: what `streams::limits::manifest` takes.
+const PICTURE: &str = r"^(([hH][tT][tT][pP][sS]?:|[dD][aA][tT][aA]:[iI][mM][aA][gG][eE]/|[^a-zA-Z\x00-\x1f\x7f-\x9f]|[a-zA-Z][a-zA-Z0-9+.-]*[^a-zA-Z0-9+.:\x00-\x1f\x7f-\x9f-])[^\x00-\x1f\x7f-\x9f]*|[a-zA-Z][a-zA-Z0-9+.-]*)?$";
 
 pub(super) fn reference() -> MetaSchemaRef {
     MetaSchemaRef::Reference(NAME.to_owned())
@@ -49,13 +56,14 @@ fn metadata() -> MetaSchemaRef {
 }
 
 fn spec() -> MetaSchemaRef {
-    let shown = MetaSchema { min_length: Some(1), pattern: Some("\\S".into()), ..text("Its name for people.") };
+    let shown = text("Its name for people.", NAMED, DISPLAY_NAME);
+    let shown = MetaSchema { min_length: Some(1), ..shown };
     inline(open(
         vec!["displayName"],
         vec![
             ("displayName", inline(shown)),
-            ("icon", inline(text("Its picture."))),
-            ("baseImage", inline(text("The image that container platforms run."))),
+            ("icon", inline(text("Its picture: a path, an http or https URL, or a data:image/ URL.", PICTURE, ICON))),
+            ("baseImage", inline(text("The image that container platforms run.", PRINTABLE, IMAGE))),
         ],
     ))
 }
@@ -66,9 +74,9 @@ fn open(required: Vec<&'static str>, properties: Vec<(&'static str, MetaSchemaRe
     MetaSchema { required, properties, additional_properties: others, ..MetaSchema::new("object") }
 }
 
-fn text(description: &'static str) -> MetaSchema {
-    let pattern = Some("^[^\\x00]*$".into());
-    MetaSchema { description: Some(description), pattern, ..MetaSchema::new("string") }
+fn text(description: &'static str, pattern: &str, max_length: usize) -> MetaSchema {
+    let (pattern, max_length) = (Some(pattern.to_owned()), Some(max_length));
+    MetaSchema { description: Some(description), pattern, max_length, ..MetaSchema::new("string") }
 }
 
 fn word(only: &str) -> MetaSchemaRef {

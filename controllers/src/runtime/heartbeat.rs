@@ -106,7 +106,13 @@ impl Controller {
     async fn ask(&self, link: &Link, subject: &str, payload: Vec<u8>) -> Reply {
         let request = Request::new().payload(payload.into()).headers(self.event(subject)).timeout(Some(PATIENCE));
         match link.client.send_request(subject.to_owned(), request).await {
-            Ok(answer) => serde_json::from_slice(&answer.payload).map_or(Reply::Silence, Reply::Said),
+            Ok(answer) => match serde_json::from_slice::<HeartbeatAnswer>(&answer.payload) {
+                Ok(answer) => {
+                    self.accepted.fetch_or(answer.accepted, Ordering::Relaxed);
+                    Reply::Said(answer)
+                }
+                Err(_) => Reply::Silence,
+            },
             Err(error) if error.kind() == RequestErrorKind::NoResponders => Reply::NoResponders,
             Err(error) => {
                 tracing::debug!(%error, subject, "a heartbeat was not answered");
@@ -141,6 +147,11 @@ impl Controller {
             Ok(Heard::Refused(reason)) => reason,
             _ => std::future::pending().await, // the sender is part of the controller
         }
+    }
+
+    /// Whether no engine has let this run in, and it has begun nothing.
+    pub(super) fn is_untried(&self) -> bool {
+        !self.accepted.load(Ordering::Relaxed) && self.making_table().is_empty()
     }
 
     /// The shared subject does not say who speaks, so the headers do.

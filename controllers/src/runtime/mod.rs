@@ -83,6 +83,8 @@ struct Controller {
     heard: watch::Sender<Heard>,
     /// An engine has answered a heartbeat on this controller's own subject.
     own_subject: AtomicBool,
+    /// An engine has accepted a heartbeat of this run.
+    accepted: AtomicBool,
     /// What is being worked on, as it was announced.
     making: Mutex<HashMap<Uuid, Observed>>,
 }
@@ -100,7 +102,14 @@ pub async fn run(config: Config, driver: Arc<dyn Driver>, cancel: CancellationTo
         async move { controller.beat(&link, cancel).await }
     });
     let limit = tokio::spawn(abandon_after(cancel.clone(), controller.clone()));
-    let worked = controller.clone().work(&link, Parker::new(publisher), cancel.clone()).await;
+    let worked = loop {
+        let worked = controller.clone().work(&link, Parker::new(publisher.clone()), cancel.clone()).await;
+        match &worked {
+            // it began because no engine answered in time, so it waits like any other host that is not let in
+            Err(Error::Replaced(reason)) if controller.is_untried() => tracing::warn!(reason, "waits for admission"),
+            _ => break worked,
+        }
+    };
     heart.abort();
     limit.abort();
     if !matches!(worked, Err(Error::Replaced(_))) {
@@ -157,6 +166,7 @@ impl Controller {
             seen,
             heard,
             own_subject: AtomicBool::default(),
+            accepted: AtomicBool::default(),
             making: Mutex::default(),
         }
     }

@@ -306,3 +306,29 @@ async fn a_refusal_on_the_shared_subject_ends_nobody_whose_own_subject_is_listen
     cancel.cancel();
     timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_newcomer_whom_a_slow_engine_let_begin_waits_when_it_is_refused_after_all() {
+    let nats = nats().await;
+    let client = nats.declared().await.unwrap().client;
+    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
+    let own = subject::heartbeat(&platform, &id);
+    let mut slow = client.subscribe("streamspace.controller.heartbeat.>").await.unwrap();
+    let mut slow_shared = client.subscribe(subject::HEARTBEAT).await.unwrap();
+    let interval = Duration::from_millis(100);
+    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
+    let cancel = CancellationToken::new();
+    let mut running =
+        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
+    for _ in 0..2 {
+        timeout(PATIENCE, slow.next()).await.unwrap().unwrap(); // the second is sent by one that has begun
+        timeout(PATIENCE, slow_shared.next()).await.unwrap().unwrap();
+    }
+    let mut refusing = engine_on(&client, own.clone(), false).await;
+    for _ in 0..3 {
+        timeout(PATIENCE, refusing.recv()).await.unwrap().unwrap();
+    }
+    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it waits");
+    cancel.cancel();
+    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+}

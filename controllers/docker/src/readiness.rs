@@ -4,9 +4,10 @@ use std::{io, sync::Arc, time::Duration};
 
 use bollard::models::{ContainerStateStatusEnum as Status, HealthStatusEnum as Health};
 use controllers::driver::{Spec, retryable};
+use controllers::probe;
 use streams::wire::{Failure, Scope};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncReadExt as _,
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
@@ -62,7 +63,7 @@ impl Host {
                     other => Err(io::Error::other(format!("the image's health check says {other:?}"))),
                 },
                 Check::Tcp => self.connects(port).await,
-                Check::Http(path) => self.answers(port, path).await,
+                Check::Http(path) => probe::answers(self.connect(port).await?, "localhost", path).await,
             }
         };
         let asked = timeout(within, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -80,18 +81,6 @@ impl Host {
             Ok(Err(error)) => Err(error),
             Ok(Ok(_)) | Err(_) => Ok(()),
         }
-    }
-
-    async fn answers(&self, port: u16, path: &str) -> io::Result<()> {
-        let mut stream = self.connect(port).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut head = [0; 12]; // "HTTP/1.1 200"
-        stream.read_exact(&mut head).await?;
-        let status = std::str::from_utf8(&head).ok().and_then(|head| head.strip_prefix("HTTP/1."));
-        let status = status.and_then(|rest| rest.get(2..)?.parse::<u16>().ok());
-        let wrong = || io::Error::other(format!("GET {path} answered {:?}", String::from_utf8_lossy(&head)));
-        status.filter(|code| *code < 500).map(drop).ok_or_else(wrong)
     }
 
     /// Waits until it is ready. A newer generation ends the wait and leaves everything as it is: that one decides.

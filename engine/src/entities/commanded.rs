@@ -37,6 +37,23 @@ macro_rules! each {
 }
 pub(crate) use each;
 
+/// The columns of an open command, which are called alike in every such table.
+macro_rules! same_columns {
+    () => {
+        const PLATFORM: Self::Column = Column::Platform;
+        const CONTROLLER_ID: Self::Column = Column::ControllerId;
+        const LANE: Self::Column = Column::Lane;
+        const COMMAND_ID: Self::Column = Column::CommandId;
+        const REASON: Self::Column = Column::Reason;
+        const FAILURES: Self::Column = Column::Failures;
+        const NEXT_ATTEMPT_MS: Self::Column = Column::NextAttemptMs;
+        const DEADLINE_MS: Self::Column = Column::DeadlineMs;
+        const WAKE_MS: Self::Column = Column::WakeMs;
+        const CREATED_MS: Self::Column = Column::CreatedMs;
+    };
+}
+pub(crate) use same_columns;
+
 /// Such a table.
 pub(crate) trait Commanded: Noun<Key = Uuid> {
     const USER_ID: Self::Column;

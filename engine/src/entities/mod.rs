@@ -40,7 +40,7 @@ pub(crate) trait Noun:
     /// Where a row believes its log to end.
     const ENTITY_SEQ: Self::Column;
     /// Columns that are written with a new row and never by the usual update.
-    const FIXED: &'static [Self::Column];
+    const FIXED: &'static [Self::Column] = &[];
     /// A row has a log from its first moment on; else from the first decision about it, and has 0 for [`Self::ENTITY_SEQ`] before.
     const LOGGED_FROM_BIRTH: bool = true;
 

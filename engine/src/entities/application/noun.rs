@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Column, Entity, Model};
 use crate::entities::Noun;
-use crate::entities::commanded::{Commanded, Word};
+use crate::entities::commanded::{Commanded, Word, same_columns};
 use crate::writer::{ApplicationWork, Batch, Job, Needs, Slot, Work};
 
 impl Noun for Entity {
@@ -13,7 +13,6 @@ impl Noun for Entity {
     type Key = Uuid;
     const KEY: Column = Column::InstallId;
     const ENTITY_SEQ: Column = Column::EntitySeq;
-    const FIXED: &'static [Column] = &[];
 
     fn need(needs: &mut Needs, id: Uuid) {
         needs.application(id);
@@ -45,16 +44,7 @@ impl Noun for Entity {
 
 impl Commanded for Entity {
     const USER_ID: Self::Column = Column::InstalledBy;
-    const PLATFORM: Self::Column = Column::Platform;
-    const CONTROLLER_ID: Self::Column = Column::ControllerId;
-    const LANE: Self::Column = Column::Lane;
-    const COMMAND_ID: Self::Column = Column::CommandId;
-    const REASON: Self::Column = Column::Reason;
-    const FAILURES: Self::Column = Column::Failures;
-    const NEXT_ATTEMPT_MS: Self::Column = Column::NextAttemptMs;
-    const DEADLINE_MS: Self::Column = Column::DeadlineMs;
-    const WAKE_MS: Self::Column = Column::WakeMs;
-    const CREATED_MS: Self::Column = Column::CreatedMs;
+    same_columns!();
     const AWAITS_ROOM: &'static str = "1 = 0";
     const UNPLACED: &'static str = "controller_id IS NULL AND install_status <> 'uninstalled'";
     const DOMAIN: &'static str = "applications";

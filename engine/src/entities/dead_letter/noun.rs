@@ -12,7 +12,6 @@ impl Noun for Entity {
     type Key = Uuid;
     const KEY: Column = Column::Id;
     const ENTITY_SEQ: Column = Column::EntitySeq;
-    const FIXED: &'static [Column] = &[];
     const LOGGED_FROM_BIRTH: bool = false;
 
     fn need(needs: &mut Needs, id: Uuid) {

@@ -12,7 +12,6 @@ impl Noun for Entity {
     type Key = Uuid;
     const KEY: Column = Column::JobId;
     const ENTITY_SEQ: Column = Column::EntitySeq;
-    const FIXED: &'static [Column] = &[];
 
     fn need(needs: &mut Needs, id: Uuid) {
         needs.jobs.push(id);

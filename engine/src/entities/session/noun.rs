@@ -5,7 +5,7 @@ use sea_orm::{DatabaseTransaction, DbBackend, DbErr, EntityTrait as _, Iterable 
 use uuid::Uuid;
 
 use super::{Column, Entity, Model};
-use crate::entities::commanded::{Commanded, Word};
+use crate::entities::commanded::{Commanded, Word, same_columns};
 use crate::entities::{Noun, locked};
 use crate::store::bulk::padded;
 use crate::writer::{Batch, Job, Needs, Slot, Work};
@@ -72,16 +72,7 @@ impl Noun for Entity {
 
 impl Commanded for Entity {
     const USER_ID: Self::Column = Column::UserId;
-    const PLATFORM: Self::Column = Column::Platform;
-    const CONTROLLER_ID: Self::Column = Column::ControllerId;
-    const LANE: Self::Column = Column::Lane;
-    const COMMAND_ID: Self::Column = Column::CommandId;
-    const REASON: Self::Column = Column::Reason;
-    const FAILURES: Self::Column = Column::Failures;
-    const NEXT_ATTEMPT_MS: Self::Column = Column::NextAttemptMs;
-    const DEADLINE_MS: Self::Column = Column::DeadlineMs;
-    const WAKE_MS: Self::Column = Column::WakeMs;
-    const CREATED_MS: Self::Column = Column::CreatedMs;
+    same_columns!();
     const AWAITS_ROOM: &'static str = "c.desired = 'running' AND c.has_room = FALSE";
     const UNPLACED: &'static str = "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed') AND command_id IS NOT NULL";
     const DOMAIN: &'static str = "sessions";

@@ -11,7 +11,6 @@ impl Noun for Entity {
     type Key = String;
     const KEY: Column = Column::Name;
     const ENTITY_SEQ: Column = Column::EntitySeq;
-    const FIXED: &'static [Column] = &[];
 
     fn need(needs: &mut Needs, name: String) {
         needs.templates.push(name);

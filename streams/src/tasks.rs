@@ -145,12 +145,6 @@ impl Task {
         }
     }
 
-    /// A loop without a supervisor, for tests and one-off runs.
-    #[must_use]
-    pub fn unsupervised(name: &'static str, cancel: CancellationToken) -> Self {
-        Self::new(name, Role::Supporting, cancel, Metrics::default())
-    }
-
     /// Fires when the loop has to end.
     #[must_use]
     pub const fn cancel(&self) -> &CancellationToken {

@@ -201,16 +201,8 @@ impl Applications {
     /// template.
     #[oai(path = "/applications", method = "post", operation_id = "install_application")]
     async fn install(&self, caller: Caller, body: Body<NewApplication>) -> Result<Installed, Refused<Creation>> {
-        let request = match body {
-            Body::Fits(new) => new.by(caller.0.name),
-            Body::Wrong(mut wrong) => {
-                let values = match wrong.rest.take() {
-                    Some(rest) => self.0.install_mistakes(rest.by(caller.0.name)).await?,
-                    None => Vec::new(),
-                };
-                return Err(wrong.refused_with(values).into());
-            }
-        };
+        let request = body.request(|new| Ok(new.by(caller.0.name)), async |new| self.0.install_mistakes(new).await);
+        let request = request.await?;
         let row = self.0.install(request).await?;
         let location = format!("{PREFIX}/applications/{}", row.install_id);
         let ready = row.install_status == "ready";

@@ -39,7 +39,7 @@ pub(crate) enum Body<T> {
 pub(crate) struct Wrong<T> {
     mistakes: Vec<FieldError>,
     /// The body without its invalid fields, and with placeholders for missing required ones.
-    pub(crate) rest: Option<T>,
+    rest: Option<T>,
 }
 
 impl<T> Body<T> {
@@ -69,9 +69,33 @@ impl<T> Body<T> {
     }
 }
 
+impl<T> Body<T> {
+    /// The request that `make` turns the body into. Where its shape is invalid, it is refused with what `mistakes` finds in the
+    /// request as well, which may ask the database.
+    ///
+    /// # Errors
+    /// See [`Self::read`]; also what `make` refuses, and why the mistakes could not be found.
+    pub(crate) async fn request<R, E: Into<Problem>>(
+        self,
+        make: impl FnOnce(T) -> Result<R, Problem>,
+        mistakes: impl AsyncFnOnce(R) -> Result<Vec<FieldError>, E>,
+    ) -> Result<R, Problem> {
+        match self {
+            Self::Fits(body) => make(body),
+            Self::Wrong(mut wrong) => {
+                let values = match wrong.rest.take() {
+                    Some(rest) => mistakes(make(rest)?).await.map_err(Into::into)?,
+                    None => Vec::new(),
+                };
+                Err(wrong.refused_with(values))
+            }
+        }
+    }
+}
+
 impl<T> Wrong<T> {
     /// The refusal of a body, with the mistakes of its values, except those of fields that are named already.
-    pub(crate) fn refused_with(mut self, values: Vec<FieldError>) -> Problem {
+    fn refused_with(mut self, values: Vec<FieldError>) -> Problem {
         let named: Vec<_> = self.mistakes.iter().map(|mistake| top(&mistake.field).to_owned()).collect();
         let news = |mistake: &FieldError| {
             let same = |known: &FieldError| known.field == mistake.field;

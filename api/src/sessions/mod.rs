@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
 use engine::writer::Ask;
-use engine::{CreateSession, Engine, history};
+use engine::{Engine, history};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{Enum, OpenApi};
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,8 @@ impl Sessions {
         body: Body<NewSession>,
     ) -> Result<Accepted, Refused<Creation>> {
         let wait = self.waiters.enter(wait.map(WaitRunning::goal), timeout.as_deref())?;
-        let request = self.wanted(body, caller).await?;
+        let request = body.request(|new| new.into_request(caller), async |new| self.engine.session_mistakes(new).await);
+        let request = request.await?;
         let Some(wait) = wait else { return Ok(Accepted::new(self.engine.create_session(request).await?, false)) };
         let (row, watch) = self.engine.create_and_watch(request).await?;
         let row = wait.until(&self.engine, watch, row).await?;
@@ -278,19 +279,6 @@ impl Sessions {
     /// The operations of an engine; at most so many requests wait at a time, until `stopping` fires.
     pub(crate) fn new(engine: Arc<Engine>, max_waiting: usize, stopping: CancellationToken) -> Self {
         Self { engine, waiters: Waiters::new(max_waiting, stopping) }
-    }
-
-    /// The request, or all its mistakes: of its shape, and of the values in fields of the right shape.
-    async fn wanted(&self, body: Body<NewSession>, caller: Caller) -> Result<CreateSession, Problem> {
-        let mut wrong = match body {
-            Body::Fits(new) => return new.into_request(caller),
-            Body::Wrong(wrong) => wrong,
-        };
-        let values = match wrong.rest.take() {
-            Some(rest) => self.engine.session_mistakes(rest.into_request(caller)?).await?,
-            None => Vec::new(),
-        };
-        Err(wrong.refused_with(values))
     }
 
     /// A session as it was; for a future time, which a clock that is ahead may ask for, all of its log.

@@ -186,16 +186,16 @@ impl Heartbeats {
     /// Tells who asks whether its heartbeat was taken, so that a host whose id is another's does not work. While the database is
     /// away nobody knows, and nothing is answered.
     async fn answer(&self, waiting: &Waiting, taken: Result<&Done, &Error>) {
-        let answer = match taken {
+        let refusal = match taken {
             Ok(Done::Controller(row)) if !row.admitted => {
-                let reason = format!("controller {} {}", row.controller_id, row.waits_for_admission());
-                HeartbeatAnswer { accepted: false, reason: Some(reason) }
+                Some(format!("controller {} {}", row.controller_id, row.waits_for_admission()))
             }
-            Ok(_) => HeartbeatAnswer { accepted: true, reason: None },
-            Err(Error::Conflict(reason)) => HeartbeatAnswer { accepted: false, reason: Some(reason.clone()) },
-            Err(error @ Error::Unstorable(_)) => HeartbeatAnswer { accepted: false, reason: Some(error.to_string()) },
+            Ok(_) => None,
+            Err(Error::Conflict(reason)) => Some(reason.clone()),
+            Err(error @ Error::Unstorable(_)) => Some(error.to_string()),
             Err(_) => return,
         };
+        let answer = HeartbeatAnswer { accepted: refusal.is_none(), reason: refusal, own_subjects: true };
         let Ok(payload) = serde_json::to_vec(&answer) else { return };
         let payload = bytes::Bytes::from(payload);
         for reply in &waiting.replies {

@@ -39,7 +39,7 @@ enum Reply {
 /// What became of the newest heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// None was sent yet.
+    /// Nothing that decides whether it may work.
     Nothing,
     /// It was taken, or an engine is there that does not answer.
     Taken,
@@ -57,10 +57,12 @@ impl Controller {
             let mut pause = jittered(self.config.heartbeat_interval);
             if state.borrow_and_update().connected {
                 let heard = self.beat_once(link, ControllerHealth::Healthy).await;
-                if heard == Heard::Nobody {
+                if matches!(heard, Heard::Nobody | Heard::Nothing) {
                     pause = pause.min(SOON);
                 }
-                self.heard.send_replace(heard);
+                if heard != Heard::Nothing {
+                    self.heard.send_replace(heard);
+                }
             }
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -93,9 +95,12 @@ impl Controller {
         if answer.accepted {
             return Heard::Taken;
         }
-        // An engine that started in between refuses on the shared subject what it takes on the controller's own. Its refusal decides only
-        // where nobody listens on the own one: who listens there may be slow to answer, and while NATS restarts an engine may be
-        // subscribed to the shared one alone.
+        // An engine that listens on this controller's own subject too refuses here what it accepts there, if it was too slow
+        // there, has started since, or is stopping.
+        if answer.own_subjects {
+            return Heard::Nothing;
+        }
+        // An engine of a version before says nothing about that. Its refusal decides only where nobody listens on the own subject.
         match self.ask(link, &own, payload).await {
             Reply::Said(answer) => heard(answer),
             Reply::NoResponders if !self.own_subject.load(Ordering::Relaxed) => heard(answer),

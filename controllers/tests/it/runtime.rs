@@ -17,14 +17,11 @@ use driver_noop::{Knobs, Noop};
 use futures::StreamExt;
 use serde_json::json;
 use streams::{
-    ids::{ControllerId, Platform},
     subject::{self, Verb},
-    testing::nats,
     topology,
     wire::{Heartbeat, SessionCreate, SessionState, SessionStatus, World},
 };
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(crate) fn create(session: Uuid, generation: i64) -> SessionCreate {
@@ -184,151 +181,4 @@ async fn drain(stage: &Stage, running: usize) -> HashSet<Uuid> {
         told.extend(status.filter(|status| status.status == SessionState::Running).map(|status| status.session_id));
     }
     told
-}
-
-/// Answers each heartbeat on a subject, and tells of it.
-async fn engine_on(
-    client: &async_nats::Client,
-    subject: String,
-    accepted: bool,
-) -> tokio::sync::mpsc::UnboundedReceiver<Heartbeat> {
-    let (heard, hears) = tokio::sync::mpsc::unbounded_channel();
-    let mut beats = client.subscribe(subject).await.unwrap();
-    client.flush().await.unwrap();
-    let client = client.clone();
-    tokio::spawn(async move {
-        while let Some(beat) = beats.next().await {
-            let answer = json!({ "accepted": accepted, "reason": "not here" });
-            client.publish(beat.reply.unwrap(), answer.to_string().into()).await.unwrap();
-            if heard.send(serde_json::from_slice(&beat.payload).unwrap()).is_err() {
-                return; // this engine has ended, and its subscription ends with it
-            }
-        }
-    });
-    hears
-}
-
-#[tokio::test]
-async fn a_controller_beats_on_its_own_subject_and_falls_back_to_the_shared_one_where_nobody_responds() {
-    let nats = nats().await;
-    let client = nats.declared().await.unwrap().client;
-    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
-    let own = subject::heartbeat(&platform, &id);
-    assert_eq!(own, "streamspace.controller.heartbeat.test.host-1");
-    let mut old = engine_on(&client, subject::HEARTBEAT.into(), true).await;
-    let interval = Duration::from_millis(100);
-    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
-    let cancel = CancellationToken::new();
-    let running =
-        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
-    let beat = timeout(PATIENCE, old.recv()).await.unwrap().unwrap();
-    assert_eq!(beat.controller_id, "host-1");
-
-    let mut new = engine_on(&client, own, true).await;
-    for _ in 0..3 {
-        timeout(PATIENCE, new.recv()).await.unwrap().unwrap();
-    }
-    while old.try_recv().is_ok() {}
-    timeout(PATIENCE, new.recv()).await.unwrap().unwrap();
-    assert!(old.try_recv().is_err(), "nothing more on the subject that all share");
-
-    drop(new);
-    timeout(PATIENCE, old.recv()).await.unwrap().unwrap();
-    cancel.cancel();
-    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_refusal_on_the_shared_subject_counts_only_where_nobody_takes_the_beat_on_the_own_one() {
-    let nats = nats().await;
-    let client = nats.declared().await.unwrap().client;
-    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
-    let mut old = engine_on(&client, subject::HEARTBEAT.into(), false).await;
-    let interval = Duration::from_millis(100);
-    let own = subject::heartbeat(&platform, &id);
-    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
-    let cancel = CancellationToken::new();
-    let mut running =
-        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
-    timeout(PATIENCE, old.recv()).await.unwrap().unwrap();
-    let mut new = engine_on(&client, own, true).await;
-    for _ in 0..3 {
-        timeout(PATIENCE, new.recv()).await.unwrap().unwrap();
-    }
-    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it was not sent away");
-    cancel.cancel();
-    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_refusal_on_the_shared_subject_does_not_end_a_controller_that_was_taken_on_its_own() {
-    let nats = nats().await;
-    let client = nats.declared().await.unwrap().client;
-    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
-    let mut own = engine_on(&client, subject::heartbeat(&platform, &id), true).await;
-    let mut shared = engine_on(&client, subject::HEARTBEAT.into(), false).await;
-    let interval = Duration::from_millis(100);
-    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
-    let cancel = CancellationToken::new();
-    let mut running =
-        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
-    timeout(PATIENCE, own.recv()).await.unwrap().unwrap();
-    drop(own); // as when NATS restarts, and the engine's subscription to the shared subject is the first that is back
-    for _ in 0..3 {
-        timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
-    }
-    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it works on");
-    cancel.cancel();
-    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_refusal_on_the_shared_subject_ends_nobody_whose_own_subject_is_listened_to_and_not_answered() {
-    let nats = nats().await;
-    let client = nats.declared().await.unwrap().client;
-    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
-    let mut slow = client.subscribe(subject::heartbeat(&platform, &id)).await.unwrap(); // an engine that waits for its database
-    let mut shared = engine_on(&client, subject::HEARTBEAT.into(), true).await;
-    let interval = Duration::from_millis(100);
-    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
-    let cancel = CancellationToken::new();
-    let mut running =
-        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
-    timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
-    drop(shared); // it works by now
-    let mut shared = engine_on(&client, subject::HEARTBEAT.into(), false).await;
-    timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
-    for _ in 0..2 {
-        timeout(PATIENCE, slow.next()).await.unwrap().unwrap();
-    }
-    timeout(PATIENCE, shared.recv()).await.unwrap().unwrap();
-    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it works on");
-    cancel.cancel();
-    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_newcomer_whom_a_slow_engine_let_begin_waits_when_it_is_refused_after_all() {
-    let nats = nats().await;
-    let client = nats.declared().await.unwrap().client;
-    let (platform, id) = (Platform::try_new("test").unwrap(), ControllerId::try_new("host-1").unwrap());
-    let own = subject::heartbeat(&platform, &id);
-    let mut slow = client.subscribe("streamspace.controller.heartbeat.>").await.unwrap();
-    let mut slow_shared = client.subscribe(subject::HEARTBEAT).await.unwrap();
-    let interval = Duration::from_millis(100);
-    let config = Config { heartbeat_interval: interval, ..Config::new(id, platform, nats.config("controller")) };
-    let cancel = CancellationToken::new();
-    let mut running =
-        tokio::spawn(controllers::run(config, Arc::new(Noop::open(Knobs::default()).unwrap()), cancel.clone()));
-    for _ in 0..2 {
-        timeout(PATIENCE, slow.next()).await.unwrap().unwrap(); // the second is sent by one that has begun
-        timeout(PATIENCE, slow_shared.next()).await.unwrap().unwrap();
-    }
-    let mut refusing = engine_on(&client, own.clone(), false).await;
-    for _ in 0..3 {
-        timeout(PATIENCE, refusing.recv()).await.unwrap().unwrap();
-    }
-    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err(), "it waits");
-    cancel.cancel();
-    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
 }

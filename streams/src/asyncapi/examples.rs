@@ -42,7 +42,7 @@ pub(super) fn payload(name: &str) -> Value {
         "node.status" => written(&node_status()),
         "controller.world" => written(&world()),
         "controller.sync" => written(&Sync { event_id: ID, timestamp: DateTime::UNIX_EPOCH }),
-        "controller.heartbeat answer" => written(&HeartbeatAnswer { accepted: true, reason: None }),
+        "controller.heartbeat answer" => written(&HeartbeatAnswer { accepted: true, reason: None, own_subjects: true }),
         "controller.ask" => written(&Question::Log { session_id: OTHER_ID, bytes: 4096 }),
         "controller.ask answer" => {
             let log = LogEnd { text: "listening on 20001\n".into(), kept_bytes: 19 };

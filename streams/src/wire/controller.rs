@@ -165,4 +165,8 @@ pub struct HeartbeatAnswer {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether this engine also listens on each controller's own subject. Its refusal of a heartbeat on the shared
+    /// subject then decides nothing: what it answers on the controller's own subject does.
+    #[serde(default)]
+    pub own_subjects: bool,
 }

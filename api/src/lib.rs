@@ -51,6 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Engine;
+use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Response, Route};
 use streams::tasks::Role;
 use tokio::net::TcpListener;
@@ -149,7 +150,6 @@ impl Sockets {
 impl Config {
     /// Defaults with this token: 1 MiB bodies, 4 MiB of templates, 500 requests a second per principal and
     /// 1,000 per address, 5,000 watchers.
-    /// address, 5,000 watchers.
     #[must_use]
     pub fn new(admin_token: Secret) -> Self {
         Self {
@@ -183,36 +183,52 @@ pub enum Error {
     NoToken,
 }
 
-/// Serves over HTTP and NATS until `cancel` fires, then finishes requests for at most five seconds. Watchers of
-/// the feed are told at once where to continue, so that they can reconnect to another server; requests that
-/// wait for a session (`?wait=`) are answered at once with its present state.
+/// The API before it accepts connections.
 ///
-/// # Errors
-/// [`Error`].
-pub async fn serve(
-    listener: TcpListener,
+/// It is built first and the listener opened then: a listener that is open already would accept connections that
+/// nobody serves yet, and their callers could not turn to another server.
+pub struct Api {
+    router: Arc<BoxEndpoint<'static, Response>>,
     config: Config,
     engine: Arc<Engine>,
+    live: feed::Live,
     cancel: CancellationToken,
-) -> Result<(), Error> {
-    if config.admin_token.expose().is_empty() {
-        return Err(Error::NoToken);
+}
+
+impl Api {
+    /// Builds everything that is served until `cancel` fires. This computes for a while, so async callers use
+    /// `spawn_blocking`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(config: Config, engine: Arc<Engine>, cancel: CancellationToken) -> Result<Self, Error> {
+        if config.admin_token.expose().is_empty() {
+            return Err(Error::NoToken);
+        }
+        let Sockets { connections, .. } = config.sockets;
+        let seats = config.max_watchers.min(connections - connections / 4); // leave connections for other requests
+        let live = feed::Live::new(engine.clone(), seats, cancel.clone());
+        let router = routed(config.clone(), engine.clone(), live.clone(), cancel.clone());
+        Ok(Self { router: Arc::new(router.boxed()), config, engine, live, cancel })
     }
-    let sockets = config.sockets;
-    let seats = config.max_watchers.min(sockets.connections - sockets.connections / 4); // leave connections for other requests
-    let live = feed::Live::new(engine.clone(), seats, cancel.clone());
-    let (client, tasks) = (engine.link().client.clone(), engine.tasks().clone());
-    let router = Arc::new(routed(config.clone(), engine, live.clone(), cancel.clone()));
-    let ended = cancel.child_token();
-    let served = router.clone();
-    let intake = tasks.spawn("intake", Role::Supporting, &ended, move |task| {
-        nats_gateway::serve(served.clone(), config.clone(), client.clone(), task.cancel().clone())
-    });
-    server::serve(listener, router, sockets, cancel).await;
-    ended.cancel(); // even if HTTP ended by itself
-    intake.cancelled().await;
-    let _ = tokio::time::timeout(server::DRAIN, live.without_watchers()).await; // WebSockets outlive their requests
-    Ok(())
+
+    /// Serves over HTTP and NATS until `cancel` fires, then finishes requests for at most five seconds. Watchers
+    /// of the feed are told at once where to continue, so that they can reconnect to another server; requests
+    /// that wait for a session (`?wait=`) are answered at once with its present state.
+    pub async fn serve(self, listener: TcpListener) {
+        let Self { router, config, engine, live, cancel } = self;
+        let (client, tasks, sockets) = (engine.link().client.clone(), engine.tasks().clone(), config.sockets);
+        drop(engine);
+        let ended = cancel.child_token();
+        let served = router.clone();
+        let intake = tasks.spawn("intake", Role::Supporting, &ended, move |task| {
+            nats_gateway::serve(served.clone(), config.clone(), client.clone(), task.cancel().clone())
+        });
+        server::serve(listener, router, sockets, cancel).await;
+        ended.cancel(); // even if HTTP ended by itself
+        intake.cancelled().await;
+        let _ = tokio::time::timeout(server::DRAIN, live.without_watchers()).await; // WebSockets outlive their requests
+    }
 }
 
 /// Everything that is served, as one endpoint.

@@ -1,7 +1,8 @@
-//! Documents that are the same for all callers: built and compressed once and shared by all responses, which
-//! then hold no memory of their own.
+//! Documents that are the same for all callers: built once, compressed when a caller first asks for that, and
+//! shared by all responses, which then hold no memory of their own.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -9,6 +10,7 @@ use flate2::write::GzEncoder;
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 /// Marks a response whose bytes are shared.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +22,9 @@ pub(crate) struct Document {
     media_type: &'static str,
     etag: HeaderValue,
     plain: Bytes,
-    /// Compressed, if that is smaller.
-    gzip: Option<Bytes>,
+    /// Compressed, if that is smaller. Empty until a caller asks for it: a server that is being started has
+    /// better things to do.
+    gzip: Arc<OnceCell<Option<Bytes>>>,
 }
 
 impl Document {
@@ -30,17 +33,17 @@ impl Document {
         let digest: String = Sha256::digest(&plain).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         // weak, because the two encodings are the same document and not the same bytes
         let etag = HeaderValue::from_str(&format!("W/\"{digest}\"")).unwrap_or(HeaderValue::from_static("W/\"\""));
-        let gzip = compressed(&plain).filter(|gzip| gzip.len() < plain.len());
-        Self { media_type, etag, plain, gzip }
+        Self { media_type, etag, plain, gzip: Arc::default() }
     }
 
     /// The response to a request with these headers.
-    pub(crate) fn respond(&self, headers: &HeaderMap) -> Response {
+    pub(crate) async fn respond(&self, headers: &HeaderMap) -> Response {
         let mut response = if self.is_known(headers) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             let response = Response::builder().content_type(self.media_type);
-            match self.gzip.clone().filter(|_| takes_gzip(headers)) {
+            let gzip = if takes_gzip(headers) { self.gzip().await } else { None };
+            match gzip {
                 Some(gzip) => response.header(header::CONTENT_ENCODING, "gzip").body(gzip),
                 None => response.body(self.plain.clone()),
             }
@@ -51,6 +54,16 @@ impl Document {
         own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")); // caches may keep it, but must revalidate
         response.extensions_mut().insert(Shared);
         response
+    }
+
+    /// Compresses at the first call, away from the threads that serve requests: a megabyte takes a while.
+    async fn gzip(&self) -> Option<Bytes> {
+        let compress = || async {
+            let plain = self.plain.clone();
+            let gzip = tokio::task::spawn_blocking(move || compressed(&plain)).await.ok().flatten();
+            gzip.filter(|gzip| gzip.len() < self.plain.len())
+        };
+        self.gzip.get_or_init(compress).await.clone()
     }
 
     fn is_known(&self, headers: &HeaderMap) -> bool {
@@ -65,7 +78,7 @@ impl Endpoint for Document {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(self.respond(request.headers()))
+        Ok(self.respond(request.headers()).await)
     }
 }
 
@@ -118,19 +131,33 @@ mod tests {
         assert!(!takes_gzip(&HeaderMap::new()));
     }
 
-    #[test]
-    fn who_has_it_already_gets_no_bytes() {
+    #[tokio::test]
+    async fn a_document_is_compressed_once_when_a_caller_first_asks_for_it() {
+        let document = Document::new("text/plain", "long ".repeat(1_000));
+        let plain = document.respond(&HeaderMap::new()).await;
+        assert_eq!((plain.header("content-encoding"), document.gzip.initialized()), (None, false));
+        let asking = asking(header::ACCEPT_ENCODING, "gzip");
+        let (first, second) = tokio::join!(document.respond(&asking), document.respond(&asking));
+        assert_eq!(first.header("content-encoding"), Some("gzip"));
+        let (first, second) =
+            (first.into_body().into_bytes().await.unwrap(), second.into_body().into_bytes().await.unwrap());
+        assert_eq!((first.as_ptr(), first.len() < 5_000), (second.as_ptr(), true), "both share the bytes");
+    }
+
+    #[tokio::test]
+    async fn who_has_it_already_gets_no_bytes() {
         let document = Document::new("text/plain", "long ".repeat(1_000));
         let etag = document.etag.to_str().unwrap().to_owned();
         let strong = etag.trim_start_matches("W/").to_owned();
         for known in [etag.clone(), strong, "*".into(), format!("\"other\", {etag}")] {
-            let answer = document.respond(&asking(header::IF_NONE_MATCH, &known));
+            let answer = document.respond(&asking(header::IF_NONE_MATCH, &known)).await;
             assert_eq!(
                 (answer.status(), answer.header("etag")),
                 (StatusCode::NOT_MODIFIED, Some(etag.as_str())),
                 "{known}"
             );
         }
-        assert_eq!(document.respond(&asking(header::IF_NONE_MATCH, "\"other\"")).status(), StatusCode::OK);
+        let other = document.respond(&asking(header::IF_NONE_MATCH, "\"other\"")).await;
+        assert_eq!(other.status(), StatusCode::OK);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Host {
     engine: Arc<Engine>,
     database: Database,
     cancel: CancellationToken,
-    api: Option<JoinHandle<Result<(), api::Error>>>,
+    api: Option<JoinHandle<()>>,
     login_codes: api::Codes,
 }
 
@@ -76,8 +76,10 @@ impl Host {
         let installation = migrations::installation(&database).await;
         api_config.installation = installation.map_err(|e| Failure::because(Kind::Failed, "database", &e))?;
         let login_codes = api_config.login_codes.clone();
+        let (served, stopping) = (engine.clone(), cancel.clone());
+        let api = tokio::task::spawn_blocking(move || api::Api::new(api_config, served, stopping)).await??;
         tracing::info!(http.address = %claimed.url(), "serves");
-        let api = tokio::spawn(api::serve(claimed.open()?, api_config, engine.clone(), cancel.clone()));
+        let api = tokio::spawn(api.serve(claimed.open()?));
         Ok(Self { engine, database, cancel, api: Some(api), login_codes })
     }
 
@@ -91,14 +93,14 @@ impl Host {
         let Some(api) = &mut self.api else { return pending().await };
         let ended = api.await;
         self.api = None;
-        Ok(ended??)
+        Ok(ended?)
     }
 
     /// Stops accepting requests; those under way are answered.
     pub(crate) async fn stop_api(&mut self) {
         self.cancel.cancel();
         let Some(api) = self.api.take() else { return };
-        if let Ok(Err(error)) = api.await {
+        if let Err(error) = api.await {
             tracing::warn!(%error, "the API did not stop cleanly");
         }
     }

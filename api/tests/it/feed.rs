@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use api::Api;
 use base64::Engine as _;
 use engine::Engine;
 use engine::clock::Clock;
@@ -25,7 +26,7 @@ struct Server {
     address: String,
     engine: Arc<Engine>,
     cancel: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), api::Error>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -44,7 +45,7 @@ impl Server {
         .await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, cancel) = (listener.local_addr()?.to_string(), CancellationToken::new());
-        let task = tokio::spawn(api::serve(listener, config(), engine.clone(), cancel.clone()));
+        let task = tokio::spawn(Api::new(config(), engine.clone(), cancel.clone())?.serve(listener));
         Ok(Self { address, engine, cancel, task })
     }
 
@@ -78,7 +79,7 @@ impl Server {
 
     async fn stop(self) -> Result<()> {
         self.cancel.cancel();
-        tokio::time::timeout(Duration::from_secs(20), self.task).await???;
+        tokio::time::timeout(Duration::from_secs(20), self.task).await??;
         self.engine.stop().await;
         Ok(())
     }

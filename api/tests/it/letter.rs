@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use api::Api;
 use migrations::testing::TestDatabase;
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -163,7 +164,7 @@ async fn a_caller_that_goes_away_gives_its_place_back_and_too_many_are_told_to_c
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (base, cancel) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
     let config = api::Config { max_waiting: 1, ..config() };
-    let server = tokio::spawn(api::serve(listener, config, app.engine.clone(), cancel.clone()));
+    let server = tokio::spawn(Api::new(config, app.engine.clone(), cancel.clone())?.serve(listener));
     let client = reqwest::Client::new();
     let create = |query: &str| {
         let post = client.post(format!("{base}/api/v1/sessions?{query}")).bearer_auth(TOKEN);
@@ -185,7 +186,7 @@ async fn a_caller_that_goes_away_gives_its_place_back_and_too_many_are_told_to_c
     drop(waiting);
     until("the place is free again", async || matches!(full().await, Ok(202))).await;
     cancel.cancel();
-    server.await??;
+    server.await?;
     Ok(())
 }
 

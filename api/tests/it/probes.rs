@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use api::Api;
 use poem::Request;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +51,7 @@ async fn the_server_answers_over_tcp_and_ends_when_told() -> Result<()> {
     let app = App::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (base, cancel) = (format!("http://{}", listener.local_addr()?), CancellationToken::new());
-    let server = tokio::spawn(api::serve(listener, config(), app.engine.clone(), cancel.clone()));
+    let server = tokio::spawn(Api::new(config(), app.engine.clone(), cancel.clone())?.serve(listener));
     let client = reqwest::Client::new();
     let created = client
         .post(format!("{base}/api/v1/sessions"))
@@ -63,7 +64,7 @@ async fn the_server_answers_over_tcp_and_ends_when_told() -> Result<()> {
         client.post(format!("{base}/api/v1/sessions")).bearer_auth(TOKEN).header("content-type", "application/json");
     assert_eq!(large.body(vec![b' '; (1 << 20) + 1]).send().await?.status(), 413);
     cancel.cancel();
-    tokio::time::timeout(Duration::from_secs(10), server).await???;
+    tokio::time::timeout(Duration::from_secs(10), server).await??;
     assert!(client.get(format!("{base}/healthz")).send().await.is_err());
     Ok(())
 }
@@ -71,9 +72,8 @@ async fn the_server_answers_over_tcp_and_ends_when_told() -> Result<()> {
 #[tokio::test]
 async fn nobody_is_served_without_a_token_being_set() -> Result<()> {
     let app = App::start().await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
     let config = api::Config::new(api::Secret::new(""));
-    let served = api::serve(listener, config, app.engine.clone(), CancellationToken::new()).await;
-    assert!(matches!(served, Err(api::Error::NoToken)));
+    let built = Api::new(config, app.engine.clone(), CancellationToken::new());
+    assert!(matches!(built, Err(api::Error::NoToken)));
     Ok(())
 }

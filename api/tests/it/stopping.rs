@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use api::Api;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,7 @@ async fn a_connection_that_was_made_before_the_stop_still_gets_its_answer_and_is
     let app = App::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, cancel) = (listener.local_addr()?, CancellationToken::new());
-    let server = tokio::spawn(api::serve(listener, config(), app.engine.clone(), cancel.clone()));
+    let server = tokio::spawn(Api::new(config(), app.engine.clone(), cancel.clone())?.serve(listener));
     let (mut used, mut fresh) = (TcpStream::connect(address).await?, TcpStream::connect(address).await?);
     used.write_all(ASK).await?;
     assert!(answer(&mut used).await?.starts_with("http/1.1 200"));
@@ -42,7 +43,7 @@ async fn a_connection_that_was_made_before_the_stop_still_gets_its_answer_and_is
         let answer = answer(socket).await?;
         assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{what}: {answer:?}");
     }
-    server.await??;
+    server.await?;
     assert!(TcpStream::connect(address).await.is_err(), "nobody else is let in");
     Ok(())
 }
@@ -58,7 +59,7 @@ async fn who_waits_for_a_session_when_the_server_stops_is_answered_with_where_it
     let app = App::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, cancel) = (listener.local_addr()?, CancellationToken::new());
-    let server = tokio::spawn(api::serve(listener, config(), app.engine.clone(), cancel.clone()));
+    let server = tokio::spawn(Api::new(config(), app.engine.clone(), cancel.clone())?.serve(listener));
     let ask = format!(
         "POST /api/v1/sessions?wait=running&timeout=5m HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
@@ -80,6 +81,6 @@ async fn who_waits_for_a_session_when_the_server_stops_is_answered_with_where_it
     assert_eq!(status.map(|status| status.as_str()), Some("202"), "{over_nats:?}");
     let session: serde_json::Value = serde_json::from_slice(&over_nats.payload)?;
     assert_eq!(session["status"], "pending");
-    server.await??;
+    server.await?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use api::Api;
 use bytes::Bytes;
 use poem::Request;
 use poem::http::Method;
@@ -30,7 +31,7 @@ async fn served(change: impl FnOnce(&mut api::Config)) -> Result<Served> {
     let (address, cancel) = (listener.local_addr()?, CancellationToken::new());
     let mut config = config();
     change(&mut config);
-    tokio::spawn(api::serve(listener, config, app.engine.clone(), cancel.clone()));
+    tokio::spawn(Api::new(config, app.engine.clone(), cancel.clone())?.serve(listener));
     Ok(Served { app, address, _stop: cancel.drop_guard() })
 }
 

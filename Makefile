@@ -6,7 +6,7 @@ DATA_DIR ?= ./data
 HTTP_ADDR ?= 127.0.0.1:8080
 folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: run build test ui ui-if-possible web screenshots clients bench chaos lint fmt tools
+.PHONY: run build test shipped ui ui-if-possible web screenshots clients bench chaos lint fmt tools
 
 run: tools ui-if-possible build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
 	STREAMSPACE_LOG_FORMAT=$${STREAMSPACE_LOG_FORMAT:-text} exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
@@ -22,8 +22,12 @@ build:
 
 test: tools ui ## Every test, on a real nats-server, SQLite and PostgreSQL; WITHOUT=small-disk,docker where a tmpfs cannot be mounted, or no engine run
 	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-docker.sh scripts/with-postgres.sh cargo test --locked --workspace --all-features
+	$(MAKE) shipped
 	$(MAKE) web
 	$(MAKE) clients SEED=$(or $(SEED),2026)
+
+shipped: build ## That what users run has no crash points
+	scripts/check-shipped.sh $(folder)/streamspace
 
 web: tools ## The tests of the web UI, in a real chromium against a running server
 	scripts/check-web.sh
@@ -36,6 +40,7 @@ clients: tools ## Generated TypeScript and Python clients, and schemathesis, aga
 
 bench: tools ## Measures; ARGS="--help" says what
 	cargo build --locked --workspace --release
+	scripts/check-shipped.sh target/release/streamspace
 	scripts/with-postgres.sh target/release/bench $(ARGS)
 
 chaos: tools ## Rounds of chaos on real processes, and an account: ROUNDS=200, SEED= for the same again, WITHOUT= as above, ARGS="--json FILE"

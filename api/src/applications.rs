@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, LivePage, Page, Wanted, Window};
 use crate::document::Tag;
 use crate::events::Event;
 use crate::json::Json;
@@ -225,20 +225,20 @@ impl Applications {
         template_name: Query<Option<String>>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the previous page.
+        /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<Application>>, Refused<Listing>> {
+    ) -> Result<Json<LivePage<Application>>, Refused<Listing>> {
         let status = status.0.map(|status| format!("{status:?}").to_lowercase());
         let filter = ApplicationFilter { platform: platform.0, status, template_name: template_name.0 };
-        let wanted = Wanted::<Position>::new("applications", &filter, limit.0, cursor.as_deref())?;
-        let rows = queries::applications(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
+        let window = Window::<Position>::open(&self.0, "applications", &filter, limit.0, cursor.as_deref()).await?;
+        let rows = queries::applications(self.0.reader(), &filter, window.seek(), window.fetch()).await;
         let rows = rows.map_err(database)?;
         let counts = self.counts(&rows.rows).await?;
         let show = |row: application::Model| {
             let count = counts.get(&(row.template_name.clone(), row.platform.clone())).copied().unwrap_or(0);
             Application::new(row, count)
         };
-        Ok(Json(wanted.page(rows, |row| (row.created_ms, row.install_id), show)))
+        Ok(Json(window.page(rows, |row| (row.created_ms, row.install_id), show)))
     }
 
     /// Read an application

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use engine::Engine;
+use engine::queries::{self, Seek};
 use engine::store::controller;
-use engine::{Engine, queries};
 use machine::Lane;
 use machine::budget::{BURST, Budget, INTERVAL_MS};
 use poem_openapi::param::{Path, Query};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, LivePage, Window};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::operators::unsaid;
@@ -271,18 +272,25 @@ impl Controllers {
         platform: Query<Option<String>>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the previous page.
+        /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<Controller>>, Refused<Listing>> {
-        let wanted = Wanted::<String>::new("controllers", &platform.0, limit.0, cursor.as_deref())?;
+    ) -> Result<Json<LivePage<Controller>>, Refused<Listing>> {
+        let window = Window::<String>::open(&self.0, "controllers", &platform.0, limit.0, cursor.as_deref()).await?;
         // there are few, so the query itself is not paged
         let mut rows = queries::controllers(self.0.reader()).await.map_err(database)?;
         rows.retain(|row| platform.as_ref().is_none_or(|platform| row.platform == *platform));
-        rows.retain(|row| wanted.after.as_ref().is_none_or(|after| row.controller_id > *after));
         rows.sort_by(|a, b| a.controller_id.cmp(&b.controller_id));
+        match window.seek() {
+            None => {}
+            Some(Seek::After(id)) => rows.retain(|row| row.controller_id > id),
+            Some(Seek::Before(id)) => {
+                rows.retain(|row| row.controller_id < id);
+                rows.reverse();
+            }
+        }
         let now_ms = self.0.now_ms().await.map_err(database)?;
         let owed = queries::owed(self.0.reader()).await.map_err(database)?;
-        Ok(Json(wanted.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, now_ms, &owed))))
+        Ok(Json(window.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, now_ms, &owed))))
     }
 
     /// Read a controller

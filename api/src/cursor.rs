@@ -1,14 +1,17 @@
 //! Pagination.
 //!
-//! A cursor contains the position of the last row in the order of its list, so pages neither skip nor repeat
-//! rows while others write. It is opaque and only valid for its own list.
+//! A cursor contains the position of the row that its page adjoins, in the order of its list, so pages neither
+//! skip nor repeat rows while others write. It is opaque and only valid for its own list. Lists that only grow
+//! are read forwards ([`Page`]); those whose rows change are also read backwards and followed ([`live`]).
+
+mod live;
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::events::{BadPattern, Pattern};
-use engine::queries::{PAGE_BYTES, Rows, weight};
+use engine::queries::{PAGE_BYTES, Rows, Seek, weight};
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
@@ -18,6 +21,8 @@ use sha2::{Digest, Sha256};
 
 use crate::param_types::Subject;
 use crate::problem::Problem;
+
+pub(crate) use live::{LivePage, Window};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
@@ -75,7 +80,9 @@ struct Cursor<P> {
     /// Digest of the list's filters and order.
     #[serde(default)]
     of: String,
-    after: P,
+    /// An older server refuses one that leads backwards, because it knows `after` only.
+    #[serde(flatten)]
+    seek: Seek<P>,
 }
 
 /// A request for a page.
@@ -87,7 +94,7 @@ pub(crate) struct Wanted<P> {
     pub(crate) after: Option<P>,
 }
 
-impl<P: Serialize + DeserializeOwned> Wanted<P> {
+impl<P: Clone + Serialize + DeserializeOwned> Wanted<P> {
     /// Parses `limit` and `cursor` of a list with these filters and order.
     pub(crate) fn new(
         list: &'static str,
@@ -95,14 +102,12 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
         limit: Option<Limit>,
         cursor: Option<&str>,
     ) -> Result<Self, Problem> {
-        let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            let rule = format!("must be from 1 to {MAX_LIMIT}, not {limit}");
-            return Err(Problem::parameter("limit", rule, "use a smaller limit, and follow next_cursor"));
-        }
-        let of = digest(narrowed);
-        let after = cursor.map(|cursor| read(list, &of, cursor)).transpose()?;
-        Ok(Self { list, of, limit: limit as usize, after })
+        let (limit, of) = (rows(limit)?, digest(narrowed));
+        let after = cursor.map(|cursor| read(list, &of, cursor)).transpose()?.map(|seek| match seek {
+            Seek::After(row) => Ok(row),
+            Seek::Before(_) => Err(foreign(list)), // this list has no previous pages, so nobody got this one here
+        });
+        Ok(Self { list, of, limit, after: after.transpose()? })
     }
 
     /// Rows to fetch: one more than the page, to see whether there is a next one.
@@ -115,23 +120,49 @@ impl<P: Serialize + DeserializeOwned> Wanted<P> {
     where
         T: Type + ParseFromJSON + ToJSON + Serialize,
     {
-        let Rows { rows, cut } = rows.into();
+        let Fit { items, ends, more } = Fit::new(rows.into(), self.limit, key, show);
+        let last = ends.filter(|_| more).map(|(_, last)| last);
+        Page { items, next_cursor: last.map(|last| write(self.list, &self.of, Seek::After(last))) }
+    }
+}
+
+/// The rows that fit on a page, in the order in which they were read.
+struct Fit<P, T> {
+    items: Vec<T>,
+    /// Positions of the first and the last one.
+    ends: Option<(P, P)>,
+    /// Further rows follow.
+    more: bool,
+}
+
+impl<P: Clone, T: Serialize> Fit<P, T> {
+    fn new<R>(rows: Rows<R>, limit: usize, key: impl Fn(&R) -> P, show: impl Fn(R) -> T) -> Self {
+        let Rows { rows, cut } = rows;
         let fetched = rows.len();
-        let (mut items, mut last, mut bytes) = (Vec::new(), None, 0);
-        for row in rows.into_iter().take(self.limit) {
+        let (mut items, mut ends, mut bytes) = (Vec::new(), None, 0);
+        for row in rows.into_iter().take(limit) {
             let at = key(&row);
             let item = show(row);
             bytes += weight(&item);
-            if bytes > PAGE_BYTES && last.is_some() {
+            if bytes > PAGE_BYTES && ends.is_some() {
                 break; // the first is always included, so that reading can continue
             }
-            last = Some(at);
+            ends = Some((ends.map_or_else(|| at.clone(), |(first, _)| first), at));
             items.push(item);
         }
         let more = items.len() < fetched || cut;
-        let next_cursor = last.filter(|_| more).map(|after| write(self.list, &self.of, after));
-        Page { items, next_cursor }
+        Self { items, ends, more }
     }
+}
+
+/// The rows that a page has at most.
+fn rows(limit: Option<Limit>) -> Result<usize, Problem> {
+    let limit = limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit as usize);
+    }
+    let rule = format!("must be from 1 to {MAX_LIMIT}, not {limit}");
+    Err(Problem::parameter("limit", rule, "use a smaller limit, and follow next_cursor"))
 }
 
 /// Parses a filter by subject.
@@ -146,27 +177,31 @@ fn digest(narrowed: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(&digest[..9])
 }
 
-fn write<P: Serialize>(list: &str, of: &str, after: P) -> String {
-    let cursor = Cursor { list: list.to_owned(), of: of.to_owned(), after };
+fn write<P: Serialize>(list: &str, of: &str, seek: Seek<P>) -> String {
+    let cursor = Cursor { list: list.to_owned(), of: of.to_owned(), seek };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
 }
 
-fn read<P: DeserializeOwned>(list: &str, of: &str, text: &str) -> Result<P, Problem> {
-    let wrong = |rule: String| {
-        let hint = "use a next_cursor of this list with the same filters and order, or leave cursor out to start again";
-        Problem::parameter("cursor", rule, hint)
-    };
+fn read<P: DeserializeOwned>(list: &str, of: &str, text: &str) -> Result<Seek<P>, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     // a forged cursor is input from outside as well, and part of a statement
     let cursor = bytes.and_then(|bytes| streams::limits::json::document(&bytes).ok());
     let cursor = cursor.and_then(|cursor| serde_json::from_value::<Cursor<P>>(cursor).ok());
-    let cursor = cursor.filter(|cursor| cursor.list == list);
-    let cursor = cursor.ok_or_else(|| wrong(format!("is not a cursor of the list of {list}")))?;
+    let cursor = cursor.filter(|cursor| cursor.list == list).ok_or_else(|| foreign(list))?;
     if cursor.of == of {
-        Ok(cursor.after)
+        Ok(cursor.seek)
     } else {
         Err(wrong("belongs to a list with other filters or another order".into()))
     }
+}
+
+fn foreign(list: &str) -> Problem {
+    wrong(format!("is not a cursor of the list of {list}"))
+}
+
+fn wrong(rule: String) -> Problem {
+    let hint = "use a cursor of this list with the same filters and order, or leave cursor out to start again";
+    Problem::parameter("cursor", rule, hint)
 }
 
 #[cfg(test)]
@@ -189,8 +224,8 @@ mod tests {
     #[test]
     fn a_cursor_is_read_back_by_its_own_list_and_filter_only() {
         let (all, some) = (digest(&None::<&str>), digest(&Some("Graphics")));
-        let cursor = write("templates", &all, "firefox".to_owned());
-        assert_eq!(read::<String>("templates", &all, &cursor).ok().as_deref(), Some("firefox"));
+        let cursor = write("templates", &all, Seek::After("firefox".to_owned()));
+        assert_eq!(read::<String>("templates", &all, &cursor).ok(), Some(Seek::After("firefox".into())));
         for refused in [("controllers", &all, &*cursor), ("templates", &some, &cursor), ("templates", &all, "x!")] {
             assert!(read::<String>(refused.0, refused.1, refused.2).is_err(), "{refused:?}");
         }

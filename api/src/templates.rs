@@ -13,7 +13,7 @@ use serde_json::Value;
 use streams::wire::Manifest;
 
 use crate::auth::Caller;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, LivePage, Window};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::manifests::Manifests;
@@ -130,13 +130,13 @@ impl Templates {
         category: Query<Option<String>>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the previous page.
+        /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<Template>>, Refused<Listing>> {
-        let wanted = Wanted::<String>::new("templates", &category.0, limit.0, cursor.as_deref())?;
-        let after = wanted.after.as_deref();
-        let rows = queries::templates(self.0.reader(), category.as_deref(), after, wanted.fetch()).await;
-        Ok(Json(wanted.page(rows.map_err(database)?, |row| row.name.clone(), Template::brief)))
+    ) -> Result<Json<LivePage<Template>>, Refused<Listing>> {
+        let window = Window::<String>::open(&self.0, "templates", &category.0, limit.0, cursor.as_deref()).await?;
+        let (category, fetch) = (category.as_deref(), window.fetch());
+        let rows = queries::templates(self.0.reader(), category, window.seek(), fetch).await;
+        Ok(Json(window.page(rows.map_err(database)?, |row| row.name.clone(), Template::brief)))
     }
 
     /// Read a template

@@ -2,6 +2,7 @@
 
 mod letters;
 mod rows;
+mod seek;
 pub(crate) mod sessions;
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr};
@@ -15,12 +16,13 @@ use uuid::Uuid;
 pub use letters::{ListedLetter, dead_letters};
 pub(crate) use rows::bounded;
 pub use rows::{PAGE_BYTES, Rows, weight};
+pub use seek::Seek;
 pub use sessions::{SessionFilter, SessionPosition, SessionSort, sessions};
 
 use crate::events::Pattern;
 use crate::store::{application, cleanup, controller, dead_letter, event, job, session, template};
 
-/// Where a page begins: after the row with this creation time and id.
+/// A row's position in a list that is ordered by creation: its creation time and its id.
 pub type Position = (i64, Uuid);
 
 /// What a list of dead letters is narrowed by.
@@ -100,17 +102,14 @@ pub async fn template(db: &impl ConnectionTrait, name: &str) -> Result<Option<te
 pub async fn templates(
     db: &DatabaseConnection,
     category: Option<&str>,
-    after: Option<&str>,
+    seek: Option<Seek<String>>,
     limit: u64,
 ) -> Result<Rows<template::Model>, DbErr> {
     let mut select = template::Entity::find().filter(template::Column::Deleted.eq(false));
     if let Some(category) = category {
         select = select.filter(template::Column::Category.eq(category));
     }
-    if let Some(after) = after {
-        select = select.filter(template::Column::Name.gt(after));
-    }
-    let select = select.order_by_asc(template::Column::Name).limit(limit);
+    let select = seek::by_name(select, template::Column::Name, seek).limit(limit);
     bounded(db, select, |row| weight(&row.manifest)).await
 }
 
@@ -135,7 +134,7 @@ pub async fn application(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<a
 pub async fn applications(
     db: &DatabaseConnection,
     filter: &ApplicationFilter,
-    after: Option<Position>,
+    seek: Option<Seek<Position>>,
     limit: u64,
 ) -> Result<Rows<application::Model>, DbErr> {
     use application::Column as C;
@@ -150,11 +149,7 @@ pub async fn applications(
         Some("all") => select,
         Some(status) => select.filter(C::InstallStatus.eq(status)),
     };
-    if let Some((created_ms, id)) = after {
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::InstallId.lt(id));
-        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
-    }
-    let select = select.order_by_desc(C::CreatedMs).order_by_desc(C::InstallId).limit(limit);
+    let select = seek::newest_first(select, (C::CreatedMs, C::InstallId), seek).limit(limit);
     bounded(db, select, weight).await
 }
 
@@ -217,17 +212,6 @@ pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result
         > 0)
 }
 
-/// Those that a filter means, newest first, after a row.
-fn letters_after(filter: &LetterFilter, after: Option<Position>) -> Select<dead_letter::Entity> {
-    use dead_letter::Column as C;
-    let mut select = letters(filter);
-    if let Some((created_ms, id)) = after {
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::Id.lt(id));
-        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
-    }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::Id)
-}
-
 /// Those of the dead letters that a filter means.
 pub(crate) fn letters(filter: &LetterFilter) -> Select<dead_letter::Entity> {
     use dead_letter::Column as C;
@@ -279,7 +263,7 @@ pub async fn jobs(
     db: &impl ConnectionTrait,
     status: Option<&str>,
     kind: Option<&str>,
-    after: Option<Position>,
+    seek: Option<Seek<Position>>,
     limit: u64,
 ) -> Result<Vec<job::Model>, DbErr> {
     use job::Column as C;
@@ -289,11 +273,7 @@ pub async fn jobs(
             select = select.filter(column.eq(value));
         }
     }
-    if let Some((created_ms, id)) = after {
-        let same = Condition::all().add(C::CreatedMs.eq(created_ms)).add(C::JobId.lt(id));
-        select = select.filter(Condition::any().add(C::CreatedMs.lt(created_ms)).add(same));
-    }
-    select.order_by_desc(C::CreatedMs).order_by_desc(C::JobId).limit(limit).all(db).await
+    seek::newest_first(select, (C::CreatedMs, C::JobId), seek).limit(limit).all(db).await
 }
 
 /// One dead letter.

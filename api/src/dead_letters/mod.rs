@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::cursor::{Limit, Page, Wanted, subject};
+use crate::cursor::{Limit, LivePage, Window, subject};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
@@ -88,9 +88,9 @@ impl DeadLetters {
         until: Query<Option<Moment>>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the previous page.
+        /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<DeadLetter>>, Refused<Listing>> {
+    ) -> Result<Json<LivePage<DeadLetter>>, Refused<Listing>> {
         let filter = LetterFilter {
             status: status.map(|status| status.name().to_owned()),
             reason: reason.0,
@@ -105,10 +105,10 @@ impl DeadLetters {
         };
         let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
         let named = LetterFilter { since_ms, until_ms, ..filter.clone() };
-        let wanted = Wanted::<Position>::new("dead letters", &named, limit.0, cursor.as_deref())?;
+        let window = Window::<Position>::open(&self.0, "dead letters", &named, limit.0, cursor.as_deref()).await?;
         let rows =
-            queries::dead_letters(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
-        Ok(Json(wanted.page(rows, |row| (row.created_ms, row.id), Into::into)))
+            queries::dead_letters(self.0.reader(), &filter, window.seek(), window.fetch()).await.map_err(database)?;
+        Ok(Json(window.page(rows, |row| (row.created_ms, row.id), Into::into)))
     }
 
     /// Read a dead letter

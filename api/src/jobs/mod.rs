@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, LivePage, Window};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
@@ -261,14 +261,15 @@ impl Jobs {
         kind: Query<Option<Kind>>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the previous page.
+        /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<Job>>, Refused<Listing>> {
+    ) -> Result<Json<LivePage<Job>>, Refused<Listing>> {
         let (status, kind) = (status.map(Status::name), kind.map(Kind::name));
-        let wanted = Wanted::<Position>::new("jobs", &(status, kind), limit.0, cursor.as_deref())?;
+        let (narrowed, cursor) = ((status, kind), cursor.as_deref());
+        let window = Window::<Position>::open(&self.0, "jobs", &narrowed, limit.0, cursor).await?;
         let rows =
-            queries::jobs(self.0.reader(), status, kind, wanted.after, wanted.fetch()).await.map_err(database)?;
-        Ok(Json(wanted.page(rows, |row| (row.created_ms, row.job_id), Into::into)))
+            queries::jobs(self.0.reader(), status, kind, window.seek(), window.fetch()).await.map_err(database)?;
+        Ok(Json(window.page(rows, |row| (row.created_ms, row.job_id), Into::into)))
     }
 
     /// Read a job

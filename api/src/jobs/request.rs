@@ -60,7 +60,10 @@ struct SessionsMeant {
     /// Filter by tag.
     #[oai(validator(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     tag: Option<String>,
-    /// Must be true if nothing else is given.
+    /// Only sessions that were created by this time: RFC 3339, a date, or an age such as `10m`. A list that was
+    /// read then is meant as it was, without what came later.
+    until: Option<Moment>,
+    /// Must be true if nothing else is given; `until` alone does not count.
     all: Option<bool>,
 }
 
@@ -130,7 +133,8 @@ impl SessionsBulk {
         }
         let all = self.filter.all;
         let filter = self.filter.checked(&mut check);
-        check.meant(filter == SessionFilter::default(), all, "session that is not deleted");
+        let whole = SessionFilter { until_ms: filter.until_ms, ..SessionFilter::default() };
+        check.meant(filter == whole, all, "session that is not deleted");
         check.done()?;
         let (what, dry_run, pace) = (What::Sessions(filter), self.dry_run.unwrap_or_default(), Pace::default());
         Ok(NewJob { kind, what, force, dry_run, pace, reason: None, created_by })
@@ -155,6 +159,7 @@ impl SessionsMeant {
             controller_id: check.text("filter.controller_id", self.controller_id),
             template_id: check.text("filter.template_id", self.template_id),
             tag: check.text("filter.tag", self.tag),
+            until_ms: self.until.map(Moment::ms),
         }
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::cursor::{Limit, Page, Wanted};
+use crate::cursor::{Limit, LivePage, Window};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
@@ -124,9 +124,9 @@ impl Sessions {
         sort: Query<Option<Sort>>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
-        /// The `next_cursor` of the previous page, with the same filters and order.
+        /// The `next_cursor` or `prev_cursor` of another page, with the same filters and order.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<Session>>, Refused<Listing>> {
+    ) -> Result<Json<LivePage<Session>>, Refused<Listing>> {
         let filter = SessionFilter {
             user_id: caller.0.owner(user_id.0)?,
             status: filter::states(status.0.as_ref().map(|states| states.0.as_str()))?,
@@ -134,11 +134,13 @@ impl Sessions {
             controller_id: controller_id.0,
             template_id: template_id.0,
             tag: tag.0,
+            until_ms: None,
         };
         let sort = sort.map(SessionSort::from).unwrap_or_default();
-        let wanted = Wanted::<SessionPosition>::new("sessions", &(&filter, sort), limit.0, cursor.as_deref())?;
-        let rows = queries::sessions(self.engine.reader(), &filter, sort, wanted.after.clone(), wanted.fetch()).await;
-        Ok(Json(wanted.page(rows.map_err(database)?, |row| sort.position(row), Into::into)))
+        let (narrowed, cursor) = ((&filter, sort), cursor.as_deref());
+        let window = Window::<SessionPosition>::open(&self.engine, "sessions", &narrowed, limit.0, cursor).await?;
+        let rows = queries::sessions(self.engine.reader(), &filter, sort, window.seek(), window.fetch()).await;
+        Ok(Json(window.page(rows.map_err(database)?, |row| sort.position(row), Into::into)))
     }
 
     /// Read a session

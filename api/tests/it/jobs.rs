@@ -1,5 +1,7 @@
 //! Jobs, events and discarded dead letters through the API.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -9,6 +11,27 @@ use crate::app::{App, until};
 async fn ended(app: &App, path: &str) -> Value {
     until("the job has ended", async || app.get(path).await.json["status"] != "running").await;
     app.get(path).await.json
+}
+
+#[tokio::test]
+async fn a_job_leaves_out_what_came_after_the_list_that_it_is_about() -> Result<()> {
+    let app = App::start().await?;
+    let old = app.session(json!({ "template_id": "scratchpad" })).await.json;
+    let listed = old["created_at"].clone();
+    let bulk = |filter: Value| {
+        let body = json!({ "action": "delete", "filter": filter, "dry_run": true });
+        let app = &app;
+        async move { app.post("/api/v1/sessions/bulk", "application/json", body.to_string()).await }
+    };
+    app.clock.advance(Duration::from_secs(1));
+    app.session(json!({ "template_id": "scratchpad" })).await;
+    let asked = bulk(json!({ "until": listed, "all": true })).await;
+    let job = ended(&app, asked.header("location")).await;
+    assert_eq!((&job["filter"]["until"], &job["total"]), (&listed, &json!(1)), "{job}");
+    assert_eq!(job["outlook"]["items"][0]["id"], old["session_id"], "{job}");
+    let everything = bulk(json!({ "until": "10m" })).await;
+    assert_eq!((everything.status, everything.fields()), (422, vec!["filter"]), "{everything:?}");
+    Ok(())
 }
 
 #[tokio::test]

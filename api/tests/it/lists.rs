@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::Result;
+use engine::feed::{Filter, Told};
 use serde_json::{Value, json};
 
 use crate::app::{App, until};
@@ -39,6 +40,52 @@ async fn pages_neither_skip_nor_repeat_while_others_write() -> Result<()> {
 
 fn ids(page: &Value) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|item| item["session_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_list_is_read_back_to_its_first_page() -> Result<()> {
+    let app = App::start().await?;
+    for _ in 0..7 {
+        app.session(json!({ "template_id": "scratchpad" })).await;
+    }
+    let read = async |cursor: &str| app.get(&format!("/api/v1/sessions?limit=3{cursor}")).await.json;
+    let lead = |page: &Value, which: &str| page[which].as_str().map(|cursor| format!("&cursor={cursor}"));
+    let (mut there, mut page) = (Vec::new(), read("").await);
+    assert_eq!(page["prev_cursor"], Value::Null, "{page}");
+    while let Some(next) = lead(&page, "next_cursor") {
+        there.push(ids(&page));
+        page = read(&next).await;
+    }
+    let mut back = Vec::new();
+    while let Some(prev) = lead(&page, "prev_cursor") {
+        page = read(&prev).await;
+        back.push(ids(&page));
+    }
+    back.reverse();
+    assert_eq!(back, there, "the pages before the last one");
+    let backwards = lead(&page, "next_cursor").unwrap_or_default();
+    let other = app.get(&format!("/api/v1/sessions?limit=3&user_id=ada{backwards}")).await;
+    assert_eq!((other.status, other.fields()), (400, vec!["cursor"]), "{other:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_feed_continues_a_list_from_the_position_it_was_read_at() -> Result<()> {
+    let app = App::start().await?;
+    app.session(json!({ "template_id": "scratchpad" })).await;
+    let mut positions = Vec::new();
+    for list in ["sessions", "applications", "templates", "controllers", "jobs", "admin/dlq"] {
+        let page = app.get(&format!("/api/v1/{list}")).await.json;
+        positions.push(page["position"].as_str().unwrap_or_else(|| panic!("{list}: {page}")).to_owned());
+    }
+    let later = app.session(json!({ "template_id": "scratchpad" })).await.json;
+    let entity = format!("session:{}", later["session_id"].as_str().unwrap_or_default());
+    for position in positions {
+        let mut watcher = app.engine.feed().watch(Filter::default(), Some(position.parse()?)).await?;
+        let Told::Item(first) = watcher.next().await else { panic!("cut at {position}") };
+        assert_eq!(first.entity, entity, "what the list had already is not repeated here");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -96,6 +96,15 @@ impl Feed {
         self.log().oldest().await
     }
 
+    /// The newest position that can be watched after. A list that is read afterwards contains everything up to it, and
+    /// perhaps more: what follows the position is applied by the revision of each row.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn position(&self) -> Result<Position, DbErr> {
+        self.log().end().await
+    }
+
     fn log(&self) -> &Log {
         &self.0.log
     }

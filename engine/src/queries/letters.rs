@@ -4,7 +4,8 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QuerySelect};
 use uuid::Uuid;
 
-use super::{LetterFilter, Position, letters_after};
+use super::seek::newest_first;
+use super::{LetterFilter, Position, Seek, letters};
 use crate::store::dead_letter::Column as C;
 
 /// Characters of an error that a list shows.
@@ -40,10 +41,10 @@ pub struct ListedLetter {
 pub async fn dead_letters(
     db: &impl ConnectionTrait,
     filter: &LetterFilter,
-    after: Option<Position>,
+    seek: Option<Seek<Position>>,
     limit: u64,
 ) -> Result<Vec<ListedLetter>, DbErr> {
-    letters_after(filter, after)
+    newest_first(letters(filter), (C::CreatedMs, C::Id), seek)
         .select_only()
         .columns([C::Id, C::EventId, C::Subject, C::Reason, C::Entity, C::ControllerId, C::Platform, C::Fingerprint])
         .columns([C::Status, C::Note, C::CreatedMs, C::SettledBy, C::Count, C::LastMs])

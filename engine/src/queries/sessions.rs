@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use streams::wire::SessionState;
 use uuid::Uuid;
 
-use super::Position;
+use super::{Position, Seek};
 use crate::store::session;
 
 /// What a list of sessions is narrowed by.
@@ -32,6 +32,9 @@ pub struct SessionFilter {
     pub controller_id: Option<String>,
     pub template_id: Option<String>,
     pub tag: Option<String>,
+    /// Only sessions that were created by this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<i64>,
 }
 
 /// The order of a list of sessions: by what never changes, so that a page ends where the next begins.
@@ -43,7 +46,7 @@ pub struct SessionSort {
     pub ascending: bool,
 }
 
-/// Where a page of sessions begins: after the row with this user (where they are the order), creation time and id.
+/// A session's position in a list: its user where they are the order, its creation time and its id.
 pub type SessionPosition = (Option<String>, i64, Uuid);
 
 impl SessionSort {
@@ -51,6 +54,10 @@ impl SessionSort {
     #[must_use]
     pub fn position(self, row: &session::Model) -> SessionPosition {
         (self.by_user.then(|| row.user_id.clone()), row.created_ms, row.session_id)
+    }
+
+    const fn reversed(self) -> Self {
+        Self { ascending: !self.ascending, ..self }
     }
 
     const fn columns(self) -> &'static [&'static str] {
@@ -76,11 +83,13 @@ pub async fn sessions(
     db: &impl ConnectionTrait,
     filter: &SessionFilter,
     sort: SessionSort,
-    after: Option<SessionPosition>,
+    seek: Option<Seek<SessionPosition>>,
     limit: u64,
 ) -> Result<Vec<session::Model>, DbErr> {
+    let (backwards, row) = Seek::split(seek);
+    let sort = if backwards { sort.reversed() } else { sort };
     let mut list = List::new(db.get_database_backend(), filter, sort);
-    if let Some((user_id, created_ms, id)) = after {
+    if let Some((user_id, created_ms, id)) = row {
         list.begin(user_id.unwrap_or_default(), created_ms, id);
     }
     let (keys, columns) = (list.keys(limit), session::Column::iter().map(|column| column.as_str().to_owned()));
@@ -157,6 +166,9 @@ impl List {
         }
         if let Some(tag) = &filter.tag {
             list.tagged(tag);
+        }
+        if let Some(until_ms) = filter.until_ms {
+            list.narrow("created_ms <=", until_ms);
         }
         list.divide(filter);
         list

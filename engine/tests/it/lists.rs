@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex};
 
-use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
+use engine::queries::{self, Seek, SessionFilter, SessionPosition, SessionSort};
 use engine::store::session;
 use migrations::testing::TestDatabase;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, TransactionTrait};
@@ -108,10 +108,10 @@ impl Asked {
         &self,
         filter: &SessionFilter,
         sort: SessionSort,
-        after: Option<SessionPosition>,
+        seek: Option<Seek<SessionPosition>>,
     ) -> Vec<session::Model> {
         let db = &self.database.database.reader;
-        queries::sessions(db, filter, sort, after, LIMIT).await.unwrap_or_else(|error| panic!("{filter:?}: {error}"))
+        queries::sessions(db, filter, sort, seek, LIMIT).await.unwrap_or_else(|error| panic!("{filter:?}: {error}"))
     }
 
     /// The first three pages, one after the other.
@@ -120,7 +120,7 @@ impl Asked {
         for _ in 0..3 {
             let page = self.page(filter, sort, after).await;
             all.extend(page.iter().map(|row| row.session_id));
-            after = page.last().map(|row| sort.position(row));
+            after = page.last().map(|row| Seek::After(sort.position(row)));
             if (page.len() as u64) < LIMIT {
                 break;
             }
@@ -176,6 +176,24 @@ async fn pages_hold_what_a_list_means_in_its_order() {
 }
 
 #[tokio::test]
+async fn the_page_before_a_row_is_read_backwards_from_it() {
+    for (asked, rows) in aged().await {
+        for filter in filters() {
+            for sort in sorts() {
+                let all = expected(&rows, &filter, sort);
+                let Some(from) = all.get(30.min(all.len().saturating_sub(1))) else { continue };
+                let row = rows.iter().find(|row| row.session_id == *from).expect("listed");
+                let page = asked.page(&filter, sort, Some(Seek::Before(sort.position(row)))).await;
+                let found: Vec<Uuid> = page.iter().map(|row| row.session_id).collect();
+                let before = all.iter().copied().take_while(|id| id != from).collect::<Vec<_>>();
+                let expected: Vec<Uuid> = before.into_iter().rev().take(LIMIT as usize).collect();
+                assert_eq!(found, expected, "{filter:?} {sort:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_page_costs_what_is_on_it() {
     for (asked, _) in aged().await {
         for filter in filters() {
@@ -184,7 +202,8 @@ async fn a_page_costs_what_is_on_it() {
             let in_order = |sort: &SessionSort| !sort.by_user || everything || filter.user_id.is_some();
             for sort in sorts().into_iter().filter(in_order) {
                 let first = asked.page(&filter, sort, None).await;
-                asked.page(&filter, sort, first.last().map(|row| sort.position(row))).await;
+                asked.page(&filter, sort, first.last().map(|row| Seek::After(sort.position(row)))).await;
+                asked.page(&filter, sort, first.last().map(|row| Seek::Before(sort.position(row)))).await;
                 let statements = std::mem::take(&mut *asked.statements.lock().unwrap());
                 for statement in &statements {
                     let waste = asked.waste(statement, everything).await;

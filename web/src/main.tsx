@@ -8,6 +8,7 @@ import { createRoot } from 'react-dom/client';
 import { takeCode } from './api/login.ts';
 import { Gate } from './gate.tsx';
 import { feed } from './feed/shared.ts';
+import { refreshList } from './live/list.ts';
 import { cache, take } from './live/queries.ts';
 import { router } from './router.tsx';
 import { apply } from './ui/theme.ts';
@@ -15,7 +16,10 @@ import { apply } from './ui/theme.ts';
 apply();
 const code = takeCode();
 feed.watch(take);
-feed.onReset = () => void cache.invalidateQueries({ predicate: (query) => query.queryKey[0] !== 'who' });
+feed.onReset = () => {
+  void cache.invalidateQueries({ predicate: (query) => query.queryKey[0] !== 'who' });
+  refreshList();
+};
 
 const root = document.getElementById('root');
 if (root) {

@@ -18,11 +18,11 @@ const root = createRootRoute({ component: Shell, notFoundComponent: () => <div c
 const page = <const Path extends string>(path: Path, load: () => Promise<Record<string, unknown>>, name: string, ...search: string[]) =>
   createRoute({ getParentRoute: () => root, path, validateSearch: texts(...search), component: lazyRouteComponent(load as never, name as never) as never });
 
-const FILTER = ['user_id', 'status', 'platform', 'controller_id', 'template_id', 'tag', 'sort', 'cursor'];
+const FILTER = ['user_id', 'status', 'platform', 'controller_id', 'template_id', 'tag', 'sort', 'cursor', 'view'];
 const LETTERS = ['status', 'reason', 'platform', 'controller_id', 'fingerprint', 'q', 'cursor'];
 const routes = [
   createRoute({ getParentRoute: () => root, path: '/', validateSearch: texts('q', 'category'), component: Launchpad }),
-  page('/sessions', () => import('./pages/sessions.tsx'), 'Sessions', ...FILTER),
+  page('/sessions', () => import('./pages/sessions/page.tsx'), 'Sessions', ...FILTER),
   page('/sessions/$id', () => import('./pages/session.tsx'), 'SessionPage', 'at', 'fate'),
   page('/open/$id', () => import('./pages/open.tsx'), 'Open'),
   page('/dead-letters', () => import('./pages/letters.tsx'), 'Letters', 'view', ...LETTERS),

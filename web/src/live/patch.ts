@@ -62,7 +62,7 @@ export interface Filter {
 
 /** Whether a row still belongs to a list. Without a status, all but those that were deleted do. */
 export function matches(row: Session, filter: Filter): boolean {
-  const status = filter.status ? filter.status === 'all' || filter.status === row.status : row.status !== 'deleted';
+  const status = filter.status ? filter.status === 'all' || filter.status.split(',').includes(row.status) : row.status !== 'deleted';
   return status
     && (!filter.user_id || filter.user_id === row.user_id)
     && (!filter.platform || filter.platform === row.platform)
@@ -81,7 +81,7 @@ export function arrivals(items: FeedItem[], filter: Filter, known: ReadonlySet<s
     const fits = (!filter.user_id || filter.user_id === item.user_id)
       && (!filter.platform || filter.platform === item.platform)
       && (!filter.template_id || filter.template_id === said.template_id)
-      && (!filter.status || ['all', 'pending'].includes(filter.status));
+      && (!filter.status || filter.status.split(',').some((status) => status === 'all' || status === 'pending'));
     if (fits && !known.has(id)) found.push(id);
   }
   return found;

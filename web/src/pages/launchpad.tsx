@@ -11,7 +11,7 @@ import { t } from '~/text/index.ts';
 import { Confirm, type Question, Window } from '~/ui/confirm.tsx';
 import { Badge, Button, ButtonLink, Empty, Loading, MoreMenu, PageHead, Pick, Problem, Search, Shown, Time, short } from '~/ui/kit.tsx';
 import { say } from '~/ui/toast.tsx';
-import { store, stored } from '~/ui/theme.ts';
+import { store, stored } from '~/ui/storage.ts';
 import { Monogram } from '~/ui/monogram.tsx';
 import { change, deletion, verbs, why } from './actions.tsx';
 

@@ -1,8 +1,11 @@
 /** Shortcuts of a page: single letters, never while somebody types, never with a modifier, and off where they were switched off. */
 import { useEffect, useRef } from 'react';
-import { stored } from './theme.ts';
+import { store, stored } from './storage.ts';
 
-export const KEYS_OFF = 'streamspace.keys.off';
+const OFF = 'streamspace.keys.off';
+
+export const keysAreOn = (): boolean => stored(OFF) !== 'true';
+export const switchKeys = (on: boolean): void => store(OFF, String(!on));
 
 export function useKeys(keys: Record<string, () => void>): void {
   const latest = useRef(keys);
@@ -11,7 +14,7 @@ export function useKeys(keys: Record<string, () => void>): void {
     const pressed = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement | null;
       const typing = target?.closest('input:not([type=checkbox]), textarea, select, [contenteditable], [role=menu], [role=dialog]');
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || stored(KEYS_OFF) === 'true') return;
+      if (typing || event.ctrlKey || event.metaKey || event.altKey || !keysAreOn()) return;
       const run = latest.current[event.key];
       if (!run) return;
       event.preventDefault();

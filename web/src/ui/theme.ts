@@ -1,4 +1,6 @@
 /** The theme: the system's unless it was chosen, and kept on this device. */
+import { store, stored } from './storage.ts';
+
 export type Theme = 'system' | 'light' | 'dark';
 const KEY = 'streamspace.theme';
 const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -19,20 +21,3 @@ export function choose(chosen: Theme): void {
 }
 
 dark.addEventListener('change', apply);
-
-/** What this device keeps; without storage, nothing. */
-export function stored(key: string): string | null {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-export function store(key: string, value: string): void {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // it is only forgotten
-  }
-}

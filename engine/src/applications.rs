@@ -13,7 +13,7 @@ use crate::Engine;
 use crate::hint::Hint;
 use crate::request::{Error, FieldError, Invalid, mistakes};
 use crate::store::application;
-use crate::writer::{self, ApplicationWork, Done, NewApplication, Work};
+use crate::writer::{self, NewApplication, UninstallApplication};
 
 /// A request as it came: a manifest, or the name of a template whose manifest is meant.
 #[derive(Debug, Clone, Default)]
@@ -33,13 +33,9 @@ impl Engine {
     pub async fn install(&self, request: InstallApplication) -> Result<application::Model, Error> {
         let new = async {
             self.room()?;
-            let new = check(&self.parts.database.reader, &self.default_platform, request).await?;
-            Ok::<_, Error>(Work::Application(Box::new(ApplicationWork::Install(Box::new(new)))))
+            check(&self.parts.database.reader, &self.default_platform, request).await
         };
-        match self.parts.writer.once(new).await? {
-            Done::Application(row) => Ok(*row),
-            other => Err(Error::Unexpected(format!("{other:?}"))),
-        }
+        self.parts.writer.once(new).await
     }
 
     /// What is wrong with the values of a request that is refused anyway, so that the refusal can name them too.
@@ -55,11 +51,7 @@ impl Engine {
     /// # Errors
     /// Why it was refused or not written.
     pub async fn uninstall(&self, id: Uuid, force: bool) -> Result<application::Model, writer::Error> {
-        let work = Work::Application(Box::new(ApplicationWork::Uninstall { id, force }));
-        match self.parts.writer.submit(work).await? {
-            Done::Application(row) => Ok(*row),
-            _ => Err(writer::Error::NotFound { what: "application", name: id.to_string() }),
-        }
+        self.parts.writer.submit(UninstallApplication { id, force }).await
     }
 }
 

@@ -8,7 +8,7 @@ use crate::Engine;
 use crate::jobs::{Kind, NewJob, Pace, What, first_row};
 use crate::queries::{self, SessionFilter};
 use crate::store::{controller, job};
-use crate::writer::{self, Done, Operated, Revocation, Work};
+use crate::writer::{self, ControllerEvent, Operate, Operated, Reinstate, Revocation};
 
 impl Engine {
     /// Opens, closes, holds or releases a controller's breaker in the name of `by`; answers once that is durable. What holds
@@ -23,8 +23,8 @@ impl Engine {
         why: String,
         by: String,
     ) -> Result<controller::Model, writer::Error> {
-        let work = Work::Controller(id.to_owned(), Event::Ordered { order, by, why });
-        controller(self.parts.writer.submit(work).await?, id)
+        let event = Event::Ordered { order, by, why };
+        self.parts.writer.submit(ControllerEvent { controller_id: id.to_owned(), event }).await
     }
 
     /// Takes a controller out of service in the name of `by`, and has its sessions move elsewhere: the answer is the controller,
@@ -52,9 +52,9 @@ impl Engine {
                 created_by: by.clone(),
             };
             let job = first_row(new, total);
-            Ok::<_, writer::Error>(Work::Revoke(Box::new(Revocation { controller_id: id.to_owned(), why, by, job })))
+            Ok::<_, writer::Error>(Revocation { controller_id: id.to_owned(), why, by, job })
         };
-        let row = controller(self.parts.writer.once(prepared).await?, id)?;
+        let row = self.parts.writer.once(prepared).await?;
         let job = match row.revoked_job {
             Some(job) => queries::job(self.reader(), job).await?,
             None => None,
@@ -69,8 +69,7 @@ impl Engine {
     /// # Errors
     /// Why it was not done.
     pub async fn reinstate(&self, id: &str, why: String, by: String) -> Result<controller::Model, writer::Error> {
-        let work = Work::Reinstate { controller_id: id.to_owned(), why, by };
-        controller(self.parts.writer.submit(work).await?, id)
+        self.parts.writer.submit(Reinstate { controller_id: id.to_owned(), why, by }).await
     }
 
     /// Lets a controller serve its platform in the name of `by`. One that may already is answered as it is.
@@ -112,8 +111,7 @@ impl Engine {
         why: String,
         by: String,
     ) -> Result<controller::Model, writer::Error> {
-        let work = Work::Operated { controller_id: id.to_owned(), what, why, by };
-        controller(self.parts.writer.submit(work).await?, id)
+        self.parts.writer.submit(Operate { controller_id: id.to_owned(), what, why, by }).await
     }
 
     /// The time by the clock that everything due goes by, in milliseconds since the epoch.
@@ -122,12 +120,5 @@ impl Engine {
     /// What the database says.
     pub async fn now_ms(&self) -> Result<i64, sea_orm::DbErr> {
         self.parts.clock.now_ms(&self.parts.database.reader).await
-    }
-}
-
-fn controller(done: Done, id: &str) -> Result<controller::Model, writer::Error> {
-    match done {
-        Done::Controller(row) => Ok(*row),
-        _ => Err(writer::Error::NotFound { what: "controller", name: id.to_owned() }),
     }
 }

@@ -24,10 +24,10 @@ use uuid::Uuid;
 use older::Memory;
 
 use crate::ends;
-use crate::entities::commanded::{Commanded, Word, each};
+use crate::entities::commanded::{Commanded, Nudge, each};
 use crate::parts::Parts;
 use crate::store::stream_epoch;
-use crate::writer::{Hope, Work};
+use crate::writer::{Hope, KnownEpoch, NudgeCommand};
 
 /// How often the streams are looked at while nothing seems wrong.
 const LOOK: Duration = Duration::from_secs(5);
@@ -206,8 +206,9 @@ impl Courier {
         }
         for state in renewed {
             let (epoch, last_seq) = (state.epoch, i64::try_from(state.last_seq).unwrap_or(i64::MAX));
-            let work = Work::Epoch { name: state.name, epoch, created_at: state.created_at.to_string(), last_seq };
-            self.parts.writer.enqueue(work, None).await?;
+            let created_at = state.created_at.to_string();
+            let known = KnownEpoch { name: state.name, epoch, created_at, last_seq };
+            self.parts.writer.enqueue(known, None).await?;
         }
         Ok(count)
     }
@@ -231,7 +232,7 @@ impl Courier {
                 .await?;
             let Some(last) = page.last().copied() else { return Ok(count) };
             count += page.len();
-            let lost = page.iter().map(|id| self.parts.writer.enqueue(E::work(*id, Word::Lost), None));
+            let lost = page.iter().map(|id| self.parts.writer.enqueue(NudgeCommand::<E>::new(*id, Nudge::Lost), None));
             for (id, written) in page.iter().zip(join_all(lost).await) {
                 match written {
                     // its deadline deals with it; the others do not wait for it

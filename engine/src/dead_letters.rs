@@ -24,7 +24,7 @@ use crate::parts::Parts;
 use crate::projector::verdict;
 use crate::queries::{Rows, bounded};
 use crate::store::dead_letter;
-use crate::writer::{self, Done, Hope, NewDeadLetter, Work, bounded_source};
+use crate::writer::{self, DiscardLetter, Hope, NewDeadLetter, bounded_source};
 
 /// What a message may say of how often it came; anybody may say anything.
 const MOST_REPEATS: i64 = 1_000_000;
@@ -41,10 +41,7 @@ impl Engine {
     /// # Errors
     /// Why it was not done.
     pub async fn discard(&self, id: Uuid, why: String, by: String) -> Result<dead_letter::Model, writer::Error> {
-        match self.parts.writer.submit(Work::Discard { letter: id, why, by }).await? {
-            Done::DeadLetter(row) => Ok(*row),
-            _ => Err(writer::Error::NotFound { what: "dead letter", name: id.to_string() }),
-        }
+        self.parts.writer.submit(DiscardLetter { letter: id, why, by }).await
     }
 }
 
@@ -111,8 +108,8 @@ async fn record_one(parts: &Parts, delivery: &Delivery) -> Verdict {
     }
 }
 
-async fn write(parts: &Parts, delivery: &Delivery, letter: &NewDeadLetter) -> Result<Done, writer::Error> {
-    parts.writer.enqueue(Work::Park(Box::new(letter.clone())), delivery.traceparent.clone()).await
+async fn write(parts: &Parts, delivery: &Delivery, letter: &NewDeadLetter) -> Result<(), writer::Error> {
+    parts.writer.enqueue(letter.clone(), delivery.traceparent.clone()).await
 }
 
 fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {

@@ -14,7 +14,7 @@ use crate::projector::illegible;
 use crate::replay::{Error, open, verified};
 use crate::request::{FieldError, Invalid};
 use crate::store::dead_letter;
-use crate::writer::{self, Done, Edit, Work};
+use crate::writer::{self, Edit, EditLetter};
 
 /// A correction as it was asked for.
 #[derive(Debug, Clone)]
@@ -33,17 +33,14 @@ impl Engine {
     /// # Errors
     /// Why it was not done.
     pub async fn edit_letter(&self, id: Uuid, new: NewEdit) -> Result<dead_letter::Model, Error> {
-        let work = async {
+        let request = async {
             let letter = open(&self.parts, id).await?;
             let edit = checked(&letter, &new)?;
             let ack = self.publisher.publish(outgoing(&letter, &new.payload, &edit)).await?;
             let note = format!("edited, and published as sequence {} of {}", ack.sequence, ack.stream);
-            Ok::<_, Error>(Work::Edit { letter: id, edit: Box::new(Edit { note, ..edit }), by: new.by.clone() })
+            Ok::<_, Error>(EditLetter { letter: id, edit: Edit { note, ..edit }, by: new.by.clone() })
         };
-        match self.parts.writer.once(work).await? {
-            Done::DeadLetter(row) => Ok(*row),
-            _ => Err(Error::NotFound(id)),
-        }
+        self.parts.writer.once(request).await
     }
 
     /// The same letter as the correction would leave it; nothing is written.

@@ -32,7 +32,7 @@ use self::unreadable::Unreadable;
 use crate::metrics::Beat;
 use crate::parts::Parts;
 use crate::store::controller;
-use crate::writer::{Beat as Heard, Done, Error, Work};
+use crate::writer::{Beat as Heard, ControllerEvent, Error};
 
 /// How often silences are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -158,19 +158,18 @@ impl Heartbeats {
         let written = waiting.iter().map(|one| {
             let (heartbeat, own_subject) = (Heartbeat::clone(&one.beat), one.own_subject);
             let heard = Heard { heartbeat, own_subject, listening_since_ms };
-            self.parts.writer.enqueue(Work::Heartbeat(Box::new(heard)), None)
+            self.parts.writer.enqueue(heard, None)
         });
         let written = join_all(written).await;
         for (one, taken) in waiting.iter().zip(written) {
             self.answer(one, taken.as_ref()).await;
             match taken {
-                Ok(Done::Controller(row)) => {
+                Ok(row) => {
                     intake.register(&row);
                     if row.protocol >= 2 && row.admitted {
                         self.welcome(&row, memory).await;
                     }
                 }
-                Ok(_) => {}
                 Err(error @ Error::Conflict(_)) => {
                     self.parts.metrics.beat(Beat::Refused);
                     tracing::warn!(%error, controller.id = %one.beat.controller_id, "a heartbeat was refused");
@@ -185,9 +184,9 @@ impl Heartbeats {
 
     /// Tells who asks whether its heartbeat was taken, so that a host whose id is another's does not work. While the database is
     /// away nobody knows, and nothing is answered.
-    async fn answer(&self, waiting: &Waiting, taken: Result<&Done, &Error>) {
+    async fn answer(&self, waiting: &Waiting, taken: Result<&controller::Model, &Error>) {
         let refusal = match taken {
-            Ok(Done::Controller(row)) if !row.admitted => {
+            Ok(row) if !row.admitted => {
                 Some(format!("controller {} {}", row.controller_id, row.waits_for_admission()))
             }
             Ok(_) => None,
@@ -271,7 +270,8 @@ impl Heartbeats {
                 (_, _, Some(until)) if until <= now_ms => Event::Tick,
                 _ => return None,
             };
-            Some(self.parts.writer.enqueue(Work::Controller(row.controller_id, event), None))
+            let event = ControllerEvent { controller_id: row.controller_id, event };
+            Some(self.parts.writer.enqueue(event, None))
         });
         join_all(events).await;
         Ok(())

@@ -67,7 +67,7 @@ use courier::{Courier, Epoch};
 use feed::Feed;
 use parts::Parts;
 use templates::Templates;
-use writer::{TemplateWrite, Wakes, Work, Writer};
+use writer::{Rebuild, TemplateWrite, Wakes, Writer};
 
 pub use amendment::{AmendSession, Amendment};
 pub use applications::InstallApplication;
@@ -190,7 +190,7 @@ impl Engine {
             return Ok(()); // a test keeps the file well-formed
         };
         let write = TemplateWrite::Put { manifests, built_in: true };
-        self.parts.writer.enqueue(Work::Template(write), None).await?;
+        self.parts.writer.enqueue(write, None).await?;
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl Engine {
     /// # Errors
     /// Why it was not done, or not to its end; then the engine goes on with it by itself as soon as NATS lets it.
     pub async fn rebuild_streams(&self, why: String, by: String) -> Result<Rebuilt, Error> {
-        self.parts.writer.submit(Work::Rebuild { why, by }).await?;
+        self.parts.writer.submit(Rebuild { why, by }).await?;
         self.courier.rebuild().await
     }
 

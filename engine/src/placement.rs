@@ -13,11 +13,11 @@ use streams::crash::{Moment, point};
 use streams::tasks::Task;
 use uuid::Uuid;
 
-use crate::entities::commanded::{Commanded, Word, has_owner, is_under_way};
+use crate::entities::commanded::{Commanded, Nudge};
 use crate::parts::Parts;
 use crate::queries;
 use crate::store::{application, controller, session};
-use crate::writer::{Ask, Work};
+use crate::writer::{Ask, AskSession, NudgeCommand};
 use starts::Why;
 
 /// Rows that are tried together.
@@ -93,7 +93,8 @@ async fn leave_revoked(parts: &Parts, controllers: &[controller::Model]) -> Resu
             .into_tuple()
             .all(db)
             .await?;
-        join_all(left.into_iter().map(|id| parts.writer.enqueue(Work::Ask(id, Ask::Move), None))).await;
+        let moves = left.into_iter().map(|session| AskSession { session, stands: None, ask: Ask::Move });
+        join_all(moves.map(|request| parts.writer.enqueue(request, None))).await;
     }
     Ok(())
 }
@@ -121,9 +122,10 @@ async fn place_waiting<E: Commanded>(parts: &Parts, platform: &str) -> Result<()
             .all(&parts.database.reader)
             .await?;
         point("placement.decide", Moment::Before);
-        let placed = join_all(waiting.into_iter().map(|id| parts.writer.enqueue(E::work(id, Word::Place), None))).await;
+        let nudges = waiting.into_iter().map(|id| NudgeCommand::<E>::new(id, Nudge::Place));
+        let placed = join_all(nudges.map(|nudge| parts.writer.enqueue(nudge, None))).await;
         point("placement.decide", Moment::After);
-        let progress = placed.iter().any(|done| done.as_ref().is_ok_and(has_owner));
+        let progress = placed.iter().any(|placed| placed.as_ref().is_ok_and(|progress| progress.has_owner));
         if !progress {
             return Ok(());
         }
@@ -149,9 +151,9 @@ async fn release_waiting<E: Commanded>(parts: &Parts, controller_id: &str, most:
         if waiting.is_empty() {
             return Ok(());
         }
-        let released =
-            join_all(waiting.into_iter().map(|id| parts.writer.enqueue(E::work(id, Word::OwnerReady), None)));
-        let progress = released.await.iter().any(|done| done.as_ref().is_ok_and(is_under_way));
+        let nudges = waiting.into_iter().map(|id| NudgeCommand::<E>::new(id, Nudge::OwnerReady));
+        let released = join_all(nudges.map(|nudge| parts.writer.enqueue(nudge, None))).await;
+        let progress = released.iter().any(|released| released.as_ref().is_ok_and(|progress| progress.is_under_way));
         if !progress || most == 1 {
             return Ok(());
         }

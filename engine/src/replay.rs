@@ -17,7 +17,7 @@ use crate::projector::illegible;
 use crate::request::FieldError;
 use crate::store::canary::Sent;
 use crate::store::{cleanup, dead_letter, session};
-use crate::writer::{self, Commanded, Done, Outlook, Replay, Work};
+use crate::writer::{self, Commanded, Outlook, Replay, ReplayLetter, TryReplay};
 
 /// Why a dead letter was not replayed.
 #[derive(Debug, thiserror::Error)]
@@ -66,15 +66,12 @@ impl Engine {
     /// # Errors
     /// Why it was not replayed.
     pub async fn replay(&self, id: Uuid, by: String) -> Result<dead_letter::Model, Error> {
-        let work = async {
+        let request = async {
             let letter = open(&self.parts, id).await?;
             let how = prepare(&self.parts, Some(&self.publisher), &letter).await?;
-            Ok::<_, Error>(Work::Replay { letter: id, how, by })
+            Ok::<_, Error>(ReplayLetter { letter: id, how, by })
         };
-        match self.parts.writer.once(work).await? {
-            Done::DeadLetter(row) => Ok(*row),
-            _ => Err(Error::NotFound(id)),
-        }
+        self.parts.writer.once(request).await
     }
 
     /// Why a dead letter can only be read and discarded, where that is so.
@@ -92,10 +89,7 @@ impl Engine {
     pub async fn replay_outlook(&self, id: Uuid) -> Result<(dead_letter::Model, Outlook), Error> {
         let letter = open(&self.parts, id).await?;
         let how = prepare(&self.parts, None, &letter).await?;
-        match self.parts.writer.submit(Work::TryReplay { letter: id, how }).await? {
-            Done::Outlook(outlook) => Ok((letter, *outlook)),
-            _ => Err(Error::NotFound(id)),
-        }
+        Ok((letter, self.parts.writer.submit(TryReplay { letter: id, how }).await?))
     }
 }
 

@@ -70,9 +70,6 @@ pub enum Error {
     /// It could not be checked.
     #[error("the request cannot be checked now: {0}")]
     Database(#[from] DbErr),
-    /// The writer answered something else than a session.
-    #[error("unexpected answer of the writer: {0}")]
-    Unexpected(String),
 }
 
 /// The mistakes that a check has found.

@@ -7,7 +7,7 @@ use crate::amendment::{self, AmendSession};
 use crate::request::{CreateSession, Error, FieldError, check, mistakes};
 use crate::store::session;
 use crate::watched::Watch;
-use crate::writer::{Ask, Done, Error as WriteError, Stands, Work};
+use crate::writer::{Amend, Ask, AskSession, Error as WriteError, Stands};
 
 impl Engine {
     /// Creates a session; answers once it is durable.
@@ -44,12 +44,9 @@ impl Engine {
             let db = &self.parts.database.reader;
             let new = check(db, &self.templates, &self.default_platform, request).await?;
             coming(new.session_id);
-            Ok::<_, Error>(Work::Create(Box::new(new)))
+            Ok::<_, Error>(new)
         };
-        match self.parts.writer.once(new).await? {
-            Done::Session(row) => Ok(*row),
-            other => Err(Error::Unexpected(format!("{other:?}"))),
-        }
+        self.parts.writer.once(new).await
     }
 
     /// Asks something of a session; answers once it is durable.
@@ -57,7 +54,7 @@ impl Engine {
     /// # Errors
     /// Why it was refused or not written.
     pub async fn ask(&self, id: Uuid, ask: Ask) -> Result<session::Model, WriteError> {
-        self.change(id, None, Work::Ask(id, ask)).await
+        self.ask_if(id, None, ask).await
     }
 
     /// Asks something of a session where it stands as is believed.
@@ -65,7 +62,14 @@ impl Engine {
     /// # Errors
     /// [`WriteError::Moved`] where it does not, else as for [`Engine::ask`].
     pub async fn ask_if(&self, id: Uuid, stands: Option<Stands>, ask: Ask) -> Result<session::Model, WriteError> {
-        self.change(id, stands, Work::Ask(id, ask)).await
+        let starts = matches!(ask, Ask::Wake);
+        let prepared = async {
+            if starts {
+                self.room()?;
+            }
+            Ok(AskSession { session: id, stands, ask })
+        };
+        self.parts.writer.once(prepared).await
     }
 
     /// Changes what is attached to a session, where it stands as is believed; answers once it is durable.
@@ -79,20 +83,7 @@ impl Engine {
         change: AmendSession,
     ) -> Result<session::Model, WriteError> {
         let change = amendment::check(change)?;
-        self.change(id, stands, Work::Amend(id, Box::new(change))).await
-    }
-
-    async fn change(&self, session: Uuid, stands: Option<Stands>, work: Work) -> Result<session::Model, WriteError> {
-        let starts = matches!(&work, Work::Ask(_, Ask::Wake));
-        let work = match stands {
-            Some(stands) => Work::If { session, stands, then: Box::new(work) },
-            None => work,
-        };
-        let prepared = async { if starts { self.room().map(|()| work) } else { Ok(work) } };
-        match self.parts.writer.once(prepared).await? {
-            Done::Session(row) => Ok(*row),
-            _ => Err(WriteError::NotFound { what: "session", name: session.to_string() }),
-        }
+        self.parts.writer.once(async { Ok(Amend { session: id, stands, change }) }).await
     }
 
     /// Waits for a session to change.

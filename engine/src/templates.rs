@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use streams::wire::Manifest;
 
 use crate::Engine;
-use crate::writer::{self, Done, TemplateWrite, Work, WrittenTemplate};
+use crate::writer::{self, TemplateWrite, WrittenTemplate};
 
 /// How long a change that another engine made may stay unseen here. What changes here is seen at once.
 const AGE: Duration = Duration::from_secs(1);
@@ -24,14 +24,11 @@ impl Engine {
     pub async fn put_templates(&self, manifests: Vec<Manifest>) -> Result<Vec<WrittenTemplate>, writer::Error> {
         let names: Vec<String> = manifests.iter().map(|manifest| manifest.metadata.name.clone()).collect();
         let write = TemplateWrite::Put { manifests, built_in: false };
-        let written = self.parts.writer.submit(Work::Template(write)).await;
+        let written = self.parts.writer.submit(write).await;
         for name in &names {
             self.templates.forget(name).await;
         }
-        match written? {
-            Done::Templates(written) => Ok(written),
-            other => Err(writer::Error::Conflict(format!("unexpected answer of the writer: {other:?}"))),
-        }
+        written
     }
 
     /// Deletes a template; sessions keep what they were created with.
@@ -40,7 +37,7 @@ impl Engine {
     /// Why it was not done.
     pub async fn delete_template(&self, name: &str) -> Result<(), writer::Error> {
         let write = TemplateWrite::Delete { name: name.to_owned() };
-        let written = self.parts.writer.submit(Work::Template(write)).await;
+        let written = self.parts.writer.submit(write).await;
         self.templates.forget(name).await;
         written.map(drop)
     }

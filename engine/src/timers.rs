@@ -16,9 +16,10 @@ use streams::tasks::Task;
 use streams::topology::SS_COMMANDS;
 use uuid::Uuid;
 
-use crate::entities::commanded::{Commanded, Word, each};
+use crate::entities::commanded::{Commanded, Nudge, each};
 use crate::parts::Parts;
 use crate::store::{event, session};
+use crate::writer::NudgeCommand;
 
 /// Rows that are looked at together.
 const BATCH: u64 = 500;
@@ -111,15 +112,15 @@ async fn due<E: Commanded>(parts: &Parts, now_ms: i64) -> Result<Vec<Due>, DbErr
 
 /// Tells the machine; says whether it is dealt with: written, or passed over because it can never be.
 async fn fire<E: Commanded>(parts: &Parts, due: Due, now_ms: i64) -> bool {
-    let word = match (due.deadline, due.command_id) {
+    let nudge = match (due.deadline, due.command_id) {
         (true, Some(command)) => match held(parts, command).await {
-            Some(held) => Word::Deadline { held },
+            Some(held) => Nudge::Deadline { held },
             None => return false, // the courier cannot be asked now: silence says nothing
         },
-        _ => Word::Tick,
+        _ => Nudge::Tick,
     };
     point("timer.fire", Moment::During);
-    let written = parts.writer.enqueue(E::work(due.id, word), None).await;
+    let written = parts.writer.enqueue(NudgeCommand::<E>::new(due.id, nudge), None).await;
     parts.stuck.settled(|| E::entity(due.id), written, now_ms)
 }
 

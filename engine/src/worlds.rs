@@ -21,7 +21,7 @@ use crate::projector::report_in;
 use crate::queries;
 use crate::store::session;
 use crate::stuck::TRIES;
-use crate::writer::{Error, Hope, NewDeadLetter, Work};
+use crate::writer::{Error, Hope, NewDeadLetter, Synced};
 
 /// States in which the owner has something of the session. Whatever is under way is no word of a world: it may have been told
 /// before the owner began, and what was asked ends with its own answer.
@@ -120,7 +120,7 @@ impl Worlds {
             Err(error) => return self.park(subject, status, "undecodable", &error.to_string()).await,
         };
         let report = report_in(subject, payload, &fitting, sender, source);
-        let error = match self.parts.writer.enqueue(Work::Report(Box::new(report)), None).await {
+        let error = match self.parts.writer.enqueue(report, None).await {
             Ok(_) => return true,
             Err(error) => error,
         };
@@ -159,7 +159,7 @@ impl Worlds {
             copied: false,
             verified: true,
         };
-        match self.parts.writer.enqueue(Work::Park(Box::new(letter)), None).await {
+        match self.parts.writer.enqueue(letter, None).await {
             Ok(_) => true,
             Err(error) => error.hope() != Hope::Passes, // its bytes are in the log of this process, and it is told again
         }
@@ -195,8 +195,8 @@ impl Worlds {
         if !world.last {
             return Ok(true);
         }
-        let work = Work::Synced { controller_id: world.controller_id.clone(), instance_id: world.instance_id };
-        Ok(self.parts.writer.enqueue(work, None).await.is_ok())
+        let synced = Synced { controller_id: world.controller_id.clone(), instance_id: world.instance_id };
+        Ok(self.parts.writer.enqueue(synced, None).await.is_ok())
     }
 }
 

@@ -19,7 +19,6 @@ impl From<request::Error> for Problem {
             request::Error::Invalid(invalid) => Self::invalid(invalid.0),
             request::Error::Writer(error) => error.into(),
             request::Error::Database(error) => database(error),
-            request::Error::Unexpected(_) => internal(&error),
         }
     }
 }

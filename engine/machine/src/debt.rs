@@ -9,7 +9,7 @@ use streams::subject::Verb;
 use streams::wire::SessionState as S;
 use uuid::Uuid;
 
-use crate::command::{CommandState, Commanded, Effect, Error, FailedAttempt, Listens as _, Worth, word};
+use crate::command::{CommandState, Commanded, DecisionKind, Effect, Error, FailedAttempt, Listens as _, Worth, word};
 use crate::facts::facts;
 use crate::session::Observation;
 use crate::{Context, Lane};
@@ -195,7 +195,7 @@ impl Step<'_> {
         match self.weigh(word!(seen))? {
             Worth::Old => {}
             Worth::Future => {
-                self.effects.push(Effect::Decide("generation_raised"));
+                self.effects.push(Effect::Decide(DecisionKind::GenerationRaised));
                 self.delete();
             }
             Worth::Afterthought => self.look(seen),
@@ -228,7 +228,7 @@ impl Step<'_> {
     /// What was settled, or given up, and exists nevertheless is deleted again.
     fn look(&mut self, seen: &Observation) {
         if self.debt.command.id.is_none() && seen.claims_existence() {
-            self.effects.push(Effect::Decide("exists_again"));
+            self.effects.push(Effect::Decide(DecisionKind::ExistsAgain));
             self.delete();
         }
     }

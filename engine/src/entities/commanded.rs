@@ -1,14 +1,14 @@
-//! What timers, placement, the courier, and all who ask what became of a command must know of a table whose rows have an open
-//! command, so that they look after sessions, applications and pending clean-ups alike.
+//! What timers, placement, the stream supervisor and event tracing know about a table whose rows have an open command, so that
+//! they treat sessions, applications and pending clean-ups alike.
 
 use uuid::Uuid;
 
 use super::Noun;
-use crate::writer::{Done, Work};
+use crate::writer::Work;
 
-/// What the engine itself has to say to one of them.
+/// What the engine itself tells the open command of a row.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Word {
+pub(crate) enum Nudge {
     Place,
     Tick,
     Deadline { held: bool },
@@ -74,7 +74,7 @@ pub(crate) trait Commanded: Noun<Key = Uuid> {
     /// The capability that their controllers have.
     const DOMAIN: &'static str;
 
-    fn work(id: Uuid, word: Word) -> Work;
+    fn work(id: Uuid, nudge: Nudge) -> Work;
 
     /// The name of one in `event_log.entity`.
     fn entity(id: Uuid) -> String {
@@ -84,23 +84,5 @@ pub(crate) trait Commanded: Noun<Key = Uuid> {
     /// Which one an entity of `event_log` is, if it is one of these.
     fn named(entity: &str) -> Option<Uuid> {
         entity.strip_prefix(Self::NAME)?.strip_prefix(':')?.parse().ok()
-    }
-}
-
-/// Whether what was done found it a place.
-pub(crate) fn has_owner(done: &Done) -> bool {
-    match done {
-        Done::Session(row) => row.controller_id.is_some(),
-        Done::Application(row) => row.controller_id.is_some(),
-        _ => false,
-    }
-}
-
-/// Whether what was done put its command on its way, or gave it a time.
-pub(crate) fn is_under_way(done: &Done) -> bool {
-    match done {
-        Done::Session(row) => row.deadline_ms.or(row.next_attempt_ms).is_some(),
-        Done::Application(row) => row.deadline_ms.or(row.next_attempt_ms).is_some(),
-        _ => false,
     }
 }

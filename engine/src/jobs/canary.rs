@@ -30,7 +30,7 @@ impl Runner {
         }
         let judged = Judged { id: job.job_id, runner: self.me, tries };
         match self.write(JobWrite::Judge(Box::new(judged))).await {
-            Ok(Some(row)) if row.status == job::HALTED => {
+            Ok(row) if row.status == job::HALTED => {
                 tracing::warn!(job.id = %row.job_id, reason = row.reason, "a job has halted");
                 Ok(Moved::On)
             }

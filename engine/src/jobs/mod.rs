@@ -25,7 +25,7 @@ use self::walk::Page;
 use crate::parts::Parts;
 use crate::store::canary::{Canary, Stage};
 use crate::store::job;
-use crate::writer::{self, Done, Hope, JobStep, JobWrite, Work};
+use crate::writer::{self, Hope, JobStep, JobWrite};
 
 pub(crate) use request::first_row;
 pub use request::{Kind, LogScan, NewJob, Pace, What};
@@ -149,8 +149,8 @@ impl Runner {
             return Ok(Moved::Wait(left_ms));
         }
         match self.write(JobWrite::Claim { id: job.job_id, runner: self.me }).await {
-            Ok(Some(claimed)) => self.go_on(&claimed, now_ms).await,
-            Ok(None) | Err(writer::Error::Conflict(_)) => Ok(Moved::Wait(1_000)), // another was first
+            Ok(claimed) => self.go_on(&claimed, now_ms).await,
+            Err(writer::Error::Conflict(_)) => Ok(Moved::Wait(1_000)), // another was first
             Err(error) => Err(error.into()),
         }
     }
@@ -187,7 +187,7 @@ impl Runner {
         match self.write(write).await {
             Ok(row) => {
                 point("job.step", Moment::After);
-                if let Some(row) = row.filter(|row| !row.is_running()) {
+                if !row.is_running() {
                     tracing::info!(job.id = %row.job_id, job.kind = row.kind, job.done = row.done,
                         job.failed = row.failed, job.skipped = row.skipped, "a job has ended");
                 }
@@ -198,11 +198,8 @@ impl Runner {
         }
     }
 
-    async fn write(&self, write: JobWrite) -> Result<Option<job::Model>, writer::Error> {
-        match self.parts.writer.enqueue(Work::Job(write), None).await? {
-            Done::Job(row) => Ok(Some(*row)),
-            _ => Ok(None),
-        }
+    async fn write(&self, write: JobWrite) -> Result<job::Model, writer::Error> {
+        self.parts.writer.enqueue(write, None).await
     }
 
     /// Leaves what it holds to whoever is there.

@@ -10,7 +10,7 @@ use crate::queries::{self, LetterFilter, SessionFilter, sessions};
 use crate::store::canary::Canary;
 use crate::store::job;
 use crate::verify::{self, Scan};
-use crate::writer::{self, Done, JobWrite, Work};
+use crate::writer::{self, JobWrite};
 
 /// What a job does to each of its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Engine {
     pub async fn create_job(&self, new: NewJob) -> Result<job::Model, writer::Error> {
         let total = self.count(&new.what).await?;
         let row = first_row(new, total);
-        self.job(JobWrite::Create(Box::new(row))).await
+        self.parts.writer.submit(JobWrite::Create(Box::new(row))).await
     }
 
     /// Ends a job where it stands; what was done stays done.
@@ -133,7 +133,7 @@ impl Engine {
     /// # Errors
     /// [`writer::Error::Conflict`] where it has ended already, or why it was not written.
     pub async fn cancel_job(&self, id: Uuid, by: String) -> Result<job::Model, writer::Error> {
-        self.job(JobWrite::Cancel { id, by }).await
+        self.parts.writer.submit(JobWrite::Cancel { id, by }).await
     }
 
     /// Lets a job that halted go on behind what was done, with a canary of the next items.
@@ -141,14 +141,7 @@ impl Engine {
     /// # Errors
     /// [`writer::Error::Conflict`] where it is not halted, or why it was not written.
     pub async fn resume_job(&self, id: Uuid, by: String) -> Result<job::Model, writer::Error> {
-        self.job(JobWrite::Resume { id, by }).await
-    }
-
-    async fn job(&self, write: JobWrite) -> Result<job::Model, writer::Error> {
-        match self.parts.writer.submit(Work::Job(write)).await? {
-            Done::Job(row) => Ok(*row),
-            other => Err(writer::Error::Conflict(format!("unexpected answer of the writer: {other:?}"))),
-        }
+        self.parts.writer.submit(JobWrite::Resume { id, by }).await
     }
 
     pub(crate) async fn count(&self, what: &What) -> Result<i64, sea_orm::DbErr> {

@@ -12,10 +12,10 @@ use streams::crash::{Moment, point};
 use uuid::Uuid;
 
 use super::{BATCH, selectors};
-use crate::entities::commanded::{Commanded as _, Word, is_under_way};
+use crate::entities::commanded::Nudge;
 use crate::parts::Parts;
 use crate::store::{controller, session};
-use crate::writer::room;
+use crate::writer::{NudgeCommand, room};
 
 /// More are asked for than there is room for, because some will not fit: twice as many and so many.
 const SPARE: u64 = 16;
@@ -55,8 +55,9 @@ pub(super) async fn serve(parts: &Parts, controllers: &[controller::Model], why:
             return awaited(parts).await;
         }
         point("placement.decide", Moment::Before);
-        let served = asked.into_iter().map(|(id, word)| parts.writer.enqueue(session::Entity::work(id, word), None));
-        let progress = join_all(served).await.iter().any(|done| done.as_ref().is_ok_and(is_under_way));
+        let nudges = asked.into_iter().map(|(id, nudge)| NudgeCommand::<session::Entity>::new(id, nudge));
+        let served = join_all(nudges.map(|nudge| parts.writer.enqueue(nudge, None))).await;
+        let progress = served.iter().any(|served| served.as_ref().is_ok_and(|progress| progress.is_under_way));
         point("placement.decide", Moment::After);
         if !progress {
             return awaited(parts).await;
@@ -82,7 +83,7 @@ async fn next(
     ready: &[&controller::Model],
     free: &HashMap<String, u64>,
     why: Why,
-) -> Result<Vec<(Uuid, Word)>, DbErr> {
+) -> Result<Vec<(Uuid, Nudge)>, DbErr> {
     let wanted = |free: u64| match why {
         Why::Anything => BATCH,
         Why::Room if free == 0 => 0,
@@ -96,7 +97,7 @@ async fn next(
         let wanted = if row.breaker().probes() { PROBES } else { wanted(of(row)) };
         let start = own(parts, row, START, wanted).await?;
         let other = own(parts, row, &format!("NOT ({START})"), BATCH).await?;
-        found.extend(start.into_iter().chain(other).map(|waiting| (waiting, Word::OwnerReady)));
+        found.extend(start.into_iter().chain(other).map(|waiting| (waiting, Nudge::OwnerReady)));
     }
     for (platform, free) in platforms {
         if wanted(free) == 0 {
@@ -104,7 +105,7 @@ async fn next(
         }
         for selector in selectors(parts, platform).await? {
             let unplaced = unplaced(parts, platform, selector, wanted(free)).await?;
-            found.extend(unplaced.into_iter().map(|waiting| (waiting, Word::Place)));
+            found.extend(unplaced.into_iter().map(|waiting| (waiting, Nudge::Place)));
         }
     }
     found.sort_by_key(|(waiting, _)| (waiting.turn, waiting.seq));

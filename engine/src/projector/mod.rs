@@ -25,7 +25,7 @@ use tracing::Instrument;
 use crate::parts::Parts;
 use crate::stuck::{Stuck, TRIES};
 use crate::worlds::Worlds;
-use crate::writer::{ApplicationWork, Error, Hope, ReportIn, Work};
+use crate::writer::{Error, Hope, ReportIn, Request};
 
 pub(crate) use legible::illegible;
 
@@ -56,7 +56,7 @@ impl Projector {
         let Verdict::Park(why) = &verdict else { return verdict };
         let Some((report, sender)) = subject::parse_report(&delivery.subject) else { return verdict };
         let Some(lost) = parked::attempt(delivery, report, &sender, why) else { return verdict };
-        let failed = self.parts.writer.enqueue(Work::AttemptFailed(Box::new(lost)), delivery.traceparent.clone()).await;
+        let failed = self.parts.writer.enqueue(lost, delivery.traceparent.clone()).await;
         match failed {
             Err(error) if error.hope() == Hope::Passes => Verdict::Again,
             Err(error) => {
@@ -97,25 +97,25 @@ impl Projector {
         };
         let report = report_in(&delivery.subject, payload, &status, sender, source);
         let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
-        let answer = self.parts.writer.enqueue(Work::Report(Box::new(report)), traceparent).await;
+        let answer = self.parts.writer.enqueue(report, traceparent).await;
         point("projector.apply", Moment::During);
         verdict(&self.parts.stuck, delivery, answer)
     }
 
     /// What is about an application or its template.
-    async fn application(
+    async fn application<R: Request>(
         &self,
         delivery: &Delivery,
-        read: fn(&Delivery, &Sender, Source) -> Result<ApplicationWork, String>,
+        read: fn(&Delivery, &Sender, Source) -> Result<R, String>,
         sender: &Sender,
         source: Source,
     ) -> Verdict {
-        let work = match read(delivery, sender, source) {
-            Ok(work) => Work::Application(Box::new(work)),
+        let report = match read(delivery, sender, source) {
+            Ok(report) => report,
             Err(why) => return Verdict::Park(format!("undecodable: {why}")),
         };
         let traceparent = streams::trace::current_traceparent().or_else(|| delivery.traceparent.clone());
-        verdict(&self.parts.stuck, delivery, self.parts.writer.enqueue(work, traceparent).await)
+        verdict(&self.parts.stuck, delivery, self.parts.writer.enqueue(report, traceparent).await)
     }
 
     async fn world(&self, delivery: &Delivery, sender: &Sender, source: Source) -> Verdict {

@@ -10,13 +10,13 @@ use streams::wire::{AppState, AppStatus, Manifest, TemplateCreate};
 use streams::worker::Delivery;
 
 use super::failure;
-use crate::writer::{ApplicationReport, ApplicationWork, TemplateReport};
+use crate::writer::{ApplicationReport, TemplateReport};
 
 fn decode<T: Payload>(delivery: &Delivery) -> Result<(Value, T), String> {
     limits::read(&delivery.payload).map_err(|error| error.to_string())
 }
 
-pub(super) fn app_status(delivery: &Delivery, sender: &Sender, source: Source) -> Result<ApplicationWork, String> {
+pub(super) fn app_status(delivery: &Delivery, sender: &Sender, source: Source) -> Result<ApplicationReport, String> {
     let (payload, status) = decode::<AppStatus>(delivery)?;
     let (lane, controller_id) = match sender {
         Sender::Durable(_, controller) => (Lane::Durable, controller.to_string()),
@@ -36,11 +36,10 @@ pub(super) fn app_status(delivery: &Delivery, sender: &Sender, source: Source) -
         message: status.message,
     };
     let (event_id, install_id, subject) = (status.event_id, status.install_id, delivery.subject.clone());
-    let report = ApplicationReport { event_id, install_id, subject, payload, observation };
-    Ok(ApplicationWork::Report(Box::new(report)))
+    Ok(ApplicationReport { event_id, install_id, subject, payload, observation })
 }
 
-pub(super) fn template_create(delivery: &Delivery, sender: &Sender, source: Source) -> Result<ApplicationWork, String> {
+pub(super) fn template_create(delivery: &Delivery, sender: &Sender, source: Source) -> Result<TemplateReport, String> {
     let (payload, template) = decode::<TemplateCreate>(delivery)?;
     let manifest = manifest(&template)?;
     let (lane, controller_id, author) = match sender {
@@ -48,8 +47,7 @@ pub(super) fn template_create(delivery: &Delivery, sender: &Sender, source: Sour
         Sender::Core => (Lane::Core, String::new(), format!("platform:{}", template.platform)),
     };
     let (event_id, subject) = (template.event_id, delivery.subject.clone());
-    let report = TemplateReport { event_id, subject, payload, manifest, author, controller_id, lane, source };
-    Ok(ApplicationWork::Template(Box::new(report)))
+    Ok(TemplateReport { event_id, subject, payload, manifest, author, controller_id, lane, source })
 }
 
 /// The one manifest in it, which has its name.

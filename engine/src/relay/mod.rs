@@ -34,7 +34,7 @@ pub(crate) use flight::{Flight, HANDED_MS, Published};
 use crate::courier::Epoch;
 use crate::parts::Parts;
 use crate::store::text::Text;
-use crate::writer::{Mark, Work};
+use crate::writer::{Mark, MarkCopied, MarkPublished};
 
 /// Commands of one controller that are claimed and published together at most.
 const BATCH: i64 = 512;
@@ -121,7 +121,7 @@ impl Relay {
         if !self.parts.flight.is_due() {
             return;
         }
-        if let Err(error) = self.parts.writer.enqueue(Work::Published(Vec::new()), None).await {
+        if let Err(error) = self.parts.writer.enqueue(MarkPublished(Vec::new()), None).await {
             tracing::debug!(%error, "what was published is written with the next change");
             self.parts.flight.published.notify_one();
         }
@@ -188,7 +188,7 @@ impl Relay {
         self.end_unfit(sent.unfit).await;
         let some = !sent.marks.is_empty();
         if some {
-            let marked = self.parts.writer.enqueue(Work::Published(sent.marks), None).await;
+            let marked = self.parts.writer.enqueue(MarkPublished(sent.marks), None).await;
             marked.map_err(|error| Failed::nothing(format!("what was published cannot be marked: {error}")))?;
         }
         let Some(why) = sent.refused else { return Ok(more) };
@@ -289,7 +289,7 @@ impl Relay {
         }
         let some = !done.is_empty();
         if some {
-            let written = self.parts.writer.enqueue(Work::Copied(done), None).await;
+            let written = self.parts.writer.enqueue(MarkCopied(done), None).await;
             written.map_err(|error| Failed::nothing(format!("what was copied cannot be marked: {error}")))?;
         }
         refused.map_or(Ok(more), |why| Err(Failed { why, some }))

@@ -4,7 +4,7 @@ use machine::session::FailedAttempt;
 use streams::wire::{Failure, Scope};
 
 use super::{Pending, Relay, Sent};
-use crate::writer::{Commanded, Done, LostAttempt, Work};
+use crate::writer::{Commanded, Ended, LostAttempt};
 
 /// Times that a command is tried which fails for an unknown reason while others are taken.
 const UNSURE: u32 = 10;
@@ -34,10 +34,10 @@ impl Relay {
             let scope = Some(Scope::Session);
             let error = Failure { code: "unsendable".into(), message, retryable: false, user_error: true, scope };
             let failed = FailedAttempt { command: Some(row.event_id), attempt: Some(row.attempt), error };
-            let lost = Work::AttemptFailed(Box::new(LostAttempt { of, failed, by: None }));
+            let lost = LostAttempt { of, failed, by: None };
             match self.parts.writer.enqueue(lost, row.traceparent.clone()).await {
-                Ok(Done::Duplicate) => tracing::debug!(about, "it was overtaken"),
-                Ok(_) => {
+                Ok(Ended::Overtaken) => tracing::debug!(about, "it was overtaken"),
+                Ok(Ended::Failed) => {
                     tracing::error!(event.id = %row.event_id, entity = row.entity, why, "a command can never be sent, and has failed")
                 }
                 Err(error) => _ = self.parts.stuck.failed(&about, error), // its claim passes, and it is tried again

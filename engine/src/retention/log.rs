@@ -9,7 +9,7 @@ use super::cut::{Limits, Reach, reach};
 use super::{Error, Keeper, due};
 use crate::store::event;
 use crate::stuck::TRIES;
-use crate::writer::{self, Cut, Hope, Prune, Work};
+use crate::writer::{self, Cut, Hope, Prune};
 
 /// Rows that one round looks at.
 const PAGE: u64 = 200;
@@ -45,7 +45,7 @@ impl Keeper {
         let rows: usize = reached.iter().map(|reach| reach.rows.len()).sum();
         let cuts: Vec<Cut> = reached.into_iter().filter_map(cut).collect();
         let entities: Vec<String> = cuts.iter().map(|cut| cut.entity.clone()).collect();
-        match self.parts.writer.enqueue(Work::Prune(Box::new(Prune { from, to, cuts })), None).await {
+        match self.parts.writer.enqueue(Prune { from, to, cuts }, None).await {
             Err(error) if error.hope() != Hope::Passes => {
                 return self.held_up(&about, &entities, error, (from, to), now_ms).await;
             }
@@ -71,7 +71,7 @@ impl Keeper {
         }
         entities.iter().for_each(|entity| _ = self.parts.stuck.failed(&format!("log of {entity}"), &error));
         let none = Prune { from, to, cuts: Vec::new() };
-        self.parts.writer.enqueue(Work::Prune(Box::new(none)), None).await?;
+        self.parts.writer.enqueue(none, None).await?;
         self.parts.stuck.done(|| about.to_owned());
         Ok(true)
     }

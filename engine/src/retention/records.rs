@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Error, Keeper, due};
 use crate::store::{dead_letter, job};
-use crate::writer::{Hope, Records, Work};
+use crate::writer::{Hope, Records};
 
 /// Letters, or jobs, of one round: a letter may have a megabyte.
 const PAGE: u64 = 50;
@@ -46,12 +46,12 @@ impl Keeper {
             return Ok(false);
         }
         tracing::debug!(?records, "records that are old go");
-        match self.parts.writer.enqueue(Work::PruneRecords(records), None).await {
+        match self.parts.writer.enqueue(records, None).await {
             Err(error) if error.hope() != Hope::Passes => {}
             written => return Ok(written.map(|_| true)?),
         }
         for (about, record) in each {
-            let written = self.parts.writer.enqueue(Work::PruneRecords(record), None).await;
+            let written = self.parts.writer.enqueue(record, None).await;
             if !self.parts.stuck.settled(|| about, written, now_ms) {
                 return Ok(false);
             }

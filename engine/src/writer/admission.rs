@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::Error;
 use super::batch::Batch;
 use super::controller::{first_row, missing};
-use super::work::{Beat, Done, Operated, Work};
+use super::work::{Beat, Done, Operate, Operated, Work};
 use crate::fold::PRUNED;
 use crate::store::{application, cleanup, controller, event, session};
 
@@ -236,7 +236,7 @@ fn forget_host(row: &mut controller::Model) {
 /// The controllers whose dependants a piece of work must know.
 pub(super) fn removes(work: &Work) -> Option<&str> {
     match work {
-        Work::Operated { controller_id, what: Operated::Remove, .. } => Some(controller_id),
+        Work::Operate(Operate { controller_id, what: Operated::Remove, .. }) => Some(controller_id),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 //! An amendment leaves the generation alone, so that the open command stays what it is. `amended_seq` says where in the log
 //! the last one stands: whoever read the session before it is told so when he asks for something on condition.
 
+use machine::command::DecisionKind;
 use machine::session::{Effect, Event, decide};
 use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::{Map, Value, json};
@@ -33,7 +34,7 @@ impl Batch<'_> {
         if noted.is_empty() && idle_timeout_s == before.idle_timeout_s {
             return self.session(id); // it holds already
         }
-        decision.effects.push(Effect::Decide("amended"));
+        decision.effects.push(Effect::Decide(DecisionKind::Amended));
         self.record(id, Some(&before), decision, Vec::new(), trace)?;
         let slot = self.sessions.get_mut(&id).ok_or_else(|| missing(id))?;
         (slot.row.tags, slot.row.metadata, slot.row.amended_seq) = (tags, metadata, slot.row.entity_seq);

@@ -247,12 +247,12 @@ impl<'a> Batch<'a> {
             Work::Application(work) => self.application(work, trace),
             Work::Template(write) => self.template(write, trace),
             Work::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
-            Work::Controller(id, event) => self.controller_event(id, event),
+            Work::Controller(event) => self.controller_event(&event.controller_id, &event.event),
             Work::Revoke(revocation) => self.revoke(revocation, trace),
-            Work::Reinstate { controller_id, why, by } => self.reinstate(controller_id, why, by),
-            Work::Operated { controller_id, what, why, by } => self.operated(controller_id, *what, why, by),
+            Work::Reinstate(asked) => self.reinstate(&asked.controller_id, &asked.why, &asked.by),
+            Work::Operate(asked) => self.operated(&asked.controller_id, asked.what, &asked.why, &asked.by),
             Work::Debt(id, event) => self.debt_event(*id, event, trace),
-            Work::Synced { controller_id, instance_id } => self.synced(controller_id, *instance_id),
+            Work::Synced(synced) => self.synced(&synced.controller_id, synced.instance_id),
             Work::Published(marks) => {
                 self.commands.published(marks);
                 Ok(Done::Written)
@@ -265,12 +265,12 @@ impl<'a> Batch<'a> {
                 self.copied.extend(ids);
                 Ok(Done::Written)
             }
-            Work::Replay { letter, how, by } => self.replay(*letter, how, by, trace),
-            Work::TryReplay { letter, how } => self.try_replay(*letter, how),
-            Work::Edit { letter, edit, by } => self.edit(*letter, edit, by, trace),
-            Work::Discard { letter, why, by } => self.discard(*letter, why, by, trace),
+            Work::Replay(asked) => self.replay(asked.letter, &asked.how, &asked.by, trace),
+            Work::TryReplay(asked) => self.try_replay(asked.letter, &asked.how),
+            Work::Edit(asked) => self.edit(asked.letter, &asked.edit, &asked.by, trace),
+            Work::Discard(asked) => self.discard(asked.letter, &asked.why, &asked.by, trace),
             Work::Job(write) => self.job(write, trace),
-            Work::Rebuild { why, by } => self.rebuild_ordered(why, by, trace),
+            Work::Rebuild(asked) => self.rebuild_ordered(&asked.why, &asked.by, trace),
             Work::Prune(prune) => {
                 self.prunes.push(Prune::clone(prune));
                 Ok(Done::Written)
@@ -279,9 +279,10 @@ impl<'a> Batch<'a> {
                 self.prune_records(records);
                 Ok(Done::Written)
             }
-            Work::Epoch { name, epoch, created_at, last_seq } => {
-                let (name, created_at) = ((*name).to_owned(), created_at.clone());
-                self.epochs.push(stream_epoch::Model { name, epoch: *epoch, created_at, last_seq: *last_seq });
+            Work::Epoch(known) => {
+                let (name, created_at) = (known.name.to_owned(), known.created_at.clone());
+                let (epoch, last_seq) = (known.epoch, known.last_seq);
+                self.epochs.push(stream_epoch::Model { name, epoch, created_at, last_seq });
                 Ok(Done::Written)
             }
         }

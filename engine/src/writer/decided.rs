@@ -65,7 +65,7 @@ impl Rows<'_> {
                 self.letters.push(about.letter(*event_id, cause, error, json!(attempts)));
                 self.decide(about, "dead_lettered");
             }
-            Effect::Decide(what) => self.decide(about, what),
+            Effect::Decide(what) => self.decide(about, what.as_str()),
             Effect::Retried => {} // see `judged`
             Effect::Warn(warning) => {
                 self.decide(about, warning.name());

@@ -4,7 +4,7 @@
 //! All of it happens under the controller's row lock (see `Batch::load_controllers`), so that two engines agree.
 
 use machine::breaker::{Failing, Kind, State};
-use machine::command::Effect;
+use machine::command::{DecisionKind, Effect};
 use machine::controller::Event;
 use serde_json::Value;
 use streams::subject::Verb;
@@ -96,7 +96,7 @@ impl Batch<'_> {
         effects: &[Effect],
     ) {
         let starts = verb.and_then(Verb::from_name).is_some_and(|verb| !ends(verb));
-        let failed = |effect: &Effect| matches!(effect, Effect::Fail { .. } | Effect::Decide("retry_armed"));
+        let failed = |effect: &Effect| matches!(effect, Effect::Fail { .. } | Effect::Decide(DecisionKind::RetryArmed));
         if let Some(command) = command.filter(|_| starts && effects.iter().any(failed)) {
             let event =
                 failure(command, whose.failing(None), Kind::Unreachable, "it took a command and never reported");

@@ -29,6 +29,7 @@ mod rebuild;
 mod records;
 mod repair;
 mod repeats;
+mod requests;
 mod revocation;
 pub(crate) mod room;
 mod session;
@@ -50,7 +51,7 @@ use crate::metrics::Metrics;
 use crate::relay::Flight;
 pub use crate::signal::Wakes;
 use crate::sizes::Sizes;
-pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
+pub use application::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport, UninstallApplication};
 pub(crate) use batch::{Batch, Slot};
 pub use controller::{IN_ALL as CONTROLLERS, PER_PLATFORM as CONTROLLERS_PER_PLATFORM};
 pub use keys::{KEPT_MS, Key};
@@ -60,11 +61,16 @@ pub use outlook::{Outlook, Outlooks};
 pub use prune::{Cut, Prune};
 pub use records::Records;
 pub(crate) use repeats::remembered;
+use requests::Reply as _;
+pub(crate) use requests::{Ended, NudgeCommand, Request};
+use work::Done;
+pub(crate) use work::Work;
 pub(crate) use work::bounded_source;
 pub use work::{
-    Ask, Beat, Commanded, Done, Edit, Failure, Item, JobStep, JobWrite, Judged, LostAttempt, Mark, NewDeadLetter,
-    NewSession, Operated, Replay, ReportIn, Revocation, ScanStep, Stands, TemplateWrite, Work, Written,
-    WrittenTemplate,
+    Amend, Ask, AskSession, Beat, Commanded, ControllerEvent, DiscardLetter, Edit, EditLetter, Failure, Item, JobStep,
+    JobWrite, Judged, KnownEpoch, LostAttempt, Mark, MarkCopied, MarkPublished, NewDeadLetter, NewSession, Operate,
+    Operated, Rebuild, Reinstate, Replay, ReplayLetter, ReportIn, Revocation, ScanStep, Stands, Synced, TemplateWrite,
+    TryReplay, Written, WrittenTemplate,
 };
 
 /// Pieces of work that may wait for the writer; beyond it callers are told to come back.
@@ -277,48 +283,54 @@ impl Writer {
         (Self { jobs, backlog, reader, clock: read_clock, durability }, task)
     }
 
-    /// Hands in the work that a request becomes, unless the request was answered before: then that is the answer, and nothing
-    /// is prepared. For requests whose preparation depends on what may have changed since.
+    /// Submits the request that `prepare` gives, unless its HTTP or NATS request was answered before: then that is the reply,
+    /// and nothing is prepared. For requests whose preparation depends on what may have changed since.
     ///
     /// # Errors
     /// Why it was not prepared or not done.
-    pub async fn once<E: From<Error>>(&self, prepare: impl Future<Output = Result<Work, E>>) -> Result<Done, E> {
+    pub(crate) async fn once<R: Request, E: From<Error>>(
+        &self,
+        prepare: impl Future<Output = Result<R, E>>,
+    ) -> Result<R::Reply, E> {
         if Key::is_given() {
             let answered = async {
                 let now_ms = self.clock.now_ms(&self.reader).await?;
                 Key::answered(&self.reader, now_ms).await
             };
             if let Some(done) = Box::pin(answered).await.map_err(E::from)? {
-                return Ok(done);
+                return Ok(reply::<R>(done)?);
             }
         }
         Ok(self.submit(prepare.await?).await?)
     }
 
-    /// Hands in one piece of work and waits until it is committed. It takes the key of the request that it is part of.
+    /// Submits a request and waits until it is committed. It takes the idempotency key of the HTTP or NATS request that it is
+    /// part of.
     ///
     /// # Errors
     /// [`Error::Busy`] at once where the queue is full, [`Error::Unavailable`] at once while the database does not keep what it is given;
     /// else why it was not done.
-    pub async fn submit(&self, work: Work) -> Result<Done, Error> {
+    pub(crate) async fn submit<R: Request>(&self, request: R) -> Result<R::Reply, Error> {
         if let Some(suspended) = self.durability.suspended() {
             return Err(Error::Unavailable(suspended.to_string().into()));
         }
         let (answer, receive) = oneshot::channel();
+        let work = request.into_work();
         let job = Job { work, traceparent: streams::trace::current_traceparent(), key: Key::take(), answer };
         self.jobs.try_send(job).map_err(|_| Error::Busy)?;
-        receive.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))?
+        reply::<R>(receive.await.map_err(|_| Error::Unavailable("the writer has stopped".into()))??)
     }
 
-    /// Hands in work of the engine's own, which waits for its place in the queue; `traceparent` continues its trace.
+    /// Submits a request of the engine's own, which waits for its place in the queue; `traceparent` continues its trace.
     ///
     /// # Errors
     /// Why it was not done.
-    pub async fn enqueue(&self, work: Work, traceparent: Option<String>) -> Result<Done, Error> {
+    pub(crate) async fn enqueue<R: Request>(&self, request: R, traceparent: Option<String>) -> Result<R::Reply, Error> {
         let (answer, receive) = oneshot::channel();
         let stopped = || Error::Unavailable("the writer has stopped".into());
-        self.jobs.send(Job { work, traceparent, key: None, answer }).await.map_err(|_| stopped())?;
-        receive.await.map_err(|_| stopped())?
+        let job = Job { work: request.into_work(), traceparent, key: None, answer };
+        self.jobs.send(job).await.map_err(|_| stopped())?;
+        reply::<R>(receive.await.map_err(|_| stopped())??)
     }
 
     /// Whether what is written is kept.
@@ -336,4 +348,10 @@ impl Writer {
     pub fn fullness(&self) -> f64 {
         1.0 - self.jobs.capacity() as f64 / QUEUE as f64
     }
+}
+
+/// The only place where the reply of a request is read from what the queue carries.
+fn reply<R: Request>(done: Done) -> Result<R::Reply, Error> {
+    let of_another_kind = || Error::Unreadable("the writer's reply is of another kind than its request".into());
+    R::Reply::from_done(done).ok_or_else(of_another_kind)
 }

@@ -75,13 +75,14 @@ impl Needs {
                 self.controllers.push(revocation.controller_id.clone());
                 self.jobs.push(revocation.job.job_id);
             }
-            Work::Reinstate { controller_id, .. } => self.controllers.push(controller_id.clone()),
-            Work::Operated { controller_id, .. } => {
-                self.controllers.push(controller_id.clone());
+            Work::Reinstate(asked) => self.controllers.push(asked.controller_id.clone()),
+            Work::Operate(asked) => {
+                self.controllers.push(asked.controller_id.clone());
                 self.removes.extend(admission::removes(work).map(str::to_owned));
             }
             Work::Heartbeat(beat) => self.controllers.push(beat.heartbeat.controller_id.clone()),
-            Work::Controller(id, _) | Work::Synced { controller_id: id, .. } => self.controllers.push(id.clone()),
+            Work::Controller(event) => self.controllers.push(event.controller_id.clone()),
+            Work::Synced(synced) => self.controllers.push(synced.controller_id.clone()),
             Work::Report(report) => {
                 let seen = &report.observation;
                 self.judged.extend(seen.error.is_some().then_some(report.session_id));
@@ -99,12 +100,14 @@ impl Needs {
                 self.templates.extend(manifests.iter().map(|manifest| manifest.metadata.name.clone()));
             }
             Work::Template(TemplateWrite::Delete { name }) => self.templates.push(name.clone()),
-            Work::Replay { letter, how, .. } | Work::TryReplay { letter, how } => self.replay(*letter, how),
-            Work::Discard { letter, .. } | Work::Edit { letter, .. } => self.letters.push(*letter),
+            Work::Replay(asked) => self.replay(asked.letter, &asked.how),
+            Work::TryReplay(asked) => self.replay(asked.letter, &asked.how),
+            Work::Discard(asked) => self.letters.push(asked.letter),
+            Work::Edit(asked) => self.letters.push(asked.letter),
             Work::Job(write) => self.job(write),
             Work::PruneRecords(Records::DeadLetters(ids)) => self.letters.extend(ids),
             Work::PruneRecords(Records::Jobs(ids)) => self.jobs.extend(ids),
-            Work::Rebuild { .. } => self.logs.push(rebuild::ENTITY.to_owned()),
+            Work::Rebuild(_) => self.logs.push(rebuild::ENTITY.to_owned()),
             _ => {}
         }
     }

@@ -246,7 +246,7 @@ fn told<'a, S: Into<Stand<'a>>>(noun: &str, id: Uuid, before: S, after: S, effec
 
 fn decision(effects: &[Effect]) -> &'static str {
     let named = effects.iter().find_map(|effect| match effect {
-        Effect::Decide(what) => Some(*what),
+        Effect::Decide(what) => Some(what.as_str()),
         _ => None,
     });
     named.unwrap_or("changed")

@@ -126,7 +126,8 @@ impl Batch<'_> {
             Work::Place(id) => self.asks(*id, Ask::Move, starts),
             Work::Happened(id, Event::OwnerReady) => self.asks(*id, Ask::Wake, starts),
             Work::Heartbeat(beat) => starts.beating.extend([beat.heartbeat.controller_id.clone()]),
-            Work::Replay { how, .. } | Work::TryReplay { how, .. } => self.replays(how, starts),
+            Work::Replay(asked) => self.replays(&asked.how, starts),
+            Work::TryReplay(asked) => self.replays(&asked.how, starts),
             Work::Job(JobWrite::Step(step)) => step.items.iter().for_each(|item| match item {
                 Item::Session(id, ask) => self.asks(*id, *ask, starts),
                 Item::Letter(_, how) => self.replays(how, starts),

@@ -12,7 +12,7 @@ use streams::wire::AppState as S;
 use uuid::Uuid;
 
 use crate::Context;
-use crate::command::{CommandState, Commanded};
+use crate::command::{CommandState, Commanded, DecisionKind};
 use crate::placement::Place;
 
 pub use crate::command::{Attempt, Effect, Error, FailedAttempt, Source};
@@ -206,6 +206,6 @@ impl Step<'_> {
         self.app.status = S::Uninstalled;
         self.app.command.reason = Some("uninstalled before it was placed".into());
         self.supersede();
-        self.effects.push(Effect::Decide("uninstalled_unplaced"));
+        self.effects.push(Effect::Decide(DecisionKind::UninstalledUnplaced));
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Desired, Effect, Error, Source, Step};
 use crate::Lane;
-use crate::command::{Commanded as _, Listens as _, Worth, word};
+use crate::command::{Commanded as _, DecisionKind, Listens as _, Worth, word};
 
 /// A report, with what it left out as `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ impl Step<'_> {
             Worth::Old => {}
             Worth::Afterthought => self.of_the_past(seen),
             Worth::Future => {
-                self.effects.push(Effect::Decide("generation_raised"));
+                self.effects.push(Effect::Decide(DecisionKind::GenerationRaised));
                 self.set_out();
             }
         }
@@ -71,7 +71,7 @@ impl Step<'_> {
             self.app.status = S::Failed;
             self.app.command.reason = Some(format!("failed by itself: {}", error.code));
             self.app.command.message = Some(error.message.clone());
-            self.effects.push(Effect::Decide("broke_down"));
+            self.effects.push(Effect::Decide(DecisionKind::BrokeDown));
         }
     }
 
@@ -118,15 +118,15 @@ impl Step<'_> {
     fn unasked(&mut self, seen: &Observation) {
         match (self.app.status, seen.status) {
             (S::Failed, said) if said == self.app.desired.goal() => {
-                self.effects.push(Effect::Decide("recovered"));
+                self.effects.push(Effect::Decide(DecisionKind::Recovered));
                 self.settle(seen);
             }
             (S::Ready, S::Uninstalled) => {
-                self.effects.push(Effect::Decide("world_moved"));
+                self.effects.push(Effect::Decide(DecisionKind::WorldMoved));
                 self.set_out();
             }
             (S::Uninstalled, S::Ready) => {
-                self.effects.push(Effect::Decide("exists_again"));
+                self.effects.push(Effect::Decide(DecisionKind::ExistsAgain));
                 self.command(false); // people see no change
             }
             _ => {}

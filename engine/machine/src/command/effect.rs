@@ -5,6 +5,7 @@ use streams::subject::Verb;
 use streams::wire::Failure;
 use uuid::Uuid;
 
+use super::DecisionKind;
 use crate::session::Warning;
 
 /// A failed attempt in the error history.
@@ -75,7 +76,7 @@ pub enum Effect {
         attempts: Vec<Attempt>,
     },
     /// Log a decision of the engine, named for people and for folding.
-    Decide(&'static str),
+    Decide(DecisionKind),
     /// Log a warning of a coming stop; only for sessions.
     Warn(Warning),
     /// Log the report as older than the fence.

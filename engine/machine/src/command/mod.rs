@@ -4,6 +4,7 @@
 //! [`Commanded`] is the whole of it; what has commands says which verb leads to what it desires, and what giving up makes of
 //! it. `report` is the part that listens: the fence, and what a report means to the open command.
 
+mod decision;
 mod effect;
 mod report;
 mod state;
@@ -16,6 +17,7 @@ use crate::placement::Place;
 use crate::room::Room;
 use crate::{Context, Lane, retry};
 
+pub use decision::DecisionKind;
 pub use effect::{Attempt, Effect, Error, FailedAttempt};
 pub use report::Source;
 pub(crate) use report::{Listens, word};
@@ -192,10 +194,10 @@ pub(crate) trait Commanded {
         self.assign(place);
         let open = self.open();
         if open.controller_id.is_some() {
-            self.effects().push(Effect::Decide("placed"));
+            self.effects().push(Effect::Decide(DecisionKind::Placed));
             self.redrive();
         } else if open.reason != before {
-            self.effects().push(Effect::Decide("waiting"));
+            self.effects().push(Effect::Decide(DecisionKind::Waiting));
         }
     }
 
@@ -210,13 +212,13 @@ pub(crate) trait Commanded {
             let before = self.open().reason.clone();
             self.explain_wait();
             if self.open().reason != before {
-                self.effects().push(Effect::Decide("waiting"));
+                self.effects().push(Effect::Decide(DecisionKind::Waiting));
             }
         } else if self.open().attempt == 0 {
-            self.effects().push(Effect::Decide("owner_ready"));
+            self.effects().push(Effect::Decide(DecisionKind::OwnerReady));
             self.redrive();
         } else {
-            self.retry("owner_ready");
+            self.retry(DecisionKind::OwnerReady);
         }
     }
 
@@ -227,18 +229,18 @@ pub(crate) trait Commanded {
             return;
         }
         if self.ends() || self.context().owner_ready && self.enters() {
-            self.retry("retry");
+            self.retry(DecisionKind::Retry);
         } else {
             let open = self.open();
             open.next_attempt_ms = None;
             open.in_turn = false;
             self.explain_wait();
-            self.effects().push(Effect::Decide("waiting"));
+            self.effects().push(Effect::Decide(DecisionKind::Waiting));
         }
     }
 
     /// The next attempt is made, now or at the place that it takes in the owner's budget of retries.
-    fn retry(&mut self, why: &'static str) {
+    fn retry(&mut self, why: DecisionKind) {
         let (now_ms, place_ms) = (self.context().now_ms, self.context().retry_ms);
         let open = self.open();
         let has_place = open.in_turn;
@@ -253,7 +255,7 @@ pub(crate) trait Commanded {
         open.deadline_ms = None;
         open.next_attempt_ms = Some(place_ms);
         self.effects().push(Effect::Retried);
-        self.effects().push(Effect::Decide("retry_deferred"));
+        self.effects().push(Effect::Decide(DecisionKind::RetryDeferred));
     }
 
     /// Silence. While the stream holds the command JetStream owns it; only then is it sent again.
@@ -292,7 +294,7 @@ pub(crate) trait Commanded {
     fn lost(&mut self) {
         let open = self.open();
         if open.id.is_some() && open.deadline_ms.is_some() {
-            self.effects().push(Effect::Decide("redriven"));
+            self.effects().push(Effect::Decide(DecisionKind::Redriven));
             self.redrive();
         }
     }
@@ -307,12 +309,12 @@ pub(crate) trait Commanded {
         match retry::delay_ms(attempt, jitter) {
             _ if !error.retryable => self.give_up("permanent", error),
             None => self.give_up("retries_exhausted", error),
-            Some(_) if at_once => self.retry("sent_again"),
+            Some(_) if at_once => self.retry(DecisionKind::SentAgain),
             Some(delay) => {
                 open.deadline_ms = None;
                 open.next_attempt_ms = Some(at_ms + delay);
                 open.reason = Some(format!("attempt {attempt} failed ({}); waiting to try again", error.code));
-                self.effects().push(Effect::Decide("retry_armed"));
+                self.effects().push(Effect::Decide(DecisionKind::RetryArmed));
             }
         }
     }

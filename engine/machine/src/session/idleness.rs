@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use streams::wire::SessionState as S;
 
 use super::{Effect, Error, Observation, Session, Step};
+use crate::command::DecisionKind;
 
 /// A warning comes a tenth of the limit before the stop, and at most this long before, in milliseconds.
 pub const MAX_LEAD_MS: i64 = 300_000;
@@ -287,7 +288,7 @@ impl Step<'_> {
             s.awake_until_ms = idle.map(|idle| sleeps_at(s).unwrap_or(idle) + by_s * 1000);
             s.expires_ms = s.expires_ms.map(|at| at + by_s * 1000);
         }
-        self.effects.push(Effect::Decide("extended"));
+        self.effects.push(Effect::Decide(DecisionKind::Extended));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use streams::wire::SessionState as S;
 use uuid::Uuid;
 
 use super::{Decision, Desired, Effect, Error, Session, Sign, Step};
-use crate::command::Commanded as _;
+use crate::command::{Commanded as _, DecisionKind};
 use crate::{Context, placement::Place};
 
 /// The first facts of a session, and its create command.
@@ -74,7 +74,7 @@ impl Step<'_> {
             S::Deleting => {
                 if force && !self.context.owner_ready {
                     self.write_off();
-                    self.effects.push(Effect::Decide("written_off"));
+                    self.effects.push(Effect::Decide(DecisionKind::WrittenOff));
                 }
             }
             _ if self.session.command.controller_id.is_none() => self.vanish(),
@@ -91,7 +91,7 @@ impl Step<'_> {
         let why = if never { "deleted before it was placed" } else { "deleted while no controller had it" };
         self.session.command.reason = Some(why.into());
         self.supersede();
-        self.effects.push(Effect::Decide("deleted_unplaced"));
+        self.effects.push(Effect::Decide(DecisionKind::DeletedUnplaced));
     }
 
     fn tear_down(&mut self, force: bool) {

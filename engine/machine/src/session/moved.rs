@@ -5,7 +5,7 @@
 use streams::wire::SessionState as S;
 
 use super::{Desired, Effect, Step};
-use crate::command::Commanded as _;
+use crate::command::{Commanded as _, DecisionKind};
 use crate::placement::Place;
 
 impl Step<'_> {
@@ -26,7 +26,7 @@ impl Step<'_> {
     /// Its delete stays its owner's debt, as with any owner that is away.
     fn write_off_as_moved(&mut self) {
         self.write_off();
-        self.effects.push(Effect::Decide("written_off"));
+        self.effects.push(Effect::Decide(DecisionKind::WrittenOff));
     }
 
     /// Nothing of it runs; it finds another owner when it is woken.
@@ -36,7 +36,7 @@ impl Step<'_> {
         self.supersede();
         self.session.command.generation += 1;
         self.session.command.reason = Some("its owner was revoked; it wakes elsewhere".into());
-        self.effects.push(Effect::Decide("moved"));
+        self.effects.push(Effect::Decide(DecisionKind::Moved));
     }
 
     fn start_elsewhere(&mut self, place: &Place) {
@@ -45,7 +45,7 @@ impl Step<'_> {
             self.session.status = S::Waking;
         }
         self.assign(place);
-        self.effects.push(Effect::Decide("moved"));
+        self.effects.push(Effect::Decide(DecisionKind::Moved));
         self.command(false);
     }
 

@@ -5,7 +5,7 @@ use streams::wire::{Failure, SessionState as S};
 use uuid::Uuid;
 
 use super::{Attempt, Desired, Effect, Error, FAILURE_WINDOW_MS, Source, Step};
-use crate::command::{Commanded as _, Listens as _, Worth, word};
+use crate::command::{Commanded as _, DecisionKind, Listens as _, Worth, word};
 use crate::{Lane, retry};
 
 /// A report, with what it left out as `None`.
@@ -71,7 +71,7 @@ impl Step<'_> {
             Desired::Hibernated => S::Hibernating,
             Desired::Deleted => S::Deleting,
         };
-        self.effects.push(Effect::Decide("generation_raised"));
+        self.effects.push(Effect::Decide(DecisionKind::GenerationRaised));
         self.command(false);
     }
 
@@ -200,7 +200,7 @@ impl Step<'_> {
         let goal = self.session.desired.goal();
         if seen.status == goal {
             if self.session.status == S::Failed {
-                self.effects.push(Effect::Decide("recovered"));
+                self.effects.push(Effect::Decide(DecisionKind::Recovered));
                 self.settle();
             }
             return;
@@ -210,7 +210,7 @@ impl Step<'_> {
             (_, Desired::Running) if matches!(seen.status, S::Deleted | S::Hibernated) => self.set_right(S::Waking),
             (_, Desired::Hibernated) if seen.claims_existence() => self.set_right(S::Hibernating),
             (_, Desired::Deleted) if seen.claims_existence() => {
-                self.effects.push(Effect::Decide("exists_again"));
+                self.effects.push(Effect::Decide(DecisionKind::ExistsAgain));
                 self.delete_again();
             }
             _ => {}
@@ -221,7 +221,7 @@ impl Step<'_> {
         self.session.status = status;
         self.session.url = None;
         self.end_run();
-        self.effects.push(Effect::Decide("world_moved"));
+        self.effects.push(Effect::Decide(DecisionKind::WorldMoved));
         self.command(false);
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Column, Entity, Model};
 use crate::entities::Noun;
-use crate::entities::commanded::{Commanded, Word, same_columns};
+use crate::entities::commanded::{Commanded, Nudge, same_columns};
 use crate::writer::{ApplicationWork, Batch, Job, Needs, Slot, Work};
 
 impl Noun for Entity {
@@ -49,15 +49,15 @@ impl Commanded for Entity {
     const UNPLACED: &'static str = "controller_id IS NULL AND install_status <> 'uninstalled'";
     const DOMAIN: &'static str = "applications";
 
-    fn work(id: Uuid, word: Word) -> Work {
+    fn work(id: Uuid, nudge: Nudge) -> Work {
         use machine::application::Event;
-        let work = match word {
-            Word::Place => ApplicationWork::Place(id),
-            Word::Tick => ApplicationWork::Happened(id, Event::Tick),
-            Word::Deadline { held } => ApplicationWork::Happened(id, Event::Deadline { held }),
-            Word::OwnerReady => ApplicationWork::Happened(id, Event::OwnerReady),
-            Word::Lost => ApplicationWork::Happened(id, Event::Lost),
+        let work = match nudge {
+            Nudge::Place => ApplicationWork::Place(id),
+            Nudge::Tick => ApplicationWork::Happened(id, Event::Tick),
+            Nudge::Deadline { held } => ApplicationWork::Happened(id, Event::Deadline { held }),
+            Nudge::OwnerReady => ApplicationWork::Happened(id, Event::OwnerReady),
+            Nudge::Lost => ApplicationWork::Happened(id, Event::Lost),
         };
-        Work::Application(Box::new(work))
+        work.into()
     }
 }

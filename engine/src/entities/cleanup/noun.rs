@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Column, Entity, Model};
 use crate::entities::Noun;
-use crate::entities::commanded::{Commanded, Word, same_columns};
+use crate::entities::commanded::{Commanded, Nudge, same_columns};
 use crate::writer::{Batch, Job, Needs, Slot, Work};
 
 impl Noun for Entity {
@@ -50,13 +50,13 @@ impl Commanded for Entity {
     const UNPLACED: &'static str = "1 = 0";
     const DOMAIN: &'static str = "sessions";
 
-    fn work(id: Uuid, word: Word) -> Work {
+    fn work(id: Uuid, nudge: Nudge) -> Work {
         use machine::debt::Event;
-        let event = match word {
-            Word::Place | Word::OwnerReady => Event::OwnerReady,
-            Word::Tick => Event::Tick,
-            Word::Deadline { held } => Event::Deadline { held },
-            Word::Lost => Event::Lost,
+        let event = match nudge {
+            Nudge::Place | Nudge::OwnerReady => Event::OwnerReady,
+            Nudge::Tick => Event::Tick,
+            Nudge::Deadline { held } => Event::Deadline { held },
+            Nudge::Lost => Event::Lost,
         };
         Work::Debt(id, event)
     }

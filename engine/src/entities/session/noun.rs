@@ -5,7 +5,7 @@ use sea_orm::{DatabaseTransaction, DbBackend, DbErr, EntityTrait as _, Iterable 
 use uuid::Uuid;
 
 use super::{Column, Entity, Model};
-use crate::entities::commanded::{Commanded, Word, same_columns};
+use crate::entities::commanded::{Commanded, Nudge, same_columns};
 use crate::entities::{Noun, locked};
 use crate::store::bulk::padded;
 use crate::writer::{Batch, Job, Needs, Slot, Work};
@@ -77,14 +77,14 @@ impl Commanded for Entity {
     const UNPLACED: &'static str = "controller_id IS NULL AND status <> 'deleted' AND status NOT IN ('deleting', 'failed') AND command_id IS NOT NULL";
     const DOMAIN: &'static str = "sessions";
 
-    fn work(id: Uuid, word: Word) -> Work {
+    fn work(id: Uuid, nudge: Nudge) -> Work {
         use machine::session::Event;
-        match word {
-            Word::Place => Work::Place(id),
-            Word::Tick => Work::Happened(id, Event::Tick),
-            Word::Deadline { held } => Work::Happened(id, Event::Deadline { held }),
-            Word::OwnerReady => Work::Happened(id, Event::OwnerReady),
-            Word::Lost => Work::Happened(id, Event::Lost),
+        match nudge {
+            Nudge::Place => Work::Place(id),
+            Nudge::Tick => Work::Happened(id, Event::Tick),
+            Nudge::Deadline { held } => Work::Happened(id, Event::Deadline { held }),
+            Nudge::OwnerReady => Work::Happened(id, Event::OwnerReady),
+            Nudge::Lost => Work::Happened(id, Event::Lost),
         }
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::ApplicationWork;
+use super::{ApplicationWork, UninstallApplication};
 use crate::entities::replace;
 use crate::queries::sessions;
 use crate::store::{application, session};
@@ -36,7 +36,7 @@ impl Needs {
     pub(in crate::writer) fn add(&mut self, work: &ApplicationWork) -> Option<Uuid> {
         match work {
             ApplicationWork::Install(new) => self.names.push(new.manifest.metadata.name.clone()),
-            ApplicationWork::Uninstall { id, .. } => {
+            ApplicationWork::Uninstall(UninstallApplication { id, .. }) => {
                 self.ids.push(*id);
                 self.uninstalled.push(*id);
             }

@@ -22,13 +22,13 @@ use crate::store::application;
 use crate::store::text::Body;
 
 pub(super) use load::{Needs, Using};
-pub use work::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport};
+pub use work::{ApplicationReport, ApplicationWork, NewApplication, TemplateReport, UninstallApplication};
 
 impl Batch<'_> {
     pub(super) fn application(&mut self, work: &ApplicationWork, trace: Option<&str>) -> Result<Done, Error> {
         match work {
             ApplicationWork::Install(new) => self.install(new, trace),
-            ApplicationWork::Uninstall { id, force } => self.uninstall(*id, *force, trace),
+            ApplicationWork::Uninstall(asked) => self.uninstall(asked.id, asked.force, trace),
             ApplicationWork::Again(id) => self.application_event(*id, &Event::Again, trace),
             ApplicationWork::Happened(id, event) => self.application_event(*id, event, trace),
             ApplicationWork::Place(id) => {

@@ -24,6 +24,15 @@ pub struct NewApplication {
     pub platform: String,
 }
 
+/// An application is to be uninstalled.
+#[derive(Debug, Clone, Copy)]
+pub struct UninstallApplication {
+    /// The application.
+    pub id: Uuid,
+    /// Also while sessions use its template.
+    pub force: bool,
+}
+
 /// A report on an application.
 #[derive(Debug, Clone)]
 pub struct ApplicationReport {
@@ -65,13 +74,8 @@ pub struct TemplateReport {
 pub enum ApplicationWork {
     /// Install it, or upgrade it where its manifest is another one.
     Install(Box<NewApplication>),
-    /// Uninstall it; `force`: also while sessions use its template.
-    Uninstall {
-        /// Which.
-        id: Uuid,
-        /// Whatever uses it.
-        force: bool,
-    },
+    /// Uninstall it.
+    Uninstall(UninstallApplication),
     /// Its dead letter is replayed.
     Again(Uuid),
     /// Look again for a place.
@@ -82,6 +86,12 @@ pub enum ApplicationWork {
     Report(Box<ApplicationReport>),
     /// A controller registers a template.
     Template(Box<TemplateReport>),
+}
+
+impl From<ApplicationWork> for crate::writer::Work {
+    fn from(work: ApplicationWork) -> Self {
+        Self::Application(Box::new(work))
+    }
 }
 
 impl ApplicationWork {

@@ -139,3 +139,45 @@ impl Edit {
             "message_id": self.message_id })
     }
 }
+
+/// An operator replays a dead letter.
+#[derive(Debug, Clone)]
+pub struct ReplayLetter {
+    /// The letter.
+    pub letter: Uuid,
+    /// How it is replayed.
+    pub how: Replay,
+    /// The operator.
+    pub by: String,
+}
+
+/// An operator asks what a replay would do.
+#[derive(Debug, Clone)]
+pub struct TryReplay {
+    /// The letter.
+    pub letter: Uuid,
+    /// How it would be replayed.
+    pub how: Replay,
+}
+
+/// An operator has corrected a message that could not be read, and it was published.
+#[derive(Debug, Clone)]
+pub struct EditLetter {
+    /// The letter.
+    pub letter: Uuid,
+    /// The correction.
+    pub edit: Edit,
+    /// The operator.
+    pub by: String,
+}
+
+/// An operator closes a dead letter.
+#[derive(Debug, Clone)]
+pub struct DiscardLetter {
+    /// The letter.
+    pub letter: Uuid,
+    /// The operator's reason.
+    pub why: String,
+    /// The operator.
+    pub by: String,
+}

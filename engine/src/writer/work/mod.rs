@@ -1,5 +1,6 @@
 //! The pieces of work that the writer takes.
 
+mod controller;
 mod job;
 mod letter;
 mod session;
@@ -8,7 +9,6 @@ mod template;
 use machine::Lane;
 use machine::session::{Event, FailedAttempt};
 use serde::{Deserialize, Serialize};
-use streams::wire::Heartbeat;
 use uuid::Uuid;
 
 use super::application::ApplicationWork;
@@ -18,10 +18,11 @@ use super::records::Records;
 use crate::amendment::Amendment;
 use crate::store;
 
+pub use controller::{Beat, ControllerEvent, Operate, Operated, Reinstate, Revocation, Synced};
 pub use job::{Failure, Item, JobStep, JobWrite, Judged, ScanStep};
 pub(crate) use letter::bounded_source;
-pub use letter::{Edit, NewDeadLetter, Replay};
-pub use session::{Ask, NewSession, ReportIn, Stands};
+pub use letter::{DiscardLetter, Edit, EditLetter, NewDeadLetter, Replay, ReplayLetter, TryReplay};
+pub use session::{Amend, Ask, AskSession, NewSession, ReportIn, Stands};
 pub use template::{TemplateWrite, Written, WrittenTemplate};
 
 /// A command that JetStream acknowledged.
@@ -74,44 +75,39 @@ pub struct LostAttempt {
     pub by: Option<(String, Lane)>,
 }
 
-/// A heartbeat as it was heard.
+/// Commands that were published.
 #[derive(Debug, Clone)]
-pub struct Beat {
-    /// What it says.
-    pub heartbeat: Heartbeat,
-    /// It came on the subject that names its sender.
-    pub own_subject: bool,
-    /// Since when heartbeats have been listened to without a break, by the database's clock; `None` where that is not known yet.
-    pub listening_since_ms: Option<i64>,
-}
+pub struct MarkPublished(pub Vec<Mark>);
 
-/// What an operator decides about a controller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operated {
-    /// A newcomer may serve its platform.
-    Admit,
-    /// Its host was reinstalled, or speaks another protocol: what tells it from others is forgotten.
-    Reset,
-    /// It is gone for good.
-    Remove,
-}
-
-/// An operator takes a controller out of service.
+/// Dead letters whose public copy is in the stream.
 #[derive(Debug, Clone)]
-pub struct Revocation {
-    /// Which.
-    pub controller_id: String,
-    /// Why.
+pub struct MarkCopied(pub Vec<Uuid>);
+
+/// An operator has the streams declared anew.
+#[derive(Debug, Clone)]
+pub struct Rebuild {
+    /// The operator's reason.
     pub why: String,
-    /// Who.
+    /// The operator.
     pub by: String,
-    /// The job that moves its sessions.
-    pub job: store::job::Model,
 }
 
-/// One piece of work.
+/// A stream's epoch is known, and what followed from it is done.
 #[derive(Debug, Clone)]
-pub enum Work {
+pub struct KnownEpoch {
+    /// The stream.
+    pub name: &'static str,
+    /// Its epoch.
+    pub epoch: i64,
+    /// When the server made it.
+    pub created_at: String,
+    /// Its last sequence.
+    pub last_seq: i64,
+}
+
+/// One piece of work, as the writer's queue carries it; callers submit a `Request`.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
     /// A new session.
     Create(Box<NewSession>),
     /// Something asked of a session.
@@ -141,39 +137,18 @@ pub enum Work {
     Template(TemplateWrite),
     /// A controller spoke.
     Heartbeat(Box<Beat>),
-    /// A controller fell silent, or time passed for its breaker.
-    Controller(String, machine::controller::Event),
+    /// A controller fell silent, time passed for its breaker, or an operator gave that an order.
+    Controller(ControllerEvent),
     /// An operator revokes a controller.
     Revoke(Box<Revocation>),
     /// An operator puts a controller back into service.
-    Reinstate {
-        /// Which.
-        controller_id: String,
-        /// Why.
-        why: String,
-        /// Who.
-        by: String,
-    },
+    Reinstate(Reinstate),
     /// An operator decides about a controller.
-    Operated {
-        /// Which.
-        controller_id: String,
-        /// What becomes of it.
-        what: Operated,
-        /// Why.
-        why: String,
-        /// Who.
-        by: String,
-    },
+    Operate(Operate),
     /// Time, an operator, or a lost stream, to what a former owner owes.
     Debt(Uuid, machine::debt::Event),
-    /// A controller told all that exists in its world.
-    Synced {
-        /// Who.
-        controller_id: String,
-        /// The run that told it.
-        instance_id: Uuid,
-    },
+    /// A controller sent its whole inventory.
+    Synced(Synced),
     /// Commands that were published.
     Published(Vec<Mark>),
     /// Something to park.
@@ -181,75 +156,44 @@ pub enum Work {
     /// Dead letters whose public copy is in the stream.
     Copied(Vec<Uuid>),
     /// An operator replays a dead letter.
-    Replay {
-        /// Which.
-        letter: Uuid,
-        /// How.
-        how: Replay,
-        /// Who.
-        by: String,
-    },
+    Replay(ReplayLetter),
     /// An operator asks what a replay would do; nothing is written.
-    TryReplay {
-        /// Which.
-        letter: Uuid,
-        /// How.
-        how: Replay,
-    },
+    TryReplay(TryReplay),
     /// An operator has corrected a message that could not be read, and it was published.
-    Edit {
-        /// Which.
-        letter: Uuid,
-        /// How.
-        edit: Box<Edit>,
-        /// Who.
-        by: String,
-    },
-    /// An operator has done with a dead letter.
-    Discard {
-        /// Which.
-        letter: Uuid,
-        /// Why.
-        why: String,
-        /// Who.
-        by: String,
-    },
+    Edit(Box<EditLetter>),
+    /// An operator closes a dead letter.
+    Discard(DiscardLetter),
     /// A job, or its next step.
     Job(JobWrite),
-    /// An operator has the streams made anew.
-    Rebuild {
-        /// Why.
-        why: String,
-        /// Who.
-        by: String,
-    },
+    /// An operator has the streams declared anew.
+    Rebuild(Rebuild),
     /// Old rows of the log go.
     Prune(Box<Prune>),
     /// Old records go.
     PruneRecords(Records),
-    /// A stream's incarnation is known and dealt with.
-    Epoch {
-        /// The stream.
-        name: &'static str,
-        /// Its epoch.
-        epoch: i64,
-        /// When the server made it.
-        created_at: String,
-        /// Its last sequence.
-        last_seq: i64,
-    },
+    /// A stream's epoch is known, and what followed from it is done.
+    Epoch(KnownEpoch),
 }
 
 impl Work {
-    /// Whether nobody waits for its end, so that it may look out for company: marks of what is on its way anyhow.
+    /// Work on a session that is done only where the session stands as the caller believes.
+    pub(super) fn when(session: Uuid, stands: Option<Stands>, then: Self) -> Self {
+        match stands {
+            Some(stands) => Self::If { session, stands, then: Box::new(then) },
+            None => then,
+        }
+    }
+
+    /// No caller is waiting, so it may be delayed to join a batch.
     pub(super) fn can_wait(&self) -> bool {
         matches!(self, Self::Published(_) | Self::Copied(_))
     }
 }
 
-/// What came of it. It is kept as JSON under the request's idempotency key.
+/// What came of it, as the writer's queue carries it; callers get the reply that their request names. It is kept as JSON under
+/// the request's idempotency key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Done {
+pub(crate) enum Done {
     /// The session as it is now.
     Session(Box<store::session::Model>),
     /// The application as it is now.

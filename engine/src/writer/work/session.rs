@@ -5,6 +5,7 @@ use serde_json::Value;
 use streams::wire::{Object, Resources};
 use uuid::Uuid;
 
+use crate::amendment::Amendment;
 use crate::store::session;
 
 /// A session as it was asked for, checked.
@@ -59,6 +60,28 @@ pub enum Ask {
     Again,
     /// Its owner was revoked: elsewhere.
     Move,
+}
+
+/// Something asked of a session.
+#[derive(Debug, Clone)]
+pub struct AskSession {
+    /// The session.
+    pub session: Uuid,
+    /// Where the caller believes it to stand.
+    pub stands: Option<Stands>,
+    /// The request.
+    pub ask: Ask,
+}
+
+/// A change of what is attached to a session.
+#[derive(Debug, Clone)]
+pub struct Amend {
+    /// The session.
+    pub session: Uuid,
+    /// Where the caller believes it to stand.
+    pub stands: Option<Stands>,
+    /// The change, checked.
+    pub change: Amendment,
 }
 
 /// A report that came in.

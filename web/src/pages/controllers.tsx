@@ -9,6 +9,7 @@ import { cache, controller, controllers, platforms } from '~/live/queries.ts';
 import { type Key, t, word } from '~/text/index.ts';
 import { Confirm, type Question } from '~/ui/confirm.tsx';
 import { Badge, Button, Empty, EntityLink, MoreMenu, PageHead, Shown, Time, sentence } from '~/ui/kit.tsx';
+import { Platforms } from './platforms.tsx';
 
 export function Controllers() {
   const navigate = useNavigate();
@@ -28,9 +29,7 @@ export function Controllers() {
           ))}</tbody>
         </table></div>
       )}</Shown>
-      <section aria-labelledby="platforms"><div className="section-head"><h2 id="platforms">{t('platforms')}</h2></div>
-        <Shown query={places}>{(page) => <ul className="grid">{page.items.map((place) => <li key={place.platform} className="card pad stack s"><div className="row"><span className="strong grow">{place.platform}</span><Badge of={place.accepting ? 'ready' : 'unknown'} text={place.accepting ? t('platform.accepting') : t('platform.not')} /></div><p className="small soft">{place.accepting ? t('platform.room', { count: place.capacity_free ?? 0 }) : sentence(place.reason ?? '')}</p></li>)}</ul>}</Shown>
-      </section>
+      <Shown query={places}>{(page) => <Platforms platforms={page.items} controllers={query.data?.items ?? []} />}</Shown>
     </div>
   );
 }

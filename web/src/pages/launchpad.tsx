@@ -134,7 +134,7 @@ function Tile({ template, onAsk }: { template: Template; onAsk: () => void }) {
   };
   return (
     <article className="card tile">
-      <div className="row"><Monogram name={template.display_name || template.name} /><div className="grow"><h3 className="ellipsis">{template.display_name || template.name}</h3><div className="tiny faint">{template.category || t('template.uncategorised')}</div></div></div>
+      <div className="row"><Monogram name={template.display_name || template.name} of={template.name} /><div className="grow"><h3 className="ellipsis">{template.display_name || template.name}</h3><div className="tiny faint">{template.category || t('template.uncategorised')}</div></div></div>
       <p>{template.description || t('template.nothing')}</p>
       {error !== null && <Problem error={error} />}
       <div className="end">

@@ -14,10 +14,12 @@ import { Badge, Button, ButtonLink, Code, Copyable, EntityLink, MoreMenu, PageHe
 import { exact, length } from '~/ui/time.ts';
 import { say } from '~/ui/toast.tsx';
 import { change, deletion, verbs, why } from './actions.tsx';
+import { Past } from './past.tsx';
+import { Usage } from './usage.tsx';
 
 export function SessionPage() {
   const { id } = useParams({ strict: false }) as { id: string };
-  const { at, fate: asked } = useSearch({ strict: false }) as { at?: string; fate?: string };
+  const { at, since, fate: asked } = useSearch({ strict: false }) as { at?: string; since?: string; fate?: string };
   const now = useQuery(session(id));
   const events = useQuery(sessionEvents(id));
   const past = useQuery({ ...session(id, at), enabled: !!at });
@@ -34,11 +36,13 @@ export function SessionPage() {
               <div className="section-head"><h2 id="story">{t('session.story')}</h2>{events.data?.cut && <span className="tiny faint">{t('session.story.cut')}</span>}</div>
               <Shown query={events}>{(log) => <Story events={log.items} asked={asked} at={at} />}</Shown>
             </section>
+            {events.data && <Past id={id} events={events.data.items} at={at} since={since} />}
             <Output session={current} />
           </div>
           <aside className="stack l">
             <Facts session={at && past.data ? past.data : current} />
             {!at && current.awake && <Awake session={current} />}
+            {!at && <Usage session={current} />}
             <Lines session={current} />
           </aside>
         </div>

@@ -53,3 +53,39 @@ test('why a session waits is said in words, on the launchpad, on its page and in
   await page.getByText(why).waitFor();
   await server.api('DELETE', `sessions/${id}`);
 });
+
+test('a slider goes over the life of a session and tells what changed between two points', async () => {
+  const { session_id: id } = await create();
+  await reaches(id, 'running');
+  await page.goto(at(`sessions/${id}`));
+  await badge('Running').waitFor();
+  const past = page.getByRole('region', { name: 'Then and now' });
+  const to = past.getByRole('slider', { name: 'To' });
+  await to.focus();
+  await page.keyboard.press('Home'); // as far back as the other end
+  await page.waitForURL(/at=/);
+  const from = past.getByRole('slider', { name: 'From' });
+  await from.focus();
+  await page.keyboard.press('Home');
+  await to.focus();
+  await page.keyboard.press('End');
+  await page.waitForURL((url) => !url.searchParams.has('at') && url.searchParams.has('since'));
+  await past.getByText('Status', { exact: true }).waitFor();
+  await past.locator('del', { hasText: /^pending$/ }).waitFor();
+  await past.locator('ins', { hasText: /^running$/ }).waitFor();
+  await past.getByRole('button', { name: 'Step back' }).click();
+  await page.getByText('As it was on').waitFor();
+  await page.getByRole('link', { name: 'Back to now' }).click();
+  await page.waitForURL((url) => url.search === '');
+
+  // a controller of the platform local says it only now and then
+  await page.route(`**/api/v1/sessions/${id}`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...(await response.json()), resource_usage: { cpu: '250m', memory: '640Mi' } } });
+  });
+  await page.reload();
+  await page.getByRole('region', { name: 'Use' }).locator('canvas').first().waitFor();
+  await page.getByRole('figure', { name: 'Memory: 640 MiB' }).waitFor();
+  await page.unroute(`**/api/v1/sessions/${id}`);
+  await server.api('DELETE', `sessions/${id}`);
+});

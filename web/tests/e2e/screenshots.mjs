@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
-import { LAUNCH, Server, catalog, until } from './server.mjs';
+import { LAUNCH, Server, catalog, fromDisk, until } from './server.mjs';
 
 const folder = process.argv[2] ?? 'screenshots';
 mkdirSync(folder, { recursive: true });
@@ -43,6 +43,7 @@ try {
   let state_file;
   for (const [look, { width, height, colorScheme }] of Object.entries(looks)) {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme, ...(state_file ? { storageState: state_file } : {}) });
+    await fromDisk(context);
     const page = await context.newPage();
     page.on('console', (message) => { if (message.type() === 'error') console.error(look, page.url(), message.text()); });
     page.on('pageerror', (error) => console.error(look, page.url(), error.message));

@@ -101,6 +101,25 @@ export class Server {
   }
 }
 
+/**
+ * With UI_FROM_DISK, pages of a context come from `web/dist` as it is now instead of from the binary, which has the build that it was
+ * compiled with: for work on the UI without compiling. The server's own page gives the nonce and the base path.
+ */
+export async function fromDisk(context) {
+  if (!process.env.UI_FROM_DISK) return;
+  const dist = path.join(root, 'web/dist');
+  await context.route((url) => /\/assets\/[^/]+$/.test(url.pathname), (route) => route.fulfill({ path: path.join(dist, 'assets', path.basename(new URL(route.request().url()).pathname)) }));
+  await context.route('**/*', async (route) => {
+    if (route.request().resourceType() !== 'document') return route.fallback();
+    const response = await route.fetch();
+    const served = await response.text();
+    const [nonce, base] = [/nonce="([^"]+)"/.exec(served)?.[1], /<base href="([^"]+)"/.exec(served)?.[1]];
+    if (!nonce || !base) return route.fulfill({ response });
+    const html = readFileSync(path.join(dist, 'index.html'), 'utf8').replaceAll('__NONCE__', nonce).replaceAll('__BASE__', base);
+    return route.fulfill({ response, body: html });
+  });
+}
+
 export const LAUNCH = {
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],

@@ -4,7 +4,7 @@
  */
 import { type Browser, type BrowserContext, type Page, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { LAUNCH, Server, until } from './server.mjs';
+import { LAUNCH, Server, fromDisk, until } from './server.mjs';
 
 export { catalog, until } from './server.mjs';
 export let server: InstanceType<typeof Server>;
@@ -17,6 +17,7 @@ export const hosts = new Set<string>();
 
 /** A page whose mistakes fail the tests that made them. */
 export async function fresh(of: BrowserContext = context): Promise<Page> {
+  await fromDisk(of);
   const opened = await of.newPage();
   opened.on('pageerror', (error) => trouble.push(`${opened.url()}: ${error.message}`));
   // chromium itself styles what is inserted into an editable line, in vain; everything else that the policy forbids is a mistake

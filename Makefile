@@ -6,7 +6,7 @@ DATA_DIR ?= ./data
 HTTP_ADDR ?= 127.0.0.1:8080
 folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: run build test shipped ui ui-if-possible web screenshots clients bench chaos lint fmt tools
+.PHONY: run build test shipped ui ui-if-possible web screenshots clients bench chaos lint advisories fmt tools
 
 run: tools ui-if-possible build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
 	STREAMSPACE_LOG_FORMAT=$${STREAMSPACE_LOG_FORMAT:-text} exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
@@ -52,7 +52,10 @@ lint:
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	scripts/validate-asyncapi.sh
 	scripts/check-features.py
-	@! grep -nE '^name = "(openssl-sys|native-tls|aws-lc-sys)"' Cargo.lock || { echo "one TLS stack: rustls with ring"; exit 1; }
+	deny=$$(scripts/install-cargo-deny.sh) && "$$deny" --locked check --hide-inclusion-graph licenses bans sources
+
+advisories: ## Known holes in dependencies; needs the network, and changes without a change of ours
+	deny=$$(scripts/install-cargo-deny.sh) && "$$deny" --locked check advisories
 
 fmt:
 	cargo fmt --all

@@ -28,9 +28,9 @@ export function Queue() {
       {given.length > 0 && <div className="chips">{given.map((name) => <button key={name} type="button" className="chip" aria-pressed="true" onClick={() => go({ [name]: undefined })}>{query[name]} ×</button>)}</div>}
       <Shown query={listed}>{(page) => page.items.length === 0 ? (given.length > 0 ? <Empty title="empty.matches" text="queue.matches.text"><Button onPress={() => void navigate({ to: '/queue', search: {} as never })}>{t('act.clear')}</Button></Empty> : <Empty title="queue.none" text="queue.none.text"><Link className="btn" to="/sessions">{t('nav.sessions')}</Link></Empty>) : <>
         <div className="table-wrap"><table aria-label={t('nav.queue')}>
-          <thead><tr><th>{t('column.about')}</th><th>{t('queue.wants')}</th><th>{t('queue.waits')}</th><th className="hide-s">{t('column.where')}</th><th>{t('queue.since')}</th></tr></thead>
+          <thead><tr><th>{t('column.about')}</th><th className="hide-s">{t('queue.wants')}</th><th>{t('queue.waits')}</th><th className="hide-s">{t('column.where')}</th><th>{t('queue.since')}</th></tr></thead>
           <tbody>{page.items.map((entry) => (
-            <tr key={entry.command_id}><td><EntityLink entity={entry.entity} /><div className="sub">{entry.user_id}</div></td><td>{word('command', entry.verb ?? '')}{entry.attempt > 1 && <div className="sub">{t('attempt', { attempt: entry.attempt })}</div>}</td>
+            <tr key={entry.command_id}><td><EntityLink entity={entry.entity} /><div className="sub">{entry.user_id}</div></td><td className="hide-s">{word('command', entry.verb ?? '')}{entry.attempt > 1 && <div className="sub">{t('attempt', { attempt: entry.attempt })}</div>}</td>
               <td>{word('waits', entry.waits_for)}{entry.place > 0 && <span className="faint tiny"> · {t('queue.place', { place: entry.place })}</span>}{entry.reason && <div className="sub break">{sentence(entry.reason)}</div>}{entry.next_attempt_at && <div className="sub">{t('queue.next')} <Time at={entry.next_attempt_at} /></div>}</td>
               <td className="hide-s">{entry.platform}{entry.controller_id && <div className="sub">{entry.controller_id}</div>}</td><td><Time at={entry.since} /></td></tr>
           ))}</tbody>

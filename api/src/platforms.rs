@@ -1,13 +1,12 @@
 //! Platforms, and whether they accept sessions now.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use engine::request::PLATFORMS;
-use engine::{Engine, queries};
+use engine::{Announced, Engine, queries};
 use machine::placement::{Candidate, Place, choose};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::auth::Caller;
 use crate::controllers::lane;
@@ -33,10 +32,26 @@ pub(crate) struct Platform {
     accepting: bool,
     /// Why not; such a session waits until it is.
     reason: Option<String>,
+    /// What its controllers serve: `sessions`, `applications`, `templates`, `nodes`, `homes` and others.
+    capabilities: Vec<String>,
+    /// Attributes that its controllers announce, such as `os`, `architecture`, `gpu` and `images`, each with a list of
+    /// its values on all controllers.
+    attributes: Value,
+    /// What a session keeps while it is hibernated: `filesystem` (every file), `paths` (files below its home and the
+    /// mount paths of its template) or `nothing`; null if a controller did not say.
+    keeps: Option<String>,
+    /// The JSON Schema of its block in templates (`spec.<platform>`); null if no controller has announced one, or if
+    /// the list would become too large.
+    template_schema: Option<Value>,
+    /// Identifies that schema.
+    template_schema_hash: Option<String>,
 }
 
+/// Bytes of schemas in one list.
+const SCHEMAS_MAX: usize = 1 << 20;
+
 impl Platform {
-    fn of(platform: &str, candidates: &[Candidate]) -> Self {
+    fn of(platform: &str, candidates: &[Candidate], announced: Announced) -> Self {
         let mine: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.platform == platform).collect();
         let ready: Vec<&&Candidate> = mine.iter().filter(|candidate| candidate.ready).collect();
         let free = |candidate: &&&Candidate| candidate.room.map(|room| room.saturating_sub(candidate.load));
@@ -44,6 +59,7 @@ impl Platform {
             Place::Chosen { lane, .. } => (true, None, Some(lane)),
             Place::Wait(reason) => (false, Some(reason), None),
         };
+        let (template_schema_hash, template_schema) = announced.template_schema.unzip();
         Self {
             platform: platform.to_owned(),
             controllers: mine.len() as u32,
@@ -52,6 +68,11 @@ impl Platform {
             lane: chosen.or(mine.first().map(|candidate| candidate.lane)).map(|chosen| lane(chosen).to_owned()),
             accepting,
             reason,
+            capabilities: announced.capabilities.into_iter().collect(),
+            attributes: json!(announced.attributes),
+            keeps: announced.keeps.map(|keeps| keeps.as_str().to_owned()),
+            template_schema,
+            template_schema_hash,
         }
     }
 }
@@ -62,14 +83,27 @@ pub(crate) struct Platforms(pub(crate) Arc<Engine>);
 impl Platforms {
     /// List platforms
     ///
-    /// Those of the contract, and others that a controller has reported.
+    /// The platforms that controllers have announced, alive or not, and those that this installation names itself: its
+    /// default, and those of its built-in templates.
     #[oai(path = "/platforms", method = "get", operation_id = "list_platforms")]
     async fn list(&self, _caller: Caller) -> Result<Json<Page<Platform>>, Refused<Listing>> {
         let rows = queries::controllers(self.0.reader()).await.map_err(database)?;
         let candidates: Vec<Candidate> = rows.iter().map(|row| row.candidate("sessions", row.reported())).collect();
-        let reported = candidates.iter().map(|candidate| candidate.platform.as_str());
-        let names: BTreeSet<&str> = reported.chain(PLATFORMS).collect();
-        let items = names.into_iter().map(|name| Platform::of(name, &candidates)).collect();
+        let announced = self.0.platforms().await.map_err(database)?;
+        let mut items: Vec<Platform> =
+            announced.into_iter().map(|(name, announced)| Platform::of(&name, &candidates, announced)).collect();
+        bound(&mut items);
         Ok(Json(Page { items, next_cursor: None }))
+    }
+}
+
+/// Leaves out the schemas beyond the bound of a list.
+fn bound(items: &mut [Platform]) {
+    let mut bytes = 0;
+    for item in items {
+        bytes += item.template_schema.as_ref().map_or(0, |schema| schema.to_string().len());
+        if bytes > SCHEMAS_MAX {
+            item.template_schema = None;
+        }
     }
 }

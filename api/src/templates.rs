@@ -114,7 +114,8 @@ impl Templates {
     /// A JSON manifest, or YAML with any number of documents. All are accepted, or none if one is invalid.
     #[oai(path = "/templates", method = "post", operation_id = "put_templates")]
     async fn put(&self, _caller: Caller, manifests: Manifests) -> Result<Json<WrittenAll>, Refused<Creation>> {
-        let warnings = warn(&manifests.0);
+        let platforms = self.0.platform_names().await.map_err(database)?;
+        let warnings = warn(&manifests.0, &platforms);
         let categories: Vec<String> = manifests.0.iter().map(|manifest| manifest.spec.category.clone()).collect();
         let written = self.0.put_templates(manifests.0).await?;
         let items = written.into_iter().zip(warnings).zip(categories);
@@ -157,14 +158,14 @@ impl Templates {
     }
 }
 
-/// Warnings about each manifest that can be derived from the manifests alone.
-fn warn(manifests: &[Manifest]) -> Vec<Vec<String>> {
+/// Warnings about each manifest that can be derived from the manifests and the names of the platforms.
+fn warn(manifests: &[Manifest], platforms: &[String]) -> Vec<Vec<String>> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut all = Vec::new();
     for (i, manifest) in manifests.iter().enumerate() {
-        let unknown = manifest.unknown_fields().into_iter();
+        let unknown = manifest.unknown_fields(platforms).into_iter();
         let mut warnings: Vec<String> =
-            unknown.map(|field| format!("{field} is kept, but this version does not act on it")).collect();
+            unknown.map(|field| format!("{field} is kept, but nothing here acts on it")).collect();
         if let Some(before) = seen.insert(&manifest.metadata.name, i) {
             warnings.push(format!("documents[{before}] of this request has the same name: this one replaces it"));
         }

@@ -112,6 +112,7 @@ impl Stack {
             serving.insert(unlimited.into(), "0".into()); // measure the system, not its limit
         }
         serving.insert("STREAMSPACE_CONTROLLERS_ADMISSION".into(), "open".into()); // no other client uses this bus
+        serving.insert("STREAMSPACE_DEFAULT_PLATFORM".into(), "noop".into()); // known before its controllers come
         serving.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let arguments = vec!["serve".into(), "--http-addr".into(), format!("127.0.0.1:{port}")];
         let serve = Process::start(binary, arguments, serving, folder.path().join("serve.log"))?;

@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Template(client::template::Args),
     /// List and delete persistent homes.
     Home(client::home::Args),
+    /// List the platforms that controllers announce, and what they offer.
+    Platform(client::platform::Args),
     /// List, watch, resume and cancel bulk actions.
     Job(client::job::Args),
     /// Read the log of every command, report and decision.

@@ -91,10 +91,11 @@ fn load(run: Run) -> Result<(runtime::Config, Open), Failure> {
     let heartbeat = heartbeat_interval(&mut settings);
     let labels = settings.read("labels", labels);
     let read = match (id, platform, nats, drive) {
-        (Some(id), Some(platform), Some(nats), Some(drive)) => {
+        (Some(id), Some(platform), Some(nats), Some((drive, schema))) => {
             let mut config =
                 runtime::Config { heartbeat_interval: heartbeat, ..runtime::Config::new(id, platform, nats) };
             config.labels = labels.unwrap_or_default();
+            config.template_schema = Some(schema);
             if let Some(installation) = settings.text("installation") {
                 config.installation = installation;
             }
@@ -130,8 +131,8 @@ fn labels(text: &str) -> Result<Object, String> {
     text.split(',').map(pair).collect()
 }
 
-/// Reads the settings of the driver; returns how to open it.
-fn drive(platform: &Platform, settings: &mut Settings) -> Option<Open> {
+/// Reads the settings of the driver; returns how to open it, and the schema of its block in templates.
+fn drive(platform: &Platform, settings: &mut Settings) -> Option<(Open, serde_json::Value)> {
     let driver = settings.text("driver").unwrap_or_else(|| platform.to_string());
     let Some(registered) = platforms::named(&driver) else {
         settings.mistake(format!(
@@ -140,7 +141,7 @@ fn drive(platform: &Platform, settings: &mut Settings) -> Option<Open> {
         ));
         return None;
     };
-    (registered.configure)(settings)
+    Some(((registered.configure)(settings)?, (registered.schema)()))
 }
 
 fn not_opened(error: NotOpened) -> Failure {

@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     /// Apply missing schema steps; otherwise refuse to start without them.
     pub(crate) migrate: bool,
     pub(crate) admin_token: String,
-    pub(crate) default_platform: String,
+    pub(crate) default_platform: engine::DefaultPlatform,
     pub(crate) outbox_limit: i64,
     /// Whether new controllers have to be admitted.
     pub(crate) admission: machine::admission::Policy,

@@ -77,6 +77,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::App(args) => client::app::run(args, factory).await,
         Command::Template(args) => client::template::run(args, factory).await,
         Command::Home(args) => client::home::run(args, factory).await,
+        Command::Platform(args) => client::platform::run(args, factory).await,
         Command::Job(args) => client::job::run(args, factory).await,
         Command::Event(args) => client::event::run(args, factory).await,
         Command::Queue(args) => client::queue::run(args, factory).await,

@@ -37,3 +37,15 @@ pub(crate) fn settings() -> impl Iterator<Item = &'static str> {
 pub(crate) fn helper(arguments: &[String]) -> Option<ExitCode> {
     PLATFORMS.iter().filter_map(|platform| platform.helper).find_map(|helper| helper(arguments))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_every_platform_is_one_that_an_engine_uses() {
+        for platform in PLATFORMS {
+            assert_eq!(engine::check_schema((platform.schema)()), Ok(()), "{}", platform.name);
+        }
+    }
+}

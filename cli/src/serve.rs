@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::DefaultPlatform;
 use streams::connect;
 
 use crate::failure::{Failure, Kind};
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     /// File with the admin token [default: STREAMSPACE_ADMIN_TOKEN]
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<String>,
-    /// Platform of sessions that name none [default: kubernetes]
+    /// Platform of sessions that name none [default: the only one that controllers announce, or kubernetes]
     #[arg(long, value_name = "PLATFORM")]
     default_platform: Option<String>,
     /// Maximum number of commands in the outbox; beyond it, requests that start more get 503 [default: 200000]
@@ -78,7 +79,10 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
             .mistake("STREAMSPACE_ADMIN_TOKEN (or --admin-token-file) is missing; the API cannot be used without it");
     }
     let platform: Option<streams::ids::Platform> = settings.optional("default_platform");
-    let default_platform = platform.map_or_else(|| "kubernetes".into(), String::from);
+    let default_platform = match platform {
+        Some(named) => DefaultPlatform::Named(named.into()),
+        None => DefaultPlatform::OnlyOne { fallback: "kubernetes".into() },
+    };
     let outbox_limit: Option<std::num::NonZeroU32> = settings.optional("outbox_limit");
     let outbox_limit = outbox_limit.map_or(engine::OUTBOX_LIMIT, |limit| i64::from(limit.get()));
     let streams = limits::read(&mut settings);

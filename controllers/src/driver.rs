@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streams::wire::{AppInstall, Capacity, Failure, Home, LogEnd, Manifest, Object, Resources, Scope, SessionState};
+use streams::wire::{
+    AppInstall, Capacity, Failure, Home, Keeps, LogEnd, Manifest, Object, Resources, Scope, SessionState,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -242,6 +244,18 @@ pub trait Driver: Send + Sync + 'static {
     /// The platform's own facts, for people.
     fn cluster_info(&self) -> Object {
         Object::new()
+    }
+
+    /// Attributes of the platform for people who choose one: `os`, `architecture`, `gpu`, `images` and others, as far as
+    /// they are known. Unlike [`Driver::cluster_info`] they say what sessions get.
+    fn attributes(&self) -> Object {
+        Object::new()
+    }
+
+    /// What a session keeps while it is hibernated.
+    fn keeps(&self) -> Keeps {
+        let files = self.capabilities().iter().any(|capability| capability == "keeps-files");
+        if files { Keeps::Filesystem } else { Keeps::Nothing }
     }
 
     /// Identity of the world that it drives. It lives as long as that world does, not as long as the process.

@@ -1,4 +1,5 @@
-//! How a platform's crate presents itself to the program that runs controllers: its name, its settings, how it is opened.
+//! How a platform's crate presents itself to the program that runs controllers: its name, its settings, the schema of its
+//! block in templates, and how it is opened.
 //!
 //! The program has one list of [`Registration`]s, one line each, and knows nothing else of a platform.
 
@@ -15,10 +16,13 @@ pub struct Registration {
     pub name: &'static str,
     /// Settings that only this platform has.
     pub settings: &'static [Setting],
-    /// Reads the settings; every mistake is noted in them, and then there is nothing to open.
+    /// The JSON Schema of the platform's block in templates, `spec.<name>`. At most 64 KB, with references only into
+    /// itself (`#/$defs/...`) that do not recur; the engine validates templates and sessions with it.
+    pub schema: fn() -> serde_json::Value,
+    /// Reads the settings and notes every mistake in them; returns how to open the driver if there is none.
     pub configure: fn(&mut dyn Settings) -> Option<Open>,
-    /// Work that the driver does in processes of its own, made from the same binary: called first of all with the arguments of the
-    /// process, and answers with an exit code where they ask for it.
+    /// Work that the driver does in separate processes of the same binary: called first of all with the arguments of the
+    /// process, and returns an exit code if they ask for it.
     pub helper: Option<Helper>,
 }
 

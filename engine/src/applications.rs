@@ -4,13 +4,13 @@
 
 use sea_orm::ConnectionTrait;
 use serde_json::json;
-use streams::ids::Platform;
 use streams::limits::{MANIFEST, TEMPLATE_NAME, printable, shorten};
-use streams::wire::Manifest;
+use streams::wire::{Manifest, line_of};
 use uuid::Uuid;
 
 use crate::Engine;
 use crate::hint::Hint;
+use crate::platforms::{Mistake, Platforms};
 use crate::request::{Error, FieldError, Invalid, mistakes};
 use crate::store::application;
 use crate::writer::{self, NewApplication, UninstallApplication};
@@ -33,7 +33,7 @@ impl Engine {
     pub async fn install(&self, request: InstallApplication) -> Result<application::Model, Error> {
         let new = async {
             self.room()?;
-            check(&self.parts.database.reader, &self.default_platform, request).await
+            check(&self.parts.database.reader, &self.parts.platforms, request).await
         };
         self.parts.writer.once(new).await
     }
@@ -43,7 +43,7 @@ impl Engine {
     /// # Errors
     /// What the database says.
     pub async fn install_mistakes(&self, request: InstallApplication) -> Result<Vec<FieldError>, Error> {
-        mistakes(check(&self.parts.database.reader, &self.default_platform, request).await)
+        mistakes(check(&self.parts.database.reader, &self.parts.platforms, request).await)
     }
 
     /// Uninstalls an application; `force`: also while sessions use its template. Answers once that is durable.
@@ -58,23 +58,23 @@ impl Engine {
 /// Checks a request against the rules and against what exists.
 async fn check(
     db: &impl ConnectionTrait,
-    default_platform: &str,
+    platforms: &Platforms,
     request: InstallApplication,
 ) -> Result<NewApplication, Error> {
-    let platform = request.platform.clone().unwrap_or_else(|| default_platform.to_owned());
-    let (manifest, platform_rule) = (read(db, &request).await?, check_platform(db, &platform).await?);
-    let mut mistakes: Vec<FieldError> = platform_rule.into_iter().collect();
-    let (text, manifest) = match manifest {
+    let platform = platforms.of_request(db, request.platform.as_deref()).await?;
+    let (mut mistakes, platform) = match platform {
+        Ok(platform) => (Vec::new(), Some(platform)),
+        Err(mistake) => (vec![mistake], None),
+    };
+    let (text, manifest) = match read(db, &request).await? {
         Ok(read) => read,
         Err(mistake) => {
             mistakes.push(mistake);
             return Err(Invalid(mistakes).into());
         }
     };
-    mistakes.extend(check_runnable(&manifest, &text, &platform));
-    if !mistakes.is_empty() {
-        return Err(Invalid(mistakes).into());
-    }
+    mistakes.extend(platform.iter().flat_map(|platform| check_runnable(&manifest, &text, platform, platforms)));
+    let (Some(platform), true) = (platform, mistakes.is_empty()) else { return Err(Invalid(mistakes).into()) };
     let (install_id, event_id) = (Uuid::now_v7(), Uuid::now_v7());
     Ok(NewApplication { install_id, event_id, text, manifest, installed_by: request.installed_by, platform })
 }
@@ -120,20 +120,15 @@ async fn of_template(db: &impl ConnectionTrait, name: &str) -> Result<Read, Erro
     })
 }
 
-async fn check_platform(db: &impl ConnectionTrait, platform: &str) -> Result<Option<FieldError>, Error> {
-    if let Err(error) = Platform::try_new(platform) {
-        return Ok(Some(mistake("platform", error.to_string(), Hint::Platforms)));
-    }
-    if crate::request::PLATFORMS.contains(&platform) || crate::queries::has_controller(db, platform).await? {
-        return Ok(None);
-    }
-    Ok(Some(mistake("platform", format!("{platform:?} is no platform that is known here"), Hint::Platforms)))
-}
-
-/// What a platform needs of a manifest, which no attempt would make up for.
-fn check_runnable(manifest: &Manifest, text: &str, platform: &str) -> Option<FieldError> {
+/// What no attempt would make up for: a part that the platform needs, or a block that it would not accept.
+fn check_runnable(manifest: &Manifest, text: &str, platform: &str, platforms: &Platforms) -> Vec<FieldError> {
+    let line = |field: &str| line_of(text, field).map(|line| format!("line {line}: ")).unwrap_or_default();
     let (needs, has) = crate::request::needs(manifest, platform);
-    let line = streams::wire::line_of(text, "spec").map(|line| format!("line {line}: ")).unwrap_or_default();
-    let rule = format!("{line}spec: platform {platform} needs {needs}");
-    (!has).then(|| mistake("manifest", rule, "add it, or choose another platform"))
+    if !has {
+        let rule = format!("{}spec: platform {platform} needs {needs}", line("spec"));
+        return vec![mistake("manifest", rule, "add it, or choose another platform")];
+    }
+    let rule = |found: &Mistake| format!("{}{}: {}", line(&found.field), found.field, found.rule);
+    let mistakes = platforms.mistakes(manifest, platform);
+    mistakes.iter().map(|found| mistake("manifest", rule(found), "correct it, or choose another platform")).collect()
 }

@@ -166,6 +166,9 @@ impl Heartbeats {
             match taken {
                 Ok(row) => {
                     intake.register(&row);
+                    if row.admitted {
+                        self.parts.platforms.said().heard(&row, &one.beat);
+                    }
                     if row.protocol >= 2 && row.admitted {
                         self.welcome(&row, memory).await;
                     }
@@ -186,9 +189,7 @@ impl Heartbeats {
     /// away nobody knows, and nothing is answered.
     async fn answer(&self, waiting: &Waiting, taken: Result<&controller::Model, &Error>) {
         let refusal = match taken {
-            Ok(row) if !row.admitted => {
-                Some(format!("controller {} {}", row.controller_id, row.waits_for_admission()))
-            }
+            Ok(row) if !row.admitted => Some(format!("controller {} {}", row.controller_id, row.waits_for_admission())),
             Ok(_) => None,
             Err(Error::Conflict(reason)) => Some(reason.clone()),
             Err(error @ Error::Unstorable(_)) => Some(error.to_string()),

@@ -30,6 +30,7 @@ pub mod metrics;
 mod open;
 mod parts;
 mod placement;
+mod platforms;
 mod projector;
 pub mod queries;
 pub mod questions;
@@ -66,6 +67,7 @@ use clock::Clock;
 use courier::{Courier, Epoch};
 use feed::Feed;
 use parts::Parts;
+use platforms::Platforms;
 use templates::Templates;
 use writer::{Rebuild, TemplateWrite, Wakes, Writer};
 
@@ -75,6 +77,7 @@ pub use courier::{Error, Rebuilt};
 pub use dead_letters::MOST_OPEN as OPEN_LETTERS;
 pub use hint::Hint;
 pub use migrations::{Class, class};
+pub use platforms::{Announced, DefaultPlatform, check_schema};
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
 pub use sea_orm::DbErr;
@@ -83,6 +86,9 @@ pub use writer::Error as WriteError;
 
 /// Commands that may wait to be carried out, unless a configuration says otherwise.
 pub const OUTBOX_LIMIT: i64 = 200_000;
+
+/// The templates that every installation has.
+const BUILT_IN: &str = include_str!("built_in.yaml");
 
 /// What an engine is made of.
 #[derive(Debug)]
@@ -94,7 +100,7 @@ pub struct Config {
     /// Sizes and replicas of the streams.
     pub streams: topology::Settings,
     /// The platform of a session that names none.
-    pub default_platform: String,
+    pub default_platform: DefaultPlatform,
     /// Commands that may wait to be carried out; beyond it nothing new is started.
     pub outbox_limit: i64,
     /// What of the log goes when it is old; nothing, where it is not set.
@@ -112,7 +118,6 @@ pub struct Engine {
     publisher: Publisher,
     courier: Courier,
     feed: Feed,
-    default_platform: String,
     templates: Templates,
     outbox_limit: i64,
     doctor: doctor::Doctor,
@@ -145,8 +150,22 @@ impl Engine {
         let settings = streams::topology::Settings { since_ms, ..config.streams };
         let (stuck, link, all) = (Arc::default(), config.link, tasks.clone());
         let parking_key = store::secret::parking_key(&database.writer, since_ms).await?;
-        let parts =
-            Parts { database, link, writer, clock, wakes, flight, stuck, sizes, metrics, tasks: all, parking_key };
+        let built_ins = Manifest::parse_all(BUILT_IN).unwrap_or_default(); // a test keeps the file well-formed
+        let platforms = Platforms::new(config.default_platform, &built_ins);
+        let parts = Parts {
+            database,
+            link,
+            writer,
+            clock,
+            wakes,
+            flight,
+            stuck,
+            sizes,
+            metrics,
+            tasks: all,
+            parking_key,
+            platforms,
+        };
         let publisher = Publisher::new(parts.link.clone(), parts.metrics.nats.clone());
         let doctor = doctor::Doctor::new(parts.clone(), settings.clone(), config.outbox_limit);
         let courier = Courier {
@@ -172,7 +191,6 @@ impl Engine {
             publisher,
             courier,
             feed,
-            default_platform: config.default_platform,
             templates: Templates::new(),
             outbox_limit: config.outbox_limit,
             doctor,
@@ -181,14 +199,11 @@ impl Engine {
             writer_cancel,
             writer_task: tokio::sync::Mutex::new(Some(writer_task)),
         });
-        engine.install_built_ins().await?;
+        engine.install_built_ins(built_ins).await?;
         Ok(engine)
     }
 
-    async fn install_built_ins(&self) -> Result<(), Error> {
-        let Ok(manifests) = Manifest::parse_all(include_str!("built_in.yaml")) else {
-            return Ok(()); // a test keeps the file well-formed
-        };
+    async fn install_built_ins(&self, manifests: Vec<Manifest>) -> Result<(), Error> {
         let write = TemplateWrite::Put { manifests, built_in: true };
         self.parts.writer.enqueue(write, None).await?;
         Ok(())

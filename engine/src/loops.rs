@@ -16,7 +16,9 @@ use uuid::Uuid;
 use crate::courier::Courier;
 use crate::feed::Feed;
 use crate::parts::Parts;
-use crate::{account, dead_letters, heartbeats, jobs, placement, projector, relay, retention, signal, timers, writer};
+use crate::{
+    account, dead_letters, heartbeats, jobs, placement, platforms, projector, relay, retention, signal, timers, writer,
+};
 
 /// What the loops share.
 pub(crate) struct Loops {
@@ -47,6 +49,7 @@ impl Loops {
         start("dead-letters", Role::Supporting, each_run(move |task| consume_dead_letters(letters.clone(), task)));
         start("timers", Role::Supporting, with(&parts, timers::run));
         start("placement", Role::Supporting, with(&parts, placement::run));
+        start("platforms", Role::Supporting, with(&parts, platforms::run));
         start("accounting", Role::Supporting, with(&parts, account::run));
         let runner = jobs::Runner { parts: parts.clone(), publisher, outbox_limit, me: Uuid::now_v7() };
         start("jobs", Role::Supporting, each_run(move |task| jobs::run(runner.clone(), task)));

@@ -9,6 +9,7 @@ use streams::tasks::Supervisor;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::platforms::Platforms;
 use crate::relay::Flight;
 use crate::sizes::Sizes;
 use crate::stuck::Stuck;
@@ -29,4 +30,5 @@ pub(crate) struct Parts {
     /// What the engines of this installation sign with that which they park.
     pub(crate) parking_key: Key,
     pub(crate) tasks: Supervisor,
+    pub(crate) platforms: Platforms,
 }

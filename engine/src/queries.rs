@@ -212,6 +212,20 @@ pub async fn has_controller(db: &impl ConnectionTrait, platform: &str) -> Result
         > 0)
 }
 
+/// The platforms of all admitted controllers, alive or not, by name.
+#[allow(clippy::missing_errors_doc)]
+pub async fn announced_platforms(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    controller::Entity::find()
+        .select_only()
+        .column(controller::Column::Platform)
+        .distinct()
+        .filter(controller::Column::Admitted.eq(true))
+        .order_by_asc(controller::Column::Platform)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
 /// Those of the dead letters that a filter means.
 pub(crate) fn letters(filter: &LetterFilter) -> Select<dead_letter::Entity> {
     use dead_letter::Column as C;

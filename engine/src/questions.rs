@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use machine::Lane;
+use serde_json::Value;
 use streams::{
     async_nats::{Request, RequestErrorKind},
     ids::{ControllerId, Platform},
@@ -153,23 +154,39 @@ impl Engine {
         question: &Question,
         within: Duration,
     ) -> Result<Answer, Error> {
-        let controller = keeper.controller_id.clone();
-        let (platform, id) = (Platform::try_new(&keeper.platform), ControllerId::try_new(&controller));
-        let (Ok(platform), Ok(id)) = (platform, id) else { return Err(Error::Away(controller)) };
-        let payload = serde_json::to_vec(question).unwrap_or_default(); // plain data: it always can be written
-        let request = Request::new().payload(payload.into()).timeout(Some(within));
-        let answer = self.link().client.send_request(subject::question(&platform, &id), request).await;
-        let answer = match answer.map_err(|error| error.kind()) {
-            Ok(answer) => answer,
-            Err(RequestErrorKind::NoResponders) => return Err(Error::Away(controller)),
-            Err(RequestErrorKind::TimedOut) => return Err(Error::Late { controller, within }),
-            Err(_) => return Err(Error::Unsent(controller)),
-        };
-        match serde_json::from_slice::<Answer>(&answer.payload) {
-            Err(source) => Err(Error::Unreadable { controller, source }),
-            Ok(Answer { error: Some(failure), .. }) => Err(refused(controller, failure)),
-            Ok(answer) => Ok(answer),
-        }
+        ask(&self.link().client, keeper, question, within).await
+    }
+}
+
+/// The JSON Schema of a controller's block in templates.
+pub(crate) async fn ask_for_schema(client: &async_nats::Client, keeper: &controller::Model) -> Result<Value, Error> {
+    let answer = ask(client, keeper, &Question::TemplateSchema, READING).await?;
+    let none = || Error::NotFound(format!("template schema: controller {} answers with none", keeper.controller_id));
+    answer.template_schema.ok_or_else(none)
+}
+
+async fn ask(
+    client: &async_nats::Client,
+    keeper: &controller::Model,
+    question: &Question,
+    within: Duration,
+) -> Result<Answer, Error> {
+    let controller = keeper.controller_id.clone();
+    let (platform, id) = (Platform::try_new(&keeper.platform), ControllerId::try_new(&controller));
+    let (Ok(platform), Ok(id)) = (platform, id) else { return Err(Error::Away(controller)) };
+    let payload = serde_json::to_vec(question).unwrap_or_default(); // plain data: it always can be written
+    let request = Request::new().payload(payload.into()).timeout(Some(within));
+    let answer = client.send_request(subject::question(&platform, &id), request).await;
+    let answer = match answer.map_err(|error| error.kind()) {
+        Ok(answer) => answer,
+        Err(RequestErrorKind::NoResponders) => return Err(Error::Away(controller)),
+        Err(RequestErrorKind::TimedOut) => return Err(Error::Late { controller, within }),
+        Err(_) => return Err(Error::Unsent(controller)),
+    };
+    match serde_json::from_slice::<Answer>(&answer.payload) {
+        Err(source) => Err(Error::Unreadable { controller, source }),
+        Ok(Answer { error: Some(failure), .. }) => Err(refused(controller, failure)),
+        Ok(answer) => Ok(answer),
     }
 }
 

@@ -3,18 +3,15 @@
 //! Every mistake is found at once, and each names the field, the rule, and the way out.
 
 use sea_orm::{ConnectionTrait, DbErr};
-use streams::ids::Platform;
 use streams::limits::{self, Breach, Check, TAG, TAGS, printable};
 use streams::wire::{Manifest, Object, Resources};
 use streams::{duration, quantity};
 use uuid::Uuid;
 
 use crate::hint::Hint;
+use crate::platforms::{Mistake, Platforms};
 use crate::templates::Templates;
 use crate::writer::{self, NewSession};
-
-/// Platforms of the contract; others are known once a controller of theirs has reported.
-pub const PLATFORMS: [&str; 6] = ["kubernetes", "docker", "hyperv", "vcenter", "local", "noop"];
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
@@ -120,7 +117,7 @@ impl Mistakes {
 pub(crate) async fn check(
     db: &impl ConnectionTrait,
     templates: &Templates,
-    default_platform: &str,
+    platforms: &Platforms,
     request: CreateSession,
 ) -> Result<NewSession, Error> {
     let mut mistakes = Mistakes::default();
@@ -128,14 +125,19 @@ pub(crate) async fn check(
     let idle_timeout_s = mistakes.duration("idle_timeout", request.idle_timeout.as_deref());
     let max_duration_s = mistakes.duration("max_duration", request.max_duration.as_deref());
     check_extras(&request, &mut mistakes);
-    let platform = request.platform.clone().unwrap_or_else(|| default_platform.to_owned());
-    check_platform(db, &platform, &mut mistakes).await?;
+    let platform = match platforms.of_request(db, request.platform.as_deref()).await? {
+        Ok(platform) => Some(platform),
+        Err(mistake) => {
+            mistakes.0.push(mistake);
+            None
+        }
+    };
     let manifest = templates.living(db, &request.template_id).await?;
-    check_template(manifest.as_deref(), &request.template_id, &platform, &mut mistakes);
+    check_template(manifest.as_deref(), &request.template_id, platform.as_deref(), platforms, &mut mistakes);
     check_resources(&request.resources, &mut mistakes);
-    if !mistakes.0.is_empty() {
+    let (Some(platform), true) = (platform, mistakes.0.is_empty()) else {
         return Err(Invalid(mistakes.0).into());
-    }
+    };
     Ok(NewSession {
         session_id: Uuid::now_v7(),
         event_id: Uuid::now_v7(),
@@ -158,26 +160,20 @@ fn check_extras(request: &CreateSession, mistakes: &mut Mistakes) {
     mistakes.metadata(&serde_json::Value::Object(request.metadata.clone()));
 }
 
-async fn check_platform(db: &impl ConnectionTrait, platform: &str, mistakes: &mut Mistakes) -> Result<(), DbErr> {
-    if let Err(error) = Platform::try_new(platform) {
-        mistakes.add("platform", error.to_string(), Hint::Platforms);
-        return Ok(());
-    }
-    if PLATFORMS.contains(&platform) || Box::pin(crate::queries::has_controller(db, platform)).await? {
-        return Ok(());
-    }
-    let rule = format!("{platform:?} is neither a platform of the contract nor one that a controller has reported");
-    mistakes.add("platform", rule, format!("use one of {}, or start a controller for it first", PLATFORMS.join(", ")));
-    Ok(())
-}
-
 /// The template must exist, and the platform must be able to run it.
-fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mistakes: &mut Mistakes) {
+fn check_template(
+    manifest: Option<&Manifest>,
+    name: &str,
+    platform: Option<&str>,
+    platforms: &Platforms,
+    mistakes: &mut Mistakes,
+) {
     let Some(manifest) = manifest else {
         let rule = format!("there is no template {:?}", limits::shorten(name, limits::TEMPLATE_NAME));
         mistakes.add("template_id", rule, Hint::Templates);
         return;
     };
+    let Some(platform) = platform else { return };
     let (needs, has) = needs(manifest, platform);
     if !has {
         let rule = format!(
@@ -185,6 +181,11 @@ fn check_template(manifest: Option<&Manifest>, name: &str, platform: &str, mista
             needs.trim_start_matches("a ")
         );
         mistakes.add("template_id", rule, format!("add {needs} to the template's spec, or choose another platform"));
+        return;
+    }
+    for Mistake { field, rule } in platforms.mistakes(manifest, platform) {
+        let rule = format!("template {name:?} does not fit platform {platform}: {field}: {rule}");
+        mistakes.add("template_id", rule, "correct the template, or choose another platform");
     }
 }
 

@@ -35,14 +35,14 @@ impl Engine {
     /// # Errors
     /// What the database says.
     pub async fn session_mistakes(&self, request: CreateSession) -> Result<Vec<FieldError>, Error> {
-        mistakes(check(&self.parts.database.reader, &self.templates, &self.default_platform, request).await)
+        mistakes(check(&self.parts.database.reader, &self.templates, &self.parts.platforms, request).await)
     }
 
     async fn create(&self, request: CreateSession, coming: impl FnOnce(Uuid)) -> Result<session::Model, Error> {
         let new = async {
             self.room()?;
             let db = &self.parts.database.reader;
-            let new = check(db, &self.templates, &self.default_platform, request).await?;
+            let new = check(db, &self.templates, &self.parts.platforms, request).await?;
             coming(new.session_id);
             Ok::<_, Error>(new)
         };

@@ -10,10 +10,14 @@ use sea_orm::{ConnectionTrait, DbErr};
 use streams::wire::Manifest;
 
 use crate::Engine;
+use crate::platforms::Mistake;
+use crate::request::{FieldError, Invalid};
 use crate::writer::{self, TemplateWrite, WrittenTemplate};
 
 /// How long a change that another engine made may stay unseen here. What changes here is seen at once.
 const AGE: Duration = Duration::from_secs(1);
+/// Mistakes of a request that are named.
+const MISTAKES_MAX: usize = 20;
 const KEPT: u64 = 1_024;
 
 impl Engine {
@@ -22,6 +26,7 @@ impl Engine {
     /// # Errors
     /// Why they were not written.
     pub async fn put_templates(&self, manifests: Vec<Manifest>) -> Result<Vec<WrittenTemplate>, writer::Error> {
+        self.check_blocks(&manifests)?;
         let names: Vec<String> = manifests.iter().map(|manifest| manifest.metadata.name.clone()).collect();
         let write = TemplateWrite::Put { manifests, built_in: false };
         let written = self.parts.writer.submit(write).await;
@@ -29,6 +34,20 @@ impl Engine {
             self.templates.forget(name).await;
         }
         written
+    }
+
+    /// Checks the platforms' blocks against what their controllers accept.
+    fn check_blocks(&self, manifests: &[Manifest]) -> Result<(), Invalid> {
+        let of = |(index, manifest): (usize, &Manifest)| {
+            let place = if manifests.len() == 1 { String::new() } else { format!("documents[{index}].") };
+            let mistakes = self.parts.platforms.all_mistakes(manifest).into_iter();
+            let hint = "correct it and send the whole request again; nothing of it was accepted";
+            let placed =
+                move |Mistake { field, rule }| FieldError { field: place.clone() + &field, rule, hint: hint.into() };
+            mistakes.map(placed).collect::<Vec<_>>()
+        };
+        let mistakes: Vec<_> = manifests.iter().enumerate().flat_map(of).take(MISTAKES_MAX).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(Invalid(mistakes)) }
     }
 
     /// Deletes a template; sessions keep what they were created with.

@@ -40,6 +40,7 @@ mod m20261130_000022_parked;
 mod m20261130_000050_room;
 mod m20261130_000051_breaker;
 mod m20261130_000061_repeats;
+mod m20261201_000031_platforms;
 mod restored;
 pub mod schema;
 #[cfg(feature = "testing")]
@@ -84,5 +85,6 @@ fn steps() -> Vec<Box<dyn sea_orm_migration::MigrationTrait>> {
         Box::new(m20261130_000050_room::Migration),
         Box::new(m20261130_000051_breaker::Migration),
         Box::new(m20261130_000061_repeats::Migration),
+        Box::new(m20261201_000031_platforms::Migration),
     ]
 }

@@ -137,7 +137,7 @@ const CASES: &[Case] = &[
         "{\"template_id\":\"scratchpad\",\"platform\":\"docker\"}",
         422,
         "invalid-fields",
-        "template_id",
+        "platform",
     ),
     (
         "POST",

@@ -92,7 +92,14 @@ async fn the_feed_continues_a_list_from_the_position_it_was_read_at() -> Result<
 async fn filters_narrow_a_list() -> Result<()> {
     let app = App::start().await?;
     app.session(json!({ "template_id": "scratchpad", "user_id": "ada", "tags": ["x", "y"] })).await;
-    app.session(json!({ "template_id": "scratchpad", "platform": "noop" })).await;
+    let beat = json!({ "controller_id": "noop-1", "platform": "noop", "timestamp": "2026-01-01T00:00:00Z",
+        "status": "unhealthy", "protocol": 2 });
+    let link = app.nats.link().await?;
+    until("the platform is known", async || {
+        let _ = link.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await;
+        app.session(json!({ "template_id": "scratchpad", "platform": "noop" })).await.status == 202
+    })
+    .await;
     for (query, count) in [("user_id=ada", 1), ("platform=noop", 1), ("tag=y", 1), ("tag=z", 0), ("status=pending", 2)]
     {
         let page = app.get(&format!("/api/v1/sessions?{query}")).await;
@@ -132,9 +139,11 @@ async fn a_controller_that_reports_is_listed_and_its_platform_accepts() -> Resul
     };
     let noop = named("noop");
     assert_eq!((&noop["accepting"], &noop["capacity_free"], &noop["healthy"]), (&json!(true), &json!(7), &json!(1)));
-    let docker = named("docker");
-    assert_eq!((&docker["accepting"], &docker["controllers"]), (&json!(false), &json!(0)));
-    assert!(docker["reason"].as_str().unwrap().contains("start one"));
+    let local = named("local"); // the default, before any controller of it has announced itself
+    assert_eq!((&local["accepting"], &local["controllers"]), (&json!(false), &json!(0)));
+    assert!(local["reason"].as_str().unwrap().contains("start one"));
+    let names: Vec<&Value> = platforms["items"].as_array().unwrap().iter().map(|one| &one["platform"]).collect();
+    assert_eq!(names, ["local", "noop"], "what nobody has announced or named is no platform");
     Ok(())
 }
 

@@ -17,7 +17,7 @@ const EVERYWHERE: [&str; 5] = [
 #[tokio::test]
 async fn times_dates_and_how_long_ago_are_understood_wherever_a_time_is_taken() -> Result<()> {
     let app = App::start().await?;
-    let session = app.session(json!({ "template_id": "scratchpad", "platform": "noop" })).await;
+    let session = app.session(json!({ "template_id": "scratchpad" })).await;
     let at = format!("/api/v1/sessions/{}?at=", session.json["session_id"].as_str().unwrap_or_default());
     for place in EVERYWHERE.map(|place| if place == "at" { at.as_str() } else { place }) {
         for time in ["2026-11-30T10:00:00Z", "2026-11-30", "10m", "1h30m"] {
@@ -47,7 +47,7 @@ async fn times_dates_and_how_long_ago_are_understood_wherever_a_time_is_taken() 
 async fn pages_of_the_last_minutes_follow_one_another() -> Result<()> {
     let app = App::start().await?;
     for _ in 0..3 {
-        app.session(json!({ "template_id": "scratchpad", "platform": "noop" })).await;
+        app.session(json!({ "template_id": "scratchpad" })).await;
     }
     let first = app.get("/api/v1/events?since=10m&limit=1").await;
     let cursor = first.json["next_cursor"].as_str().unwrap_or_default().to_owned();

@@ -55,7 +55,7 @@ async fn accepted(app: &App) -> usize {
 
 #[tokio::test]
 async fn who_waits_for_a_session_when_the_server_stops_is_answered_with_where_it_stands() -> Result<()> {
-    const BODY: &str = r#"{"template_id": "scratchpad", "platform": "noop"}"#;
+    const BODY: &str = r#"{"template_id": "scratchpad", "platform": "local"}"#;
     let app = App::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, cancel) = (listener.local_addr()?, CancellationToken::new());
@@ -69,7 +69,7 @@ async fn who_waits_for_a_session_when_the_server_stops_is_answered_with_where_it
     http.write_all(ask.as_bytes()).await?;
     let client = plain(&app.nats).await?;
     listening(&client).await?;
-    let payload = r#"{"template_id": "scratchpad", "platform": "noop", "wait": "running", "timeout": "5m"}"#;
+    let payload = r#"{"template_id": "scratchpad", "platform": "local", "wait": "running", "timeout": "5m"}"#;
     let over_nats =
         tokio::spawn(async move { client.request("streamspace.intake.ada.session.create", payload.into()).await });
     until("both are accepted, and wait", async || accepted(&app).await == 2).await;

@@ -14,6 +14,7 @@ mod event_log;
 mod feed;
 pub(crate) mod home;
 pub(crate) mod job;
+pub(crate) mod platform;
 mod problem;
 pub(crate) mod queue;
 mod resource;

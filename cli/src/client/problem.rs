@@ -95,7 +95,7 @@ fn worded(part: &Value) -> Option<String> {
         Some("list_templates") => {
             Some("choose one of `streamspace template list`, or add it with `streamspace template apply FILE`")
         }
-        Some("list_platforms") => Some("choose a platform of `streamspace controller list`"),
+        Some("list_platforms") => Some("choose a platform of `streamspace platform list`"),
         Some("force") => Some("delete those sessions first, or add --force: they keep what they were created from"),
         Some("list_again") => Some("read the present state with `list` or `get`, and watch from now on"),
         Some("see_document") => Some("see --help of this command"),

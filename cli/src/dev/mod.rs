@@ -188,7 +188,7 @@ impl Run {
             database_url: self.folder.database_url(),
             migrate: true,
             admin_token: endpoints.admin_token.clone(),
-            default_platform: self.config.default_platform.clone(),
+            default_platform: self.config.default_platform.as_str().into(),
             outbox_limit: engine::OUTBOX_LIMIT,
             admission: self.config.admission,
             streams: self.config.streams.clone(),

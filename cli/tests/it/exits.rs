@@ -25,7 +25,7 @@ fn a_real_server_brings_about_the_codes_that_are_documented() -> anyhow::Result<
     dev.ask(&["session", "watch", id])?;
     dev.ask(&["session", "delete", id, "--wait"])?;
     run(folder, &["session", "wake", id])?.refuses(4, &["deleted cannot wake"])?;
-    let nowhere = ["session", "create", "scratchpad", "--platform", "noop", "--wait", "--timeout", "1s"];
+    let nowhere = ["session", "create", "scratchpad", "--selector", "zone=none", "--wait", "--timeout", "1s"];
     run(folder, &nowhere)?.refuses_last(5, &["is still pending", "; try: ", "session watch"])?;
     Ok(())
 }

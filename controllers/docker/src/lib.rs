@@ -32,7 +32,7 @@ use async_trait::async_trait;
 use bollard::Docker as Api;
 use controllers::driver::{Desired, Driver, Observed, Progress, Stage};
 use streams::tasks::{Role, Supervisor};
-use streams::wire::{AppInstall, Capacity, Failure, Home, LogEnd, Object};
+use streams::wire::{AppInstall, Capacity, Failure, Home, Keeps, LogEnd, Object};
 use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -126,6 +126,7 @@ pub struct Docker {
     host: Arc<Host>,
     world_id: Uuid,
     facts: Object,
+    attributes: Object,
     changes: Turn<mpsc::UnboundedReceiver<Uuid>>,
     _closed: DropGuard,
 }
@@ -138,7 +139,7 @@ impl Docker {
     pub async fn open(config: Config) -> Result<Self, Error> {
         let address = Address::find(config.host.as_deref())?;
         let names = Names::new(&config.installation);
-        let (api, world_id, facts) = connected(&address, &names).await?;
+        let Engine { api, world_id, facts, attributes } = connected(&address, &names).await?;
         let (changes, receiver) = mpsc::unbounded_channel();
         let closed = CancellationToken::new();
         let host = Arc::new(Host {
@@ -155,12 +156,21 @@ impl Docker {
         let (loops, (events, usage)) = (Supervisor::default(), (host.clone(), host.clone()));
         loops.spawn("docker events", Role::Supporting, &closed, move |_| events.clone().follow_events());
         loops.spawn("docker usage", Role::Supporting, &closed, move |_| usage.clone().follow_usage());
-        Ok(Self { host, world_id, facts, changes: Turn::new(receiver), _closed: closed.drop_guard() })
+        Ok(Self { host, world_id, facts, attributes, changes: Turn::new(receiver), _closed: closed.drop_guard() })
     }
 }
 
-/// An engine that answers, and the identity of what we have in it.
-async fn connected(address: &Address, names: &Names) -> Result<(Api, Uuid, Object), Error> {
+/// An engine that answers.
+struct Engine {
+    api: Api,
+    /// Identity of what we have in it.
+    world_id: Uuid,
+    facts: Object,
+    attributes: Object,
+}
+
+/// An engine that answers, however long that takes.
+async fn connected(address: &Address, names: &Names) -> Result<Engine, Error> {
     let mut said = false;
     loop {
         let error = match address.client() {
@@ -179,13 +189,20 @@ async fn connected(address: &Address, names: &Names) -> Result<(Api, Uuid, Objec
 }
 
 /// The volume that holds the identity is made once; whoever comes second reads the first one's.
-async fn identity(client: Api, names: &Names) -> Result<(Api, Uuid, Object), String> {
+async fn identity(client: Api, names: &Names) -> Result<Engine, String> {
     let api = client.negotiate_version().await.map_err(|e| e.to_string())?;
     let labels = names.labels(names::Role::Inventory, [(names::WORLD, Uuid::new_v4().to_string())]);
     let volume = look::volume(&api, names.inventory(), labels).await.map_err(|failure| failure.message)?;
     let world_id = volume.labels.get(names::WORLD).and_then(|id| id.parse().ok());
     let world_id = world_id.ok_or_else(|| format!("volume {} holds no identity: it is not ours", volume.name))?;
     let info = api.info().await.map_err(|e| e.to_string())?;
+    let gpu = info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key("nvidia"));
+    let attributes = Object::from_iter([
+        ("os".into(), info.os_type.as_deref().unwrap_or("linux").into()),
+        ("architecture".into(), info.architecture.as_deref().unwrap_or_default().into()),
+        ("gpu".into(), gpu.into()),
+        ("images".into(), "oci".into()),
+    ]);
     let text = |value: Option<String>| value.unwrap_or_default().into();
     let facts = [
         ("name", text(info.name)),
@@ -195,7 +212,8 @@ async fn identity(client: Api, names: &Names) -> Result<(Api, Uuid, Object), Str
         ("kernel", text(info.kernel_version)),
         ("storage", text(info.driver)),
     ];
-    Ok((api, world_id, facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+    let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(Engine { api, world_id, facts, attributes })
 }
 
 #[async_trait]
@@ -258,6 +276,14 @@ impl Driver for Docker {
 
     fn cluster_info(&self) -> Object {
         self.facts.clone()
+    }
+
+    fn attributes(&self) -> Object {
+        self.attributes.clone()
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps::Filesystem // the container is stopped or paused, not removed
     }
 
     fn world_id(&self) -> Uuid {

@@ -30,6 +30,7 @@ pub const PLATFORM: Registration = Registration {
         },
         Setting { key: "docker_pids_max", about: "processes and threads that a session may have" },
     ],
+    schema: super::schema,
     configure,
     helper: None,
 };

@@ -49,7 +49,7 @@ use std::{
 
 use async_trait::async_trait;
 use controllers::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec, Stage};
-use streams::wire::{AppInstall, Capacity, Failure, Home, LogEnd, Object};
+use streams::wire::{AppInstall, Capacity, Failure, Home, Keeps, LogEnd, Object};
 use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -294,6 +294,17 @@ impl Driver for Local {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Object::from_iter([("name".into(), host.trim().into()), ("kernel".into(), release.trim().into())])
+    }
+
+    fn attributes(&self) -> Object {
+        Object::from_iter([
+            ("os".into(), std::env::consts::OS.into()),
+            ("architecture".into(), std::env::consts::ARCH.into()),
+        ])
+    }
+
+    fn keeps(&self) -> Keeps {
+        Keeps::Paths // its home; what a program writes elsewhere is the host's
     }
 
     fn world_id(&self) -> Uuid {

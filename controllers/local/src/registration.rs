@@ -23,9 +23,15 @@ pub const PLATFORM: Registration = Registration {
         },
         Setting { key: "session_log_bytes", about: "bytes of each of the two files of a session's log" },
     ],
+    schema,
     configure,
     helper: Some(helper),
 };
+
+/// The schema of `spec.local`.
+fn schema() -> serde_json::Value {
+    schemars::schema_for!(streams::wire::Local).to_value()
+}
 
 fn configure(settings: &mut dyn Settings) -> Option<Open> {
     let sessions_max = settings.optional("sessions_max");

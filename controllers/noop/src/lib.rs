@@ -32,6 +32,7 @@ use controllers::{
 pub const PLATFORM: Registration = Registration {
     name: "noop",
     settings: &[Setting { key: "noop_delay_ms", about: "how long each piece of work takes, in milliseconds" }],
+    schema: || serde_json::json!({ "type": "object" }), // no field means anything here
     configure,
     helper: None,
 };

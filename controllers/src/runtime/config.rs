@@ -1,4 +1,4 @@
-//! What a controller has to be told.
+//! The configuration of a controller.
 
 use std::time::Duration;
 
@@ -9,35 +9,37 @@ use streams::{
     wire::Object,
 };
 
-/// How a controller runs. The names of the environment (`CONTROLLER_ID`, `CONTROLLER_PLATFORM`, `HEARTBEAT_INTERVAL`, ...)
-/// are read by whoever starts it.
+/// How a controller runs. The program that starts it reads the environment (`CONTROLLER_ID`, `CONTROLLER_PLATFORM`,
+/// `HEARTBEAT_INTERVAL`, ...).
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Who it is, in subjects and in the consumer's name.
+    /// Its id, used in subjects and in the consumer's name.
     pub controller_id: ControllerId,
-    /// The platform that it answers for.
+    /// The platform that it serves.
     pub platform: Platform,
-    /// Where NATS is.
+    /// The connection to NATS.
     pub nats: connect::Config,
-    /// Between two heartbeats; each is up to a tenth early or late.
+    /// Time between two heartbeats; each is up to a tenth early or late.
     pub heartbeat_interval: Duration,
-    /// Starts that are made at the same time. One that only waits for readiness does not count, nor does what stops or deletes:
-    /// each of these has four times as many places, and 64 at least.
+    /// Number of starts at the same time. A start that only waits for readiness does not count, nor do stops and deletes:
+    /// each of these has four times as many slots, and at least 64.
     pub slots: usize,
-    /// Tells the resources of two installations on one platform apart.
+    /// Distinguishes the resources of two installations on one platform.
     pub installation: String,
-    /// After this an attempt is given up and reported as a retryable `timeout`.
+    /// Time limit of an attempt; then it is reported as a retryable `timeout`.
     pub command_timeout: Duration,
-    /// How long a stop waits for what was started.
+    /// Time that a stop of the controller waits for commands under way.
     pub stop_patience: Duration,
-    /// For placement.
+    /// Labels for placement.
     pub labels: Object,
-    /// Where messages are counted.
+    /// The JSON Schema of the platform's block in templates; without it the engine cannot validate them in advance.
+    pub template_schema: Option<serde_json::Value>,
+    /// Counters of messages.
     pub metrics: Metrics,
 }
 
 impl Config {
-    /// The defaults, for one controller of one platform.
+    /// The defaults for one controller of one platform.
     #[must_use]
     pub fn new(controller_id: ControllerId, platform: Platform, nats: connect::Config) -> Self {
         Self {
@@ -50,6 +52,7 @@ impl Config {
             command_timeout: Duration::from_secs(5 * 60),
             stop_patience: Duration::from_secs(20),
             labels: Object::new(),
+            template_schema: None,
             metrics: Metrics::default(),
         }
     }

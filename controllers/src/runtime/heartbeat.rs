@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
+use sha2::{Digest as _, Sha256};
 use streams::{
     async_nats::{HeaderMap, Request, RequestErrorKind},
     cloudevents,
@@ -189,9 +190,17 @@ impl Controller {
             interval_seconds: Some(self.config.heartbeat_interval.as_secs().max(1) as u32),
             labels: self.config.labels.clone(),
             sealing_key: None,
+            template_schema_hash: self.config.template_schema.as_ref().map(hash),
+            attributes: self.driver.attributes(),
+            keeps: Some(self.driver.keeps()),
         };
         serde_json::to_vec(&heartbeat).unwrap_or_default()
     }
+}
+
+/// Changes when the schema does; the engine then asks for it.
+fn hash(schema: &serde_json::Value) -> String {
+    Sha256::digest(schema.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn heard(answer: HeartbeatAnswer) -> Heard {

@@ -1,4 +1,5 @@
-//! Answers what people ask of this controller: the end of a session's log, and the homes that it keeps.
+//! Answers what the engine asks of this controller: the end of a session's log, the homes that it keeps, and the schema of
+//! its block in templates.
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,6 +66,12 @@ impl Controller {
                 tracing::info!(home.name = name, "deleted a home");
                 Answer::default()
             }
+            Question::TemplateSchema => match &self.config.template_schema {
+                Some(schema) => Answer { template_schema: Some(schema.clone()), ..Answer::default() },
+                None => {
+                    return Err(user_error("not_supported", "this controller has no schema of its block in templates"));
+                }
+            },
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Rows in SQL: what the tables hold, and the statements that read and write many rows at once.
 //!
-//! Only the writer changes anything here; everything else reads. The tables of nouns are in [`crate::entities`].
+//! Only the writer changes anything here, and `announcement` its cache; everything else reads. The tables of nouns are in [`crate::entities`].
 
+pub mod announcement;
 pub mod bulk;
 pub mod canary;
 pub mod command;

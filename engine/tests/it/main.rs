@@ -27,6 +27,7 @@ mod lists;
 mod parked;
 mod placement;
 mod plans;
+mod platforms;
 mod poison;
 mod proxy;
 mod queue;

@@ -6,9 +6,11 @@ use engine::CreateSession;
 use engine::queue::{QueueFilter, Waiting, WaitsFor, list, page, sums};
 use machine::breaker::Order;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use serde_json::json;
 use streams::wire::Manifest;
+use uuid::Uuid;
 
-use crate::rig::{OWNER, PLATFORM, Rig, eventually, request};
+use crate::rig::{OWNER, PLATFORM, Rig, eventually, heartbeat, request};
 
 async fn all(rig: &Rig, filter: &QueueFilter) -> Vec<Waiting> {
     list(rig.engine.reader(), filter, None, 100).await.expect("readable")
@@ -29,6 +31,13 @@ async fn each_that_waits_says_for_what_and_why_in_the_order_of_turns() {
             spec: {displayName: Image, baseImage: image}}";
         let manifest = Manifest::parse_all(manifest).expect("a manifest");
         rig.engine.put_templates(manifest).await.expect("written");
+        let mut other = heartbeat(2, Uuid::now_v7()); // a platform whose only controller is not well
+        (other["controller_id"], other["platform"], other["status"]) =
+            (json!("docker-1"), json!("docker"), json!("unhealthy"));
+        rig.client.publish("streamspace.controller.heartbeat", other.to_string().into()).await.expect("published");
+        let names =
+            || async { rig.engine.platform_names().await.expect("readable").contains(&"docker".into()).then_some(()) };
+        eventually("the platform is announced", names).await;
         let elsewhere = CreateSession { template_id: "image".into(), platform: Some("docker".into()), ..request() };
         rig.engine.create_session(elsewhere).await.expect("accepted");
         let rows = all(&rig, &QueueFilter::default()).await;

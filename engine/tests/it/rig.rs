@@ -86,6 +86,20 @@ impl Rig {
         self.engine = Engine::start(config).await.expect("started");
     }
 
+    /// Starts another engine in its place, with this platform for requests that name none.
+    pub(crate) async fn default_platform(&mut self, default_platform: engine::DefaultPlatform) {
+        self.engine.stop().await;
+        let config = Config { default_platform, ..config(&self.database, &self.nats, &self.clock).await };
+        self.engine = Engine::start(config).await.expect("started");
+    }
+
+    /// Starts another engine in its place, with this rule for new controllers.
+    pub(crate) async fn admission(&mut self, admission: machine::admission::Policy) {
+        self.engine.stop().await;
+        let config = Config { admission, ..config(&self.database, &self.nats, &self.clock).await };
+        self.engine = Engine::start(config).await.expect("started");
+    }
+
     pub(crate) async fn create(&self) -> session::Model {
         self.engine.create_session(request()).await.expect("accepted")
     }

@@ -140,7 +140,12 @@ fn others() -> [Channel; 9] {
         },
         Channel {
             parameters: &[PLATFORM, CONTROLLER],
-            ..plain("controller_ask", ask.into(), "Request a log or homes, which only the controller has.", &["send"])
+            ..plain(
+                "controller_ask",
+                ask.into(),
+                "Ask for what only the controller has: a log, homes, or the schema of its block in templates.",
+                &["send"],
+            )
         },
         plain(QUESTION_ANSWER, Value::Null, "The reply inbox of such a request.", &["receive"]),
         Channel {

@@ -5,8 +5,9 @@
 use super::{
     CAPABILITIES, CAPABILITY, CORE_CONTROLLER_ID, DESCRIPTION, DISPLAY_NAME, ENTITY, FREE_JSON, ICON, IMAGE, LABEL,
     LABELS, MANIFEST, MESSAGE, NAME, PHASE, PLATFORM, QUANTITY, REASON, REASON_WORD, REPORT, RESOURCE_NAME,
-    SEALING_KEY, TAG, TAGS, TEMPLATE_NAME, URL, VERSION,
+    SCHEMA_HASH, SEALING_KEY, TAG, TAGS, TEMPLATE_NAME, URL, VERSION,
 };
+use crate::wire::SCHEMA_BYTES_MAX;
 
 /// The maximum content of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,12 @@ pub const ALL: &[Column] = &[
     column("platform_controllers", "refused_why", Own),
     column("platform_controllers", "revoked_by", Characters(NAME)),
     column("platform_controllers", "revoked_reason", Characters(REASON)),
+    column("controller_announcements", "controller_id", Characters(CORE_CONTROLLER_ID)),
+    column("controller_announcements", "platform", Characters(PLATFORM)),
+    column("controller_announcements", "schema_hash", Characters(SCHEMA_HASH)),
+    column("controller_announcements", "template_schema", Json(SCHEMA_BYTES_MAX)),
+    column("controller_announcements", "attributes", Json(FREE_JSON)),
+    column("controller_announcements", "keeps", Own),
     column("templates", "name", Characters(TEMPLATE_NAME)),
     column("templates", "display_name", Characters(DISPLAY_NAME)),
     column("templates", "description", Characters(DESCRIPTION)),

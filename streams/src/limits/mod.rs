@@ -78,6 +78,8 @@ pub const CAPABILITIES: usize = 64;
 pub const CAPABILITY: usize = 64;
 /// Characters of a public key in base64.
 pub const SEALING_KEY: usize = 1_024;
+/// Characters of the hash of a platform's template schema.
+pub const SCHEMA_HASH: usize = 64;
 /// Bytes of a report as it is logged, after its texts were shortened.
 pub const REPORT: usize = 65_536;
 

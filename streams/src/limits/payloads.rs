@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{
     Breach, CAPABILITIES, CAPABILITY, CODE, CORE_CONTROLLER_ID, Check, DEPTH, DESCRIPTION, DISPLAY_NAME, ENTRIES,
-    Error, GENERATION, ICON, IMAGE, MANIFEST, MESSAGE, NAME, PHASE, QUANTITY, REPORT, RESOURCE_NAME, SEALING_KEY, TAG,
-    TAGS, TEMPLATE_NAME, VERSION, json, printable, shorten, url_scheme,
+    Error, GENERATION, ICON, IMAGE, MANIFEST, MESSAGE, NAME, PHASE, QUANTITY, REPORT, RESOURCE_NAME, SCHEMA_HASH,
+    SEALING_KEY, TAG, TAGS, TEMPLATE_NAME, VERSION, json, printable, shorten, url_scheme,
 };
 use crate::ids::Platform;
 use crate::wire::{
@@ -192,6 +192,8 @@ impl Payload for Heartbeat {
         check.free("cluster_info", &Value::Object(self.cluster_info.clone()));
         check.labels("labels", &self.labels);
         check.maybe("sealing_key", self.sealing_key.as_deref(), SEALING_KEY);
+        check.maybe("template_schema_hash", self.template_schema_hash.as_deref(), SCHEMA_HASH);
+        check.free("attributes", &Value::Object(self.attributes.clone()));
     }
 }
 

@@ -3,8 +3,10 @@
 use super::{
     CAPABILITIES, CAPABILITY, CODE, CONTROLLER_ID, CORE_CONTROLLER_ID, DEPTH, DESCRIPTION, DISPLAY_NAME, ENTRIES, FILE,
     FREE_JSON, HEADER, ICON, IMAGE, LABEL, LABELS, MANIFEST, MESSAGE, NAME, PARAMETER, PHASE, PLATFORM, QUANTITY,
-    REASON, REPORT, RESOURCE_NAME, SEALING_KEY, TAG, TAGS, TEMPLATE_NAME, URL, URL_SCHEMES, USER_TOKEN, VERSION,
+    REASON, REPORT, RESOURCE_NAME, SCHEMA_HASH, SEALING_KEY, TAG, TAGS, TEMPLATE_NAME, URL, URL_SCHEMES, USER_TOKEN,
+    VERSION,
 };
+use crate::wire::SCHEMA_BYTES_MAX;
 
 /// One row: the bound, its value, and what happens beyond it.
 type Row = (&'static str, String, &'static str);
@@ -52,7 +54,7 @@ fn documents() -> Vec<Row> {
         ("integers", "-2^63 to 2^64-1".into(), REFUSED),
         ("other numbers", "finite, as 64-bit floats".into(), REFUSED),
         ("duplicate keys in one object; NUL characters", "none".into(), REFUSED),
-        ("`metadata` of a session, `cluster_info` of a heartbeat", bytes(FREE_JSON), REFUSED),
+        ("`metadata` of a session, `cluster_info` and `attributes` of a heartbeat", bytes(FREE_JSON), REFUSED),
         (
             "header that is interpreted (`If-Match`, `Idempotency-Key`, ...)",
             characters(HEADER),
@@ -89,6 +91,8 @@ fn controllers() -> Vec<Row> {
         ("URL of a session", format!("{}, one of the schemes {}", characters(URL), URL_SCHEMES.join(", ")), REFUSED),
         ("capabilities", format!("{CAPABILITIES} of {}", characters(CAPABILITY)), REFUSED),
         ("sealing key", characters(SEALING_KEY), REFUSED),
+        ("hash of a platform's template schema", characters(SCHEMA_HASH), REFUSED),
+        ("a platform's template schema", bytes(SCHEMA_BYTES_MAX), REFUSED),
         ("generation in a report", "0 to 2^53".into(), REFUSED),
         ("report as it is logged, except `template.create`", bytes(REPORT), REFUSED),
     ]

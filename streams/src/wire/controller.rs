@@ -55,6 +55,31 @@ pub struct Capacity {
     pub ends_pass: bool,
 }
 
+/// What a platform keeps of a session while it is hibernated, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Keeps {
+    /// No files: only a persistent home survives.
+    Nothing,
+    /// Files below its home and the mount paths of its template.
+    Paths,
+    /// Every file.
+    Filesystem,
+}
+
+impl Keeps {
+    /// The spelling of the contract.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Paths => "paths",
+            Self::Filesystem => "filesystem",
+        }
+    }
+}
+
 /// `controller.heartbeat`. It has no `event_id`, because a newer one replaces an older one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "asyncapi", derive(schemars::JsonSchema))]
@@ -98,6 +123,18 @@ pub struct Heartbeat {
     /// Public key with which secrets for this controller are sealed, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing_key: Option<String>,
+    /// Identifies the JSON Schema of the platform's block in templates (`spec.<platform>`), and changes when the schema
+    /// does: 1 to 64 printable characters, such as a SHA-256. The engine asks for a schema that is new to it with
+    /// `controller.ask`. Absent if templates of this platform cannot be validated in advance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_schema_hash: Option<String>,
+    /// Attributes of the platform for people who choose one: `os`, `architecture`, `gpu`, `images` and others, as far as
+    /// they are known.
+    #[serde(default, skip_serializing_if = "Object::is_empty")]
+    pub attributes: Object,
+    /// What a session keeps while it is hibernated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<Keeps>,
 }
 
 /// `controller.sync`: a request for the inventory.

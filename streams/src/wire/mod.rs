@@ -13,11 +13,11 @@ mod session;
 mod template;
 
 pub use app::{AppInstall, AppState, AppStatus, AppUninstall, TemplateCreate, TemplateDelete};
-pub use controller::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer, Span, Sync, World, WorldItem};
+pub use controller::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer, Keeps, Span, Sync, World, WorldItem};
 pub use lines::line_of;
 pub use local::{FAILURES_MAX, GRACE_MAX, HomeUse, Liveness, RESTARTS_MAX, Restart, RestartPolicy, Stop};
 pub use node::{NodeCommand, NodeState, NodeStatus};
-pub use question::{Answer, HOME_SESSIONS_MAX, HOMES_MAX, Home, LOG_BYTES_MAX, LogEnd, Question};
+pub use question::{Answer, HOME_SESSIONS_MAX, HOMES_MAX, Home, LOG_BYTES_MAX, LogEnd, Question, SCHEMA_BYTES_MAX};
 pub use session::{Failure, Resources, Scope, SessionCommand, SessionCreate, SessionState, SessionStatus};
 pub use template::{
     API_VERSION, EnvVar, Local, MAX_READINESS, Manifest, ManifestError, ManifestMetadata, Port, Readiness,

@@ -8,6 +8,8 @@ use super::Failure;
 
 /// Maximum bytes of a log in one answer: even if JSON makes it six times as long, it fits into one message.
 pub const LOG_BYTES_MAX: u32 = 128 << 10;
+/// Maximum bytes of the JSON Schema of a platform's block in templates.
+pub const SCHEMA_BYTES_MAX: usize = 64 << 10;
 /// Maximum number of homes in one answer.
 pub const HOMES_MAX: usize = 1000;
 /// Maximum number of sessions listed per home.
@@ -37,6 +39,9 @@ pub enum Question {
         /// Its name, as in the list of homes.
         name: String,
     },
+    /// The JSON Schema of the platform's block in templates, whose hash is in the heartbeat. Answered with
+    /// `template_schema`.
+    TemplateSchema,
 }
 
 /// The answer to a question.
@@ -52,6 +57,10 @@ pub struct Answer {
     /// There are more homes than in this answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// The answer to `template_schema`: at most [`SCHEMA_BYTES_MAX`] bytes, with references only into itself
+    /// (`#/$defs/...`) and none that recurs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_schema: Option<serde_json::Value>,
     /// Why there is no answer: `not_found`, `home_in_use`, `not_supported`, or a code of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,

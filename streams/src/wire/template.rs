@@ -312,11 +312,21 @@ impl Manifest {
         Some(timeout.min(MAX_READINESS)) // it may have been stored before there was a bound
     }
 
-    /// Fields under `spec` that this version ignores, for a warning.
+    /// The block of a platform, `spec.<platform>`; `None` if the template has none.
     #[must_use]
-    pub fn unknown_fields(&self) -> Vec<String> {
-        const PLATFORM_BLOCKS: [&str; 4] = ["kubernetes", "docker", "hyperv", "vcenter"];
-        let known = |name: &&String| !PLATFORM_BLOCKS.contains(&name.as_str());
+    pub fn block(&self, platform: &str) -> Option<serde_json::Value> {
+        let block = match platform {
+            "local" => self.spec.local.as_ref().and_then(|local| serde_json::to_value(local).ok()),
+            _ => self.spec.extra.get(platform).cloned(),
+        };
+        block.filter(|block| !block.is_null())
+    }
+
+    /// Fields under `spec` that nothing interprets, for a warning: neither part of the contract nor the block of one of
+    /// `platforms`.
+    #[must_use]
+    pub fn unknown_fields(&self, platforms: &[String]) -> Vec<String> {
+        let known = |name: &&String| !platforms.contains(name);
         self.spec.extra.keys().filter(known).map(|name| format!("spec.{name}")).collect()
     }
 }

@@ -92,7 +92,10 @@ fn a_catalog_file_with_several_documents_and_kasmvnc_is_read() {
     let first = &manifests[0];
     assert_eq!(first.spec.vnc.as_ref().unwrap().port, Some(3000));
     assert_eq!(first.metadata.extra["namespace"], "workspaces");
-    assert_eq!(first.unknown_fields(), ["spec.colour"], "unknown fields are kept and named, platform blocks are not");
+    let unknown = first.unknown_fields(&["docker".into()]);
+    assert_eq!(unknown, ["spec.colour"], "unknown fields are kept and named, platform blocks are not");
+    assert_eq!(first.block("docker"), Some(serde_json::json!({ "shmSize": "1Gi" })));
+    assert_eq!((first.block("local"), first.block("colours")), (None, None));
     assert_eq!(first.spec.extra["docker"]["shmSize"], "1Gi");
 }
 

@@ -49,6 +49,7 @@ use std::{
 
 use async_trait::async_trait;
 use controllers::driver::{self, Desired, Driver, Goal, Observed, Progress, Spec, Stage};
+use streams::tasks::Supervisor;
 use streams::wire::{AppInstall, Capacity, Failure, Home, Keeps, LogEnd, Object};
 use tokio::sync::{Mutex as Turn, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -71,9 +72,9 @@ pub enum Error {
     /// It cannot be read or written.
     #[error("the state folder {path}: {source}")]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Its identity is not one.
@@ -108,6 +109,8 @@ pub struct Config {
     pub processes_interval: Duration,
     /// Bytes of each of the two files that a session's log is kept in.
     pub log_bytes: u64,
+    /// Supervises the driver's loops.
+    pub tasks: Supervisor,
 }
 
 /// Who a session's processes are.
@@ -136,6 +139,7 @@ impl Config {
             processes_max: 1024,
             processes_interval: Duration::from_secs(2),
             log_bytes: helper::log::FILE_MAX,
+            tasks: Supervisor::default(),
         }
     }
 }
@@ -216,7 +220,7 @@ impl Local {
         shared.homes.finish_removals();
         let adopted = adopt::sessions(&shared).map_err(failed)?;
         let sessions = Arc::new(Sessions::new(adopted.into_iter().map(|session| (session.id, session)).collect()));
-        tokio::spawn(signs::look(shared.clone(), Arc::downgrade(&sessions)));
+        signs::supervise(&shared, &sessions);
         Ok(Self { shared, sessions, changes: Turn::new(receiver), _closed: closed.drop_guard(), _lock: lock })
     }
 

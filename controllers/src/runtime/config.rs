@@ -6,6 +6,7 @@ use streams::{
     connect,
     ids::{ControllerId, Platform},
     metrics::Metrics,
+    tasks::Supervisor,
     wire::Object,
 };
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub template_schema: Option<serde_json::Value>,
     /// Counters of messages.
     pub metrics: Metrics,
+    /// Supervises the loops of the controller; its status shows them.
+    pub tasks: Supervisor,
 }
 
 impl Config {
@@ -54,6 +57,7 @@ impl Config {
             labels: Object::new(),
             template_schema: None,
             metrics: Metrics::default(),
+            tasks: Supervisor::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use streams::{
     cloudevents,
     connect::Link,
     subject,
+    tasks::Task,
     wire::{Capacity, ControllerHealth, Heartbeat, HeartbeatAnswer},
 };
 use tokio_util::sync::CancellationToken;
@@ -51,13 +52,13 @@ pub(super) enum Heard {
 }
 
 impl Controller {
-    /// Beats until it is cancelled.
-    pub(super) async fn beat(&self, link: &Link, cancel: CancellationToken) {
+    /// Sends heartbeats until it is dropped, or the connection is closed for good.
+    pub(super) async fn beat(&self, link: &Link, task: &Task) {
         let mut state = link.state.clone();
         loop {
             let mut pause = jittered(self.config.heartbeat_interval);
             if state.borrow_and_update().connected {
-                let heard = self.beat_once(link, ControllerHealth::Healthy).await;
+                let heard = task.work(self.beat_once(link, ControllerHealth::Healthy)).await;
                 if matches!(heard, Heard::Nobody | Heard::Nothing) {
                     pause = pause.min(SOON);
                 }
@@ -66,9 +67,8 @@ impl Controller {
                 }
             }
             tokio::select! {
-                () = cancel.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                changed = state.changed() => if changed.is_err() { return },
+                changed = state.changed() => if changed.is_err() { std::future::pending::<()>().await },
             }
         }
     }

@@ -11,6 +11,7 @@ mod config;
 mod handler;
 mod heartbeat;
 mod lanes;
+mod loops;
 mod questions;
 mod report;
 mod seen;
@@ -40,6 +41,7 @@ use crate::driver::{Driver, Observed};
 use command::Order;
 use heartbeat::Heard;
 use lanes::Lanes;
+use loops::{Subscription, Unlooked};
 use report::Reporter;
 use seen::Seen;
 use steps::Steps;
@@ -87,6 +89,9 @@ struct Controller {
     accepted: AtomicBool,
     /// What is being worked on, as it was announced.
     making: Mutex<HashMap<Uuid, Observed>>,
+    unlooked: Unlooked,
+    /// The request for the inventory that is being answered.
+    owed: Mutex<Option<Uuid>>,
 }
 
 /// Runs a controller until it is cancelled.
@@ -97,10 +102,9 @@ pub async fn run(config: Config, driver: Arc<dyn Driver>, cancel: CancellationTo
     let Some(link) = connected(&config, &cancel).await? else { return Ok(()) };
     let publisher = Publisher::new(link.clone(), config.metrics.clone());
     let controller = Arc::new(Controller::new(config, driver, publisher.clone(), cancel.clone()));
-    let heart = tokio::spawn({
-        let (controller, link, cancel) = (controller.clone(), link.clone(), cancel.clone());
-        async move { controller.beat(&link, cancel).await }
-    });
+    let heart = CancellationToken::new();
+    let last_beat = controller.start_beating(&link, &heart);
+    let heart = heart.drop_guard();
     let limit = tokio::spawn(abandon_after(cancel.clone(), controller.clone()));
     let worked = loop {
         let worked = controller.clone().work(&link, Parker::new(publisher.clone()), cancel.clone()).await;
@@ -110,8 +114,9 @@ pub async fn run(config: Config, driver: Arc<dyn Driver>, cancel: CancellationTo
             _ => break worked,
         }
     };
-    heart.abort();
+    drop(heart);
     limit.abort();
+    last_beat.cancelled().await; // it ends at once, and no later heartbeat contradicts the last one
     if !matches!(worked, Err(Error::Replaced(_))) {
         controller.take_leave(&link).await;
     }
@@ -168,6 +173,8 @@ impl Controller {
             own_subject: AtomicBool::default(),
             accepted: AtomicBool::default(),
             making: Mutex::default(),
+            unlooked: Unlooked::default(),
+            owed: Mutex::default(),
         }
     }
 
@@ -175,10 +182,10 @@ impl Controller {
     async fn work(self: Arc<Self>, link: &Link, parker: Parker, cancel: CancellationToken) -> Result<(), Error> {
         let subject = subject::sync(&self.config.platform, &self.config.controller_id);
         let requests = link.client.subscribe(subject.clone()).await;
-        let requests = requests.map_err(|source| Error::Subscribe { subject, source })?;
+        let requests = shared(requests.map_err(|source| Error::Subscribe { subject, source })?);
         let subject = subject::question(&self.config.platform, &self.config.controller_id);
         let questions = link.client.subscribe(subject.clone()).await;
-        let questions = questions.map_err(|source| Error::Subscribe { subject, source })?;
+        let questions = shared(questions.map_err(|source| Error::Subscribe { subject, source })?);
         // The world comes before any work, so that what died while nobody was here is not found out by a command.
         let ready = self.may_work(&cancel).await && self.expected(link, &cancel).await;
         if !ready || self.tell_world(Uuid::now_v7()).await.is_err() {
@@ -189,13 +196,19 @@ impl Controller {
         let Config { platform, controller_id, metrics, .. } = self.config.clone();
         let source = Source::controller(link.clone(), platform, controller_id, metrics);
         let handler = Arc::new(Commands(self.clone()));
+        let loops = cancel.child_token();
+        let ended = [
+            self.start_syncs(requests, &loops),
+            self.start_questions(questions, link.client.clone(), &loops),
+            self.start_changes(&loops),
+        ];
+        let _loops = loops.drop_guard(); // they end with this work, however it ends
         let working = async {
-            tokio::join!(
-                worker::run(source, AHEAD, handler, parker, cancel.clone()),
-                self.answer_syncs(requests, cancel.clone()),
-                self.clone().answer_questions(questions, link.client.clone(), cancel.clone()),
-                self.clone().follow_changes(cancel.clone()),
-            );
+            worker::run(source, AHEAD, handler, parker, cancel.clone()).await;
+            cancel.cancelled().await;
+            for ended in &ended {
+                ended.cancelled().await;
+            }
             Ok(())
         };
         tokio::select! {
@@ -241,6 +254,10 @@ impl Controller {
         self.making_table().insert(session, under_way);
         Making { controller: self, session }
     }
+}
+
+fn shared(subscriber: async_nats::Subscriber) -> Subscription {
+    Arc::new(tokio::sync::Mutex::new(subscriber))
 }
 
 struct Making<'a> {

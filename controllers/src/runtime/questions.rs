@@ -3,13 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use futures::StreamExt;
+use streams::tasks::Task;
 use streams::wire::{Answer, Failure, HOMES_MAX, LOG_BYTES_MAX, Question, Scope};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use super::Controller;
+use super::{Controller, loops::Subscription};
 use crate::driver::{retryable, user_error};
 
 /// Questions that are answered at the same time; the others wait in the subscription.
@@ -18,17 +18,18 @@ const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Controller {
-    /// Answers each question until it is cancelled.
+    /// Answers each question until it is cancelled. One whose answer panics is not answered: the engine reports a timeout, and the caller can ask again.
     pub(super) async fn answer_questions(
         self: Arc<Self>,
-        mut questions: Subscriber,
-        client: async_nats::Client,
-        cancel: CancellationToken,
+        questions: &Subscription,
+        client: &async_nats::Client,
+        task: &Task,
     ) {
-        let mut answers = JoinSet::new();
-        while let Some(Some(message)) = cancel.run_until_cancelled(questions.next()).await {
-            let (controller, client) = (self.clone(), client.clone());
-            answers.spawn(async move { controller.answer(message, &client).await });
+        let (cancel, mut questions, mut answers) = (task.cancel(), questions.lock().await, JoinSet::new());
+        while let Some(next) = cancel.run_until_cancelled(questions.next()).await {
+            let Some(message) = next else { return cancel.cancelled().await }; // the connection is closed for good
+            let (controller, client, task) = (self.clone(), client.clone(), task.clone());
+            answers.spawn(async move { task.work(controller.answer(message, &client)).await });
             while answers.try_join_next().is_some() {}
             if answers.len() >= AT_ONCE {
                 let _ = cancel.run_until_cancelled(answers.join_next()).await; // its outcome was logged

@@ -1,18 +1,18 @@
 //! Telling all that exists: at the start, and whenever the engine asks.
 
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::Subscriber;
 use chrono::Utc;
 use futures::StreamExt;
 use streams::{
     subject::Report,
+    tasks::Task,
     wire::{Span, Sync, World, WorldItem},
 };
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Controller, report::Stopped};
+use super::{Controller, loops::Subscription, report::Stopped};
 use crate::driver::Observed;
 
 /// Sessions in one part: well below what one message may hold.
@@ -80,15 +80,33 @@ impl Controller {
         Ok(observed)
     }
 
-    /// Answers each request for the world.
-    pub(super) async fn answer_syncs(&self, mut requests: Subscriber, cancel: CancellationToken) {
-        while let Some(Some(request)) = cancel.run_until_cancelled(requests.next()).await {
-            let asked = serde_json::from_slice::<Sync>(&request.payload);
-            let sync_id = asked.map_or_else(|_| Uuid::now_v7(), |sync| sync.event_id);
-            if self.tell_world(sync_id).await.is_err() {
-                return;
+    /// Answers each request for the inventory until it is cancelled; first the one that a run which panicked still owes.
+    pub(super) async fn answer_syncs(&self, requests: &Subscription, task: &Task) {
+        let mut requests = requests.lock().await;
+        loop {
+            let owed = *self.owed();
+            let sync_id = match owed {
+                Some(sync_id) => sync_id,
+                None => match task.cancel().run_until_cancelled(requests.next()).await {
+                    Some(Some(request)) => {
+                        let asked = serde_json::from_slice::<Sync>(&request.payload);
+                        *self.owed().insert(asked.map_or_else(|_| Uuid::now_v7(), |sync| sync.event_id))
+                    }
+                    // the connection is closed for good, or the controller is stopping
+                    Some(None) => return task.cancel().cancelled().await,
+                    None => return,
+                },
+            };
+            if task.round(self.tell_world(sync_id)).await.is_err() {
+                return task.cancel().cancelled().await; // it is stopping
             }
+            *self.owed() = None;
         }
+    }
+
+    /// The request for the inventory that is not answered yet.
+    fn owed(&self) -> MutexGuard<'_, Option<Uuid>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,4 +3,5 @@
 
 mod heartbeat;
 mod lanes;
+mod loops;
 mod runtime;

@@ -1,12 +1,12 @@
 # `make run` for a running system, `make test` for every test. Needs Rust, python3 with pip, and (for tests) PostgreSQL, which
-# is installed with apt-get where it is missing, Docker's engine and chromium, installed alike, and node 20.19 with npm.
+# is installed with apt-get where it is missing, Docker's engine and chromium, installed alike, node 20.19 with npm, and Go.
 
 PROFILE ?= dev
 DATA_DIR ?= ./data
 HTTP_ADDR ?= 127.0.0.1:8080
 folder = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: run build test shipped ui ui-if-possible web screenshots clients bench chaos lint advisories fmt tools
+.PHONY: run build test shipped ui ui-if-possible web screenshots clients conformance bench chaos lint advisories fmt tools
 
 run: tools ui-if-possible build ## Everything in one place; the address and the token are printed. PROFILE=release for speed
 	STREAMSPACE_LOG_FORMAT=$${STREAMSPACE_LOG_FORMAT:-text} exec $(folder)/streamspace dev --data-dir $(DATA_DIR) --http-addr $(HTTP_ADDR)
@@ -24,6 +24,7 @@ test: tools ui ## Every test, on a real nats-server, SQLite and PostgreSQL; WITH
 	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-docker.sh scripts/with-postgres.sh cargo test --locked --workspace --all-features
 	$(MAKE) shipped
 	$(MAKE) web
+	$(MAKE) conformance
 	$(MAKE) clients SEED=$(or $(SEED),2026)
 
 shipped: build ## That what users run has no crash points
@@ -37,6 +38,9 @@ screenshots: tools ui build ## Pictures of every page, light, dark and narrow, i
 
 clients: tools ## Generated TypeScript and Python clients, and schemathesis, against a running server; SEED=1 repeats
 	scripts/check-clients.sh
+
+conformance: tools ## The suite for controllers in any language, against local, noop and the examples in Python and Go
+	scripts/check-conformance.sh
 
 bench: tools ## Measures; ARGS="--help" says what
 	cargo build --locked --workspace --release

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::output::{GLOBAL, OutputOptions};
-use crate::{client, controller, dev, migrate, scratchpad, serve, shell};
+use crate::{client, conformance, controller, dev, migrate, scratchpad, serve, shell};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Serve(serve::Args),
     /// Run a platform controller, or manage controllers with `list`, `get`, `hold` and others.
     Controller(controller::Args),
+    /// Examine a controller in any language: start it, kill it, and check what it promises.
+    Conformance(conformance::Args),
     /// Apply, revert or list the steps of the database schema.
     Migrate(migrate::Args),
     /// Create, list, watch, hibernate, wake and delete sessions, one or many.

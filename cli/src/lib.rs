@@ -6,6 +6,7 @@
 mod args;
 pub mod children;
 mod client;
+mod conformance;
 mod controller;
 mod dev;
 mod failure;
@@ -72,6 +73,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Controller(args) => controller::dispatch(args, factory).await,
+        Command::Conformance(args) => conformance::run(args, screen).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Session(args) => client::session::run(args, factory).await,
         Command::App(args) => client::app::run(args, factory).await,

@@ -3,15 +3,21 @@
 //! Each promise works with sessions of its own and deletes them; what is left is the next promise's problem, and the
 //! last one's finding.
 
+mod applications;
+mod cuts;
+
 use std::sync::Arc;
-use std::task::Poll;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use streams::wire::{AppInstall, Failure, SessionState};
+use streams::wire::{Failure, SessionState};
 use uuid::Uuid;
 
-use crate::driver::{Desired, Driver, Goal, Observed, Progress, Spec};
+use applications::{bad_manifest, install_and_uninstall};
+use cuts::{abandoned_call, cut_anywhere};
+
+use crate::driver::{Desired, Driver, Goal, Observed, Spec};
+use crate::promise::Promise;
 
 /// How the suite gets at a platform.
 #[async_trait]
@@ -36,39 +42,67 @@ pub trait Platform: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[error("{promise}: {why}")]
 pub struct Broken {
-    /// Which.
-    pub promise: &'static str,
+    /// The promise.
+    pub promise: Promise,
     /// How it showed.
     pub why: String,
 }
 
 type Kept<'a> = BoxFuture<'a, Result<(), String>>;
-type Promise = for<'a> fn(&'a dyn Platform) -> Kept<'a>;
+type Check = for<'a> fn(&'a dyn Platform) -> Kept<'a>;
 
-/// Every promise, by its name.
-pub const PROMISES: [(&str, Promise); 13] = [
-    ("creating twice is creating once", |p| Box::pin(create_twice_is_once(p))),
-    ("a newer generation takes over what runs", |p| Box::pin(newer_generation_adopts(p))),
-    ("deleting the unknown is deleted", |p| Box::pin(delete_of_the_unknown(p))),
-    ("hibernating keeps the home and waking restores it", |p| Box::pin(hibernate_and_wake(p))),
-    ("hibernating keeps a home that is not persistent", |p| Box::pin(hibernating_keeps_scratch(p))),
-    ("a stale generation changes nothing", |p| Box::pin(stale_generation(p))),
-    ("the list tells all", |p| Box::pin(list_tells_all(p))),
-    ("deleting leaves nothing", |p| Box::pin(delete_leaves_nothing(p))),
-    ("a restart adopts what runs", |p| Box::pin(restart_adopts(p))),
-    ("installing twice is installing once, and so is uninstalling", |p| Box::pin(install_and_uninstall(p))),
-    ("a manifest that is none is its author's mistake, and says where", |p| Box::pin(bad_manifest(p))),
-    ("an abandoned call is put right by the next", |p| Box::pin(abandoned_call(p))),
-    ("a call that is cut at any await is gone on from by any other", |p| Box::pin(cut_anywhere(p))),
-];
+/// How a promise is checked in process; `None` where only the suite from outside can check it.
+#[must_use]
+pub fn check(promise: Promise) -> Option<Check> {
+    Some(match promise {
+        Promise::CreateTwice => |p| Box::pin(create_twice_is_once(p)),
+        Promise::NewerGeneration => |p| Box::pin(newer_generation_adopts(p)),
+        Promise::StaleGeneration => |p| Box::pin(stale_generation(p)),
+        Promise::DeleteUnknown => |p| Box::pin(delete_of_the_unknown(p)),
+        Promise::HibernateWake => |p| Box::pin(hibernate_and_wake(p)),
+        Promise::ScratchHome => |p| Box::pin(hibernating_keeps_scratch(p)),
+        Promise::DeleteAll => |p| Box::pin(delete_leaves_nothing(p)),
+        Promise::InstallTwice => |p| Box::pin(install_and_uninstall(p)),
+        Promise::BadManifest => |p| Box::pin(bad_manifest(p)),
+        Promise::Inventory => |p| Box::pin(list_tells_all(p)),
+        Promise::AbandonedCall => |p| Box::pin(abandoned_call(p)),
+        Promise::CutAnywhere => |p| Box::pin(cut_anywhere(p)),
+        Promise::RestartAdopts => |p| Box::pin(restart_adopts(p)),
+        Promise::Heartbeat
+        | Promise::Refused
+        | Promise::InventoryFirst
+        | Promise::Reports
+        | Promise::ReportThenAck
+        | Promise::Page
+        | Promise::Duplicates
+        | Promise::Reorder
+        | Promise::UnknownSession
+        | Promise::HostileNames
+        | Promise::BadTemplate
+        | Promise::NeverReady
+        | Promise::CancelledStart
+        | Promise::Unreadable
+        | Promise::TemplateDelete
+        | Promise::Nodes
+        | Promise::ManyAtOnce
+        | Promise::Resync
+        | Promise::Killed
+        | Promise::Standby
+        | Promise::StopInOrder
+        | Promise::NoCapacity
+        | Promise::NothingLeft => return None,
+    })
+}
 
-/// Holds a platform to every promise.
+/// Holds a platform to every promise that can be checked in process.
 ///
 /// # Errors
 /// The first promise that is not kept.
 pub async fn verify(platform: &dyn Platform) -> Result<(), Broken> {
-    for (promise, check) in PROMISES {
-        check(platform).await.map_err(|why| Broken { promise, why })?;
+    for promise in Promise::ALL.iter().copied() {
+        if let Some(check) = check(promise) {
+            check(platform).await.map_err(|why| Broken { promise, why })?;
+        }
     }
     Ok(())
 }
@@ -241,125 +275,23 @@ async fn restart_adopts(platform: &dyn Platform) -> Result<(), String> {
     same(&platform.traces(subject.id).await, &Vec::new(), "what exists after its deletion")
 }
 
-async fn abandoned_call(platform: &dyn Platform) -> Result<(), String> {
-    let (driver, subject) = (platform.open().await, Subject::new(platform));
-    let desired = subject.desired(Goal::Running, 1);
-    let abandoned = driver.ensure(&desired);
-    let gave_up = tokio::time::timeout(std::time::Duration::from_millis(5), abandoned).await;
-    drop(gave_up); // done in time or not: the next call makes it right
-    subject.reach(&*driver, Goal::Running, 1).await?;
-    let (once, listed) = (platform.traces(subject.id).await, subject.listed(&*driver).await?);
-    same(&listed.len(), &1, "its entries in the list")?;
-    subject.reach(&*driver, Goal::Running, 1).await?;
-    same(&platform.traces(subject.id).await, &once, "what exists")?;
-    subject.delete(&*driver).await
-}
-
-/// As a newer command does to a start, and a forced delete to everything.
-async fn cut_anywhere(platform: &dyn Platform) -> Result<(), String> {
-    const GOALS: [Goal; 3] = [Goal::Running, Goal::Hibernated, Goal::Deleted];
-    let driver = platform.open().await;
-    for cut in GOALS {
-        let driver = &*driver;
-        let all = GOALS.map(|then| async move {
-            let mut at = 1;
-            while cut_and_go_on(platform, driver, cut, then, at).await.map_err(|why| {
-                format!("{cut:?} was cut at its await number {at}, and then {then:?} was asked for: {why}")
-            })? {
-                at += at.div_ceil(4); // the later ones are mostly one and the same, waited at again
-            }
-            Ok::<_, String>(())
-        });
-        futures::future::try_join_all(all).await?;
-    }
-    Ok(())
-}
-
-/// False where the call was done before it could be cut.
-async fn cut_and_go_on(
-    platform: &dyn Platform,
-    driver: &dyn Driver,
-    cut: Goal,
-    then: Goal,
-    at: usize,
-) -> Result<bool, String> {
-    let subject = Subject::new(platform);
-    if cut != Goal::Running {
-        subject.reach(driver, Goal::Running, 1).await?;
-    }
-    let was_cut = cut_at(driver.ensure(&subject.desired(cut, 2)), at).await;
-    let first = subject.reach(driver, then, 3).await?;
-    let traces = platform.traces(subject.id).await;
-    let second = subject.reach(driver, then, 3).await?;
-    same(&(second.url, second.resource_name), &(first.url, first.resource_name), "what runs it")?;
-    same(&platform.traces(subject.id).await, &traces, "what exists")?;
-    same(&subject.listed(driver).await?.len(), &usize::from(then != Goal::Deleted), "its entries in the list")?;
-    subject.delete(driver).await?;
-    same(&platform.traces(subject.id).await, &Vec::new(), "what exists after its deletion")?;
-    Ok(was_cut)
-}
-
-/// Drops something when it waits for the time with this number; says whether it came to that.
-async fn cut_at<T>(work: impl Future<Output = T>, at: usize) -> bool {
-    let (mut work, mut waits) = (std::pin::pin!(work), 0);
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending => {
-            waits += 1;
-            if waits == at { Poll::Ready(true) } else { Poll::Pending }
-        }
-    })
-    .await
-}
-
-/// An application of the platform's own template; JSON is YAML.
-fn app(platform: &dyn Platform) -> AppInstall {
-    let spec = platform.spec();
-    AppInstall {
-        event_id: Uuid::new_v4(),
-        timestamp: chrono::Utc::now(),
-        install_id: Uuid::new_v4(),
-        catalog_template_id: 1,
-        manifest: serde_json::to_string(&spec.template).unwrap_or_default(),
-        display_name: spec.template_id.clone(),
-        template_name: spec.template_id,
-        installed_by: "conformance".into(),
-        platform: "conformance".into(),
-        generation: 1,
-        attempt: 1,
-    }
-}
-
-async fn install_and_uninstall(platform: &dyn Platform) -> Result<(), String> {
-    let (driver, app, (progress, _told)) = (platform.open().await, app(platform), Progress::channel());
-    driver.uninstall(&app.template_name).await.map_err(|e| said(&e))?;
-    for _ in 0..2 {
-        driver.install(&app, &progress).await.map_err(|e| said(&e))?;
-    }
-    let subject = Subject::new(platform);
-    subject.reach(&*driver, Goal::Running, 1).await?;
-    for _ in 0..2 {
-        driver.uninstall(&app.template_name).await.map_err(|e| said(&e))?;
-    }
-    let observed = driver.observe(subject.id).await.map_err(|e| said(&e))?;
-    same(&observed.map(|o| o.state), &Some(SessionState::Running), "a session after its application was uninstalled")?;
-    subject.delete(&*driver).await
-}
-
-async fn bad_manifest(platform: &dyn Platform) -> Result<(), String> {
-    let driver = platform.open().await;
-    let app = AppInstall { manifest: "kind: Template\nspec: [\n".into(), ..app(platform) };
-    match driver.install(&app, &Progress::channel().0).await {
-        Ok(message) => Err(format!("it was installed: {message}")),
-        Err(failure) if failure.user_error && !failure.retryable && failure.message.contains("line") => Ok(()),
-        Err(failure) => Err(format!("the failure should be a user's and name the line: {failure:?}")),
-    }
-}
-
 fn said(failure: &Failure) -> String {
     format!("the driver failed with {}: {}", failure.code, failure.message)
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T, what: &str) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{what} should be {expected:?}, and is {found:?}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Promise, check};
+    use crate::promise::Level;
+
+    #[test]
+    fn every_promise_about_a_driver_is_checked_in_process() {
+        for promise in Promise::ALL.iter().copied() {
+            assert_eq!(check(promise).is_some(), promise.level() != Level::Wire, "{promise:?}");
+        }
+    }
 }

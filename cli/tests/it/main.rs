@@ -4,6 +4,7 @@
 mod arguments;
 mod children;
 mod compose;
+mod conformance;
 mod contexts;
 mod dev;
 mod disk;

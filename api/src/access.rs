@@ -1,30 +1,20 @@
-//! What users who are not administrators may do. Decided only here: the gate calls this before any operation runs.
+//! Which action a route is, so that a request is authorized before its body is read. What the action is allowed to is decided in
+//! `engine::use_cases::authorize`.
 //!
-//! Access follows the shape of the path. Everything under a session's id is for its owner only, and what is not
-//! listed here is for administrators, so that a new operation is closed until it is opened explicitly.
+//! The action follows the shape of the path. Everything under a session's id is the use of that session, and what
+//! is not listed here is for administrators, so that a new operation is closed until it is opened explicitly.
 
-use engine::{Engine, queries};
+use engine::Engine;
+use engine::use_cases::{Action, Resource, Role, authorize};
 use percent_encoding::percent_decode_str;
 use poem::Request;
 use poem::http::Method;
 use uuid::Uuid;
 
-use crate::auth::{Principal, Scope};
-use crate::problem::{Kind, Problem, database};
+use crate::auth::Principal;
+use crate::problem::Problem;
 use crate::routes::{PREFIX, Route};
 use crate::schema;
-
-/// Who may use an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    /// Every user, about everything.
-    Everybody,
-    /// Every user, about themselves: the operation calls [`Principal::owner`].
-    Themselves,
-    /// The owner of the session in the path; for others it does not exist.
-    Owner,
-    Administrator,
-}
 
 const SESSIONS: &str = "/sessions";
 const HOMES: &str = "/homes";
@@ -32,43 +22,37 @@ const SESSION: &str = "/sessions/{id}";
 const READABLE: [&str; 5] =
     ["/templates", "/templates/{name}", "/controllers", "/controllers/{controller_id}", "/platforms"];
 
-fn access(method: &Method, path: &str) -> Access {
+fn action(method: &Method, path: &str) -> Action {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let of_one = path.strip_prefix(SESSION).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     match path {
-        _ if of_one => Access::Owner,
-        SESSIONS if reads || method == Method::POST => Access::Themselves,
-        HOMES if reads => Access::Themselves,
-        path if reads && READABLE.contains(&path) => Access::Everybody,
-        _ => Access::Administrator,
+        _ if of_one => Action::UseSession,
+        SESSIONS if reads => Action::ListSessions,
+        SESSIONS if method == Method::POST => Action::CreateSession,
+        HOMES if reads => Action::ListHomes,
+        path if reads && READABLE.contains(&path) => Action::ReadCatalog,
+        _ => Action::Administer,
     }
 }
 
-/// Checks whether a principal may send a request.
+/// Refuses what the principal may not do.
 pub(crate) async fn permit(
     engine: &Engine,
     principal: &Principal,
     route: &Route,
     request: &Request,
 ) -> Result<(), Problem> {
-    if principal.scope == Scope::Administrator {
-        return Ok(());
+    let caller = principal.caller(None);
+    match action(request.method(), route.path.strip_prefix(PREFIX).unwrap_or(&route.path)) {
+        Action::UseSession if caller.role == Role::User => {
+            let id = route.value("id", request.uri().path()).unwrap_or_default();
+            let id = percent_decode_str(id).decode_utf8_lossy();
+            let id: Uuid = id.parse().map_err(|_| Problem::placeholder("id", schema::UUID_RULE))?;
+            // boxed, because few requests need it and every one would carry it
+            Ok(Box::pin(engine.on_behalf_of(caller).may_use(id)).await?)
+        }
+        action => Ok(authorize(&caller, action, &Resource::Installation)?),
     }
-    match access(request.method(), route.path.strip_prefix(PREFIX).unwrap_or(&route.path)) {
-        Access::Everybody | Access::Themselves => Ok(()),
-        // boxed, because few requests need it and every one would carry it
-        Access::Owner => Box::pin(owns(engine, principal, route.value("id", request.uri().path()))).await,
-        Access::Administrator => Err(Problem::new(Kind::Forbidden, "only the administrator may do this")),
-    }
-}
-
-/// Fails closed: a request with an unreadable id never reaches its operation.
-async fn owns(engine: &Engine, principal: &Principal, id: Option<&str>) -> Result<(), Problem> {
-    let id = percent_decode_str(id.unwrap_or_default()).decode_utf8_lossy();
-    let id: Uuid = id.parse().map_err(|_| Problem::placeholder("id", schema::UUID_RULE))?;
-    let row = queries::session(engine.reader(), id).await.map_err(database)?;
-    let own = row.is_some_and(|row| row.user_id == principal.name);
-    if own { Ok(()) } else { Err(Problem::not_found("session", id)) }
 }
 
 #[cfg(test)]
@@ -77,10 +61,10 @@ mod tests {
 
     #[test]
     fn whatever_is_not_opened_is_closed() {
-        assert_eq!(access(&Method::GET, "/sessions/{id}/tomorrow"), Access::Owner);
-        assert_eq!(access(&Method::GET, "/sessions/{id}"), Access::Owner);
-        assert_eq!(access(&Method::GET, "/sessions/{id}/logs"), Access::Owner);
-        assert_eq!(access(&Method::GET, "/homes"), Access::Themselves);
+        assert_eq!(action(&Method::GET, "/sessions/{id}/tomorrow"), Action::UseSession);
+        assert_eq!(action(&Method::GET, "/sessions/{id}"), Action::UseSession);
+        assert_eq!(action(&Method::GET, "/sessions/{id}/logs"), Action::UseSession);
+        assert_eq!(action(&Method::GET, "/homes"), Action::ListHomes);
         for (method, path) in [
             (Method::POST, "/sessions/bulk"),
             (Method::DELETE, "/sessions"),
@@ -91,7 +75,7 @@ mod tests {
             (Method::GET, "/tomorrow"),
             (Method::DELETE, "/homes/{controller_id}/{name}"),
         ] {
-            assert_eq!(access(&method, path), Access::Administrator, "{method} {path}");
+            assert_eq!(action(&method, path), Action::Administer, "{method} {path}");
         }
     }
 }

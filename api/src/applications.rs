@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::queries::{self, ApplicationFilter, Position};
 use engine::store::application;
+use engine::use_cases::{ApplicationFilter, Position, UseCases};
 use engine::{Engine, InstallApplication};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::Example;
@@ -18,7 +18,7 @@ use crate::cursor::{Limit, LivePage, Page, Wanted, Window};
 use crate::document::Tag;
 use crate::events::Event;
 use crate::json::Json;
-use crate::problem::{Creation, Listing, Lookup, Problem, Refused, Removal, database};
+use crate::problem::{Creation, Listing, Lookup, Problem, Refused, Removal};
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
 
@@ -201,12 +201,13 @@ impl Applications {
     /// template.
     #[oai(path = "/applications", method = "post", operation_id = "install_application")]
     async fn install(&self, caller: Caller, body: Body<NewApplication>) -> Result<Installed, Refused<Creation>> {
-        let request = body.request(|new| Ok(new.by(caller.0.name)), async |new| self.0.install_mistakes(new).await);
+        let acting = caller.on(&self.0);
+        let request = body.request(|new| Ok(new.by(caller.0.name)), async |new| acting.install_mistakes(new).await);
         let request = request.await?;
-        let row = self.0.install(request).await?;
+        let row = acting.install(request).await?;
         let location = format!("{PREFIX}/applications/{}", row.install_id);
         let ready = row.install_status == "ready";
-        let shown = Json(self.one(row).await?);
+        let shown = Json(one(&acting, row).await?);
         Ok(if ready { Installed::Holds(shown, location) } else { Installed::Underway(shown, location) })
     }
 
@@ -216,7 +217,7 @@ impl Applications {
     #[oai(path = "/applications", method = "get", operation_id = "list_applications")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by platform.
         platform: Query<Option<String>>,
         /// Filter by state; `all` for every one.
@@ -230,10 +231,10 @@ impl Applications {
     ) -> Result<Json<LivePage<Application>>, Refused<Listing>> {
         let status = status.0.map(|status| format!("{status:?}").to_lowercase());
         let filter = ApplicationFilter { platform: platform.0, status, template_name: template_name.0 };
-        let window = Window::<Position>::open(&self.0, "applications", &filter, limit.0, cursor.as_deref()).await?;
-        let rows = queries::applications(self.0.reader(), &filter, window.seek(), window.fetch()).await;
-        let rows = rows.map_err(database)?;
-        let counts = self.counts(&rows.rows).await?;
+        let acting = caller.on(&self.0);
+        let window = Window::<Position>::open(&acting, "applications", &filter, limit.0, cursor.as_deref()).await?;
+        let rows = acting.list_applications(&filter, window.seek(), window.fetch()).await?;
+        let counts = counts(&acting, &rows.rows).await?;
         let show = |row: application::Model| {
             let count = counts.get(&(row.template_name.clone(), row.platform.clone())).copied().unwrap_or(0);
             Application::new(row, count)
@@ -243,10 +244,10 @@ impl Applications {
 
     /// Read an application
     #[oai(path = "/applications/:id", method = "get", operation_id = "get_application")]
-    async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Application>, Refused<Lookup>> {
-        let row = queries::application(self.0.reader(), id.0).await.map_err(database)?;
-        let row = row.ok_or_else(|| Problem::not_found("application", id.0))?;
-        Ok(Json(self.one(row).await?))
+    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Application>, Refused<Lookup>> {
+        let acting = caller.on(&self.0);
+        let row = acting.application(id.0).await?;
+        Ok(Json(one(&acting, row).await?))
     }
 
     /// Uninstall an application
@@ -256,14 +257,15 @@ impl Applications {
     #[oai(path = "/applications/:id", method = "delete", operation_id = "uninstall_application")]
     async fn uninstall(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Uninstall even while sessions use its template.
         force: Query<Option<bool>>,
     ) -> Result<Uninstalled, Refused<Removal>> {
-        let row = self.0.uninstall(id.0, force.unwrap_or_default()).await?;
+        let acting = caller.on(&self.0);
+        let row = acting.uninstall(id.0, force.unwrap_or_default()).await?;
         let gone = row.install_status == "uninstalled";
-        let shown = Json(self.one(row).await?);
+        let shown = Json(one(&acting, row).await?);
         Ok(if gone { Uninstalled::Holds(shown) } else { Uninstalled::Underway(shown) })
     }
 
@@ -273,35 +275,29 @@ impl Applications {
     #[oai(path = "/applications/:id/events", method = "get", operation_id = "list_application_events")]
     async fn events(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
-        let (reader, entity) = (self.0.reader(), application::Model::entity(id.0));
+        let entity = application::Model::entity(id.0);
         let wanted = Wanted::<i64>::new("events", &entity, limit.0, cursor.as_deref())?;
-        let rows = queries::events_page(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await;
-        let rows = rows.map_err(database)?;
-        if rows.rows.is_empty() && queries::application(reader, id.0).await.map_err(database)?.is_none() {
-            return Err(Problem::not_found("application", id.0).into());
-        }
+        let after = wanted.after.unwrap_or(0);
+        let rows = caller.on(&self.0).application_events(id.0, after, wanted.fetch()).await?;
         Ok(Json(wanted.page(rows, |row| row.entity_seq, Into::into)))
     }
 }
 
-impl Applications {
-    async fn one(&self, row: application::Model) -> Result<Application, Problem> {
-        let counts = self.counts(std::slice::from_ref(&row)).await?;
-        let count = counts.into_iter().find(|((_, platform), _)| *platform == row.platform);
-        Ok(Application::new(row, count.map_or(0, |(_, count)| count)))
-    }
+async fn one(acting: &UseCases<'_>, row: application::Model) -> Result<Application, Problem> {
+    let counts = counts(acting, std::slice::from_ref(&row)).await?;
+    let count = counts.into_iter().find(|((_, platform), _)| *platform == row.platform);
+    Ok(Application::new(row, count.map_or(0, |(_, count)| count)))
+}
 
-    /// Existing sessions by template name and platform.
-    async fn counts(&self, rows: &[application::Model]) -> Result<HashMap<(String, String), i64>, Problem> {
-        let names = rows.iter().map(|row| row.template_name.as_str());
-        let counts = queries::in_use(self.0.reader(), names).await.map_err(database)?;
-        Ok(counts.into_iter().map(|(name, platform, count)| ((name, platform), count)).collect())
-    }
+/// Existing sessions by template name and platform.
+async fn counts(acting: &UseCases<'_>, rows: &[application::Model]) -> Result<HashMap<(String, String), i64>, Problem> {
+    let counts = acting.application_users(rows).await?;
+    Ok(counts.into_iter().map(|(name, platform, count)| ((name, platform), count)).collect())
 }

@@ -1,10 +1,12 @@
 //! Authentication: the administrator, by a bearer token over HTTP, or a user, as NATS has authenticated them.
 //!
 //! Both tokens are hashed and the hashes compared in constant time, so that timing reveals nothing.
-//! Authorization is in `access`.
+//! Authorization is in `engine::use_cases`; `access` says which action a route is.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use engine::Engine;
+use engine::use_cases::{self, ADMINISTRATOR, Action, Role, Through, UseCases};
 use poem::http::{HeaderValue, header};
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
@@ -13,11 +15,9 @@ use sha2::{Digest, Sha256};
 use streams::connect::Secret;
 use streams::ids::User;
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use crate::problem::{Kind, Problem};
-
-/// The administrator's name. No user may have it, so that the two cannot be confused.
-pub(crate) const ADMINISTRATOR: &str = "admin";
 
 /// The hash of the administrator's token.
 #[derive(Clone)]
@@ -63,15 +63,21 @@ impl Principal {
         Ok(Self { name: user.into(), scope: Scope::User })
     }
 
-    /// The user that a request is about: the given one, or for a user always themselves.
-    pub(crate) fn owner(&self, named: Option<String>) -> Result<Option<String>, Problem> {
-        match (self.scope, named) {
-            (Scope::Administrator, named) => Ok(named),
-            (Scope::User, Some(named)) if named != self.name => {
-                Err(Problem::new(Kind::Forbidden, format!("{} may not use another user_id", self.name)))
-            }
-            (Scope::User, _) => Ok(Some(self.name.clone())),
-        }
+    /// The user whose things are meant where a request names `named`, or nobody.
+    ///
+    /// # Errors
+    /// A user may not name another.
+    pub(crate) fn owner(&self, action: Action, named: Option<String>) -> Result<Option<String>, Problem> {
+        Ok(self.caller(None).owner(action, named)?)
+    }
+
+    /// The caller that the engine knows. Users come through NATS only: see `nats_gateway`.
+    pub(crate) fn caller(&self, request_id: Option<Uuid>) -> use_cases::Caller {
+        let (role, through) = match self.scope {
+            Scope::Administrator => (Role::Administrator, Through::Http),
+            Scope::User => (Role::User, Through::Nats),
+        };
+        use_cases::Caller { name: self.name.clone(), role, through, request_id }
     }
 }
 
@@ -104,7 +110,18 @@ pub(crate) fn unwrap_protocol(request: &mut Request) {
 }
 
 /// The administrator's token, as `Authorization: Bearer <token>`.
-pub(crate) struct Caller(pub(crate) Principal);
+pub(crate) struct Caller(pub(crate) Principal, Option<Uuid>);
+
+/// The id of a request, which the gate gives it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId(pub(crate) Uuid);
+
+impl Caller {
+    /// What the caller may ask of the engine.
+    pub(crate) fn on<'e>(&self, engine: &'e Engine) -> UseCases<'e> {
+        engine.on_behalf_of(self.0.caller(self.1))
+    }
+}
 
 impl<'a> ApiExtractor<'a> for Caller {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
@@ -132,7 +149,8 @@ impl<'a> ApiExtractor<'a> for Caller {
     /// Already authenticated by the gate.
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let stranger = || Problem::new(Kind::Unauthorized, "send the header Authorization: Bearer <token>");
-        Ok(Self(request.data::<Principal>().cloned().ok_or_else(stranger)?))
+        let id = request.data::<RequestId>().map(|id| id.0);
+        Ok(Self(request.data::<Principal>().cloned().ok_or_else(stranger)?, id))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::queries::{self, Seek};
 use engine::store::controller;
+use engine::use_cases::{Seek, Surroundings, UseCases};
 use machine::Lane;
 use machine::budget::{BURST, Budget, INTERVAL_MS};
 use poem_openapi::param::{Path, Query};
@@ -19,7 +19,7 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::operators::unsaid;
 use crate::param_types::Reason;
-use crate::problem::{Listing, Lookup, Operation, Problem, Refused, database};
+use crate::problem::{Listing, Lookup, Operation, Problem, Refused};
 use crate::timestamp::Timestamp;
 
 /// A controller, as seen from its heartbeats and its work.
@@ -203,12 +203,12 @@ impl RetryBudget {
 
 impl Controller {
     /// The controller as it is now.
-    pub(crate) async fn now(engine: &Engine, row: controller::Model) -> Result<Self, Problem> {
-        let owed = queries::owed(engine.reader()).await.map_err(database)?;
-        Ok(Self::of(row, engine.now_ms().await.map_err(database)?, &owed))
+    pub(crate) async fn now(acting: &UseCases<'_>, row: controller::Model) -> Result<Self, Problem> {
+        Ok(Self::of(row, &acting.surroundings().await?))
     }
 
-    fn of(row: controller::Model, now_ms: i64, owed: &[(String, i64)]) -> Self {
+    fn of(row: controller::Model, around: &Surroundings) -> Self {
+        let Surroundings { now_ms, owed } = around;
         let candidate = row.candidate("sessions", row.reported());
         let capacity = row.capacity();
         let interval = std::time::Duration::from_secs(u64::from(row.interval_seconds.unsigned_abs()));
@@ -219,7 +219,7 @@ impl Controller {
             sessions: capacity.map(|capacity| capacity.sessions),
             sessions_max: capacity.map(|capacity| capacity.sessions_max),
             breaker: row.breaker().into(),
-            retry_budget: RetryBudget::of(row.budget(), now_ms),
+            retry_budget: RetryBudget::of(row.budget(), *now_ms),
             owed: owed.iter().find(|(id, _)| *id == row.controller_id).map_or(0, |(_, count)| *count),
             controller_id: row.controller_id,
             platform: row.platform,
@@ -267,7 +267,7 @@ impl Controllers {
     #[oai(path = "/controllers", method = "get", operation_id = "list_controllers")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by platform.
         platform: Query<Option<String>>,
         /// Page size: 1 to 200, default 50.
@@ -275,9 +275,10 @@ impl Controllers {
         /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<LivePage<Controller>>, Refused<Listing>> {
-        let window = Window::<String>::open(&self.0, "controllers", &platform.0, limit.0, cursor.as_deref()).await?;
+        let acting = caller.on(&self.0);
+        let window = Window::<String>::open(&acting, "controllers", &platform.0, limit.0, cursor.as_deref()).await?;
         // there are few, so the query itself is not paged
-        let mut rows = queries::controllers(self.0.reader()).await.map_err(database)?;
+        let mut rows = acting.controllers().await?;
         rows.retain(|row| platform.as_ref().is_none_or(|platform| row.platform == *platform));
         rows.sort_by(|a, b| a.controller_id.cmp(&b.controller_id));
         match window.seek() {
@@ -288,17 +289,16 @@ impl Controllers {
                 rows.reverse();
             }
         }
-        let now_ms = self.0.now_ms().await.map_err(database)?;
-        let owed = queries::owed(self.0.reader()).await.map_err(database)?;
-        Ok(Json(window.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, now_ms, &owed))))
+        let around = acting.surroundings().await?;
+        Ok(Json(window.page(rows, |row| row.controller_id.clone(), |row| Controller::of(row, &around))))
     }
 
     /// Read a controller
     #[oai(path = "/controllers/:controller_id", method = "get", operation_id = "get_controller")]
-    async fn get(&self, _caller: Caller, controller_id: Path<String>) -> Result<Json<Controller>, Refused<Lookup>> {
-        let row = queries::controller(self.0.reader(), &controller_id).await.map_err(database)?;
-        let row = row.ok_or_else(|| Problem::not_found("controller", &controller_id.0))?;
-        Ok(Json(Controller::now(&self.0, row).await?))
+    async fn get(&self, caller: Caller, controller_id: Path<String>) -> Result<Json<Controller>, Refused<Lookup>> {
+        let acting = caller.on(&self.0);
+        let row = acting.controller(&controller_id).await?;
+        Ok(Json(Controller::now(&acting, row).await?))
     }
 
     /// Remove a controller
@@ -319,7 +319,8 @@ impl Controllers {
         if !mistakes.is_empty() {
             return Err(Problem::invalid(mistakes).into());
         }
-        let row = self.0.remove(&controller_id, reason, caller.0.name).await?;
-        Ok(Json(Controller::now(&self.0, row).await?))
+        let acting = caller.on(&self.0);
+        let row = acting.remove(&controller_id, reason).await?;
+        Ok(Json(Controller::now(&acting, row).await?))
     }
 }

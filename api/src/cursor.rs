@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::events::{BadPattern, Pattern};
-use engine::queries::{PAGE_BYTES, Rows, Seek, weight};
+use engine::use_cases::{PAGE_BYTES, Rows, Seek, weight};
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};

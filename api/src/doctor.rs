@@ -89,7 +89,7 @@ impl Doctor {
     /// and reports what disagrees and what to do. A check that cannot be read is `wrong` itself; the others are
     /// reported nevertheless.
     #[oai(path = "/admin/doctor", method = "get", operation_id = "run_doctor")]
-    async fn run(&self, _caller: Caller) -> Result<Json<Diagnosis>, Refused<Listing>> {
-        Ok(Json(self.0.doctor().await.into()))
+    async fn run(&self, caller: Caller) -> Result<Json<Diagnosis>, Refused<Listing>> {
+        Ok(Json(caller.on(&self.0).doctor().await?.into()))
     }
 }

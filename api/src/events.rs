@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use engine::attempts::{Tried, attempts};
+use engine::Engine;
+use engine::attempts::Tried;
 use engine::events::EventFilter;
-use engine::store::{event, session};
-use engine::{Engine, queries};
+use engine::store::event;
+use engine::use_cases::Story;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
@@ -19,7 +20,7 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
 use crate::param_types::Subject;
-use crate::problem::{Listing, Lookup, Problem, Refused, database};
+use crate::problem::{Listing, Lookup, Refused};
 use crate::timestamp::Timestamp;
 
 /// A row of the log.
@@ -146,9 +147,6 @@ enum Status {
     Failed,
 }
 
-/// Maximum number of reports shown with their command.
-const REPORTS: u64 = 200;
-
 pub(crate) struct Events(pub(crate) Arc<Engine>);
 
 #[OpenApi]
@@ -159,7 +157,7 @@ impl Events {
     #[oai(path = "/sessions/:id/events", method = "get", operation_id = "list_session_events", tag = "Tag::Sessions")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Page size: 1 to 200, default 50.
         limit: Query<Option<Limit>>,
@@ -167,12 +165,8 @@ impl Events {
         cursor: Query<Option<String>>,
     ) -> Result<Json<Page<Event>>, Refused<Lookup>> {
         let wanted = Wanted::<i64>::new("events", &id.0, limit.0, cursor.as_deref())?;
-        let (reader, entity) = (self.0.reader(), session::Model::entity(id.0));
-        let rows = queries::events_page(reader, &entity, wanted.after.unwrap_or(0), wanted.fetch()).await;
-        let rows = rows.map_err(database)?;
-        if rows.rows.is_empty() && queries::session(reader, id.0).await.map_err(database)?.is_none() {
-            return Err(Problem::not_found("session", id.0).into());
-        }
+        let after = wanted.after.unwrap_or(0);
+        let rows = caller.on(&self.0).session_events(id.0, after, wanted.fetch()).await?;
         Ok(Json(wanted.page(rows, |row| row.entity_seq, Into::into)))
     }
 
@@ -183,7 +177,7 @@ impl Events {
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn all(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by subject; a trailing `.*` (one token) or `.>` (one or more) matches all that begin so.
         subject: Query<Option<Subject>>,
         /// Filter by kind.
@@ -212,22 +206,18 @@ impl Events {
         let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
         let named = EventFilter { since_ms, until_ms, ..filter.clone() };
         let wanted = Wanted::<i64>::new("all events", &named, limit.0, cursor.as_deref())?;
-        let rows = engine::events::page(self.0.reader(), &filter, wanted.after, wanted.fetch()).await;
-        Ok(Json(wanted.page(rows.map_err(database)?, |row| row.id, Into::into)))
+        let rows = caller.on(&self.0).list_events(&filter, wanted.after, wanted.fetch()).await?;
+        Ok(Json(wanted.page(rows, |row| row.id, Into::into)))
     }
 
     /// Read an event
     ///
     /// With its attempts, and the reports that it caused.
     #[oai(path = "/events/:event_id", method = "get", operation_id = "get_event", tag = "Tag::Events")]
-    async fn get(&self, _caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventStory>, Refused<Lookup>> {
-        let db = self.0.reader();
-        let row = engine::events::get(db, event_id.0).await.map_err(database)?;
-        let row = row.ok_or_else(|| Problem::not_found("event", event_id.0))?;
-        let reports = engine::events::reports(db, &row, REPORTS).await.map_err(database)?;
-        let attempts = attempts(db, &row, &reports).await.map_err(database)?;
+    async fn get(&self, caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventStory>, Refused<Lookup>> {
+        let Story { event, attempts, reports } = caller.on(&self.0).event(event_id.0).await?;
         Ok(Json(EventStory {
-            event: row.into(),
+            event: event.into(),
             attempts: attempts.into_iter().map(Into::into).collect(),
             reports: reports.into_iter().map(Into::into).collect(),
         }))

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::document::Tag;
 use crate::json::Json;
-use crate::problem::{Lookup, Problem, Refused, database};
+use crate::problem::{Lookup, Refused};
 use crate::timestamp::Timestamp;
 
 /// The fate of an event.
@@ -130,9 +130,7 @@ impl Fates {
     /// each attempt, the reports and what they changed, or its dead letter. JetStream is queried at this
     /// moment; while it does not answer, its part is `unknown`.
     #[oai(path = "/events/:event_id/fate", method = "get", operation_id = "get_event_fate", tag = "Tag::Events")]
-    async fn get(&self, _caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventFate>, Refused<Lookup>> {
-        let fate = self.0.fate(event_id.0).await.map_err(database)?;
-        let fate = fate.ok_or_else(|| Problem::not_found("event", event_id.0))?;
-        Ok(Json(fate.into()))
+    async fn get(&self, caller: Caller, event_id: Path<Uuid>) -> Result<Json<EventFate>, Refused<Lookup>> {
+        Ok(Json(caller.on(&self.0).fate(event_id.0).await?.into()))
     }
 }

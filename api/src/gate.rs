@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::Config;
 use crate::access;
-use crate::auth::{self, Principal, Token};
+use crate::auth::{self, Principal, RequestId, Token};
 use crate::body::Limits;
 use crate::cors::Cors;
 use crate::document::Apis;
@@ -69,13 +69,14 @@ impl Gate {
     pub(crate) async fn pass<E: Endpoint<Output = Response>>(
         &self,
         next: Arc<E>,
-        request: Request,
+        mut request: Request,
     ) -> poem::Result<Response> {
         if let Some(response) = self.cors.preflight(&request) {
             return Ok(response);
         }
         let origin = self.cors.origin(&request);
         let (started, id, method) = (Instant::now(), Uuid::now_v7(), request.method().clone());
+        request.set_data(RequestId(id));
         let page = || ui::is_page(&request).then(|| self.routes.find("/")).flatten();
         let route = self.routes.find(request.uri().path()).or_else(page);
         let name = route.map_or("unknown", |route| route.path.as_str());

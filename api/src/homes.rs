@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine::questions;
+use engine::use_cases::Action;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
@@ -82,14 +83,14 @@ impl Kept {
     #[oai(path = "/sessions/:id/logs", method = "get", operation_id = "get_session_logs", tag = "Tag::Sessions")]
     async fn log(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Maximum number of bytes.
         #[oai(validator(minimum(value = "1"), maximum(value = "131072")))]
         bytes: Query<Option<u32>>,
     ) -> Result<Json<SessionLog>, Refused<Lookup>> {
         let bytes = bytes.0.unwrap_or(LOG_BYTES).min(wire::LOG_BYTES_MAX);
-        let (controller_id, log) = self.0.session_log(id.0, bytes).await?;
+        let (controller_id, log) = caller.on(&self.0).session_log(id.0, bytes).await?;
         Ok(Json(SessionLog { session_id: id.0, controller_id, text: log.text, kept_bytes: log.kept_bytes }))
     }
 
@@ -104,7 +105,7 @@ impl Kept {
         #[oai(validator(max_length = 255))]
         user_id: Query<Option<String>>,
     ) -> Result<Json<Homes>, Refused<Listing>> {
-        let homes = self.0.homes(caller.0.owner(user_id.0)?.as_deref()).await?;
+        let homes = caller.on(&self.0).homes(caller.0.owner(Action::ListHomes, user_id.0)?.as_deref()).await?;
         let item = |(controller_id, home): (String, wire::Home)| PersistentHome {
             controller_id,
             name: home.name,
@@ -135,7 +136,7 @@ impl Kept {
         #[oai(validator(max_length = 255))]
         name: Path<String>,
     ) -> Result<Json<Deleted>, Refused<Removal>> {
-        self.0.delete_home(&controller_id.0, &name.0).await?;
+        caller.on(&self.0).delete_home(&controller_id.0, &name.0).await?;
         tracing::info!(controller.id = controller_id.0, home.name = name.0, by = caller.0.name, "deleted a home");
         Ok(Json(Deleted { controller_id: controller_id.0, name: name.0 }))
     }

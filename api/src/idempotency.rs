@@ -5,7 +5,7 @@
 //! piece of the writer's work. `wait` and `timeout` are not part of a request's identity: they change how it is
 //! answered, not what it does.
 
-use engine::writer::Key;
+use engine::use_cases::Key;
 use poem::Request;
 use poem::http::Method;
 use sha2::{Digest, Sha256};

@@ -12,12 +12,13 @@ mod origin;
 use std::sync::Arc;
 
 use chrono::Utc;
+use engine::use_cases::ADMINISTRATOR;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::auth::{ADMINISTRATOR, Principal, Scope, Token};
+use crate::auth::{Principal, Scope, Token};
 use crate::body::gather;
 use crate::problem::{Kind, Problem};
 use crate::{Config, ui};

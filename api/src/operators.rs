@@ -97,8 +97,9 @@ impl Operators {
         body: Body<BreakerOrder>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
         let BreakerOrder { action, reason } = body.check(|order| unsaid(&order.reason))?;
-        let row = self.0.order_breaker(&controller_id, action.into(), reason, caller.0.name).await?;
-        Ok(Json(Controller::now(&self.0, row).await?))
+        let acting = caller.on(&self.0);
+        let row = acting.order_breaker(&controller_id, action.into(), reason).await?;
+        Ok(Json(Controller::now(&acting, row).await?))
     }
 
     /// Revoke a controller
@@ -114,7 +115,7 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Accepted, Refused<Operation>> {
-        let (_, job) = self.0.revoke(&controller_id, body.reason()?, caller.0.name).await?;
+        let (_, job) = caller.on(&self.0).revoke(&controller_id, body.reason()?).await?;
         Ok(Accepted::of(job))
     }
 
@@ -128,8 +129,9 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let row = self.0.reinstate(&controller_id, body.reason()?, caller.0.name).await?;
-        Ok(Json(Controller::now(&self.0, row).await?))
+        let acting = caller.on(&self.0);
+        let row = acting.reinstate(&controller_id, body.reason()?).await?;
+        Ok(Json(Controller::now(&acting, row).await?))
     }
 
     /// Admit a controller
@@ -143,8 +145,9 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let row = self.0.admit(&controller_id, body.reason()?, caller.0.name).await?;
-        Ok(Json(Controller::now(&self.0, row).await?))
+        let acting = caller.on(&self.0);
+        let row = acting.admit(&controller_id, body.reason()?).await?;
+        Ok(Json(Controller::now(&acting, row).await?))
     }
 
     /// Reset a controller
@@ -158,7 +161,8 @@ impl Operators {
         controller_id: Path<String>,
         body: Body<OperatorReason>,
     ) -> Result<Json<Controller>, Refused<Operation>> {
-        let row = self.0.reset(&controller_id, body.reason()?, caller.0.name).await?;
-        Ok(Json(Controller::now(&self.0, row).await?))
+        let acting = caller.on(&self.0);
+        let row = acting.reset(&controller_id, body.reason()?).await?;
+        Ok(Json(Controller::now(&acting, row).await?))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::{Announced, Engine, queries};
+use engine::{Announced, Engine};
 use machine::placement::{Candidate, Place, choose};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::controllers::lane;
 use crate::cursor::Page;
 use crate::document::Tag;
 use crate::json::Json;
-use crate::problem::{Listing, Refused, database};
+use crate::problem::{Listing, Refused};
 
 /// A platform, as its controllers report it.
 #[derive(Debug, Object, Serialize)]
@@ -86,10 +86,11 @@ impl Platforms {
     /// The platforms that controllers have announced, alive or not, and those that this installation names itself: its
     /// default, and those of its built-in templates.
     #[oai(path = "/platforms", method = "get", operation_id = "list_platforms")]
-    async fn list(&self, _caller: Caller) -> Result<Json<Page<Platform>>, Refused<Listing>> {
-        let rows = queries::controllers(self.0.reader()).await.map_err(database)?;
+    async fn list(&self, caller: Caller) -> Result<Json<Page<Platform>>, Refused<Listing>> {
+        let acting = caller.on(&self.0);
+        let rows = acting.controllers().await?;
         let candidates: Vec<Candidate> = rows.iter().map(|row| row.candidate("sessions", row.reported())).collect();
-        let announced = self.0.platforms().await.map_err(database)?;
+        let announced = acting.platforms().await?;
         let mut items: Vec<Platform> =
             announced.into_iter().map(|(name, announced)| Platform::of(&name, &candidates, announced)).collect();
         bound(&mut items);

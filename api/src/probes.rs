@@ -40,7 +40,7 @@ async fn readiness(engine: &Engine) -> Result<Response, Problem> {
     let mut miss = |field: &str, rule: &str, hint: &str| {
         missing.push(FieldError { field: field.into(), rule: rule.into(), hint: hint.into() });
     };
-    if !matches!(tokio::time::timeout(DATABASE_TIMEOUT, engine.reader().ping()).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(DATABASE_TIMEOUT, engine.database_answers()).await, Ok(true)) {
         miss("database", "does not answer", "check DATABASE_URL and the database itself");
     } else if let Err(why) = tokio::time::timeout(DATABASE_TIMEOUT, engine.durable()).await.unwrap_or(Err(slow())) {
         miss("database", &format!("does not keep changes: {why}"), "free space on its disk; it recovers by itself");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::queue::{self, Place, QueueFilter, Sum, Waiting};
+use engine::queue::{Place, QueueFilter, Sum, Waiting};
 use poem_openapi::param::Query;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::auth::Caller;
 use crate::cursor::{Limit, Page, Wanted};
 use crate::document::Tag;
 use crate::json::Json;
-use crate::problem::{Listing, Refused, database};
+use crate::problem::{Listing, Refused};
 use crate::timestamp::Timestamp;
 
 /// A command that was accepted and not begun by a controller.
@@ -106,7 +106,7 @@ impl Queue {
     #[oai(path = "/queue", method = "get", operation_id = "list_queue")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by platform.
         platform: Query<Option<String>>,
         /// Filter by controller.
@@ -120,7 +120,7 @@ impl Queue {
     ) -> Result<Json<Page<QueueEntry>>, Refused<Listing>> {
         let filter = QueueFilter { platform: platform.0, controller_id: controller_id.0, user_id: user_id.0 };
         let wanted = Wanted::<Place>::new("the queue", &filter, limit.0, cursor.as_deref())?;
-        let rows = queue::list(self.0.reader(), &filter, wanted.after, wanted.fetch()).await.map_err(database)?;
+        let rows = caller.on(&self.0).list_queue(&filter, wanted.after, wanted.fetch()).await?;
         Ok(Json(wanted.page(rows, Waiting::position, Into::into)))
     }
 
@@ -128,8 +128,8 @@ impl Queue {
     ///
     /// By platform, controller and cause.
     #[oai(path = "/queue/summary", method = "get", operation_id = "summarize_queue")]
-    async fn summary(&self, _caller: Caller) -> Result<Json<Page<QueueSum>>, Refused<Listing>> {
-        let rows = queue::sums(self.0.reader()).await.map_err(database)?;
+    async fn summary(&self, caller: Caller) -> Result<Json<Page<QueueSum>>, Refused<Listing>> {
+        let rows = caller.on(&self.0).queue_sums().await?;
         Ok(Json(Page { items: rows.into_iter().map(Into::into).collect(), next_cursor: None }))
     }
 }

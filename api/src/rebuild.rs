@@ -47,7 +47,7 @@ impl Rebuild {
         body: Body<RebuildOrder>,
     ) -> Result<Json<RebuiltStreams>, Refused<Creation>> {
         let RebuildOrder { reason } = body.check(|order| unsaid(&order.reason))?;
-        let rebuilt = self.0.rebuild_streams(reason, caller.0.name).await?;
+        let rebuilt = caller.on(&self.0).rebuild_streams(reason).await?;
         Ok(Json(RebuiltStreams { epoch: rebuilt.epoch, commands: rebuilt.commands as u64 }))
     }
 }

@@ -66,7 +66,7 @@ impl TasksApi {
     /// The loops of the engine that answers this request, with their last run and their last error. One that
     /// panics is restarted automatically; behind a load balancer each engine answers for itself.
     #[oai(path = "/admin/tasks", method = "get", operation_id = "list_tasks")]
-    async fn list(&self, _caller: Caller) -> Result<Json<TaskList>, Refused<Listing>> {
-        Ok(Json(TaskList { items: self.0.tasks().status().into_iter().map(Into::into).collect() }))
+    async fn list(&self, caller: Caller) -> Result<Json<TaskList>, Refused<Listing>> {
+        Ok(Json(TaskList { items: caller.on(&self.0).tasks()?.into_iter().map(Into::into).collect() }))
     }
 }

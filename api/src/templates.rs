@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use engine::Engine;
 use engine::store::template;
-use engine::writer::WrittenTemplate;
-use engine::{Engine, queries};
+use engine::use_cases::WrittenTemplate;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::cursor::{Limit, LivePage, Window};
 use crate::document::Tag;
 use crate::json::Json;
 use crate::manifests::Manifests;
-use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
+use crate::problem::{Change, Creation, Listing, Lookup, Refused};
 use crate::timestamp::Timestamp;
 
 /// A template, from which sessions are created.
@@ -113,11 +113,11 @@ impl Templates {
     ///
     /// A JSON manifest, or YAML with any number of documents. All are accepted, or none if one is invalid.
     #[oai(path = "/templates", method = "post", operation_id = "put_templates")]
-    async fn put(&self, _caller: Caller, manifests: Manifests) -> Result<Json<WrittenAll>, Refused<Creation>> {
-        let platforms = self.0.platform_names().await.map_err(database)?;
-        let warnings = warn(&manifests.0, &platforms);
+    async fn put(&self, caller: Caller, manifests: Manifests) -> Result<Json<WrittenAll>, Refused<Creation>> {
+        let acting = caller.on(&self.0);
+        let warnings = warn(&manifests.0, &acting.platform_names().await?);
         let categories: Vec<String> = manifests.0.iter().map(|manifest| manifest.spec.category.clone()).collect();
-        let written = self.0.put_templates(manifests.0).await?;
+        let written = acting.put_templates(manifests.0).await?;
         let items = written.into_iter().zip(warnings).zip(categories);
         Ok(Json(WrittenAll { items: items.map(|((one, warnings), now)| shown(one, warnings, &now)).collect() }))
     }
@@ -126,7 +126,7 @@ impl Templates {
     #[oai(path = "/templates", method = "get", operation_id = "list_templates")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by category.
         category: Query<Option<String>>,
         /// Page size: 1 to 200, default 50.
@@ -134,26 +134,25 @@ impl Templates {
         /// The `next_cursor` or `prev_cursor` of another page.
         cursor: Query<Option<String>>,
     ) -> Result<Json<LivePage<Template>>, Refused<Listing>> {
-        let window = Window::<String>::open(&self.0, "templates", &category.0, limit.0, cursor.as_deref()).await?;
+        let acting = caller.on(&self.0);
+        let window = Window::<String>::open(&acting, "templates", &category.0, limit.0, cursor.as_deref()).await?;
         let (category, fetch) = (category.as_deref(), window.fetch());
-        let rows = queries::templates(self.0.reader(), category, window.seek(), fetch).await;
-        Ok(Json(window.page(rows.map_err(database)?, |row| row.name.clone(), Template::brief)))
+        let rows = acting.list_templates(category, window.seek(), fetch).await?;
+        Ok(Json(window.page(rows, |row| row.name.clone(), Template::brief)))
     }
 
     /// Read a template
     #[oai(path = "/templates/:name", method = "get", operation_id = "get_template")]
-    async fn get(&self, _caller: Caller, name: Path<String>) -> Result<Json<Template>, Refused<Lookup>> {
-        let row = queries::template(self.0.reader(), &name).await.map_err(database)?.filter(|row| !row.deleted);
-        let row = row.ok_or_else(|| Problem::not_found("template", &name.0))?;
-        Ok(Json(Template::whole(row)))
+    async fn get(&self, caller: Caller, name: Path<String>) -> Result<Json<Template>, Refused<Lookup>> {
+        Ok(Json(Template::whole(caller.on(&self.0).template(&name).await?)))
     }
 
     /// Delete a template
     ///
     /// Existing sessions are not affected.
     #[oai(path = "/templates/:name", method = "delete", operation_id = "delete_template")]
-    async fn delete(&self, _caller: Caller, name: Path<String>) -> Result<Deleted, Refused<Change>> {
-        self.0.delete_template(&name).await?;
+    async fn delete(&self, caller: Caller, name: Path<String>) -> Result<Deleted, Refused<Change>> {
+        caller.on(&self.0).delete_template(&name).await?;
         Ok(Deleted::Gone)
     }
 }

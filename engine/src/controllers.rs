@@ -118,7 +118,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn now_ms(&self) -> Result<i64, sea_orm::DbErr> {
-        self.parts.clock.now_ms(&self.parts.database.reader).await
+    pub async fn now_ms(&self) -> Result<i64, crate::ReadError> {
+        Ok(self.parts.clock.now_ms(&self.parts.database.reader).await?)
     }
 }

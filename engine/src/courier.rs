@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use streams::tasks::Task;
 use streams::topology::{self, SS_COMMANDS, SS_REPORTS, Settings, StreamState};
 use tokio::sync::{Mutex, Notify};
@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use older::Memory;
 
+use crate::ReadError;
 use crate::ends;
 use crate::entities::commanded::{Commanded, Nudge, each};
 use crate::parts::Parts;
@@ -52,10 +53,16 @@ pub enum Error {
     Topology(#[from] topology::Error),
     /// The database says so.
     #[error("the streams' epochs cannot be read: {0}")]
-    Database(#[from] DbErr),
+    Database(#[from] ReadError),
     /// What was found could not be written down.
     #[error("the streams' epochs cannot be written: {0}")]
     Writer(#[from] crate::writer::Error),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// Streams that were made anew.

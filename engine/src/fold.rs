@@ -6,6 +6,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Map, Value};
 
+use crate::ReadError;
 use crate::store::event;
 
 /// The subject of a row that has all facts of its entity, so that nothing before it is needed.
@@ -32,7 +33,13 @@ pub enum Error {
     },
     /// It cannot be read.
     #[error("the log cannot be read: {0}")]
-    Database(#[from] DbErr),
+    Database(#[from] ReadError),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// The log of one entity, folded a row at a time.

@@ -3,10 +3,11 @@
 //! What a session was created with never changes and is taken from its row. Soft columns are in no log, so of the past they are
 //! unknown: null, where they can be.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::ReadError;
 use crate::fold::{self, Folding, SNAPSHOT};
 use crate::queries;
 use crate::store::{event, session};
@@ -37,7 +38,13 @@ pub enum Error {
     Unreadable(Uuid, #[source] serde_json::Error),
     /// It cannot be read.
     #[error("the log cannot be read: {0}")]
-    Database(#[from] DbErr),
+    Database(#[from] ReadError),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 fn time(ms: i64) -> String {

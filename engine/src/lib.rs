@@ -35,6 +35,7 @@ mod projector;
 pub mod queries;
 pub mod questions;
 pub mod queue;
+mod read_error;
 mod relay;
 mod replay;
 pub mod request;
@@ -46,6 +47,7 @@ pub mod store;
 mod stuck;
 mod templates;
 pub mod timers;
+pub mod use_cases;
 pub mod verify;
 mod watched;
 mod worlds;
@@ -76,11 +78,11 @@ pub use applications::InstallApplication;
 pub use courier::{Error, Rebuilt};
 pub use dead_letters::MOST_OPEN as OPEN_LETTERS;
 pub use hint::Hint;
-pub use migrations::{Class, class};
+pub use migrations::Class;
 pub use platforms::{Announced, DefaultPlatform, check_schema};
+pub use read_error::ReadError;
 pub use replay::Error as ReplayError;
 pub use request::{CreateSession, FieldError, Invalid};
-pub use sea_orm::DbErr;
 pub use watched::{News, Watch};
 pub use writer::Error as WriteError;
 
@@ -238,8 +240,8 @@ impl Engine {
     ///
     /// # Errors
     /// What the database says. What NATS does not say is told as unknown.
-    pub async fn fate(&self, event_id: uuid::Uuid) -> Result<Option<fate::Fate>, sea_orm::DbErr> {
-        fate::of(&self.parts.database.reader, &self.parts.link, event_id).await
+    pub async fn fate(&self, event_id: uuid::Uuid) -> Result<Option<fate::Fate>, ReadError> {
+        Ok(fate::of(&self.parts.database.reader, &self.parts.link, event_id).await?)
     }
 
     /// Where reads go.

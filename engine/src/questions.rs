@@ -17,6 +17,7 @@ use streams::{
 use uuid::Uuid;
 
 use crate::Engine;
+use crate::ReadError;
 use crate::queries;
 use crate::store::controller;
 
@@ -69,7 +70,13 @@ pub enum Error {
     },
     /// The database did not answer.
     #[error(transparent)]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] ReadError),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// The homes of all controllers, as far as they answered.

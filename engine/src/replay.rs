@@ -11,6 +11,7 @@ use streams::subject;
 use uuid::Uuid;
 
 use crate::Engine;
+use crate::ReadError;
 use crate::dead_letters::OWN;
 use crate::parts::Parts;
 use crate::projector::illegible;
@@ -44,7 +45,13 @@ pub enum Error {
     Publish(#[from] streams::publisher::Error),
     /// It could not be read.
     #[error("the dead letter cannot be read now: {0}")]
-    Database(#[from] sea_orm::DbErr),
+    Database(#[from] ReadError),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 impl Error {

@@ -2,12 +2,13 @@
 //!
 //! Every mistake is found at once, and each names the field, the rule, and the way out.
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::ConnectionTrait;
 use streams::limits::{self, Breach, Check, TAG, TAGS, printable};
 use streams::wire::{Manifest, Object, Resources};
 use streams::{duration, quantity};
 use uuid::Uuid;
 
+use crate::ReadError;
 use crate::hint::Hint;
 use crate::platforms::{Mistake, Platforms};
 use crate::templates::Templates;
@@ -66,7 +67,13 @@ pub enum Error {
     Writer(#[from] writer::Error),
     /// It could not be checked.
     #[error("the request cannot be checked now: {0}")]
-    Database(#[from] DbErr),
+    Database(#[from] ReadError),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// The mistakes that a check has found.

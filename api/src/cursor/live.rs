@@ -1,14 +1,13 @@
 //! Pages of lists whose rows change: they lead both ways, and say from where the feed continues them.
 
-use engine::Engine;
-use engine::queries::{Rows, Seek};
+use engine::use_cases::{Rows, Seek, UseCases};
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Fit, Limit, digest, read, rows, write};
-use crate::problem::{Problem, database};
+use crate::problem::Problem;
 
 /// A page of a list that can be followed.
 #[derive(Debug, Object, Serialize)]
@@ -38,7 +37,7 @@ impl<P: Clone + Serialize + DeserializeOwned> Window<P> {
     /// Parses `limit` and `cursor` of a list with these filters and order, and takes the position of the feed.
     /// The rows have to be read after it: a change between the two is repeated by the feed rather than missed.
     pub(crate) async fn open(
-        engine: &Engine,
+        acting: &UseCases<'_>,
         list: &'static str,
         narrowed: &impl Serialize,
         limit: Option<Limit>,
@@ -46,7 +45,7 @@ impl<P: Clone + Serialize + DeserializeOwned> Window<P> {
     ) -> Result<Self, Problem> {
         let (limit, of) = (rows(limit)?, digest(narrowed));
         let seek = cursor.map(|cursor| read(list, &of, cursor)).transpose()?;
-        let position = engine.feed().position().await.map_err(database)?.to_string();
+        let position = acting.feed_position().await?.to_string();
         Ok(Self { list, of, limit, seek, position })
     }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::causes::{self, Cause as Row, Place};
-use engine::queries::LetterFilter;
+use engine::use_cases::{Cause as Row, CausePlace as Place, LetterFilter};
 use poem_openapi::param::Query;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
@@ -17,7 +16,7 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
 use crate::param_types::{Search, Subject};
-use crate::problem::{Listing, Refused, database};
+use crate::problem::{Listing, Refused};
 use crate::timestamp::Timestamp;
 
 /// Letters that failed in the same way, on one platform and controller.
@@ -84,7 +83,7 @@ impl Causes {
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by causes with letters in this state.
         status: Query<Option<Status>>,
         /// Filter by reason.
@@ -125,7 +124,7 @@ impl Causes {
         let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
         let named = LetterFilter { since_ms, until_ms, ..filter.clone() };
         let wanted = Wanted::<Place>::new("causes of dead letters", &named, limit.0, cursor.as_deref())?;
-        let rows = causes::list(self.0.reader(), &filter, wanted.after.clone(), wanted.fetch()).await;
-        Ok(Json(wanted.page(rows.map_err(database)?, Row::place, Into::into)))
+        let rows = caller.on(&self.0).causes(&filter, wanted.after.clone(), wanted.fetch()).await?;
+        Ok(Json(wanted.page(rows, Row::place, Into::into)))
     }
 }

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::queries::ListedLetter;
 use engine::store::dead_letter;
+use engine::use_cases::ListedLetter;
 use poem_openapi::Object;
 use serde::Serialize;
 use serde_json::Value;
@@ -72,7 +72,7 @@ impl DeadLetter {
     }
 
     /// Adds what a replay would do.
-    pub(super) fn with(self, outlook: engine::writer::Outlook) -> Self {
+    pub(super) fn with(self, outlook: engine::use_cases::Outlook) -> Self {
         Self { outlook: Some(outlook.into()), ..self }
     }
 }

@@ -7,7 +7,7 @@ mod letter;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::queries::{self, LetterFilter, Position};
+use engine::use_cases::{LetterFilter, Position};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Enum, OpenApi};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
 use crate::param_types::{Reason, Search, Subject};
-use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused, database};
+use crate::problem::{Change, Correction, Listing, Lookup, Problem, Refused};
 
 pub(crate) use causes::Causes;
 use edit::LetterEdit;
@@ -65,7 +65,7 @@ impl DeadLetters {
     #[allow(clippy::too_many_arguments)] // one for each parameter of the query
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by state.
         status: Query<Option<Status>>,
         /// Filter by reason.
@@ -105,18 +105,16 @@ impl DeadLetters {
         };
         let (since_ms, until_ms) = (since.map(Moment::name), until.map(Moment::name));
         let named = LetterFilter { since_ms, until_ms, ..filter.clone() };
-        let window = Window::<Position>::open(&self.0, "dead letters", &named, limit.0, cursor.as_deref()).await?;
-        let rows =
-            queries::dead_letters(self.0.reader(), &filter, window.seek(), window.fetch()).await.map_err(database)?;
+        let acting = caller.on(&self.0);
+        let window = Window::<Position>::open(&acting, "dead letters", &named, limit.0, cursor.as_deref()).await?;
+        let rows = acting.list_dead_letters(&filter, window.seek(), window.fetch()).await?;
         Ok(Json(window.page(rows, |row| (row.created_ms, row.id), Into::into)))
     }
 
     /// Read a dead letter
     #[oai(path = "/admin/dlq/:id", method = "get", operation_id = "get_dead_letter")]
-    async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<DeadLetter>, Refused<Lookup>> {
-        let row = queries::dead_letter(self.0.reader(), id.0).await.map_err(database)?;
-        let row = row.ok_or_else(|| Problem::not_found("dead letter", id.0))?;
-        let foreign = self.0.foreign(&row).await?;
+    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<DeadLetter>, Refused<Lookup>> {
+        let (row, foreign) = caller.on(&self.0).dead_letter(id.0).await?;
         Ok(Json(DeadLetter::from(row).marked(foreign)))
     }
 
@@ -135,10 +133,10 @@ impl DeadLetters {
         dry_run: Query<Option<bool>>,
     ) -> Result<Json<DeadLetter>, Refused<Change>> {
         if dry_run.unwrap_or_default() {
-            let (row, outlook) = self.0.replay_outlook(id.0).await?;
+            let (row, outlook) = caller.on(&self.0).replay_outlook(id.0).await?;
             return Ok(Json(DeadLetter::from(row).with(outlook)));
         }
-        let row = self.0.replay(id.0, caller.0.name).await?;
+        let row = caller.on(&self.0).replay(id.0).await?;
         Ok(Json(row.into()))
     }
 
@@ -155,8 +153,9 @@ impl DeadLetters {
         id: Path<Uuid>,
         body: Body<LetterEdit>,
     ) -> Result<Json<DeadLetter>, Refused<Correction>> {
+        let acting = caller.on(&self.0);
         let (new, dry_run) = body.check(LetterEdit::mistakes)?.by(caller.0.name);
-        let row = if dry_run { self.0.edit_outlook(id.0, new).await? } else { self.0.edit_letter(id.0, new).await? };
+        let row = if dry_run { acting.edit_outlook(id.0, new).await? } else { acting.edit_letter(id.0, new).await? };
         Ok(Json(row.into()))
     }
 
@@ -177,7 +176,7 @@ impl DeadLetters {
             let rule = format!("must have 1 to 500 characters and say something, not {count}");
             return Err(Problem::parameter("reason", rule, "say why it is no longer needed").into());
         }
-        let row = self.0.discard(id.0, reason, caller.0.name).await?;
+        let row = caller.on(&self.0).discard(id.0, reason).await?;
         Ok(Json(row.into()))
     }
 }

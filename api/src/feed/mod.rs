@@ -80,7 +80,7 @@ impl Live {
     #[allow(clippy::too_many_arguments)] // one for each parameter
     async fn stream(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by entity, such as `session:<id>`, or by noun, such as `session`.
         entity: Query<Option<String>>,
         /// Filter by the user that the row belongs to.
@@ -106,7 +106,7 @@ impl Live {
             platform: platform.0,
             after,
         };
-        Ok(sse::Events(self.seat(wanted).await?))
+        Ok(sse::Events(self.seat(&caller, wanted).await?))
     }
 
     /// Watch everything that happens, over a WebSocket
@@ -119,7 +119,7 @@ impl Live {
     #[allow(clippy::too_many_arguments)] // one for each parameter
     async fn socket(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by entity, such as `session:<id>`, or by noun, such as `session`.
         entity: Query<Option<String>>,
         /// Filter by the user that the row belongs to.
@@ -148,7 +148,7 @@ impl Live {
             platform: platform.0,
             after: after.0,
         };
-        Ok(ws::Upgraded::new(socket, self.seat(wanted).await?))
+        Ok(ws::Upgraded::new(socket, self.seat(&caller, wanted).await?))
     }
 }
 
@@ -165,12 +165,12 @@ impl Live {
         let _ = self.seats.acquire_many(all).await; // the semaphore is never closed
     }
 
-    async fn seat(&self, wanted: Wanted) -> Result<Seated, Problem> {
+    async fn seat(&self, caller: &Caller, wanted: Wanted) -> Result<Seated, Problem> {
         let (filter, after) = (wanted.filter()?, wanted.after()?);
         let full =
             || Problem::new(ProblemKind::Unavailable, format!("the limit of {} watchers is reached", self.limit));
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| full().after(Duration::from_secs(5)))?;
-        let watcher = self.engine.feed().watch(filter, after).await?;
+        let watcher = caller.on(&self.engine).watch_log(filter, after).await?;
         Ok(Seated { watcher, stopping: self.stopping.clone(), _seat: seat })
     }
 }

@@ -1,6 +1,6 @@
 //! The results of a dry run.
 
-use engine::writer::{Outlook as Found, Outlooks};
+use engine::use_cases::{Outlook as Found, Outlooks};
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -8,8 +8,8 @@ mod scan;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::queries::{self, Position};
 use engine::store::job;
+use engine::use_cases::{Position, UseCases};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::body::Body;
 use crate::cursor::{Limit, LivePage, Window};
 use crate::document::Tag;
 use crate::json::Json;
-use crate::problem::{Change, Creation, Listing, Lookup, Problem, Refused, database};
+use crate::problem::{Change, Creation, Listing, Lookup, Refused};
 use crate::routes::PREFIX;
 use crate::timestamp::Timestamp;
 use canary::JobCanary;
@@ -211,7 +211,7 @@ impl Jobs {
     /// would become of them.
     #[oai(path = "/sessions/bulk", method = "post", operation_id = "bulk_sessions")]
     async fn sessions(&self, caller: Caller, body: Body<SessionsBulk>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.read(|order| order.into_job(caller.0.name))?).await
+        create(&caller.on(&self.0), body.read(|order| order.into_job(caller.0.name))?).await
     }
 
     /// Replay many dead letters
@@ -225,7 +225,7 @@ impl Jobs {
     /// it halts. With `rate`, it replays at most that many per second. A dry run ignores both.
     #[oai(path = "/admin/dlq/replay", method = "post", operation_id = "bulk_dead_letters")]
     async fn replay(&self, caller: Caller, body: Body<ReplayMany>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.read(|order| order.into_job(caller.0.name))?).await
+        create(&caller.on(&self.0), body.read(|order| order.into_job(caller.0.name))?).await
     }
 
     /// Discard many dead letters
@@ -235,7 +235,7 @@ impl Jobs {
     /// `dry_run` it changes nothing.
     #[oai(path = "/admin/dlq/discard", method = "post", operation_id = "close_dead_letters")]
     async fn discard(&self, caller: Caller, body: Body<DiscardMany>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.read(|order| order.into_job(caller.0.name))?).await
+        create(&caller.on(&self.0), body.read(|order| order.into_job(caller.0.name))?).await
     }
 
     /// Compare the log with the tables
@@ -245,7 +245,7 @@ impl Jobs {
     /// previous values; gaps, and logs or rows without the other, are only reported.
     #[oai(path = "/admin/verify", method = "post", operation_id = "verify_log")]
     async fn verify(&self, caller: Caller, body: Body<VerifyLog>) -> Result<Accepted, Refused<Creation>> {
-        self.create(body.read(|order| Ok(order.into_job(caller.0.name)))?).await
+        create(&caller.on(&self.0), body.read(|order| Ok(order.into_job(caller.0.name)))?).await
     }
 
     /// List jobs
@@ -254,7 +254,7 @@ impl Jobs {
     #[oai(path = "/jobs", method = "get", operation_id = "list_jobs")]
     async fn list(
         &self,
-        _caller: Caller,
+        caller: Caller,
         /// Filter by state.
         status: Query<Option<Status>>,
         /// Filter by kind.
@@ -266,18 +266,16 @@ impl Jobs {
     ) -> Result<Json<LivePage<Job>>, Refused<Listing>> {
         let (status, kind) = (status.map(Status::name), kind.map(Kind::name));
         let (narrowed, cursor) = ((status, kind), cursor.as_deref());
-        let window = Window::<Position>::open(&self.0, "jobs", &narrowed, limit.0, cursor).await?;
-        let rows =
-            queries::jobs(self.0.reader(), status, kind, window.seek(), window.fetch()).await.map_err(database)?;
+        let acting = caller.on(&self.0);
+        let window = Window::<Position>::open(&acting, "jobs", &narrowed, limit.0, cursor).await?;
+        let rows = acting.list_jobs(status, kind, window.seek(), window.fetch()).await?;
         Ok(Json(window.page(rows, |row| (row.created_ms, row.job_id), Into::into)))
     }
 
     /// Read a job
     #[oai(path = "/jobs/:id", method = "get", operation_id = "get_job")]
-    async fn get(&self, _caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Lookup>> {
-        let row = queries::job(self.0.reader(), id.0).await.map_err(database)?;
-        let row = row.ok_or_else(|| Problem::not_found("job", id.0))?;
-        Ok(Json(row.into()))
+    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Lookup>> {
+        Ok(Json(caller.on(&self.0).job(id.0).await?.into()))
     }
 
     /// Cancel a job
@@ -285,7 +283,7 @@ impl Jobs {
     /// It stops before its next step; completed items stay as they are.
     #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "cancel_job")]
     async fn cancel(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
-        let row = self.0.cancel_job(id.0, caller.0.name).await?;
+        let row = caller.on(&self.0).cancel_job(id.0).await?;
         Ok(Json(row.into()))
     }
 
@@ -294,13 +292,11 @@ impl Jobs {
     /// A halted job continues after the completed items, with a canary of the next ones.
     #[oai(path = "/jobs/:id/resume", method = "post", operation_id = "resume_job")]
     async fn resume(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Job>, Refused<Change>> {
-        let row = self.0.resume_job(id.0, caller.0.name).await?;
+        let row = caller.on(&self.0).resume_job(id.0).await?;
         Ok(Json(row.into()))
     }
 }
 
-impl Jobs {
-    async fn create(&self, new: engine::jobs::NewJob) -> Result<Accepted, Refused<Creation>> {
-        Ok(Accepted::of(self.0.create_job(new).await?))
-    }
+async fn create(acting: &UseCases<'_>, new: engine::jobs::NewJob) -> Result<Accepted, Refused<Creation>> {
+    Ok(Accepted::of(acting.create_job(new).await?))
 }

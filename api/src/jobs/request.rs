@@ -3,7 +3,7 @@
 use engine::FieldError;
 use engine::events::Pattern;
 use engine::jobs::{Kind, NewJob, Pace, What};
-use engine::queries::{LetterFilter, SessionFilter};
+use engine::use_cases::{LetterFilter, SessionFilter};
 use poem_openapi::{Enum, Object};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use engine::{Class, DbErr, Hint, ReplayError, WriteError, feed, fold, history, request};
+use engine::use_cases::{self, Denied};
+use engine::{Class, Hint, ReadError, ReplayError, WriteError, feed, fold, history, request};
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::StatusCode;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
@@ -12,6 +13,33 @@ use super::{Kind, PresentState, Problem};
 use crate::routes::Route;
 use crate::schema;
 use crate::sessions::etag;
+
+impl From<use_cases::Error> for Problem {
+    fn from(error: use_cases::Error) -> Self {
+        use use_cases::Error;
+        match error {
+            Error::Denied(denied) => denied.into(),
+            Error::NotFound { what, name } => Self::not_found(what, name),
+            Error::Read(error) => database(error),
+            Error::Request(error) => error.into(),
+            Error::Write(error) => error.into(),
+            Error::Replay(error) => error.into(),
+            Error::History(error) => error.into(),
+            Error::Feed(error) => error.into(),
+            Error::Question(error) => error.into(),
+            Error::Streams(error) => error.into(),
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotAdministrator | Denied::AnotherUser(_) => Self::new(Kind::Forbidden, denied.to_string()),
+            Denied::NoSuchSession(id) => Self::not_found("session", id),
+        }
+    }
+}
 
 impl From<request::Error> for Problem {
     fn from(error: request::Error) -> Self {
@@ -142,8 +170,8 @@ fn later(left_s: i64) -> String {
 
 /// The problem for an error of a read. The database is only blamed for its own problems and those of its
 /// machine; an unreadable row or a statement that it does not understand is a defect of this program.
-pub(crate) fn database(error: DbErr) -> Problem {
-    match engine::class(&error) {
+pub(crate) fn database(error: ReadError) -> Problem {
+    match error.class() {
         Class::Passing | Class::Contention => silent(&error),
         Class::Permanent | Class::Unknown => internal(&error),
     }
@@ -217,7 +245,7 @@ fn plain(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use engine::DbErr;
+    use sea_orm::DbErr;
 
     use super::*;
 
@@ -236,9 +264,9 @@ mod tests {
     #[test]
     fn the_database_is_blamed_for_its_own_faults_only() {
         let silent = DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout);
-        assert_eq!(database(silent).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(database(silent.into()).status(), StatusCode::SERVICE_UNAVAILABLE);
         let odd_row = DbErr::Type("a column that cannot be read".into());
-        let problem = database(odd_row);
+        let problem = database(odd_row.into());
         assert_eq!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!problem.to_string().contains("database"), "{problem}");
     }

@@ -5,7 +5,7 @@
 //! controller do not count, otherwise nothing could be requested for a session in transition.
 
 use engine::store::session;
-use engine::writer::Stands;
+use engine::use_cases::Stands;
 
 use crate::problem::Problem;
 

@@ -1,6 +1,6 @@
 //! Filters and order of the list of sessions.
 
-use engine::queries::SessionSort;
+use engine::use_cases::SessionSort;
 use poem_openapi::Enum;
 use streams::wire::SessionState;
 

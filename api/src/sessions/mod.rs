@@ -10,9 +10,8 @@ mod wait;
 
 use std::sync::Arc;
 
-use engine::queries::{self, SessionFilter, SessionPosition, SessionSort};
-use engine::writer::Ask;
-use engine::{Engine, history};
+use engine::Engine;
+use engine::use_cases::{Action, Ask, SessionFilter, SessionPosition, SessionSort, UseCases};
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{Enum, OpenApi};
 use tokio_util::sync::CancellationToken;
@@ -25,9 +24,7 @@ use crate::document::Tag;
 use crate::json::Json;
 use crate::moment::Moment;
 use crate::param_types::States;
-use crate::problem::{
-    Amendment, Change, Conditional, Creation, Extending, History, Listing, Problem, Refused, database,
-};
+use crate::problem::{Amendment, Change, Conditional, Creation, Extending, History, Listing, Problem, Refused};
 use answers::{Accepted, Asked, Changed, Read};
 use awake::Extension;
 use filter::Sort;
@@ -92,11 +89,12 @@ impl Sessions {
         body: Body<NewSession>,
     ) -> Result<Accepted, Refused<Creation>> {
         let wait = self.waiters.enter(wait.map(WaitRunning::goal), timeout.as_deref())?;
-        let request = body.request(|new| new.into_request(caller), async |new| self.engine.session_mistakes(new).await);
+        let acting = caller.on(&self.engine);
+        let request = body.request(|new| new.into_request(&caller), async |new| acting.session_mistakes(new).await);
         let request = request.await?;
-        let Some(wait) = wait else { return Ok(Accepted::new(self.engine.create_session(request).await?, false)) };
-        let (row, watch) = self.engine.create_and_watch(request).await?;
-        let row = wait.until(&self.engine, watch, row).await?;
+        let Some(wait) = wait else { return Ok(Accepted::new(acting.create_session(request).await?, false)) };
+        let (row, watch) = acting.create_and_watch(request).await?;
+        let row = wait.until(&acting, watch, row).await?;
         let reached = wait.reached(&row);
         Ok(Accepted::new(row, reached))
     }
@@ -128,7 +126,7 @@ impl Sessions {
         cursor: Query<Option<String>>,
     ) -> Result<Json<LivePage<Session>>, Refused<Listing>> {
         let filter = SessionFilter {
-            user_id: caller.0.owner(user_id.0)?,
+            user_id: caller.0.owner(Action::ListSessions, user_id.0)?,
             status: filter::states(status.0.as_ref().map(|states| states.0.as_str()))?,
             platform: platform.0,
             controller_id: controller_id.0,
@@ -138,9 +136,10 @@ impl Sessions {
         };
         let sort = sort.map(SessionSort::from).unwrap_or_default();
         let (narrowed, cursor) = ((&filter, sort), cursor.as_deref());
-        let window = Window::<SessionPosition>::open(&self.engine, "sessions", &narrowed, limit.0, cursor).await?;
-        let rows = queries::sessions(self.engine.reader(), &filter, sort, window.seek(), window.fetch()).await;
-        Ok(Json(window.page(rows.map_err(database)?, |row| sort.position(row), Into::into)))
+        let acting = caller.on(&self.engine);
+        let window = Window::<SessionPosition>::open(&acting, "sessions", &narrowed, limit.0, cursor).await?;
+        let rows = acting.list_sessions(&filter, sort, window.seek(), window.fetch()).await?;
+        Ok(Json(window.page(rows, |row| sort.position(row), Into::into)))
     }
 
     /// Read a session
@@ -150,7 +149,7 @@ impl Sessions {
     #[oai(path = "/sessions/:id", method = "get", operation_id = "get_session")]
     async fn get(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// As it was at this time: RFC 3339, the beginning of a date, or an age such as `10m`.
         at: Query<Option<Moment>>,
@@ -159,10 +158,9 @@ impl Sessions {
         if_none_match: Header<Option<String>>,
     ) -> Result<Read, Refused<History>> {
         if let Some(at) = at.0 {
-            return Ok(self.was(id.0, at.ms()).await?);
+            return Ok(was(&caller.on(&self.engine), id.0, at.ms()).await?);
         }
-        let row = queries::session(self.engine.reader(), id.0).await.map_err(database)?;
-        let row = row.ok_or_else(|| Problem::not_found("session", id.0))?;
+        let row = caller.on(&self.engine).session(id.0).await?;
         let tag = etag::etag(&row);
         if etag::none_match(if_none_match.as_deref(), &row)? {
             return Ok(Read::Unchanged(tag));
@@ -176,7 +174,7 @@ impl Sessions {
     #[oai(path = "/sessions/:id", method = "patch", operation_id = "patch_session")]
     async fn patch(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
@@ -184,7 +182,7 @@ impl Sessions {
         patch: Patch,
     ) -> Result<Changed, Refused<Amendment>> {
         let stands = etag::if_match(if_match.as_deref())?;
-        Ok(self.engine.amend_session(id.0, stands, patch.0).await?.into())
+        Ok(caller.on(&self.engine).amend_session(id.0, stands, patch.0).await?.into())
     }
 
     /// Delete a session
@@ -194,7 +192,7 @@ impl Sessions {
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "delete_session")]
     async fn delete(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
@@ -208,14 +206,14 @@ impl Sessions {
     ) -> Result<Asked, Refused<Conditional>> {
         let ask = Ask::Delete { force: force.unwrap_or_default() };
         let wait = wait.map(WaitDeleted::goal);
-        self.ask(ask, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
+        self.ask(&caller, ask, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
     /// Hibernate a session
     #[oai(path = "/sessions/:id/hibernate", method = "post", operation_id = "hibernate_session")]
     async fn hibernate(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
@@ -226,7 +224,7 @@ impl Sessions {
         timeout: Query<Option<String>>,
     ) -> Result<Asked, Refused<Conditional>> {
         let wait = wait.map(WaitHibernated::goal);
-        self.ask(Ask::Hibernate, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
+        self.ask(&caller, Ask::Hibernate, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
     /// Wake a session
@@ -235,7 +233,7 @@ impl Sessions {
     #[oai(path = "/sessions/:id/wake", method = "post", operation_id = "wake_session")]
     async fn wake(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
@@ -246,15 +244,15 @@ impl Sessions {
         timeout: Query<Option<String>>,
     ) -> Result<Asked, Refused<Conditional>> {
         let wait = wait.map(WaitRunning::goal);
-        self.ask(Ask::Wake, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
+        self.ask(&caller, Ask::Wake, Asking { id: id.0, if_match: if_match.0, wait, timeout: timeout.0 }).await
     }
 
     /// Report activity of a session
     ///
     /// Restarts its idle timeout.
     #[oai(path = "/sessions/:id/activity", method = "post", operation_id = "touch_session")]
-    async fn activity(&self, _caller: Caller, id: Path<Uuid>) -> Result<Changed, Refused<Change>> {
-        Ok(self.engine.ask(id.0, Ask::Activity).await?.into())
+    async fn activity(&self, caller: Caller, id: Path<Uuid>) -> Result<Changed, Refused<Change>> {
+        Ok(caller.on(&self.engine).ask_session(id.0, None, Ask::Activity).await?.into())
     }
 
     /// Extend a session
@@ -264,7 +262,7 @@ impl Sessions {
     #[oai(path = "/sessions/:id/extend", method = "post", operation_id = "extend_session")]
     async fn extend(
         &self,
-        _caller: Caller,
+        caller: Caller,
         id: Path<Uuid>,
         /// Applied only if the session is unchanged since this ETag was read.
         #[oai(name = "If-Match")]
@@ -273,7 +271,7 @@ impl Sessions {
     ) -> Result<Changed, Refused<Extending>> {
         let stands = etag::if_match(if_match.as_deref())?;
         let by_s = body.check(Extension::mistakes)?.seconds();
-        Ok(self.engine.ask_if(id.0, stands, Ask::Extend { by_s }).await?.into())
+        Ok(caller.on(&self.engine).ask_session(id.0, stands, Ask::Extend { by_s }).await?.into())
     }
 }
 
@@ -283,26 +281,26 @@ impl Sessions {
         Self { engine, waiters: Waiters::new(max_waiting, stopping) }
     }
 
-    /// A session as it was; for a future time, which a clock that is ahead may ask for, all of its log.
-    async fn was(&self, id: Uuid, at_ms: i64) -> Result<Read, Problem> {
-        let row = history::session_at(self.engine.reader(), id, at_ms).await?;
-        let row = row.ok_or_else(|| Problem::not_found("session", id))?;
-        let tag = etag::etag(&row);
-        Ok(Read::Session(Json(Session::as_it_was(row)), tag))
-    }
-
-    async fn ask(&self, ask: Ask, asking: Asking) -> Result<Asked, Refused<Conditional>> {
+    async fn ask(&self, caller: &Caller, ask: Ask, asking: Asking) -> Result<Asked, Refused<Conditional>> {
         let stands = etag::if_match(asking.if_match.as_deref())?;
         let wait = self.waiters.enter(asking.wait, asking.timeout.as_deref())?;
+        let acting = caller.on(&self.engine);
         let Some(wait) = wait else {
-            let row = self.engine.ask_if(asking.id, stands, ask).await?;
+            let row = acting.ask_session(asking.id, stands, ask).await?;
             let holds = row.status == row.desired;
             return Ok(Asked::new(row, holds));
         };
-        let watch = self.engine.watch_session(asking.id);
-        let row = self.engine.ask_if(asking.id, stands, ask).await?;
-        let row = wait.until(&self.engine, watch, row).await?;
+        let watch = acting.watch_session(asking.id).await?;
+        let row = acting.ask_session(asking.id, stands, ask).await?;
+        let row = wait.until(&acting, watch, row).await?;
         let reached = wait.reached(&row);
         Ok(Asked::new(row, reached))
     }
+}
+
+/// A session as it was; for a future time, which a clock that is ahead may ask for, all of its log.
+async fn was(acting: &UseCases<'_>, id: Uuid, at_ms: i64) -> Result<Read, Problem> {
+    let row = acting.session_at(id, at_ms).await?;
+    let tag = etag::etag(&row);
+    Ok(Read::Session(Json(Session::as_it_was(row)), tag))
 }

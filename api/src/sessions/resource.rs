@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine::CreateSession;
 use engine::store::session;
+use engine::use_cases::Action;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::{Deserialize, Serialize};
@@ -84,11 +85,11 @@ impl Example for NewSession {
 }
 
 impl NewSession {
-    pub(super) fn into_request(self, caller: Caller) -> Result<CreateSession, Problem> {
+    pub(super) fn into_request(self, caller: &Caller) -> Result<CreateSession, Problem> {
         let resources = self.resources.unwrap_or_default();
         Ok(CreateSession {
             template_id: self.template_id,
-            user_id: caller.0.owner(self.user_id)?.unwrap_or(caller.0.name),
+            user_id: caller.0.owner(Action::CreateSession, self.user_id)?.unwrap_or_else(|| caller.0.name.clone()),
             platform: self.platform,
             resources: wire::Resources { memory: resources.memory, cpu: resources.cpu },
             selector: self.selector.into_iter().flatten().map(|(name, value)| (name, value.into())).collect(),

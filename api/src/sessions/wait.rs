@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::store::session;
-use engine::{Engine, News, Watch};
+use engine::use_cases::{Error, UseCases};
+use engine::{News, Watch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::problem::{Kind, Problem, database};
+use crate::problem::{Kind, Problem};
 
 const DEFAULT: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -87,7 +88,7 @@ impl Wait {
     /// The session at the end of the wait.
     pub(super) async fn until(
         &self,
-        engine: &Engine,
+        acting: &UseCases<'_>,
         mut watch: Watch,
         mut row: session::Model,
     ) -> Result<session::Model, Problem> {
@@ -102,9 +103,11 @@ impl Wait {
                     News::Others => look = look.min(Instant::now() + PAUSE),
                 },
                 () = sleep_until(look.min(deadline)) => {
-                    let read = engine::queries::session(engine.reader(), row.session_id).await.map_err(database)?;
-                    let Some(read) = read else { break };
-                    row = read;
+                    match acting.session(row.session_id).await {
+                        Ok(read) => row = read,
+                        Err(Error::NotFound { .. } | Error::Denied(_)) => break, // it was pruned
+                        Err(error) => return Err(error.into()),
+                    }
                     look = Instant::now() + LOOK;
                 }
             }

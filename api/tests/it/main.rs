@@ -12,6 +12,7 @@ mod feed;
 mod homes;
 mod integers;
 mod jobs;
+mod layers;
 mod letter;
 mod limits;
 mod lists;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::item::{COLUMNS, Item, Row};
 use super::owners::Owners;
 use super::position::{After, Position};
+use crate::ReadError;
 
 /// Rows that are read at once.
 const PAGE: i64 = 256;
@@ -32,7 +33,13 @@ pub enum Error {
     Unknown(Uuid),
     /// The database does not answer.
     #[error(transparent)]
-    Database(#[from] DbErr),
+    Database(#[from] ReadError),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// Rows in a row.

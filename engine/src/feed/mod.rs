@@ -32,6 +32,7 @@ pub(crate) use metrics::Metrics;
 pub use position::{After, Position, Unreadable};
 pub use watcher::{Cut, Told, Watcher};
 
+use crate::ReadError;
 use crate::signal::Wakes;
 use log::Log;
 
@@ -101,8 +102,8 @@ impl Feed {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn position(&self) -> Result<Position, DbErr> {
-        self.log().end().await
+    pub async fn position(&self) -> Result<Position, ReadError> {
+        Ok(self.log().end().await?)
     }
 
     fn log(&self) -> &Log {
@@ -155,7 +156,7 @@ impl Feed {
     }
 
     /// Brings the ring up to the end of the log; answers since when rows wait that are not settled.
-    async fn round(&self) -> Result<Option<i64>, DbErr> {
+    async fn round(&self) -> Result<Option<i64>, ReadError> {
         let mut slot = self.0.tail.lock().await;
         let Some(tail) = slot.as_mut().filter(|tail| tail.ring.receiver_count() > 0) else {
             *slot = None;

@@ -45,6 +45,9 @@ enum Error {
     /// It cannot be read.
     #[error("the database does not answer: {0}")]
     Database(#[from] sea_orm::DbErr),
+    /// A letter cannot be read.
+    #[error("the database does not answer: {0}")]
+    Letter(#[source] crate::ReadError),
     /// It cannot be written.
     #[error(transparent)]
     Writer(#[from] writer::Error),

@@ -68,7 +68,7 @@ impl Runner {
         let sends = !job.dry_run && letter.status == "open";
         match replay::prepare(&self.parts, sends.then_some(&self.publisher), letter).await {
             Ok(how) => Ok(Item::Letter(letter.id, how)),
-            Err(replay::Error::Database(error)) => Err(error.into()),
+            Err(replay::Error::Database(error)) => Err(Error::Letter(error)),
             Err(replay::Error::Publish(error)) if !self.parts.link.state.borrow().connected => Err(Error::Away(error)),
             Err(error) => {
                 let (id, r#type, detail) = (letter.id, error.problem(), error.to_string());

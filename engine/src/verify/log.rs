@@ -36,7 +36,7 @@ impl Told {
             .map_err(|error| DbErr::Json(error.to_string()))?;
         match self.folding.take(&self.entity, seq, subject, changes) {
             Err(Fold::Gap { at, .. }) => self.gap = Some(at),
-            Err(Fold::Database(error)) => return Err(error),
+            Err(Fold::Database(error)) => return Err(error.into()),
             Ok(()) => {}
         }
         Ok(())

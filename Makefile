@@ -51,6 +51,10 @@ chaos: tools ## Rounds of chaos on real processes, and an account: ROUNDS=200, S
 	cargo build --locked --workspace --all-features
 	STREAMSPACE_TEST_WITHOUT=$(WITHOUT) scripts/with-postgres.sh target/debug/bench chaos --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+fuzz: ## Every decoder on mutated inputs: SECONDS=60 each, SEED= for the same again; findings and new answers go into the corpora
+	STREAMSPACE_FUZZ_SECONDS=$(or $(SECONDS),60) $(if $(SEED),STREAMSPACE_FUZZ_SEED=$(SEED)) STREAMSPACE_FUZZ_KEEP=1 \
+		cargo test --locked --workspace --all-features fuzz -- --nocapture
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings

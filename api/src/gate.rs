@@ -25,7 +25,7 @@ use crate::login::Login;
 use crate::problem::{self, Kind, Problem};
 use crate::rate::{Left, Rate};
 use crate::routes::{PREFIX, Route, Routes};
-use crate::{deprecation, headers, idempotency, ui};
+use crate::{deprecation, headers, idempotency, security_headers, ui};
 
 const REQUEST_ID: &str = "x-request-id";
 /// Maximum bytes of path and query.
@@ -71,7 +71,9 @@ impl Gate {
         next: Arc<E>,
         mut request: Request,
     ) -> poem::Result<Response> {
-        if let Some(response) = self.cors.preflight(&request) {
+        let https_only = security_headers::is_https_only(&request);
+        if let Some(mut response) = self.cors.preflight(&request) {
+            security_headers::add(response.headers_mut(), https_only);
             return Ok(response);
         }
         let origin = self.cors.origin(&request);
@@ -87,6 +89,7 @@ impl Gate {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         self.cors.add_headers(origin, response.headers_mut());
+        security_headers::add(response.headers_mut(), https_only);
         let status = response.status().as_u16();
         span.record("http.status", status);
         let ms = started.elapsed().as_secs_f64() * 1000.0;

@@ -39,6 +39,7 @@ mod rate;
 mod rebuild;
 mod routes;
 mod schema;
+mod security_headers;
 mod served;
 mod server;
 mod sessions;
@@ -63,6 +64,7 @@ pub use cors::{BadOrigin, Origin};
 pub use document::document;
 pub use ipnet::IpNet;
 pub use login::Codes;
+pub use server::tls::{self, Tls};
 pub use streams::connect::Secret;
 
 /// Settings of the API.
@@ -88,6 +90,8 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// Limits of connections.
     pub sockets: Sockets,
+    /// Certificate of the server; without one it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// Maximum number of watchers of the live feed; further ones are told to retry later or elsewhere.
     pub max_watchers: usize,
     /// Maximum number of requests that wait for a session (`?wait=`).
@@ -163,6 +167,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
             sockets: Sockets::default(),
+            tls: None,
             max_watchers: 5_000,
             max_waiting: 256,
             max_intake: 256,
@@ -218,13 +223,18 @@ impl Api {
     pub async fn serve(self, listener: TcpListener) {
         let Self { router, config, engine, live, cancel } = self;
         let (client, tasks, sockets) = (engine.link().client.clone(), engine.tasks().clone(), config.sockets);
+        let (tls, certificates) = (config.tls.clone(), tasks.clone());
         drop(engine);
         let ended = cancel.child_token();
         let served = router.clone();
         let intake = tasks.spawn("intake", Role::Supporting, &ended, move |task| {
             nats_gateway::serve(served.clone(), config.clone(), client.clone(), task.cancel().clone())
         });
-        server::serve(listener, router, sockets, cancel).await;
+        if let Some(tls) = tls.clone() {
+            certificates
+                .spawn("certificates", Role::Supporting, &ended, move |task| tls.clone().follow(task.cancel().clone()));
+        }
+        server::serve(listener, router, sockets, tls, cancel).await;
         ended.cancel(); // even if HTTP ended by itself
         intake.cancelled().await;
         let _ = tokio::time::timeout(server::DRAIN, live.without_watchers()).await; // WebSockets outlive their requests

@@ -8,6 +8,7 @@
 mod connections;
 mod paced;
 mod socket;
+pub mod tls;
 
 use std::convert::Infallible;
 use std::io;
@@ -26,9 +27,11 @@ use poem::http::uri::Scheme;
 use poem::http::{self, StatusCode, Version};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, IntoResponse, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +42,7 @@ pub(crate) use connections::network;
 use connections::{Connections, InFlight, Overdue, Place};
 use paced::Paced;
 use socket::Socket;
+use tls::Tls;
 
 /// Time limit for requests in progress after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
@@ -75,12 +79,18 @@ struct Server<E> {
     connections: Arc<Connections>,
     /// Memory available for responses, in units.
     memory: Arc<Semaphore>,
+    tls: Option<TlsAcceptor>,
     cancel: CancellationToken,
 }
 
 /// Serves until `cancel` fires, then finishes requests in progress.
-pub(crate) async fn serve<E>(listener: TcpListener, endpoint: E, sockets: Sockets, cancel: CancellationToken)
-where
+pub(crate) async fn serve<E>(
+    listener: TcpListener,
+    endpoint: E,
+    sockets: Sockets,
+    tls: Option<Tls>,
+    cancel: CancellationToken,
+) where
     E: Endpoint<Output = Response> + 'static,
 {
     let memory = (sockets.buffered as u64 / UNIT).min(Semaphore::MAX_PERMITS as u64) as usize;
@@ -89,6 +99,7 @@ where
         activity: LastActivity::new(),
         connections: Connections::new(sockets),
         memory: Arc::new(Semaphore::new(memory)),
+        tls: tls.map(|tls| tls.acceptor()),
         cancel: cancel.clone(),
     });
     let (tasks, over) = (TaskTracker::new(), CancellationToken::new());
@@ -160,13 +171,34 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     async fn connection(self: Arc<Self>, socket: TcpStream, remote: SocketAddr, place: Place) {
         let Ok(local) = socket.local_addr() else { return };
         let _ = socket.set_nodelay(true); // send small answers without waiting for acknowledgements
-        let (sockets, entry) = (self.connections.sockets, place.entry.clone());
+        let (entry, addresses) = (place.entry.clone(), (local, remote));
+        let socket = Socket::new(socket, place);
+        let Some(tls) = &self.tls else { return self.requests(socket, entry, addresses, Scheme::HTTP).await };
+        // the head of the first request has its own time after this
+        let shaken = tokio::time::timeout(self.connections.sockets.head, tls.accept(socket));
+        match entry.leave.run_until_cancelled(shaken).await {
+            Some(Ok(Ok(stream))) => self.requests(stream, entry, addresses, Scheme::HTTPS).await,
+            Some(Ok(Err(error))) => tracing::debug!(%error, remote.address = %remote, "a TLS handshake failed"),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    /// The requests of a connection, until it ends.
+    async fn requests(
+        self: &Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        entry: Arc<connections::Entry>,
+        (local, remote): (SocketAddr, SocketAddr),
+        scheme: Scheme,
+    ) {
+        let sockets = self.connections.sockets;
         let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| {
+            let scheme = scheme.clone();
             let in_flight = entry.asked(request.version() >= Version::HTTP_2);
             let (server, entry) = (self.clone(), entry.clone());
             let (local, remote) = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(remote)));
             let first_version = request.version() < Version::HTTP_2; // HTTP/2 has GOAWAY for this
-            let request = Request::from((request, local, remote, Scheme::HTTP));
+            let request = Request::from((request, local, remote, scheme));
             // boxed, because hyper moves what it waits for
             Box::pin(async move {
                 let response = server.respond(request, first_version).await;
@@ -177,7 +209,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             })
         });
         let builder = builder(&sockets);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(Socket::new(socket, place)), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let mut watch = tokio::time::interval(watch_every(&sockets));
         loop {

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::output::{GLOBAL, OutputOptions};
-use crate::{client, conformance, controller, dev, migrate, scratchpad, serve, shell};
+use crate::{client, conformance, controller, dev, migrate, nats_config, scratchpad, serve, shell};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Conformance(conformance::Args),
     /// Apply, revert or list the steps of the database schema.
     Migrate(migrate::Args),
+    /// Write a configuration for nats-server with a key and the least rights for each role.
+    NatsConfig(nats_config::Args),
     /// Create, list, watch, hibernate, wake and delete sessions, one or many.
     Session(client::session::Args),
     /// Install, list, watch and uninstall applications on a platform.

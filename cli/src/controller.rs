@@ -41,7 +41,7 @@ struct Run {
     /// Platform to drive: docker, local or noop [default: CONTROLLER_PLATFORM]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// URL of the NATS server; credentials are NATS_USER and NATS_PASSWORD
+    /// URL of the NATS server; credentials are NATS_NKEY_FILE, NATS_CREDS, or NATS_USER and NATS_PASSWORD
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
     /// Folder for its state

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Option<engine::retention::Settings>,
     /// Limits of the API.
     pub(crate) api: ApiLimits,
+    /// Certificate of the API.
+    pub(crate) tls: Option<api::Tls>,
 }
 
 /// The running API and engine.
@@ -73,12 +75,13 @@ impl Host {
         let cancel = CancellationToken::new();
         let mut api_config = api::Config::new(api::Secret::from(settings.admin_token));
         settings.api.apply(&mut api_config);
+        api_config.tls = settings.tls;
         let installation = migrations::installation(&database).await;
         api_config.installation = installation.map_err(|e| Failure::because(Kind::Failed, "database", &e))?;
         let login_codes = api_config.login_codes.clone();
-        let (served, stopping) = (engine.clone(), cancel.clone());
+        let (served, stopping, https) = (engine.clone(), cancel.clone(), api_config.tls.is_some());
         let api = tokio::task::spawn_blocking(move || api::Api::new(api_config, served, stopping)).await??;
-        tracing::info!(http.address = %claimed.url(), "serves");
+        tracing::info!(http.address = %claimed.url(https), "serves");
         let api = tokio::spawn(api.serve(claimed.open()?));
         Ok(Self { engine, database, cancel, api: Some(api), login_codes })
     }
@@ -113,6 +116,24 @@ impl Host {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
     }
+}
+
+/// The certificate of the API, if there is one; records a mistake if it cannot be used.
+pub(crate) fn tls(settings: &mut settings::Settings) -> Option<api::Tls> {
+    match (settings.text("tls_cert_file"), settings.text("tls_key_file")) {
+        (Some(certificate), Some(key)) => match api::Tls::load(certificate, key) {
+            Ok(tls) => return Some(tls),
+            Err(error) => settings.mistake(format!("STREAMSPACE_TLS_CERT_FILE, STREAMSPACE_TLS_KEY_FILE: {error}")),
+        },
+        (None, None) => {}
+        _ => settings.mistake("STREAMSPACE_TLS_CERT_FILE and STREAMSPACE_TLS_KEY_FILE only work together"),
+    }
+    None
+}
+
+/// A connection with the inbox of engines.
+pub(crate) fn as_engine(nats: streams::connect::Config) -> streams::connect::Config {
+    streams::connect::Config { inbox: streams::permissions::Role::Engine.inbox(), ..nats }
 }
 
 /// Opens a database and checks or migrates its schema.
@@ -206,8 +227,15 @@ impl Claimed {
     }
 
     /// The URL for clients on this machine.
-    pub(crate) fn url(&self) -> String {
-        url(self.address)
+    pub(crate) fn url(&self, https: bool) -> String {
+        let url = url(self.address);
+        // certificates are for names
+        let named = || format!("https://localhost:{}", self.address.port());
+        match (https, self.address.ip()) {
+            (false, _) => url,
+            (true, ip) if ip.is_loopback() || ip.is_unspecified() => named(),
+            (true, _) => url.replacen("http:", "https:", 1),
+        }
     }
 
     /// Starts to accept connections.

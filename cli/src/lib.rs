@@ -15,6 +15,7 @@ mod host;
 mod limits;
 mod migrate;
 mod misplaced;
+mod nats_config;
 mod output;
 mod platforms;
 mod scratchpad;
@@ -75,6 +76,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Controller(args) => controller::dispatch(args, factory).await,
         Command::Conformance(args) => conformance::run(args, screen).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::NatsConfig(args) => nats_config::run(args),
         Command::Session(args) => client::session::run(args, factory).await,
         Command::App(args) => client::app::run(args, factory).await,
         Command::Template(args) => client::template::run(args, factory).await,

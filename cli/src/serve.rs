@@ -24,10 +24,16 @@ pub(crate) struct Args {
     /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     http_addr: Option<String>,
+    /// Certificate for the API, with its chain, as PEM; read again when it changes [default: plain HTTP]
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<String>,
     /// URL of the database; prefer DATABASE_URL, which keeps the password out of process lists
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// URL of the NATS server; credentials are NATS_USER and NATS_PASSWORD
+    /// URL of the NATS server; credentials are NATS_NKEY_FILE, NATS_CREDS, or NATS_USER and NATS_PASSWORD
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
     /// File with the admin token [default: STREAMSPACE_ADMIN_TOKEN]
@@ -58,6 +64,8 @@ pub(crate) struct Args {
 fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Failure> {
     let flags = [
         ("http_addr", args.http_addr),
+        ("tls_cert_file", args.tls_cert_file),
+        ("tls_key_file", args.tls_key_file),
         ("database_url", args.database_url),
         ("nats_url", args.nats_url),
         ("admin_token_file", args.admin_token_file),
@@ -71,7 +79,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let address = host::address(&mut settings, HTTP_ADDR);
     let database_url: Option<String> =
         settings.required("database_url", "postgres://streamspace:password@localhost:5432/streamspace");
-    let nats = settings.nats("streamspace serve");
+    let nats = settings.nats("streamspace serve").map(host::as_engine);
     let has_token = settings.text("admin_token").or_else(|| settings.text("admin_token_file")).is_some();
     let admin_token = host::admin_token(&mut settings);
     if !has_token {
@@ -90,6 +98,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
     let migrate = settings.switch("migrate", true);
     let retention = host::retention(&mut settings);
     let api = ApiLimits::read(&mut settings);
+    let tls = host::tls(&mut settings);
     let read = match (database_url, nats, admin_token) {
         (Some(database_url), Some(nats), Some(admin_token)) => Some((
             address,
@@ -104,6 +113,7 @@ fn load(args: Args) -> Result<(SocketAddr, connect::Config, host::Settings), Fai
                 streams,
                 retention,
                 api,
+                tls,
             },
         )),
         _ => None,

@@ -14,17 +14,22 @@ use streams::connect::{self, Secret};
 use crate::failure::{Failure, Kind};
 
 /// Settings whose environment variables the wire contract defines, without a prefix.
-const OF_THE_CONTRACT: [&str; 8] = [
+const OF_THE_CONTRACT: [&str; 13] = [
     "controller_id",
     "controller_platform",
     "database_url",
     "heartbeat_interval",
+    "nats_ca_file",
+    "nats_cert_file",
+    "nats_creds",
+    "nats_key_file",
+    "nats_nkey_file",
     "nats_password",
     "nats_tls_enabled",
     "nats_url",
     "nats_user",
 ];
-const OURS: [&str; 34] = [
+const OURS: [&str; 36] = [
     "address_rate_burst",
     "address_rate_limit",
     "admin_token",
@@ -58,6 +63,8 @@ const OURS: [&str; 34] = [
     "reports_max_messages",
     "sessions_max",
     "state_dir",
+    "tls_cert_file",
+    "tls_key_file",
     "trusted_proxies",
 ];
 
@@ -199,12 +206,40 @@ impl Settings {
     /// The NATS connection; `NATS_URL` is required.
     pub(crate) fn nats(&mut self, name: &str) -> Option<connect::Config> {
         let url: Option<String> = self.required("nats_url", "nats://localhost:4222");
-        let (user, tls) = (self.text("nats_user"), self.switch("nats_tls_enabled", false));
-        let password = self.text("nats_password").map(Secret::new);
+        let tls = self.switch("nats_tls_enabled", false);
+        let (user, password) = (self.text("nats_user"), self.text("nats_password").map(Secret::new));
         if user.is_some() != password.is_some() {
             self.mistake("NATS_USER and NATS_PASSWORD only work together");
         }
-        Some(connect::Config { url: url?, user, password, tls, name: name.to_owned() })
+        let nkey_file = self.text("nats_nkey_file").map(PathBuf::from);
+        if let Some(Err(error)) = nkey_file.as_deref().map(streams::nkey::public_key) {
+            self.mistake(format!("NATS_NKEY_FILE: {error}"));
+        }
+        let creds_file = self.readable("nats_creds");
+        if [user.is_some(), nkey_file.is_some(), creds_file.is_some()].into_iter().filter(|given| *given).count() > 1 {
+            self.mistake("NATS_NKEY_FILE, NATS_CREDS and NATS_USER exclude each other; set one");
+        }
+        let ca_file = self.readable("nats_ca_file");
+        let pair = (self.readable("nats_cert_file"), self.readable("nats_key_file"));
+        let client_certificate = match pair {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => {
+                self.mistake("NATS_CERT_FILE and NATS_KEY_FILE only work together");
+                None
+            }
+        };
+        let tls = tls || ca_file.is_some() || client_certificate.is_some();
+        let config = connect::Config::new(url?, name);
+        Some(connect::Config { user, password, nkey_file, creds_file, tls, ca_file, client_certificate, ..config })
+    }
+
+    /// The path of a file that can be read; records a mistake otherwise.
+    fn readable(&mut self, key: &str) -> Option<PathBuf> {
+        self.read(key, |path| {
+            std::fs::File::open(path).map_err(|e| format!("{path}: {e}"))?;
+            Ok(PathBuf::from(path))
+        })
     }
 
     /// Returns what was read, or all mistakes.

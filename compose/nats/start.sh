@@ -51,7 +51,7 @@ authorization {
       user: engine, password: $(quoted "$engine")
       permissions {
         publish { allow: ["streamspace.>", "_INBOX.>", "\$JS.API.>", "\$JS.ACK.>"] }
-        subscribe { allow: ["streamspace.>", "_INBOX.>", "\$JS.EVENT.>"] }
+        subscribe { allow: ["streamspace.>", "_INBOX.engine.>"] }
       }
     }
     {
@@ -68,7 +68,7 @@ authorization {
           "\$JS.API.CONSUMER.INFO.SS_COMMANDS.${platform}_$id", "\$JS.API.CONSUMER.MSG.NEXT.SS_COMMANDS.${platform}_$id"
           "\$JS.ACK.SS_COMMANDS.${platform}_$id.>"
         ] }
-        subscribe { allow: ["_INBOX.>", "streamspace.controller.*.$platform.$id"] }
+        subscribe { allow: ["_INBOX.controller.$platform.$id.>", "streamspace.controller.*.$platform.$id"] }
         allow_responses: { max: 1, ttl: "1m" }
       }
     }

@@ -1,5 +1,6 @@
 //! The connection to NATS: it reconnects for ever and publishes its state.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, context::ContextBuilder};
@@ -7,6 +8,8 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::nkey;
+use crate::permissions::INBOX;
 use crate::reconnects::Reconnects;
 pub use crate::secret::Secret;
 use crate::version::{MINIMUM, Version};
@@ -41,7 +44,9 @@ pub enum Error {
         source: async_nats::ConnectError,
     },
     /// The server refused the credentials.
-    #[error("the nats-server at {url} refused the user or password; set NATS_USER and NATS_PASSWORD")]
+    #[error(
+        "the nats-server at {url} refused the credentials; see NATS_NKEY_FILE, NATS_CREDS, or NATS_USER and NATS_PASSWORD"
+    )]
     Credentials {
         /// The server's URL.
         url: String,
@@ -50,13 +55,27 @@ pub enum Error {
         source: async_nats::ConnectError,
     },
     /// The TLS handshake failed.
-    #[error("TLS with the nats-server at {url} failed: {source}; see NATS_TLS_ENABLED")]
+    #[error(
+        "TLS with the nats-server at {url} failed: {source}; see NATS_TLS_ENABLED, NATS_CA_FILE, NATS_CERT_FILE and NATS_KEY_FILE"
+    )]
     Tls {
         /// The server's URL.
         url: String,
         /// The client's error.
         #[source]
         source: async_nats::ConnectError,
+    },
+    /// A file with a key cannot be used.
+    #[error("NATS_NKEY_FILE: {0}")]
+    Nkey(#[from] nkey::Error),
+    /// A file with credentials cannot be used.
+    #[error("NATS_CREDS: {}: {source}", path.display())]
+    Creds {
+        /// The file.
+        path: PathBuf,
+        /// The client's error.
+        #[source]
+        source: std::io::Error,
     },
     /// The server is too old.
     #[error(
@@ -106,8 +125,18 @@ pub struct Config {
     pub user: Option<String>,
     /// `NATS_PASSWORD`.
     pub password: Option<Secret>,
+    /// `NATS_NKEY_FILE`: the seed of an NKey, read again for each connection.
+    pub nkey_file: Option<PathBuf>,
+    /// `NATS_CREDS`: a JWT with its key, as `nsc` writes them.
+    pub creds_file: Option<PathBuf>,
     /// `NATS_TLS_ENABLED`: require TLS.
     pub tls: bool,
+    /// `NATS_CA_FILE`: certificates of authorities, in addition to those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// `NATS_CERT_FILE` and `NATS_KEY_FILE`: the client's certificate and its key.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Prefix of the inboxes of this connection; see [`crate::permissions::Role::inbox`].
+    pub inbox: String,
     /// Name of this connection in the server's monitoring.
     pub name: String,
 }
@@ -116,7 +145,18 @@ impl Config {
     /// A configuration without credentials and TLS.
     #[must_use]
     pub fn new(url: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { url: url.into(), user: None, password: None, tls: false, name: name.into() }
+        Self {
+            url: url.into(),
+            user: None,
+            password: None,
+            nkey_file: None,
+            creds_file: None,
+            tls: false,
+            ca_file: None,
+            client_certificate: None,
+            inbox: INBOX.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -160,7 +200,7 @@ pub async fn connect(config: &Config) -> Result<Link, Error> {
     let (sender, mut state) = watch::channel(State { connected: false, since: Instant::now(), connects: 0 });
     let servers = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect::<Vec<_>>();
     let reconnects = Reconnects::default();
-    let client = options(config, sender, reconnects.clone())
+    let client = options(config, sender, reconnects.clone())?
         .connect(servers)
         .await
         .map_err(|source| refused(&config.url, source))?;
@@ -214,10 +254,11 @@ pub fn backoff(attempt: usize) -> Duration {
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
 
-fn options(config: &Config, state: watch::Sender<State>, reconnects: Reconnects) -> ConnectOptions {
-    let options = ConnectOptions::new()
+fn options(config: &Config, state: watch::Sender<State>, reconnects: Reconnects) -> Result<ConnectOptions, Error> {
+    let mut options = logged_in(config)?
         .name(&config.name)
         .require_tls(config.tls)
+        .custom_inbox_prefix(&config.inbox)
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(PING_INTERVAL)
@@ -227,13 +268,32 @@ fn options(config: &Config, state: watch::Sender<State>, reconnects: Reconnects)
             noticed(&state, &reconnects, &event);
             std::future::ready(())
         });
-    match (&config.user, &config.password) {
-        (None, None) => options,
-        (user, password) => options.user_and_password(
+    if let Some(path) = &config.ca_file {
+        options = options.add_root_certificates(path.clone());
+    }
+    if let Some((certificate, key)) = &config.client_certificate {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(options)
+}
+
+/// Options with the credentials.
+fn logged_in(config: &Config) -> Result<ConnectOptions, Error> {
+    if let Some(path) = config.nkey_file.clone() {
+        nkey::public_key(&path)?; // the file is named in the error now, and only logged when reconnecting
+        return Ok(ConnectOptions::with_auth_callback(move |nonce| std::future::ready(nkey::answer(&path, &nonce))));
+    }
+    if let Some(path) = &config.creds_file {
+        let creds = |source| Error::Creds { path: path.clone(), source };
+        return ConnectOptions::with_credentials(&std::fs::read_to_string(path).map_err(creds)?).map_err(creds);
+    }
+    Ok(match (&config.user, &config.password) {
+        (None, None) => ConnectOptions::new(),
+        (user, password) => ConnectOptions::with_user_and_password(
             user.clone().unwrap_or_default(),
             password.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
         ),
-    }
+    })
 }
 
 fn noticed(state: &watch::Sender<State>, reconnects: &Reconnects, event: &Event) {

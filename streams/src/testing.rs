@@ -1,6 +1,7 @@
 //! A private nats-server per test: its own folder and port, removed with the test.
 
 pub mod disk;
+pub mod fuzz;
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +56,8 @@ impl Nats {
             port: 0,
             user: "test".into(),
             password: Secret::new("test-password"),
+            role: None,
+            users: Vec::new(),
             sync_interval: None,
             log_file: Some(folder.path().join("nats.log")),
         };

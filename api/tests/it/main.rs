@@ -23,6 +23,7 @@ mod probes;
 mod sessions;
 mod stopping;
 mod templates;
+mod tls;
 mod traffic;
 mod ui;
 mod verify;

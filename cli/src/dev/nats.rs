@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams::connect::{Secret, backoff};
+use streams::permissions::Role;
 use streams::server::{Error, Server, ServerOptions, find};
 use tokio_util::sync::CancellationToken;
 
@@ -12,15 +13,26 @@ use super::disk_space::DiskSpace;
 use super::folder::{Folder, Secrets};
 use crate::children::{Child, Ledger};
 use crate::failure::{Failure, Kind};
+use crate::nats_config::{Holder, Keys};
 
 const MORE_PORTS: usize = 2;
 /// Clients are waiting meanwhile, so the pause stays short.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Seeds of the engine and of the controller of this folder. The server knows these two, and the developer's password.
+pub(super) fn keys(folder: &Folder, controller: &Holder) -> Result<Keys, Failure> {
+    let mut keys = Keys::create(&folder.join("nats-keys"), None, true)?;
+    if let Holder::Controller(platform, id) = controller {
+        keys.add(platform, id)?;
+    }
+    Ok(keys)
+}
+
 /// Its store, credentials and port.
 pub(super) async fn options(
     folder: &Folder,
     secrets: &Secrets,
+    keys: &Keys,
     named: Option<&Path>,
 ) -> Result<ServerOptions, Failure> {
     let binary = find(named).await.map_err(failure)?.path;
@@ -30,6 +42,8 @@ pub(super) async fn options(
         port: secrets.nats_port,
         user: secrets.nats_user.clone(),
         password: Secret::new(secrets.nats_password.clone()),
+        role: Some(Role::Developer),
+        users: keys.users(),
         sync_interval: None, // SQL is the source of truth: messages lost in a power cut are sent again
         log_file: Some(folder.join("logs/nats-server.log")),
     })

@@ -48,7 +48,9 @@ fn spawned(mut command: Command) -> anyhow::Result<Child> {
 }
 
 async fn connect(url: &str, user: &str, password: &str) -> Result<async_nats::Client, async_nats::ConnectError> {
-    ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()).connect(url).await
+    let inbox = if user == "engine" { "_INBOX.engine" } else { "_INBOX.controller.noop.compose-1" };
+    let options = ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
+    options.custom_inbox_prefix(inbox).connect(url).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

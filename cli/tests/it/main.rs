@@ -12,6 +12,7 @@ mod exits;
 mod fake;
 mod help;
 mod idleness;
+mod nats_config;
 mod program;
 mod readme;
 mod scratchpad;

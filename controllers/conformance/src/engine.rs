@@ -70,6 +70,8 @@ impl Engine {
             port: 0,
             user: "conformance".into(),
             password: Secret::new(Uuid::new_v4().simple().to_string()),
+            role: None,
+            users: Vec::new(),
             sync_interval: None,
             log_file: Some(folder.join("nats-server.log")),
         };

@@ -84,6 +84,9 @@ impl Controller {
                 self.own_subject.store(true, Ordering::Relaxed);
                 return heard(answer);
             }
+            // its permissions name its own subject alone, and engines that know NKeys listen there
+            Reply::NoResponders if self.config.nats.nkey_file.is_some() => return Heard::Nobody,
+            Reply::Silence if self.config.nats.nkey_file.is_some() => return Heard::Taken,
             // an engine that has answered there before is only slow
             Reply::Silence if self.own_subject.load(Ordering::Relaxed) => return Heard::Taken,
             Reply::Silence | Reply::NoResponders => {}

@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use streams::{
     connect::{self, Link},
     parking::Parker,
+    permissions::Role,
     publisher::Publisher,
     source::Source,
     subject, topology,
@@ -135,7 +136,9 @@ impl worker::Handler for Commands {
 
 /// A connection, however long it takes; `None` where it was told to stop before there was one.
 async fn connected(config: &Config, cancel: &CancellationToken) -> Result<Option<Link>, Error> {
-    match connect::connect_patiently(&config.nats, cancel).await {
+    let role = Role::Controller(config.platform.clone(), config.controller_id.clone());
+    let nats = connect::Config { inbox: role.inbox(), ..config.nats.clone() };
+    match connect::connect_patiently(&nats, cancel).await {
         Ok(link) => Ok(Some(link)),
         Err(connect::Error::Cancelled { .. }) => Ok(None),
         Err(error) => Err(error.into()),

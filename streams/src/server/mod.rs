@@ -15,9 +15,11 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+pub use config::{Config, Login, Tls, User, text};
 pub use find::{ENVIRONMENT, Found, find};
 
 use crate::connect::{self, Secret};
+use crate::permissions::Role;
 
 const READY: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
@@ -91,6 +93,10 @@ pub struct ServerOptions {
     pub user: String,
     /// Its password.
     pub password: Secret,
+    /// What it may do; `None` is everything.
+    pub role: Option<Role>,
+    /// Further users.
+    pub users: Vec<User>,
     /// `always`, or a duration such as `10s`; `None` leaves it at the server's default (2 minutes).
     pub sync_interval: Option<String>,
     /// Log file; without one, its stderr is discarded.

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod disk;
 mod full;
+mod fuzz;
 mod limits;
 mod parking;
 mod points;

@@ -14,6 +14,8 @@ async fn options(folder: &Path) -> ServerOptions {
         port: 0,
         user: "quote\"d".into(),
         password: Secret::new("$2a$ \\ \"odd"),
+        role: None,
+        users: Vec::new(),
         sync_interval: Some("always".into()),
         log_file: Some(folder.join("log")),
     }

@@ -111,20 +111,26 @@ impl App {
 
     /// A controller of the platform noop that does one thing at a time.
     pub(crate) async fn controller(&self) -> Result<Controller> {
+        self.controller_of("noop").await
+    }
+
+    /// The same of another platform.
+    pub(crate) async fn controller_of(&self, platform: &str) -> Result<Controller> {
         let link = self.nats.link().await?;
-        let commands = link.client.subscribe("streamspace.session.*.noop").await?;
+        let commands = link.client.subscribe(format!("streamspace.session.*.{platform}")).await?;
         link.client.flush().await?;
+        let id = format!("{platform}-1");
         let beat = json!({
-            "controller_id": "noop-1", "platform": "noop", "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
+            "controller_id": id, "platform": platform, "timestamp": "2026-01-01T00:00:00Z", "status": "healthy",
             "capabilities": ["sessions"],
         });
         until("the controller is listed", async || {
             // core NATS stores nothing, so repeat it until it is received
             let _ = link.client.publish("streamspace.controller.heartbeat", beat.to_string().into()).await;
-            self.get("/api/v1/controllers/noop-1").await.status == 200
+            self.get(&format!("/api/v1/controllers/{id}")).await.status == 200
         })
         .await;
-        Ok(Controller { client: link.client.clone(), commands: tokio::sync::Mutex::new(commands) })
+        Ok(Controller { id, client: link.client.clone(), commands: tokio::sync::Mutex::new(commands) })
     }
 
     pub(crate) async fn send(&self, request: Request) -> Answer {
@@ -189,6 +195,7 @@ pub(crate) async fn until<F: AsyncFn() -> bool>(what: &str, so: F) {
 
 /// A controller of the core lane, as simple as the contract permits.
 pub(crate) struct Controller {
+    id: String,
     client: async_nats::Client,
     commands: tokio::sync::Mutex<async_nats::Subscriber>,
 }
@@ -201,7 +208,7 @@ impl Controller {
         let command: Value = serde_json::from_slice(&command.payload)?;
         let report = json!({
             "event_id": Uuid::now_v7(), "timestamp": "2026-01-01T00:00:00Z", "session_id": command["session_id"],
-            "status": status, "controller_id": "noop-1", "causation_id": command["event_id"],
+            "status": status, "controller_id": self.id, "causation_id": command["event_id"],
         });
         Ok(self.client.publish("streamspace.session.status", report.to_string().into()).await?)
     }

@@ -11,7 +11,7 @@ use crate::app::{App, until};
 async fn the_fate_of_a_command_tells_where_it_is_until_it_is_done() -> Result<()> {
     for database in [TestDatabase::sqlite().await?, TestDatabase::postgres().await?] {
         let app = App::on(&database).await?;
-        let session = app.session(json!({ "template_id": "scratchpad", "platform": "noop" })).await.json;
+        let session = app.session(json!({ "template_id": "scratchpad", "platform": "local" })).await.json;
         let log =
             app.get(&format!("/api/v1/sessions/{}/events", session["session_id"].as_str().context("an id")?)).await;
         let items = log.json["items"].as_array().context("a log")?;
@@ -19,8 +19,8 @@ async fn the_fate_of_a_command_tells_where_it_is_until_it_is_done() -> Result<()
         let path = format!("/api/v1/events/{}/fate", command["event_id"].as_str().context("an id")?);
         let waiting = app.get(&path).await;
         assert_eq!((waiting.status, &waiting.json["verdict"]), (200, &json!("waiting")), "{waiting:?}");
-        assert!(waiting.json["sentence"].as_str().is_some_and(|text| text.contains("noop")), "{waiting:?}");
-        let controller = app.controller().await?;
+        assert!(waiting.json["sentence"].as_str().is_some_and(|text| text.contains("local")), "{waiting:?}");
+        let controller = app.controller_of("local").await?;
         controller.report_next("running").await?;
         until("it is done", async || app.get(&path).await.json["verdict"] == "completed").await;
         let done = app.get(&path).await.json;

@@ -16,6 +16,7 @@ mod parking;
 mod points;
 mod probe;
 mod publisher;
+mod reply;
 mod server;
 mod subjects;
 mod tasks;

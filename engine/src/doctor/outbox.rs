@@ -48,7 +48,12 @@ pub(super) async fn check(doctor: &Doctor) -> Result<Check, Unread> {
 }
 
 fn judge(facts: &Facts) -> Check {
-    let mut check = Check::new(NAME, format!("{} commands wait, and each is accounted for", facts.waiting));
+    let waiting = match facts.waiting {
+        0 => "no command waits".to_owned(),
+        1 => "one command waits, and is accounted for".to_owned(),
+        more => format!("{more} commands wait, and each is accounted for"),
+    };
+    let mut check = Check::new(NAME, waiting);
     check.count("waiting", facts.waiting);
     check.count("ready", facts.ready);
     check.count("limit", facts.limit);

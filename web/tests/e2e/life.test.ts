@@ -40,6 +40,7 @@ test('a session is started with one click, opened, hibernated, woken and deleted
 
 test('why a session waits is said in words, on the launchpad, on its page and in the queue', async () => {
   await server.api('POST', 'templates', catalog([['gimp', 'GIMP', 'Graphics', 'Pictures.']]), 'application/yaml');
+  await server.announce('docker');
   const { session_id: id } = await create({ template_id: 'gimp', platform: 'docker' });
   const why = /no controller of platform docker/i;
   await page.goto(at());

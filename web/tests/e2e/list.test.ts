@@ -39,6 +39,7 @@ test('a list is patched while it is looked at, in place, and says how many are n
 
 test('all that match are one job on the server, which is foretold and can be watched', async () => {
   await server.api('POST', 'templates', catalog([['gimp', 'GIMP', 'Graphics', 'Pictures.']]), 'application/yaml');
+  await server.announce('docker');
   for (let made = 0; made < 105; made += 15) await Promise.all(Array.from({ length: 15 }, () => create({ user_id: 'bulk', template_id: 'gimp', platform: 'docker' })));
   await page.goto(at('sessions?user_id=bulk'));
   await page.getByText('Rows 1–100').waitFor();

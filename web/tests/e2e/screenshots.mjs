@@ -25,6 +25,7 @@ try {
   for (const session of sessions) await until('it runs', async () => (await state(session)) === 'running', 60_000);
   await server.api('POST', `sessions/${sessions[2].session_id}/hibernate`);
   await server.api('POST', `sessions/${sessions[4].session_id}/hibernate`);
+  await server.announce('docker');
   sessions.push(await create({ template_id: 'gimp', user_id: 'grace', platform: 'docker' }));
   await until('it sleeps', async () => (await state(sessions[4])) === 'hibernated');
   const report = (status, session) => JSON.stringify({ event_id: crypto.randomUUID(), timestamp: new Date().toISOString(), session_id: session.session_id, controller_id: 'local-1', status, generation: 1 });

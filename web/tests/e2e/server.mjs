@@ -99,6 +99,16 @@ export class Server {
       });
     });
   }
+
+  /** Makes a platform known whose only controller takes no work, so that sessions for it wait. */
+  async announce(platform) {
+    const id = `${platform}-1`;
+    const beat = { controller_id: id, platform, timestamp: new Date().toISOString(), status: 'unhealthy', capabilities: ['sessions'] };
+    await until(`controller ${id} is known`, async () => {
+      await this.publish('streamspace.controller.heartbeat', JSON.stringify(beat));
+      return this.api('GET', `controllers/${id}`);
+    });
+  }
 }
 
 /**

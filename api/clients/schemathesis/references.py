@@ -73,7 +73,7 @@ def together(case) -> None:
         case.body.update(manifest=MANIFEST, template_name=None)
     if "filter" in case.body:
         meant = case.body["filter"]
-        if not any(value is not None for name, value in meant.items() if name != "all"):
+        if not any(value is not None for name, value in meant.items() if name not in ("all", "until")):
             meant["all"] = True
     if case.body.get("action") not in (None, "delete"):
         case.body.pop("force", None)
